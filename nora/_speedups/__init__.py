@@ -1,0 +1,1 @@
+"""The compiled parts of NORA and their pure Python twins."""

@@ -1,0 +1,1 @@
+"""The `nora` command."""
