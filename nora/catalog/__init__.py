@@ -1,0 +1,1 @@
+"""The catalog: the rows that say what is stored. The bytes are in nora.blobs."""

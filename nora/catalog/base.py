@@ -1,0 +1,285 @@
+"""What every catalog engine offers, and the values that go in and come out.
+
+The catalog is the truth about hosted repositories: packages, versions, tags, files, and which blob each
+file is. It knows no protocol. Reads of a point cost microseconds and may be awaited on the event loop;
+a write returns when it is committed, and - unless its docstring says otherwise - durable. Every write is
+one transaction. Names and versions compare as bytes.
+
+All methods raise StorageFailed (or StorageBusy, StorageFull) when the engine fails; an absence is None,
+False or an empty list, never an exception, unless a docstring says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from nora.model import Digest, Kind, Repository
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySpec:
+    """A repository as the configuration declares it. `members` and `target` name other repositories."""
+
+    name: str
+    format: str
+    kind: Kind
+    members: tuple[str, ...] = ()
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A stored blob. `generation` is part of the object's name: see nora.blobs.layout."""
+
+    id: int
+    digest: Digest
+    """Always sha256, the identity of the bytes; other digests are aliases."""
+    size: int
+    generation: int
+    lease_until: float = 0.0
+    """Of the link through which it was found, seconds since the epoch; 0 when not found through a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlob:
+    """Bytes that are durable in the blob store and want a row."""
+
+    digest: Digest
+    """sha256."""
+    size: int
+    xxh3: str
+    """xxh3_128 as 32 hexadecimal digits: for quick scrubs and cache keys, never identity."""
+    generation: int
+    aliases: tuple[Digest, ...] = ()
+    """Other digests of the same bytes, e.g. their sha512."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a repository, with the blob that holds its bytes."""
+
+    id: int
+    repository_id: int
+    path: str
+    package: str | None
+    version: str | None
+    media_type: str
+    blob: Blob
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Content that a version needs."""
+
+    digest: str
+    role: Literal["config", "layer", "child", "subject"]
+    required: bool
+    """Whether publishing fails when the package has no such blob (config and layers)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagWrite:
+    """A tag to set on the version that is published."""
+
+    name: str
+    replace: bool = True
+    """False: a tag that already points to another version raises Conflict (immutable tags)."""
+    expected: str | None = None
+    """When set: the version that the tag must point to now, or "" for none; else PreconditionFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One version of a package with its single file, its references and its tags."""
+
+    repository_id: int
+    package: str
+    version: str
+    path: str
+    """Path of the file in the repository."""
+    media_type: str
+    blob: NewBlob
+    document: bytes = b"{}"
+    """What the format wants to remember of this version, as JSON."""
+    artifact_type: str | None = None
+    references: tuple[Reference, ...] = ()
+    tags: tuple[TagWrite, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A version that names another as its subject."""
+
+    version: str
+    media_type: str
+    size: int
+    artifact_type: str | None
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload session: a file in the upload area and this row.
+
+    `offset` bytes have been committed: they are in the file, durably, and `hashes` (algorithm → hex
+    digest of exactly those bytes; "xxh3" among them) describes them when it is not empty. A file that
+    is longer is cut back to `offset`.
+    """
+
+    id: str
+    repository_id: int
+    package: str
+    algorithm: str
+    offset: int
+    hashes: dict[str, str]
+    updated_at: float
+    """Seconds since the epoch, by the catalog's clock."""
+
+
+class Catalog(Protocol):
+    """The protocol of a catalog engine. See the module's docstring for what holds for all methods."""
+
+    # -- repositories ------------------------------------------------------------------------------
+
+    async def sync_repositories(self, specs: Sequence[RepositorySpec]) -> dict[str, Repository]:
+        """Make the rows agree with the configuration, and return the repositories by name.
+
+        A repository that is no longer declared keeps its rows and is not returned. Raises ConfigError
+        when a name is declared with another format than its rows have, or with another kind while it
+        holds packages.
+        """
+        ...
+
+    # -- packages ----------------------------------------------------------------------------------
+
+    async def has_package(self, repository_id: int, package: str) -> bool:
+        """Whether the package is known: from its first upload on, even an unfinished one."""
+        ...
+
+    async def list_packages(self, repository_id: int, after: str, limit: int, prefix: str = "") -> list[str]:
+        """Names of the packages that hold at least one version, after `after`, in byte order."""
+        ...
+
+    # -- files, versions, tags ---------------------------------------------------------------------
+
+    async def find_file(self, repository_id: int, path: str) -> File | None:
+        """The file at a path. Point lookup."""
+        ...
+
+    async def find_tagged_file(self, repository_id: int, package: str, tag: str) -> File | None:
+        """The file of the version that a tag points to. Point lookup."""
+        ...
+
+    async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
+        """The file of a package whose bytes have this digest, in whatever algorithm it was published."""
+        ...
+
+    async def list_tags(self, repository_id: int, package: str, after: str, limit: int) -> list[str]:
+        """Tags after `after` (exclusive; it need not exist), in byte order."""
+        ...
+
+    async def list_referrers(
+        self, repository_id: int, package: str, subject: str, artifact_type: str | None, after: str, limit: int
+    ) -> list[Referrer]:
+        """Versions whose subject is `subject`, by version after `after`, in byte order."""
+        ...
+
+    async def publish(self, publication: Publication, lease_seconds: float) -> Blob:
+        """Insert or renew a version with file, references and tags; returns the live blob row.
+
+        When the row that is live already has another generation than `publication.blob`, the caller's
+        object is superfluous and the caller removes it. Publishing the same version again is no
+        error. Raises MissingReferences (nothing is written), Conflict (a tag that may not move),
+        PreconditionFailed.
+        """
+        ...
+
+    async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
+        """Remove a version, its file, its references and every tag that points to it."""
+        ...
+
+    async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:
+        """Remove a tag; the version stays."""
+        ...
+
+    # -- blobs -------------------------------------------------------------------------------------
+
+    async def find_blob(self, digest: Digest) -> Blob | None:
+        """A live blob by any of its digests, whoever holds it."""
+        ...
+
+    async def find_linked_blob(self, repository_id: int, package: str, digest: Digest) -> Blob | None:
+        """A live blob by any of its digests, if the package holds it. Point lookup."""
+        ...
+
+    async def add_blob(
+        self, blob: NewBlob, repository_id: int, package: str, lease_seconds: float, upload_id: str | None = None
+    ) -> Blob:
+        """Insert or renew the row of a blob, link it to the package, and end the upload it came by.
+
+        Returns the live row: see `publish` about its generation. Raises UploadNotFound when
+        `upload_id` is given and that session is gone; nothing is written then.
+        """
+        ...
+
+    async def mount_blob(
+        self, digest: Digest, sources: Sequence[tuple[int, str]], repository_id: int, package: str, lease_seconds: float
+    ) -> Blob | None:
+        """Link to the package a live blob that one of the sources (repository, package) holds, else None."""
+        ...
+
+    async def list_blob_holders(self, digest: Digest, limit: int) -> list[tuple[int, str]]:
+        """Some packages (repository, package) that hold a blob."""
+        ...
+
+    async def unlink_blob(self, repository_id: int, package: str, digest: Digest) -> bool:
+        """Take a blob out of a package. The bytes stay until collection finds nobody holding them."""
+        ...
+
+    async def renew_leases(self, links: Iterable[tuple[int, str, Digest]], lease_seconds: float) -> None:
+        """Extend the leases of (repository, package, digest). Not durable by itself: a batch of hints."""
+        ...
+
+    # -- uploads -----------------------------------------------------------------------------------
+
+    async def open_upload(
+        self, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
+    ) -> Upload:
+        """Open a session; the package is known (and owned) from here on. Survives a crash of the
+        process, not necessarily one of the machine. Raises TooManyRequests at `limit` open sessions."""
+        ...
+
+    async def find_upload(self, upload_id: str) -> Upload | None:
+        """A session by its id."""
+        ...
+
+    async def save_upload(self, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
+        """Record that `offset` bytes are durable in the session's file; False when it is gone.
+
+        Survives a crash of the process, not necessarily one of the machine: an older offset then stands.
+        """
+        ...
+
+    async def close_upload(self, upload_id: str) -> bool:
+        """Forget a session; False when there was none."""
+        ...
+
+    async def count_uploads(self) -> int:
+        """How many sessions are open."""
+        ...
+
+    async def list_idle_uploads(self, idle_seconds: float, limit: int) -> list[Upload]:
+        """Sessions without progress for so long."""
+        ...
+
+    # -- the engine --------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        """Raise StorageFailed, StorageFull or StorageBusy unless a write can be committed now."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what is queued and let go of the engine."""
+        ...

@@ -1,0 +1,222 @@
+"""Every error that NORA raises on purpose.
+
+The domain raises these; a format renders them in its own dialect; `nora.http.errors` is the only place
+that catches them on the way to a client.
+
+    NoraError
+    ├── StartError                     the process cannot start (never reaches a client)
+    │   ├── ConfigError                a setting is wrong: names the key, the value and what to do
+    │   └── CatalogUnusable            a newer schema, damage, an unsuitable file system or SQLite
+    ├── BadRequest            400      the request cannot be understood
+    │   ├── InvalidName                a repository, image or package name
+    │   ├── InvalidTag
+    │   ├── InvalidDigest              malformed, or of an unknown algorithm
+    │   ├── DigestMismatch             the bytes are not those that were announced
+    │   ├── SizeMismatch               more or fewer bytes than were announced
+    │   ├── InvalidManifest
+    │   ├── MissingReferences          a manifest needs content that is not there
+    │   └── InvalidPage                `n` or `last` of a listing
+    ├── Unauthenticated       401
+    ├── Denied                403
+    ├── NotFound              404      there is no such thing (never: a read failed)
+    │   ├── PackageNotFound            an image, project, crate …
+    │   ├── VersionNotFound            a manifest, release …
+    │   ├── BlobNotFound
+    │   └── UploadNotFound
+    ├── MethodNotAllowed      405
+    ├── RequestTimeout        408      the client stopped sending
+    ├── Conflict              409      it is there already, and may not be changed
+    ├── PreconditionFailed    412
+    ├── TooLarge              413
+    ├── RangeNotSatisfiable   416
+    │   └── UploadOffsetMismatch       a chunk that does not continue the upload
+    ├── TooManyRequests       429
+    ├── ClientGone            499      nobody is left to answer
+    ├── StorageFailed         500      the disk, the bucket or the catalog failed
+    │   └── StorageBusy       503      it may work in a moment
+    └── StorageFull           507
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class NoraError(Exception):
+    """Base of all errors that NORA raises on purpose. `str(error)` is fit to be shown to a client."""
+
+    status: ClassVar[int] = 500
+
+
+class StartError(NoraError):
+    """The process cannot start; the message says why and what to do."""
+
+
+class ConfigError(StartError):
+    """A setting has a bad name or value."""
+
+
+class CatalogUnusable(StartError):
+    """The catalog cannot be opened: newer schema, damage, unsuitable file system or SQLite."""
+
+
+class BadRequest(NoraError):
+    """The request cannot be understood; the message says what was expected."""
+
+    status = 400
+
+
+class InvalidName(BadRequest):
+    """A name does not follow its format's grammar."""
+
+
+class InvalidTag(BadRequest):
+    """A tag does not follow its format's grammar."""
+
+
+class InvalidDigest(BadRequest):
+    """A digest is malformed or of an algorithm that is not supported."""
+
+
+class DigestMismatch(BadRequest):
+    """The bytes received do not have the digest that was announced."""
+
+
+class SizeMismatch(BadRequest):
+    """The number of bytes received is not the number that was announced."""
+
+
+class InvalidManifest(BadRequest):
+    """A document that describes content is not valid."""
+
+
+class MissingReferences(BadRequest):
+    """A document refers to content that is not in the package."""
+
+    def __init__(self, digests: tuple[str, ...]) -> None:
+        super().__init__(f"unknown content: {', '.join(digests[:8])}{' …' if len(digests) > 8 else ''}")
+        self.digests = digests
+
+
+class InvalidPage(BadRequest):
+    """The page parameters of a listing are not valid."""
+
+
+class Unauthenticated(NoraError):
+    """Who is asking is not known, and must be."""
+
+    status = 401
+
+
+class Denied(NoraError):
+    """Who is asking may not do this."""
+
+    status = 403
+
+
+class NotFound(NoraError):
+    """There is no such thing. Never raised because a read failed."""
+
+    status = 404
+
+
+class PackageNotFound(NotFound):
+    """No such package (image, project, crate …)."""
+
+
+class VersionNotFound(NotFound):
+    """No such version (manifest, release …) or tag."""
+
+
+class BlobNotFound(NotFound):
+    """No such blob in the package."""
+
+
+class UploadNotFound(NotFound):
+    """No such upload session in the package: finished, cancelled, expired or never opened."""
+
+
+class MethodNotAllowed(NoraError):
+    """The resource exists, the method does not apply to it. `allow` lists those that do."""
+
+    status = 405
+
+    def __init__(self, allow: tuple[str, ...], message: str | None = None) -> None:
+        super().__init__(message or f"method not allowed here; allowed: {', '.join(allow) or 'none'}")
+        self.allow = allow
+
+
+class RequestTimeout(NoraError):
+    """The client did not send its body in time."""
+
+    status = 408
+
+
+class Conflict(NoraError):
+    """What is there may not be changed this way."""
+
+    status = 409
+
+
+class PreconditionFailed(NoraError):
+    """An `If-Match` or `If-None-Match` condition does not hold."""
+
+    status = 412
+
+
+class TooLarge(NoraError):
+    """The body is larger than `limit` bytes."""
+
+    status = 413
+
+    def __init__(self, limit: int, what: str = "body") -> None:
+        super().__init__(f"{what} is larger than the limit of {limit} bytes")
+        self.limit = limit
+
+
+class RangeNotSatisfiable(NoraError):
+    """The range lies outside the representation of `size` bytes."""
+
+    status = 416
+
+    def __init__(self, size: int, message: str | None = None) -> None:
+        super().__init__(message or f"range is outside of {size} bytes")
+        self.size = size
+
+
+class UploadOffsetMismatch(RangeNotSatisfiable):
+    """A chunk does not start where the upload stands (`size` bytes); the session is unharmed."""
+
+
+class TooManyRequests(NoraError):
+    """A limit is reached; `retry_after` is in seconds."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ClientGone(NoraError):
+    """The client left before its request was complete. Nobody reads the answer."""
+
+    status = 499
+
+
+class StorageFailed(NoraError):
+    """The disk, the bucket or the catalog failed. Never reported as an absence."""
+
+    status = 500
+
+
+class StorageBusy(StorageFailed):
+    """The storage cannot answer now and may in a moment."""
+
+    status = 503
+
+
+class StorageFull(NoraError):
+    """There is no room for more bytes. Reads and deletes go on."""
+
+    status = 507

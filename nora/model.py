@@ -1,0 +1,60 @@
+"""Small frozen values that cannot hold a bad value. Nothing here knows a protocol or does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nora._speedups import is_digest
+from nora.errors import InvalidDigest
+
+
+class Digest(str):
+    """A content digest, `algorithm:encoded` in lower-case hexadecimal (OCI image-spec, descriptor.md).
+
+    Registered algorithms only: sha256 and sha512. Raises InvalidDigest for anything else.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Digest:
+        if not is_digest(text):
+            raise InvalidDigest("expected sha256:<64 hex digits> or sha512:<128 hex digits>")
+        return str.__new__(cls, text)
+
+    @property
+    def algorithm(self) -> str:
+        """`sha256` or `sha512`."""
+        return self[:6]
+
+    @property
+    def encoded(self) -> str:
+        """The hexadecimal part."""
+        return self[7:]
+
+
+Kind = Literal["hosted", "proxy", "group"]
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A place that packages live in. A group holds none of its own: it reads its members in order."""
+
+    id: int
+    name: str
+    format: str
+    kind: Kind
+    members: tuple[Repository, ...] = ()
+    """The members of a group, in the order in which they are read."""
+    target: Repository | None = None
+    """The hosted member of a group that takes its writes."""
+
+    @property
+    def readable(self) -> tuple[Repository, ...]:
+        """Where a read looks, in order: the members of a group, else the repository itself."""
+        return self.members if self.kind == "group" else (self,)
+
+    @property
+    def writable(self) -> Repository | None:
+        """Where a write goes; None when the repository takes no writes."""
+        return self.target if self.kind == "group" else self if self.kind == "hosted" else None
