@@ -1,0 +1,90 @@
+"""What every blob store offers.
+
+Bytes enter in one way: `ingest`. They are written to a temporary object while they are hashed, checked
+against what was announced, made durable, and given their final name - which no reader knows before a row
+in the catalog names it. Bytes leave in one way: `nora.http.send.send_blob`, which uses `path`, `read` and
+`stream`.
+
+A stored object is named by digest and generation. The generation is chosen at random by the ingest, so
+that two ingests of the same bytes never touch each other's object; the catalog decides which one lives.
+
+All methods raise StorageFailed when the store fails and StorageFull when there is no room; they never
+report a failed read as an absence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nora.catalog.base import Blob, NewBlob
+from nora.model import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What the sender announced. Raises nothing by itself: `ingest` checks it."""
+
+    digest: Digest | None = None
+    """Else DigestMismatch."""
+    size: int | None = None
+    """In bytes; else SizeMismatch."""
+    max_size: int | None = None
+    """In bytes; beyond it TooLarge, as soon as it is known."""
+    algorithms: tuple[str, ...] = ()
+    """Digests to take beside sha256; that of `digest` is implied."""
+
+
+@dataclass(slots=True)
+class Ingested:
+    """Durable bytes without a row yet. Tell `settle` which row the catalog made of them."""
+
+    blob: NewBlob
+    live: Blob | None = field(default=None)
+
+    def settle(self, live: Blob) -> None:
+        """Name the live row; when it is of another generation, this object is superfluous and goes."""
+        self.live = live
+
+
+class BlobStore(Protocol):
+    """The protocol of a blob store."""
+
+    def ingest(
+        self, chunks: AsyncIterable[bytes] | bytes, expect: Expect
+    ) -> AbstractAsyncContextManager[Ingested]:
+        """Take bytes in. Inside the block they are durable and want a row:
+
+            async with store.ingest(body, Expect(digest=d)) as new:
+                new.settle(await catalog.add_blob(new.blob, …))
+
+        Leaving the block with `settle` called keeps the object if its generation is the live one and
+        removes it otherwise. Leaving it by a NoraError removes it (the transaction was rolled back).
+        Leaving it in any other way - cancelled, say - keeps it, because a row may name it by now;
+        an object without a row is collected later.
+        Raises DigestMismatch, SizeMismatch, TooLarge, StorageFull; nothing is left behind then.
+        """
+        ...
+
+    def path(self, blob: Blob) -> str | None:
+        """The local path of a blob's object, which the server may send by itself; None when the store
+        has no local files."""
+        ...
+
+    async def read(self, blob: Blob) -> bytes:
+        """All bytes of a small blob. Raises StorageFailed when they are not there: a row said so."""
+        ...
+
+    def stream(self, blob: Blob, start: int, stop: int) -> AsyncIterator[bytes]:
+        """Bytes start..stop (exclusive) in pieces of at most 64 KiB; raises StorageFailed when short."""
+        ...
+
+    async def remove(self, blob: Blob | NewBlob) -> None:
+        """Delete an object. No error when it is gone already."""
+        ...
+
+    async def check(self) -> None:
+        """Raise StorageFull or StorageFailed unless bytes can be taken in now (a real write probe)."""
+        ...
