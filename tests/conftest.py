@@ -1,0 +1,75 @@
+"""Fixtures for everybody: real servers, and a client of them.
+
+Everything on the wire is tested through a real `nora serve` (tests/support/server.py says how it is run).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+import pytest
+
+from tests.support.server import Server, running
+
+
+class StartServer(Protocol):
+    """`nora_server(workers=4, env={"NORA_…": "…"})` starts one more server, which ends with the test."""
+
+    def __call__(self, *, workers: int = 1, env: Mapping[str, str] | None = None) -> Server: ...
+
+
+@pytest.fixture(scope="session")
+def nora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server of the session: one worker, default settings, shared. Use names of your own in it."""
+    with running(tmp_path_factory.mktemp("nora")) as server:
+        yield server
+
+
+@pytest.fixture
+def nora_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[StartServer]:
+    """A factory of servers for one test, each with its own data directory."""
+    numbers = itertools.count()
+    with contextlib.ExitStack() as servers:
+
+        def start(*, workers: int = 1, env: Mapping[str, str] | None = None) -> Server:
+            folder = tmp_path / f"nora-{next(numbers)}"
+            folder.mkdir()
+            server = servers.enter_context(running(folder, workers=workers, env=env))
+            request.node.stash.setdefault(STARTED, []).append(server)
+            return server
+
+        yield start
+
+
+@pytest.fixture
+def http(nora: Server) -> Iterator[httpx.Client]:
+    """A client of the session's server: no redirects, no proxy of the environment, 30 s for each step."""
+    with httpx.Client(base_url=nora.url, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def repository(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Image names of this test only, for servers that tests share."""
+    test = "".join(c if c.isalnum() else "-" for c in request.node.name.lower()).strip("-")
+    parts = "-".join(filter(None, test.split("-")))[:80]
+    return lambda name: f"{parts}/{name}"
+
+
+STARTED = pytest.StashKey[list[Server]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[pytest.TestReport]:
+    """A failed test shows the end of the log of each server that it used."""
+    report = yield
+    if report.failed:
+        used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Server)]
+        for server in [*used, *item.stash.get(STARTED, [])]:
+            report.sections.append((f"log of nora at {server.url}", server.log_tail()))
+    return report
