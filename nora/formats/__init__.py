@@ -1,0 +1,1 @@
+"""The formats: each folder translates between one wire protocol and the one model of nora.catalog."""

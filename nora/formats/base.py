@@ -1,0 +1,58 @@
+"""What a format is to the rest of the house: a record, and the services it may call.
+
+A format is one folder with a `FORMAT` record in its `__init__`; `nora.formats.discover()` finds it. What a
+format can do beyond serving requests are separate capabilities of one method each; absent means not
+offered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from blacksheep import Request, Response
+
+from nora.errors import NoraError
+from nora.model import Repository
+
+if TYPE_CHECKING:
+    from nora.blobs.base import BlobStore
+    from nora.blobs.uploads import Uploads
+    from nora.catalog.base import Catalog
+    from nora.config import Config
+    from nora.http.memory import MemoryCache
+
+Handler = Callable[[Request], Awaitable[Response]]
+"""Answers a request below its format's mount, or raises a NoraError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a handler may call. One per worker process."""
+
+    config: Config
+    catalog: Catalog
+    blobs: BlobStore
+    uploads: Uploads
+    memory: MemoryCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One package format."""
+
+    name: str
+    """As in the configuration, in metrics and in logs: `docker`."""
+    title: str
+    """As people write it: `Docker / OCI`."""
+    mount: str
+    """Where the default repository is served: `/v2/`."""
+    build: Callable[[Services, Mapping[str, Repository]], Handler]
+    """Called once per worker with all repositories of this format by name. The default repository has
+    the name of the format; a named one is served where `prefixes` says."""
+    render_error: Callable[[NoraError], Response]
+    """An error in the format's own dialect."""
+    shares_mount: bool = False
+    """True when named repositories live below `mount` itself (OCI: the first name segment), False when
+    they live below `/r/<name>/`."""
