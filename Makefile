@@ -1,0 +1,63 @@
+# make run     start the registry: http://localhost:4000, data in ./data
+# make test    the quick suite with the coverage gate, and its wall time
+# make lint    style and types
+# make bench   the compiled functions beside their twins, then NORA beside other registries
+# make clean   remove what was built; ./data stays
+#
+# Needs Python 3.11 or newer, and a C compiler for the compiled speedups (without one: pure Python).
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+JOBS ?= auto
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+QUICK := not slow and not full and not live and not client
+SPEEDUPS := $(wildcard nora/_speedups/*.pyx nora/_speedups/*.pxd nora/_speedups/*.h)
+
+.PHONY: run test lint bench clean build develop
+
+run: build
+	$(BIN)/nora serve
+
+test: develop
+	@start=$$(date +%s); \
+	$(BIN)/python -m pytest -n $(JOBS) -m "$(QUICK)" --cov --cov-report=term:skip-covered $(ARGS); status=$$?; \
+	echo "make test: $$(($$(date +%s) - start)) s"; exit $$status
+
+lint: develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+
+bench: develop
+	$(BIN)/python -m pytest benches/micro --benchmark-only $(ARGS)
+	$(BIN)/python -m benches.registries
+
+clean:
+	for source in $(wildcard nora/_speedups/*.pyx); do rm -f "$${source%.pyx}.c" "$${source%.pyx}.html"; done
+	find nora -name '*.so' -delete
+	find nora tests benches -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf $(VENV) build dist *.egg-info .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The stamps: the environment, the development tools, and the package with its compiled modules.
+
+build: $(VENV)/.built
+develop: $(VENV)/.developed build
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/.built: $(VENV)/.created pyproject.toml setup.py nora/__init__.py $(SPEEDUPS)
+	$(PIP) install --group build
+	$(PIP) install --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.developed: $(VENV)/.created pyproject.toml
+	$(PIP) install --group dev
+	touch $@
