@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -59,6 +61,16 @@ def repository(request: pytest.FixtureRequest) -> Callable[[str], str]:
     test = "".join(c if c.isalnum() else "-" for c in request.node.name.lower()).strip("-")
     parts = "-".join(filter(None, test.split("-")))[:80]
     return lambda name: f"{parts}/{name}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`client(name, …)`: where a named program is missing, skip; with NORA_REQUIRE_CLIENTS=1, fail."""
+    wanted = [name for marker in item.iter_markers("client") for name in marker.args]
+    missing = sorted({name for name in wanted if shutil.which(name) is None})
+    if missing and os.environ.get("NORA_REQUIRE_CLIENTS") == "1":
+        pytest.fail(f"missing client: {', '.join(missing)}", pytrace=False)
+    if missing:
+        pytest.skip(f"missing client: {', '.join(missing)}")
 
 
 STARTED = pytest.StashKey[list[Server]]()

@@ -1,0 +1,88 @@
+"""The official conformance program of the OCI Distribution Specification, with nothing switched off.
+
+It is built by `go install github.com/opencontainers/distribution-spec/conformance` (.ci/install.sh pins it).
+The profile `1.1` asks what the released specification demands, `dev` what its main branch adds.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.conftest import StartServer
+
+pytestmark = pytest.mark.client("conformance")
+
+# What each profile counts at least: a run that asks less than this has lost a part of itself.
+EXPECTED = {"1.1": 840, "dev": 980}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    passed: int
+    failed: int
+    skipped: int
+    disabled: int
+
+
+def read_counts(report: Path) -> Counts:
+    """The totals of the program's junit.xml: `tests` counts every status; `disabled` is not of the profile."""
+    suite = ElementTree.parse(report).getroot()[0]
+    tests, failures, errors, skipped, disabled = (
+        int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped", "disabled")
+    )
+    return Counts(tests - failures - errors - skipped - disabled, failures + errors, skipped, disabled)
+
+
+def read_failures(report: Path) -> str:
+    """The names of what did not pass, with the program's reasons."""
+    lines = []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        if case.get("status") not in ("passed", None):
+            reason = case.findtext("system-out") or ""
+            lines.append(f"{case.get('status')} {case.get('name')}: {reason[:300]}")
+    return "\n".join(lines[:60])
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("profile", ["1.1", "dev"])
+def test_official_conformance(
+    nora_server: StartServer,
+    tmp_path: Path,
+    profile: str,
+    workers: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    nora = nora_server(workers=workers)
+    results = tmp_path / "results"
+    run = subprocess.run(
+        ["conformance"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("OCI_")}
+        | {
+            "OCI_REGISTRY": nora.address,
+            "OCI_TLS": "disabled",
+            "OCI_VERSION": profile,
+            "OCI_DATA_SPARSE": "true",
+            "OCI_RESULTS_DIR": str(results),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    counts = read_counts(results / "junit.xml")
+    with capsys.disabled():
+        print(
+            f"\nconformance {profile}, {workers} workers: {counts.passed} passed, {counts.failed} failed, "
+            f"{counts.skipped} skipped ({counts.disabled} not in this profile)"
+        )
+    assert counts.failed == 0, read_failures(results / "junit.xml")
+    assert counts.skipped == 0, read_failures(results / "junit.xml")
+    assert counts.passed >= EXPECTED[profile]
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
