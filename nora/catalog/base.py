@@ -181,7 +181,13 @@ class Catalog(Protocol):
         ...
 
     async def list_referrers(
-        self, repository_id: int, package: str, subject: str, artifact_type: str | None, after: str, limit: int
+        self,
+        repository_id: int,
+        package: str,
+        subject: str,
+        artifact_type: str | None,
+        after: str,
+        limit: int,
     ) -> list[Referrer]:
         """Versions whose subject is `subject`, by version after `after`, in byte order."""
         ...
@@ -215,7 +221,12 @@ class Catalog(Protocol):
         ...
 
     async def add_blob(
-        self, blob: NewBlob, repository_id: int, package: str, lease_seconds: float, upload_id: str | None = None
+        self,
+        blob: NewBlob,
+        repository_id: int,
+        package: str,
+        lease_seconds: float,
+        upload_id: str | None = None,
     ) -> Blob:
         """Insert or renew the row of a blob, link it to the package, and end the upload it came by.
 
@@ -225,7 +236,12 @@ class Catalog(Protocol):
         ...
 
     async def mount_blob(
-        self, digest: Digest, sources: Sequence[tuple[int, str]], repository_id: int, package: str, lease_seconds: float
+        self,
+        digest: Digest,
+        sources: Sequence[tuple[int, str]],
+        repository_id: int,
+        package: str,
+        lease_seconds: float,
     ) -> Blob | None:
         """Link to the package a live blob that one of the sources (repository, package) holds, else None."""
         ...

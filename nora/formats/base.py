@@ -18,6 +18,7 @@ from nora.model import Repository
 
 if TYPE_CHECKING:
     from nora.blobs.base import BlobStore
+    from nora.blobs.leases import Leases
     from nora.blobs.uploads import Uploads
     from nora.catalog.base import Catalog
     from nora.config import Config
@@ -35,6 +36,7 @@ class Services:
     catalog: Catalog
     blobs: BlobStore
     uploads: Uploads
+    leases: Leases
     memory: MemoryCache
 
 

@@ -1,0 +1,66 @@
+"""Blobs: pull and delete (distribution-spec end-2, end-10). They are pushed through `uploads`."""
+
+from __future__ import annotations
+
+from blacksheep import Response
+
+from nora.errors import BlobNotFound, PackageNotFound
+from nora.formats.base import Services
+from nora.formats.docker.names import Image, Images
+from nora.formats.docker.resource import API_VERSION, Resource
+from nora.http.send import blob_response
+from nora.model import Digest
+
+_OCTETS = b"application/octet-stream"
+
+
+class Blobs:
+    """The endpoints of one blob. A blob is visible in the images that it was pushed or mounted to."""
+
+    def __init__(self, services: Services, images: Images) -> None:
+        self._images = images
+        self._catalog = services.catalog
+        self._blobs = services.blobs
+        self._memory = services.memory
+        self._leases = services.leases
+
+    async def get(self, resource: Resource) -> Response:
+        """GET and HEAD, with ranges. A HEAD hit renews the lease: the client will not upload again."""
+        image = self._images.resolve(resource.name)
+        digest = Digest(resource.reference)
+        for repository in image.repository.readable:
+            blob = await self._catalog.find_linked_blob(repository.id, image.package, digest)
+            if blob is not None:
+                break
+        else:
+            raise await self._absent(image, digest)
+        if resource.request.method == "HEAD":
+            self._leases.note(repository.id, image.package, blob)
+        name = digest.encode()
+        return await blob_response(
+            resource.request,
+            self._blobs,
+            self._memory,
+            blob,
+            media_type=_OCTETS,
+            headers=(
+                API_VERSION,
+                (b"docker-content-digest", name),
+                (b"cache-control", b"public, max-age=31536000, immutable"),
+            ),
+            etag=b'"%b"' % name,
+        )
+
+    async def delete(self, resource: Resource) -> Response:
+        """Take a blob out of an image; other images keep it."""
+        image = self._images.resolve(resource.name)
+        digest = Digest(resource.reference)
+        if not await self._catalog.unlink_blob(image.target.id, image.package, digest):
+            raise await self._absent(image, digest)
+        return Response(202, [API_VERSION])
+
+    async def _absent(self, image: Image, digest: Digest) -> BlobNotFound | PackageNotFound:
+        for repository in image.repository.readable:
+            if await self._catalog.has_package(repository.id, image.package):
+                return BlobNotFound(f"{image.full_name} has no blob {digest}")
+        return PackageNotFound(f"there is no image {image.full_name}")

@@ -1,0 +1,88 @@
+"""The documents of the protocol as pure functions: listings, referrers, links to the next page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from urllib.parse import urlencode
+
+import orjson
+
+from nora._speedups import Manifest
+from nora.catalog.base import Referrer
+from nora.errors import InvalidPage
+
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+
+IMAGE_TYPES = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
+INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
+
+MAX_PAGE = 10_000
+"""Entries of a listing without `n`, and the most that `n` gives."""
+
+_FALLBACK_TAG = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64})")
+
+
+def parse_page_size(text: str | None) -> int:
+    """The `n` of a listing. Raises InvalidPage unless it is a non-negative decimal number."""
+    if text is None:
+        return MAX_PAGE
+    if not (text.isascii() and text.isdigit()):
+        raise InvalidPage("n must be a non-negative number")
+    return min(int(text[:10]), MAX_PAGE)
+
+
+def render_names(key: str, names: Sequence[str], **fields: str) -> bytes:
+    """A `tags/list` or `_catalog` body."""
+    return orjson.dumps({**fields, key: names})
+
+
+def next_link(path: str, **query: str | int | None) -> tuple[bytes, bytes]:
+    """The `Link` header to the next page (RFC 8288), relative to the host."""
+    pairs = {name: value for name, value in query.items() if value is not None}
+    return b"link", f'<{path}?{urlencode(pairs)}>; rel="next"'.encode()
+
+
+def artifact_type_of(manifest: Manifest, media_type: str) -> str | None:
+    """What kind of artifact a manifest is (distribution-spec, Listing Referrers): its artifactType,
+    else - for an image manifest only - the media type of its config."""
+    if manifest.artifact_type:
+        return manifest.artifact_type
+    if media_type in IMAGE_TYPES and manifest.config is not None:
+        return manifest.config.media_type
+    return None
+
+
+def fallback_tag(subject: str) -> str:
+    """The tag under which clients keep referrers where a registry has no referrers API
+    (distribution-spec, Referrers Tag Schema)."""
+    algorithm, _, encoded = subject.partition(":")
+    return f"{algorithm[:32]}-{encoded[:64]}"
+
+
+def is_fallback_tag(tag: str) -> bool:
+    """Whether a tag follows the referrers tag schema of a digest that is supported."""
+    return _FALLBACK_TAG.fullmatch(tag) is not None
+
+
+def referrer_descriptor(referrer: Referrer) -> dict[str, object]:
+    """A referrer as an entry of the referrers index."""
+    descriptor: dict[str, object] = {
+        "mediaType": referrer.media_type,
+        "digest": referrer.version,
+        "size": referrer.size,
+    }
+    if referrer.artifact_type:
+        descriptor["artifactType"] = referrer.artifact_type
+    annotations = orjson.loads(referrer.document).get("annotations")
+    if annotations:
+        descriptor["annotations"] = annotations
+    return descriptor
+
+
+def render_referrers(descriptors: Iterable[dict[str, object]]) -> bytes:
+    """The referrers index. An empty one is a valid answer."""
+    return orjson.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": list(descriptors)})

@@ -1,0 +1,72 @@
+"""Errors in OCI's dialect (distribution-spec, Error codes)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from blacksheep import Content, Response
+
+from nora import errors
+
+_CODES: dict[type[errors.NoraError], str] = {
+    errors.InvalidName: "NAME_INVALID",
+    errors.InvalidTag: "TAG_INVALID",
+    errors.InvalidDigest: "DIGEST_INVALID",
+    errors.DigestMismatch: "DIGEST_INVALID",
+    errors.SizeMismatch: "SIZE_INVALID",
+    errors.InvalidManifest: "MANIFEST_INVALID",
+    errors.MissingReferences: "MANIFEST_BLOB_UNKNOWN",
+    errors.InvalidPage: "PAGINATION_NUMBER_INVALID",
+    errors.BadRequest: "UNSUPPORTED",
+    errors.Unauthenticated: "UNAUTHORIZED",
+    errors.Denied: "DENIED",
+    errors.PackageNotFound: "NAME_UNKNOWN",
+    errors.VersionNotFound: "MANIFEST_UNKNOWN",
+    errors.BlobNotFound: "BLOB_UNKNOWN",
+    errors.UploadNotFound: "BLOB_UPLOAD_UNKNOWN",
+    errors.NotFound: "UNSUPPORTED",
+    errors.MethodNotAllowed: "UNSUPPORTED",
+    errors.RequestTimeout: "BLOB_UPLOAD_INVALID",
+    errors.Conflict: "DENIED",
+    errors.PreconditionFailed: "DENIED",
+    errors.TooLarge: "SIZE_INVALID",
+    errors.RangeNotSatisfiable: "RANGE_INVALID",
+    errors.TooManyRequests: "TOOMANYREQUESTS",
+    errors.StorageBusy: "UNAVAILABLE",
+    errors.StorageFull: "UNAVAILABLE",
+    errors.NoraError: "UNKNOWN",
+}
+
+_MAX_DETAILS = 100
+
+
+def code_of(error: errors.NoraError) -> str:
+    """The code of the most specific class."""
+    return next(_CODES[cls] for cls in type(error).__mro__ if cls in _CODES)
+
+
+def _body(error: errors.NoraError) -> dict[str, Any]:
+    code, message = code_of(error), str(error)
+    if isinstance(error, errors.MissingReferences):
+        return {
+            "errors": [
+                {"code": code, "message": "blob unknown to the repository", "detail": {"digest": digest}}
+                for digest in error.digests[:_MAX_DETAILS]
+            ]
+        }
+    return {"errors": [{"code": code, "message": message}]}
+
+
+def render_error(error: errors.NoraError) -> Response:
+    """An error as OCI clients read it."""
+    headers: list[tuple[bytes, bytes]] = [(b"docker-distribution-api-version", b"registry/2.0")]
+    if isinstance(error, errors.MethodNotAllowed):
+        headers.append((b"allow", ", ".join(error.allow).encode()))
+    elif isinstance(error, errors.TooManyRequests):
+        headers.append((b"retry-after", b"%d" % error.retry_after))
+    elif isinstance(error, errors.UploadOffsetMismatch):
+        headers.append((b"range", b"0-%d" % max(error.size - 1, 0)))
+    elif isinstance(error, errors.RangeNotSatisfiable):
+        headers.append((b"content-range", b"bytes */%d" % error.size))
+    return Response(error.status, headers, Content(b"application/json", orjson.dumps(_body(error))))

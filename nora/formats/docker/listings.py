@@ -1,0 +1,157 @@
+"""Listings: tags, images and referrers, in pages (distribution-spec end-8, end-12; docker's _catalog)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from blacksheep import Content, Response
+
+from nora.errors import PackageNotFound
+from nora.formats.base import Services
+from nora.formats.docker.documents import (
+    INDEX_TYPES,
+    MAX_PAGE,
+    OCI_INDEX,
+    fallback_tag,
+    next_link,
+    parse_page_size,
+    referrer_descriptor,
+    render_names,
+    render_referrers,
+)
+from nora.formats.docker.names import Image, Images
+from nora.formats.docker.resource import API_VERSION, Resource
+from nora.model import Digest
+
+_CHUNK = 1000
+"""Rows read at once on the event loop."""
+
+_REFERRERS_PAGE = 1000
+_REFERRERS_BYTES = 2 * 1024 * 1024
+"""Clients refuse an index of more than 4 MiB; annotations may be long."""
+
+Page = Callable[[str, int], Awaitable[list[str]]]
+"""Names after the first argument, at most so many, in byte order."""
+
+
+class Listings:
+    """The endpoints that list."""
+
+    def __init__(self, services: Services, images: Images) -> None:
+        self._images = images
+        self._catalog = services.catalog
+        self._blobs = services.blobs
+
+    async def tags(self, resource: Resource) -> Response:
+        """`tags/list`: byte order, `last` is exclusive and need not exist."""
+        image = self._images.resolve(resource.name)
+        repositories = image.repository.readable
+        if not any([await self._catalog.has_package(r.id, image.package) for r in repositories]):
+            raise PackageNotFound(f"there is no image {image.full_name}")
+        pages = [self._tag_page(repository.id, image.package) for repository in repositories]
+        return await self._names(resource, "tags", pages, name=image.full_name)
+
+    async def catalog(self, resource: Resource) -> Response:
+        """`_catalog`: the images that hold a manifest, by their full names."""
+        pages = [self._image_page(repository.id, "") for repository in self._images.default.readable]
+        for prefix, named in self._images.named.items():
+            pages += [self._image_page(repository.id, f"{prefix}/") for repository in named.readable]
+        return await self._names(resource, "repositories", pages)
+
+    async def referrers(self, resource: Resource) -> Response:
+        """The manifests whose subject is a digest; an empty index where there are none."""
+        image = self._images.resolve(resource.name)
+        subject = Digest(resource.reference)
+        artifact_type = resource.parameter("artifactType") or None
+        last = resource.parameter("last") or ""
+        found = await self._referrers(image, subject, artifact_type, last)
+        digests = sorted(found)[: _REFERRERS_PAGE + 1]
+        page: list[dict[str, Any]] = []
+        size = 0
+        for digest in digests[:_REFERRERS_PAGE]:
+            size += len(orjson.dumps(found[digest]))
+            if page and size > _REFERRERS_BYTES:
+                break
+            page.append(found[digest])
+        headers = [API_VERSION]
+        if artifact_type is not None:
+            headers.append((b"oci-filters-applied", b"artifactType"))
+        if len(page) < len(digests):
+            path = f"/v2/{image.full_name}/referrers/{subject}"
+            headers.append(next_link(path, artifactType=artifact_type, last=digests[len(page) - 1]))
+        return Response(200, headers, Content(OCI_INDEX.encode(), render_referrers(page)))
+
+    async def _referrers(
+        self, image: Image, subject: Digest, artifact_type: str | None, last: str
+    ) -> dict[str, dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for repository in image.repository.readable:
+            rows = await self._catalog.list_referrers(
+                repository.id, image.package, subject, artifact_type, last, _REFERRERS_PAGE + 1
+            )
+            for row in rows:
+                found.setdefault(row.version, referrer_descriptor(row))
+            for descriptor in await self._fallback(repository.id, image, subject):
+                digest = descriptor["digest"]
+                if digest > last and artifact_type in {None, descriptor.get("artifactType")}:
+                    found.setdefault(digest, descriptor)
+        return found
+
+    async def _fallback(self, repository: int, image: Image, subject: Digest) -> list[dict[str, Any]]:
+        """Referrers that a client without this API has listed under a tag (Enabling the Referrers API)."""
+        file = await self._catalog.find_tagged_file(repository, image.package, fallback_tag(subject))
+        if file is None or file.media_type not in INDEX_TYPES:
+            return []
+        entries: list[dict[str, Any]] = orjson.loads(await self._blobs.read(file.blob))["manifests"]
+        held = [
+            await self._catalog.find_file(repository, image.file_path(entry["digest"])) for entry in entries
+        ]
+        return [entry for entry, manifest in zip(entries, held, strict=True) if manifest is not None]
+
+    async def _names(self, resource: Resource, key: str, pages: list[Page], **fields: str) -> Response:
+        size = parse_page_size(resource.parameter("n"))
+        last = resource.parameter("last") or ""
+        names = await _merge(pages, last, size + 1) if size else []
+        headers = [API_VERSION]
+        if len(names) > size:
+            del names[size:]
+            headers.append(next_link(resource.request.scope["path"], n=min(size, MAX_PAGE), last=names[-1]))
+        return Response(200, headers, Content(b"application/json", render_names(key, names, **fields)))
+
+    def _tag_page(self, repository: int, package: str) -> Page:
+        async def page(after: str, limit: int) -> list[str]:
+            return await self._catalog.list_tags(repository, package, after, limit)
+
+        return page
+
+    def _image_page(self, repository: int, prefix: str) -> Page:
+        async def page(after: str, limit: int) -> list[str]:
+            if after.startswith(prefix):
+                after = after[len(prefix) :]
+            elif after > prefix:
+                return []  # every name here sorts before it
+            else:
+                after = ""
+            return [prefix + name for name in await self._catalog.list_packages(repository, after, limit)]
+
+        return page
+
+
+async def _merge(pages: list[Page], after: str, limit: int) -> list[str]:
+    """The first `limit` names after `after` of several sorted listings, each once, read in small steps."""
+    merged: list[str] = []
+    for page in pages:
+        names: list[str] = []
+        cursor = after
+        while len(names) < limit:
+            step = await page(cursor, min(_CHUNK, limit - len(names)))
+            names += step
+            if len(step) < _CHUNK:
+                break
+            cursor = step[-1]
+            await asyncio.sleep(0)  # let other requests in between
+        merged = names if not merged else sorted({*merged, *names})[:limit]
+    return merged

@@ -1,0 +1,154 @@
+"""Manifests: pull, push and delete by tag and by digest (distribution-spec end-3, end-7, end-9)."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from blacksheep import Request, Response
+
+from nora.blobs.base import Expect
+from nora.catalog.base import File, Publication, TagWrite
+from nora.errors import PackageNotFound, VersionNotFound
+from nora.formats.base import Services
+from nora.formats.docker.names import Image, Images, Tag, parse_reference
+from nora.formats.docker.publish import ParsedManifest, parse_manifest
+from nora.formats.docker.resource import API_VERSION, Resource, link_base
+from nora.http.body import read_body
+from nora.http.send import blob_response
+from nora.model import Digest, Repository
+
+
+class Manifests:
+    """The endpoints of one manifest."""
+
+    def __init__(self, services: Services, images: Images) -> None:
+        self._images = images
+        self._catalog = services.catalog
+        self._blobs = services.blobs
+        self._memory = services.memory
+        self._settings = services.config.docker
+        self._lease = services.leases.seconds
+        self._base = link_base(services.config)
+        self._idle_seconds = services.config.server.idle_timeout
+
+    async def get(self, resource: Resource) -> Response:
+        """GET and HEAD: the bytes exactly as they were pushed."""
+        image = self._images.resolve(resource.name)
+        reference = parse_reference(resource.reference)
+        file = await self._find(image, reference)
+        if file is None:
+            raise await self._absent(image, resource.reference)
+        resource.request.scope["nora.event"] = "download"
+        digest = (reference if isinstance(reference, Digest) else file.version or file.blob.digest).encode()
+        return await blob_response(
+            resource.request,
+            self._blobs,
+            self._memory,
+            file.blob,
+            media_type=file.media_type.encode(),
+            headers=(API_VERSION, (b"docker-content-digest", digest)),
+            etag=b'"%b"' % digest,
+        )
+
+    async def put(self, resource: Resource) -> Response:
+        """Store a manifest under its digest, and under the tag of the URL or those of `?tag=`."""
+        image = self._images.resolve(resource.name)
+        target = image.target
+        reference = parse_reference(resource.reference)
+        named = reference if isinstance(reference, Digest) else None
+        tags = [reference] if isinstance(reference, Tag) else []
+        tags += [Tag(text) for text in resource.query.get("tag", ()) if text not in tags]
+        body = await read_body(resource.request, self._settings.max_manifest_size, self._idle_seconds)
+        manifest = parse_manifest(
+            body, resource.header(b"content-type"), named, strict=self._settings.strict_index
+        )
+        await self._store(image, target, body, manifest, self._tag_writes(resource.request, tags))
+        resource.request.scope["nora.event"] = "upload"
+        return Response(201, self._created(image, manifest, tags if named else []))
+
+    async def delete(self, resource: Resource) -> Response:
+        """By tag: that tag only. By digest: the manifest and every tag that points to it."""
+        image = self._images.resolve(resource.name)
+        repository = image.target.id
+        reference = parse_reference(resource.reference)
+        if isinstance(reference, Tag):
+            done = await self._catalog.delete_tag(repository, image.package, reference)
+        else:
+            file = await self._find_digest(repository, image, reference)
+            done = file is not None and await self._catalog.delete_version(
+                repository, image.package, file.version or reference
+            )
+        if not done:
+            raise await self._absent(image, resource.reference)
+        return Response(202, [API_VERSION])
+
+    async def _find(self, image: Image, reference: Digest | Tag) -> File | None:
+        for repository in image.repository.readable:
+            if isinstance(reference, Tag):
+                file = await self._catalog.find_tagged_file(repository.id, image.package, reference)
+            else:
+                file = await self._find_digest(repository.id, image, reference)
+            if file is not None:
+                return file
+        return None
+
+    async def _find_digest(self, repository: int, image: Image, digest: Digest) -> File | None:
+        file = await self._catalog.find_file(repository, image.file_path(digest))
+        if file is None:  # pushed under a digest of another algorithm, perhaps
+            file = await self._catalog.find_version_file(repository, image.package, digest)
+        return file
+
+    async def _absent(self, image: Image, reference: str) -> PackageNotFound | VersionNotFound:
+        for repository in image.repository.readable:
+            if await self._catalog.has_package(repository.id, image.package):
+                return VersionNotFound(f"{image.full_name} has no manifest {reference[:140]}")
+        return PackageNotFound(f"there is no image {image.full_name}")
+
+    def _tag_writes(self, request: Request, tags: list[Tag]) -> tuple[TagWrite, ...]:
+        """The tags to set, with the conditions of the request (RFC 9110, 13.1) and of the settings."""
+        expected: str | None = None
+        if (if_match := request.get_first_header(b"if-match")) is not None:
+            expected = if_match.decode("latin-1").strip().strip('"')
+        elif request.get_first_header(b"if-none-match") == b"*":
+            expected = ""
+        return tuple(TagWrite(tag, replace=not self._is_immutable(tag), expected=expected) for tag in tags)
+
+    def _is_immutable(self, tag: Tag) -> bool:
+        return any(fnmatchcase(tag, pattern) for pattern in self._settings.immutable_tags)
+
+    async def _store(
+        self,
+        image: Image,
+        target: Repository,
+        body: bytes,
+        manifest: ParsedManifest,
+        tags: tuple[TagWrite, ...],
+    ) -> None:
+        expect = Expect(digest=manifest.digest)
+        async with self._blobs.ingest(body, expect) as new:
+            publication = Publication(
+                repository_id=target.id,
+                package=image.package,
+                version=manifest.digest,
+                path=image.file_path(manifest.digest),
+                media_type=manifest.media_type,
+                blob=new.blob,
+                document=manifest.document,
+                artifact_type=manifest.artifact_type,
+                references=manifest.references,
+                tags=tags,
+            )
+            new.settle(await self._catalog.publish(publication, self._lease))
+
+    def _created(self, image: Image, manifest: ParsedManifest, tags: list[Tag]) -> list[tuple[bytes, bytes]]:
+        location = f"{self._base}/v2/{image.full_name}/manifests/{manifest.digest}"
+        headers = [
+            API_VERSION,
+            (b"location", location.encode()),
+            (b"docker-content-digest", manifest.digest.encode()),
+        ]
+        if manifest.subject:
+            headers.append((b"oci-subject", manifest.subject.encode()))
+        if tags:
+            headers.append((b"oci-tag", ", ".join(tags).encode()))
+        return headers

@@ -1,0 +1,147 @@
+"""Blob uploads: whole, streamed and in chunks, and mounts (distribution-spec end-4 to end-6, end-11,
+end-13, end-14). The rules of a session are in nora.blobs.uploads; here they meet the wire."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from blacksheep import Response
+
+from nora._speedups import is_digest, parse_content_range
+from nora.catalog.base import Upload
+from nora.errors import BadRequest, InvalidDigest, InvalidName
+from nora.formats.base import Services
+from nora.formats.docker.names import Image, Images
+from nora.formats.docker.resource import API_VERSION, Resource, link_base
+from nora.http.body import content_length, stream_body
+from nora.model import Digest
+
+_ALGORITHMS = ("sha256", "sha512")
+_MOUNT_SOURCES = 16
+"""Holders of a blob that an anonymous mount looks at."""
+
+
+class UploadSessions:
+    """The endpoints of uploads."""
+
+    def __init__(self, services: Services, images: Images) -> None:
+        self._images = images
+        self._catalog = services.catalog
+        self._uploads = services.uploads
+        self._settings = services.config.docker
+        self._lease = services.leases.seconds
+        self._base = link_base(services.config)
+        self._idle_seconds = services.config.server.idle_timeout
+
+    async def open(self, resource: Resource) -> Response:
+        """POST: mount a blob, take a whole one, or open a session - in this order, as asked."""
+        image = self._images.resolve(resource.name)
+        target = image.target
+        if (digest := resource.parameter("mount")) is not None:
+            mounted = await self._mount(image, digest, resource.parameter("from"))
+            if mounted is not None:
+                return self._created(image, mounted)
+        elif (text := resource.parameter("digest")) is not None:
+            whole = Digest(text)
+            await self._uploads.put(
+                target.id,
+                image.package,
+                self._body(resource),
+                digest=whole,
+                length=content_length(resource.request),
+            )
+            return self._created(image, whole)
+        algorithm = resource.parameter("digest-algorithm") or "sha256"
+        if algorithm not in _ALGORITHMS:
+            raise InvalidDigest(f"digest-algorithm must be one of {', '.join(_ALGORITHMS)}")
+        upload = await self._uploads.open(target.id, image.package, algorithm)
+        return self._session(202, image, upload)
+
+    async def status(self, resource: Resource) -> Response:
+        """GET: how far the session is."""
+        image, upload = await self._find(resource)
+        return self._session(204, image, upload)
+
+    async def append(self, resource: Resource) -> Response:
+        """PATCH: the next chunk, with `Content-Range`, or just more bytes, without."""
+        image, upload = await self._find(resource)
+        start, length = self._chunk(resource)
+        upload = await self._uploads.append(upload, self._body(resource), start=start, length=length)
+        return self._session(202, image, upload)
+
+    async def finish(self, resource: Resource) -> Response:
+        """PUT: the last chunk, if there is one, and the digest of the whole."""
+        image, upload = await self._find(resource)
+        text = resource.parameter("digest")
+        if text is None:
+            raise InvalidDigest("the closing PUT names the blob's digest: ?digest=<algorithm>:<hex>")
+        digest = Digest(text)
+        start, length = self._chunk(resource)
+        await self._uploads.finish(
+            upload, None if length == 0 else self._body(resource), digest=digest, start=start, length=length
+        )
+        return self._created(image, digest)
+
+    async def cancel(self, resource: Resource) -> Response:
+        """DELETE: forget the session and its bytes."""
+        _, upload = await self._find(resource)
+        await self._uploads.cancel(upload)
+        return Response(204, [API_VERSION])
+
+    async def _find(self, resource: Resource) -> tuple[Image, Upload]:
+        image = self._images.resolve(resource.name)
+        return image, await self._uploads.find(resource.reference, image.target.id, image.package)
+
+    async def _mount(self, image: Image, text: str, source: str | None) -> Digest | None:
+        """Mounts on any doubt nothing: the client then uploads (distribution-spec, Mounting a blob)."""
+        if not is_digest(text):
+            return None
+        digest = Digest(text)
+        holders: list[tuple[int, str]]
+        if source is None:
+            holders = await self._catalog.list_blob_holders(digest, _MOUNT_SOURCES)
+        else:
+            try:
+                origin = self._images.resolve(source)
+            except InvalidName:
+                return None
+            holders = [(repository.id, origin.package) for repository in origin.repository.readable]
+        blob = await self._catalog.mount_blob(digest, holders, image.target.id, image.package, self._lease)
+        return digest if blob is not None else None
+
+    def _chunk(self, resource: Resource) -> tuple[int | None, int | None]:
+        """Where the body starts and how long it is, as far as the client says so."""
+        length = content_length(resource.request)
+        text = resource.header(b"content-range")
+        if text is None:
+            return None, length
+        try:
+            first, last = parse_content_range(text)
+        except ValueError:
+            raise BadRequest("Content-Range of a chunk is <first>-<last>, both inclusive") from None
+        return first, last - first + 1
+
+    def _body(self, resource: Resource) -> AsyncIterator[bytes]:
+        return stream_body(
+            resource.request, limit=self._settings.max_upload_size, idle_seconds=self._idle_seconds
+        )
+
+    def _session(self, status: int, image: Image, upload: Upload) -> Response:
+        location = f"{self._base}/v2/{image.full_name}/blobs/uploads/{upload.id}"
+        return Response(
+            status,
+            [
+                API_VERSION,
+                (b"location", location.encode()),
+                (b"range", b"0-%d" % max(upload.offset - 1, 0)),
+                (b"docker-upload-uuid", upload.id.encode()),
+                # `Range` cannot tell an empty session from one of a single byte
+                (b"x-nora-upload-offset", b"%d" % upload.offset),
+            ],
+        )
+
+    def _created(self, image: Image, digest: Digest) -> Response:
+        location = f"{self._base}/v2/{image.full_name}/blobs/{digest}"
+        return Response(
+            201, [API_VERSION, (b"location", location.encode()), (b"docker-content-digest", digest.encode())]
+        )
