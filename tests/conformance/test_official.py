@@ -31,7 +31,7 @@ class Counts:
 
 
 def read_counts(report: Path) -> Counts:
-    """The totals of the program's junit.xml: `tests` counts every status; `disabled` is not of the profile."""
+    """Totals of the program's junit.xml: `tests` counts every status; `disabled` lies outside the profile."""
     suite = ElementTree.parse(report).getroot()[0]
     tests, failures, errors, skipped, disabled = (
         int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped", "disabled")
