@@ -22,7 +22,7 @@ from nora.formats.docker.documents import (
 )
 from nora.model import Digest
 
-_ACCEPTED = ", ".join((OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST))
+_ACCEPTED = f"{OCI_MANIFEST}, {OCI_INDEX}, {DOCKER_MANIFEST}, {DOCKER_LIST}"
 
 
 @dataclass(frozen=True, slots=True)
