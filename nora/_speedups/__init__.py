@@ -11,7 +11,9 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-MODULES = ("names",)
+from nora._speedups.descriptors import Descriptor, Manifest
+
+MODULES = ("names", "digest", "manifest")
 """The modules that exist twice: `<name>_py` and `<name>_c`."""
 
 
@@ -43,6 +45,8 @@ COMPILED: bool = _load_extensions()
 """Whether the compiled modules are in use, all of them; else all the twins."""
 
 if TYPE_CHECKING or not COMPILED:
+    from nora._speedups.digest_py import ALGORITHMS, Hasher, hash_file
+    from nora._speedups.manifest_py import scan_manifest
     from nora._speedups.names_py import (
         BLOB,
         CATALOG,
@@ -65,6 +69,8 @@ if TYPE_CHECKING or not COMPILED:
         split_oci_path,
     )
 else:
+    from nora._speedups.digest_c import ALGORITHMS, Hasher, hash_file
+    from nora._speedups.manifest_c import scan_manifest
     from nora._speedups.names_c import (
         BLOB,
         CATALOG,
@@ -88,6 +94,7 @@ else:
     )
 
 __all__ = [
+    "ALGORITHMS",
     "BLOB",
     "CATALOG",
     "COMPILED",
@@ -99,7 +106,11 @@ __all__ = [
     "TOKEN",
     "UPLOAD",
     "UPLOADS",
+    "Descriptor",
+    "Hasher",
+    "Manifest",
     "check_storage_key",
+    "hash_file",
     "is_digest",
     "is_image_name",
     "is_request_id",
@@ -107,5 +118,6 @@ __all__ = [
     "parse_content_range",
     "parse_digest",
     "parse_range",
+    "scan_manifest",
     "split_oci_path",
 ]
