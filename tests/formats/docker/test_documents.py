@@ -1,0 +1,60 @@
+"""Listings, links and the referrers index."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from nora.catalog.base import Referrer
+from nora.errors import InvalidPage
+from nora.formats.docker import documents
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [(None, documents.MAX_PAGE), ("0", 0), ("5", 5), ("9" * 40, documents.MAX_PAGE)]
+)
+def test_page_size(text: str | None, size: int) -> None:
+    assert documents.parse_page_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "x", "1.5", "٣", "+1", " 1", "1_0"])
+def test_bad_page_size(text: str) -> None:
+    with pytest.raises(InvalidPage):
+        documents.parse_page_size(text)
+
+
+def test_names_are_golden_bytes() -> None:
+    assert documents.render_names("tags", ["1", "2"], name="a/b") == b'{"name":"a/b","tags":["1","2"]}'
+    assert documents.render_names("repositories", []) == b'{"repositories":[]}'
+
+
+def test_next_link_escapes_and_leaves_out_what_is_not_set() -> None:
+    name, value = documents.next_link("/v2/a/tags/list", n=2, last="a&b", artifactType=None)
+    assert (name, value) == (b"link", b'</v2/a/tags/list?n=2&last=a%26b>; rel="next"')
+
+
+def test_fallback_tags() -> None:
+    digest = "sha512:" + "ab" * 64
+    tag = documents.fallback_tag(digest)
+    assert tag == "sha512-" + "ab" * 32
+    assert len(documents.fallback_tag("sha256:" + "a" * 64)) == 71
+
+
+def test_referrers_index_is_golden_bytes() -> None:
+    plain = Referrer("sha256:" + "1" * 64, documents.OCI_MANIFEST, 7, None, b"{}")
+    full = Referrer(
+        "sha256:" + "2" * 64, documents.OCI_INDEX, 8, "a/b", orjson.dumps({"annotations": {"k": "v"}})
+    )
+    body = documents.render_referrers([documents.referrer_descriptor(r) for r in (plain, full)])
+    assert body == (
+        b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":['
+        b'{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:'
+        + b"1"
+        * 64
+        + b'","size":7},'
+        b'{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:'
+        + b"2"
+        * 64
+        + b'","size":8,'
+        b'"artifactType":"a/b","annotations":{"k":"v"}}]}'
+    )

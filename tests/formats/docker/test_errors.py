@@ -1,0 +1,58 @@
+"""Errors in OCI's dialect."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from nora import errors
+from nora.formats.docker.errors import code_of, render_error
+
+
+def every_error() -> list[type[errors.NoraError]]:
+    found = [errors.NoraError]
+    for cls in found:
+        found += cls.__subclasses__()
+    return [cls for cls in found if not issubclass(cls, errors.StartError)]
+
+
+@pytest.mark.parametrize("cls", every_error(), ids=lambda cls: cls.__name__)
+def test_every_error_has_a_code_of_its_own_or_its_parent(cls: type[errors.NoraError]) -> None:
+    code = code_of(cls.__new__(cls))
+    assert code == code.upper()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (errors.PackageNotFound("x"), 404, "NAME_UNKNOWN"),
+        (errors.VersionNotFound("x"), 404, "MANIFEST_UNKNOWN"),
+        (errors.BlobNotFound("x"), 404, "BLOB_UNKNOWN"),
+        (errors.UploadNotFound("x"), 404, "BLOB_UPLOAD_UNKNOWN"),
+        (errors.DigestMismatch("x"), 400, "DIGEST_INVALID"),
+        (errors.TooLarge(5), 413, "SIZE_INVALID"),
+        (errors.StorageFailed("x"), 500, "UNKNOWN"),
+        (errors.StorageFull("x"), 507, "UNAVAILABLE"),
+        (errors.ClientGone("x"), 499, "UNKNOWN"),
+    ],
+)
+def test_status_and_code(error: errors.NoraError, status: int, code: str) -> None:
+    response = render_error(error)
+    body = orjson.loads(response.content.body)
+    assert (response.status, body["errors"][0]["code"]) == (status, code)
+    assert response.content.type == b"application/json"
+
+
+def test_what_a_client_needs_to_go_on_is_in_the_headers() -> None:
+    assert render_error(errors.TooManyRequests("x", 7)).get_first_header(b"retry-after") == b"7"
+    assert render_error(errors.MethodNotAllowed(("GET", "PUT"))).get_first_header(b"allow") == b"GET, PUT"
+    assert render_error(errors.UploadOffsetMismatch(10)).get_first_header(b"range") == b"0-9"
+    assert render_error(errors.UploadOffsetMismatch(0)).get_first_header(b"range") == b"0-0"
+    assert render_error(errors.RangeNotSatisfiable(10)).get_first_header(b"content-range") == b"bytes */10"
+
+
+def test_missing_references_are_named_one_by_one_up_to_a_bound() -> None:
+    digests = tuple(f"sha256:{n:064x}" for n in range(1000))
+    body = orjson.loads(render_error(errors.MissingReferences(digests)).content.body)
+    assert [entry["detail"]["digest"] for entry in body["errors"]] == list(digests[:100])
+    assert {entry["code"] for entry in body["errors"]} == {"MANIFEST_BLOB_UNKNOWN"}
