@@ -37,6 +37,17 @@ Kind = Literal["hosted", "proxy", "group"]
 
 
 @dataclass(frozen=True, slots=True)
+class RepositorySpec:
+    """A repository as the configuration declares it. `members` and `target` name other repositories."""
+
+    name: str
+    format: str
+    kind: Kind
+    members: tuple[str, ...] = ()
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Repository:
     """A place that packages live in. A group holds none of its own: it reads its members in order."""
 

@@ -15,18 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from nora.model import Digest, Kind, Repository
-
-
-@dataclass(frozen=True, slots=True)
-class RepositorySpec:
-    """A repository as the configuration declares it. `members` and `target` name other repositories."""
-
-    name: str
-    format: str
-    kind: Kind
-    members: tuple[str, ...] = ()
-    target: str | None = None
+from nora.model import Digest, Repository, RepositorySpec
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,38 @@
+"""Every shared setting, declared once: defaults, then a TOML file, then `NORA_*` variables.
+
+    config = load(os.environ, Path.cwd())
+    config.server.port
+
+`settings` declares, `loading` reads, `repositories` makes repositories of what was read, `capabilities`
+knows what has to wait, `describe` writes it all down for people.
+"""
+
+from nora.config.kinds import TtlSeconds, Upstream
+from nora.config.loading import load
+from nora.config.repositories import default_specs, repository_specs
+from nora.config.settings import (
+    AuthSettings,
+    CacheSettings,
+    Config,
+    DockerSettings,
+    LogSettings,
+    RepositorySetting,
+    ServerSettings,
+    StorageSettings,
+)
+
+__all__ = [
+    "AuthSettings",
+    "CacheSettings",
+    "Config",
+    "DockerSettings",
+    "LogSettings",
+    "RepositorySetting",
+    "ServerSettings",
+    "StorageSettings",
+    "TtlSeconds",
+    "Upstream",
+    "default_specs",
+    "load",
+    "repository_specs",
+]

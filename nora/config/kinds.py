@@ -1,0 +1,252 @@
+"""The kinds of values that a setting may have: how one is read, written and described.
+
+A value arrives as TOML gives it, or as the text of an environment variable; both are read by the same
+function, so `port = 4000`, `port = "4000"` and `NORA_PORT=4000` mean the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import inf
+from pathlib import Path
+from urllib.parse import urlsplit
+
+TtlSeconds = float
+"""How long a copy is fresh, for all formats: 0 always revalidate, more: seconds, `math.inf` for ever."""
+
+MIB = 2**20
+HOUR = 3600
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How a value is read and written. `read` raises ValueError saying what was expected."""
+
+    expects: str
+    """As it stands in documents: `seconds, or 30s, 5m, 7d`."""
+    read: Callable[[object], object]
+    write: Callable[[object], object] = lambda value: value
+    """To what TOML can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A registry that is asked for what is not here. The credentials never appear in a representation."""
+
+    url: str
+    auth: str | None = field(default=None, repr=False)
+    """`user:password`."""
+    prefix: str | None = None
+    namespace: str | None = None
+
+
+def _text(raw: object) -> str:
+    if isinstance(raw, str) and raw and raw.isprintable():
+        return raw
+    raise ValueError("expected a printable text")
+
+
+def _boolean(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and raw.lower() in ("true", "1", "yes", "on"):
+        return True
+    if isinstance(raw, str) and raw.lower() in ("false", "0", "no", "off"):
+        return False
+    raise ValueError("expected true or false")
+
+
+def _integer(raw: object) -> int | None:
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return raw
+    if isinstance(raw, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", raw.strip()):
+        return int(raw)
+    return None
+
+
+def integer(minimum: int, maximum: int | None = None) -> Kind:
+    """A whole number of a range."""
+    words = f"a whole number from {minimum}" + ("" if maximum is None else f" to {maximum}")
+
+    def read(raw: object) -> int:
+        number = _integer(raw)
+        if number is None or number < minimum or (maximum is not None and number > maximum):
+            raise ValueError(f"expected {words}")
+        return number
+
+    return Kind(words, read)
+
+
+def choice(*names: str) -> Kind:
+    """One of some words, whatever their case."""
+    words = " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+    def read(raw: object) -> str:
+        if isinstance(raw, str) and raw.lower() in names:
+            return raw.lower()
+        raise ValueError(f"expected {words}")
+
+    return Kind(words, read)
+
+
+_FACTORS = {
+    "": 1, "b": 1,
+    "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40,
+    "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
+    "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+}  # fmt: skip
+
+
+def parse_size(raw: object) -> int:
+    """Bytes of `1024`, `"16MiB"` (binary) or `"2GB"` (decimal)."""
+    number = _integer(raw)
+    if number is not None and number >= 0:
+        return number
+    match = re.fullmatch(r"([0-9]{1,12}) ?([A-Za-z]{0,3})", raw.strip()) if isinstance(raw, str) else None
+    if match is None or match[2].lower() not in _FACTORS:
+        raise ValueError('expected bytes, or a size such as "512KiB", "16MiB" or "2GB"')
+    return int(match[1]) * _FACTORS[match[2].lower()]
+
+
+def render_size(count: object) -> object:
+    """The shortest exact way to write a number of bytes."""
+    assert isinstance(count, int)
+    for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if count and count % factor == 0:
+            return f"{count // factor}{unit}"
+    return count
+
+
+def size(minimum: int = 0) -> Kind:
+    """A number of bytes."""
+
+    def read(raw: object) -> int:
+        count = parse_size(raw)
+        if count < minimum:
+            raise ValueError(f"expected at least {render_size(minimum)}")
+        return count
+
+    return Kind('bytes, or `"16MiB"`, `"2GB"`', read, render_size)
+
+
+_SECONDS = {"s": 1, "m": 60, "h": HOUR, "d": DAY, "w": 7 * DAY}
+
+
+def parse_duration(raw: object) -> int:
+    """Seconds of `30`, `"30s"`, `"5m"`, `"12h"`, `"7d"`, `"1w2d"`."""
+    number = _integer(raw)
+    if number is not None and number >= 0:
+        return number
+    text = raw.strip().lower() if isinstance(raw, str) else ""
+    if not re.fullmatch(r"([0-9]{1,9}[smhdw])+", text):
+        raise ValueError('expected seconds, or a time such as "30s", "5m", "12h", "7d"')
+    return sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"([0-9]+)([smhdw])", text))
+
+
+def render_duration(seconds: object) -> object:
+    """The shortest exact way to write a number of seconds."""
+    assert isinstance(seconds, int)
+    for unit, length in (("d", DAY), ("h", HOUR), ("m", 60)):
+        if seconds and seconds % length == 0:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def duration(minimum: int = 0) -> Kind:
+    """A number of seconds."""
+
+    def read(raw: object) -> int:
+        seconds = parse_duration(raw)
+        if seconds < minimum:
+            raise ValueError(f"expected at least {minimum} seconds")
+        return seconds
+
+    return Kind('seconds, or `"30s"`, `"5m"`, `"7d"`', read, render_duration)
+
+
+def _ttl(raw: object) -> TtlSeconds:
+    if isinstance(raw, str) and raw.strip().lower() == "forever":
+        return inf
+    try:
+        return parse_duration(raw)
+    except ValueError:
+        raise ValueError('expected 0 (always revalidate), seconds, a time such as "7d", or "forever"') from None
+
+
+def _path(raw: object) -> Path:
+    if isinstance(raw, str) and raw and "\0" not in raw:
+        return Path(raw)
+    raise ValueError("expected a path")
+
+
+def _url(raw: object) -> str:
+    """An absolute http or https URL without a trailing slash."""
+    try:
+        parts = urlsplit(raw if isinstance(raw, str) else "")
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not isinstance(raw, str) or not raw.isprintable() or " " in raw:
+        raise ValueError('expected a URL such as "https://registry.example.com"')
+    if parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("expected a URL without user, query or fragment")
+    return raw.rstrip("/")
+
+
+def _optional_url(raw: object) -> str | None:
+    return None if raw == "" else _url(raw)
+
+
+def _workers(raw: object) -> int | str:
+    if isinstance(raw, str) and raw.lower() == "auto":
+        return "auto"
+    number = _integer(raw)
+    if number is None or not 1 <= number <= 256:
+        raise ValueError('expected a number of processes from 1 to 256, or "auto" for one per core')
+    return number
+
+
+def _texts(raw: object) -> tuple[str, ...]:
+    entries: Sequence[object] = raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [0]
+    if not all(isinstance(entry, str) and entry.strip() for entry in entries):
+        raise ValueError("expected a list of texts (in an environment variable: separated by commas)")
+    return tuple(str(entry).strip() for entry in entries)
+
+
+def _upstream(entry: object) -> Upstream:
+    if isinstance(entry, str):
+        entry = dict(zip(("url", "auth", "prefix"), entry.strip().split("|", 2), strict=False))
+    fields = ("url", "auth", "prefix", "namespace")
+    if not isinstance(entry, dict) or not all(k in fields and isinstance(v, str) for k, v in entry.items()):
+        raise ValueError('expected upstreams of { url = "…", auth = "user:password", prefix = "…" }')
+    auth = entry.get("auth") or None
+    if auth is not None and ":" not in auth:
+        raise ValueError("expected the credentials of an upstream as user:password")
+    return Upstream(_url(entry.get("url")), auth, entry.get("prefix") or None, entry.get("namespace") or None)
+
+
+def _upstreams(raw: object) -> tuple[Upstream, ...]:
+    entries = [e for e in raw.split(",") if e.strip()] if isinstance(raw, str) else raw
+    if not isinstance(entries, list):
+        raise ValueError('expected a list of upstreams, or "url|user:password,…"')
+    return tuple(_upstream(entry) for entry in entries)
+
+
+def _render_upstreams(value: object) -> object:
+    assert isinstance(value, tuple)
+    fields = ("url", "auth", "prefix", "namespace")
+    return [{name: getattr(one, name) for name in fields if getattr(one, name) is not None} for one in value]
+
+
+TEXT = Kind("text", _text)
+BOOLEAN = Kind("true or false", _boolean)
+PORT = integer(1, 65535)
+TTL = Kind('0 (always revalidate), seconds, `"7d"`, or `"forever"`', _ttl, lambda v: "forever" if v == inf else v)
+PATH = Kind("path", _path, str)
+OPTIONAL_URL = Kind("URL", _optional_url)
+WORKERS = Kind("number or `auto`", _workers)
+TEXTS = Kind("list of texts", _texts, lambda value: list(value))  # type: ignore[call-overload]
+UPSTREAMS = Kind("list of upstreams", _upstreams, _render_upstreams)

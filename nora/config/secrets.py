@@ -1,0 +1,32 @@
+"""What must not be shown: how values are made fit for messages, logs and `nora check-config`."""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "***"
+
+_NAMES = re.compile(r"secret|password|passwd|token|credential|(^|[._])auth$|(^|[._])(access_|private_|api_)?key$", re.I)
+_IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
+_AFTER_BAR = re.compile(r"\|[^|,\s]*:[^|,]*")
+
+
+def hide(key: str, value: object) -> object:
+    """`value` without its secrets: all of it when `key` names one, else what its texts carry."""
+    if isinstance(value, dict):
+        return {name: hide(name, entry) for name, entry in value.items()}
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if is_secret(key):
+        return HIDDEN
+    if isinstance(value, list | tuple):
+        return [hide(key, entry) for entry in value]
+    return _AFTER_BAR.sub(f"|{HIDDEN}", _IN_URL.sub(f"{HIDDEN}@", str(value)))
+
+
+def is_secret(key: str) -> bool:
+    """Whether a setting's name says that its value is a secret. Paths and switches are not."""
+    lowered = key.lower()
+    if lowered.endswith(("_storage", "_ttl", "tls_key", "_file", "_path")):
+        return False
+    return _NAMES.search(lowered) is not None

@@ -1,0 +1,186 @@
+"""The settings, each declared once. docs/configuration.md is made from this file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from nora.config import kinds
+from nora.config.declare import section, setting
+from nora.config.kinds import HOUR, MIB, Upstream
+
+LogLevel = Literal["trace", "debug", "info", "warn", "error"]
+DOCKER_HUB = Upstream("https://registry-1.docker.io")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where NORA listens and how much it takes."""
+
+    host: str = setting("127.0.0.1", kinds.TEXT, "Address to listen on; `0.0.0.0` or `::` for all.")
+    port: int = setting(4000, kinds.PORT, "Port to listen on.")
+    workers: int | Literal["auto"] = setting(
+        1, kinds.WORKERS, "Worker processes; `auto` is one per core. More than one needs Linux."
+    )
+    public_url: str | None = setting(
+        None,
+        kinds.OPTIONAL_URL,
+        "Base of the links in documents. Without it they are relative or follow the request.",
+    )
+    body_limit: int = setting(
+        64 * 1024 * MIB,
+        kinds.size(1),
+        "Largest body of one request.",
+        env=("NORA_BODY_LIMIT", "NORA_BODY_LIMIT_MB"),
+        toml=("body_limit_mb",),
+    )
+    idle_timeout: int = setting(
+        60, kinds.duration(1), "A client that sends nothing for so long in the middle of a body is dropped."
+    )
+    graceful_timeout: int = setting(
+        30, kinds.duration(1), "How long requests in flight may take to finish when the server stops."
+    )
+    tls_cert: Path | None = setting(None, kinds.PATH, "Certificate chain (PEM): serve HTTPS. Needs the key.")
+    tls_key: Path | None = setting(None, kinds.PATH, "Private key (PEM) of the certificate.")
+
+    @property
+    def worker_count(self) -> int:
+        """How many worker processes to run: one on other systems than Linux."""
+        if not sys.platform.startswith("linux"):
+            return 1
+        return available_cores() if self.workers == "auto" else self.workers
+
+
+def available_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """The cores that this process may use: its affinity, and the CPU quota of its container."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        limit, period = quota.read_text().split()
+        return max(1, min(cores, round(int(limit) / int(period))))
+    except (OSError, ValueError):  # no cgroup v2, or "max": no quota
+        return cores
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where the bytes and the catalog are."""
+
+    mode: Literal["local", "s3"] = setting(
+        "local", kinds.choice("local", "s3"), "Kind of storage.", needs="object storage", stops="s3"
+    )
+    path: Path = setting(Path("data/storage"), kinds.PATH, "Directory of the blobs and the catalog.")
+    durability: Literal["full", "data", "none"] = setting(
+        "full",
+        kinds.choice("full", "data", "none"),
+        "What survives a power loss: `full` all that was acknowledged; `data` skips syncing directories; "
+        "`none` syncs nothing and is for throw-away stores.",
+    )
+    reserve: int = setting(
+        16 * MIB, kinds.size(), "Space kept free for deletes and tags: uploads get 507 below it."
+    )
+    allow_fuse: bool = setting(
+        False, kinds.BOOLEAN, "Accept a FUSE file system under the catalog, whose locks you have verified."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSettings:
+    """What is kept in memory."""
+
+    memory: int = setting(32 * MIB, kinds.size(), "Memory for hot answers, for each worker.")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is written to standard error."""
+
+    level: LogLevel = setting("info", kinds.choice("trace", "debug", "info", "warn", "error"), "Least level.")
+    format: Literal["text", "json"] = setting("text", kinds.choice("text", "json"), "Shape of a line.")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Who may do what."""
+
+    enabled: bool = setting(
+        False, kinds.BOOLEAN, "Ask for credentials.", needs="authentication", stops=True
+    )
+    htpasswd_file: Path = setting(
+        Path("users.htpasswd"), kinds.PATH, "Users and bcrypt hashes.", needs="authentication"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DockerSettings:
+    """Docker and OCI."""
+
+    enabled: bool = setting(True, kinds.BOOLEAN, "Serve `/v2/`.")
+    max_upload_sessions: int = setting(
+        1000,
+        kinds.integer(1),
+        "Open upload sessions, all images together; the next one gets 429.",
+        env=("NORA_MAX_UPLOAD_SESSIONS",),
+    )
+    max_upload_size: int = setting(
+        64 * 1024 * MIB,
+        kinds.size(1),
+        "Largest blob.",
+        env=("NORA_MAX_UPLOAD_SESSION_SIZE", "NORA_MAX_UPLOAD_SESSION_SIZE_MB"),
+        toml=("max_upload_size_mb",),
+    )
+    upload_ttl: int = setting(HOUR, kinds.duration(1), "An upload without progress for so long is dropped.")
+    max_manifest_size: int = setting(4 * MIB, kinds.size(1024), "Largest manifest.")
+    immutable_tags: tuple[str, ...] = setting(
+        (),
+        kinds.TEXTS,
+        "Tags that may be set once: patterns as in `v*`, `*` for all. Only the tag is matched.",
+    )
+    strict_index: bool = setting(False, kinds.BOOLEAN, "Refuse an index whose manifests are not there yet.")
+    proxy_timeout: int = setting(
+        60, kinds.duration(1), "How long an upstream may take to answer.", needs="proxy"
+    )
+    upstreams: tuple[Upstream, ...] = setting(
+        (DOCKER_HUB,),
+        kinds.UPSTREAMS,
+        "Registries to ask for what is not here; in the environment `url|user:pass,…`.",
+        needs="proxy",
+    )
+
+
+RepositoryKind = Literal["hosted", "proxy", "group"]
+
+
+@dataclass(frozen=True, slots=True)
+class RepositorySetting:
+    """A named repository: `[repositories.<name>]`."""
+
+    format: str
+    kind: RepositoryKind = "hosted"
+    members: tuple[str, ...] = ()
+    """Of a group: the repositories that are read, in this order."""
+    writes: str | None = None
+    """Of a group: the member that takes its writes; without one the group is read-only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The effective configuration."""
+
+    server: ServerSettings = section(ServerSettings, "Where NORA listens and how much it takes.", "NORA_")
+    storage: StorageSettings = section(StorageSettings, "Where the bytes and the catalog are.", "NORA_STORAGE_")
+    cache: CacheSettings = section(CacheSettings, "What is kept in memory.", "NORA_CACHE_")
+    log: LogSettings = section(LogSettings, "What is written to standard error.", "NORA_LOG_")
+    auth: AuthSettings = section(AuthSettings, "Who may do what.", "NORA_AUTH_")
+    docker: DockerSettings = section(DockerSettings, "Docker, OCI and Helm.", "NORA_DOCKER_")
+    repositories: Mapping[str, RepositorySetting] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where a setting that is not a default came from: `server.port` → `NORA_PORT`, or the file's path."""
+
+    def enabled(self, name: str) -> bool:
+        """Whether a format is switched on; one without a section always is."""
+        return bool(getattr(getattr(self, name, None), "enabled", True))
