@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from nora._speedups import Descriptor, Manifest, scan_manifest
+from nora._speedups import Manifest, scan_manifest
 from nora.catalog.base import Reference
 from nora.errors import DigestMismatch, InvalidManifest
 from nora.formats.docker.documents import (
@@ -103,7 +103,7 @@ def _references(manifest: Manifest, media_type: str, *, strict: bool) -> Sequenc
             raise InvalidManifest("an image manifest has a config")
         add(Reference(manifest.config.digest, "config", required=True))
         for layer in manifest.layers:
-            add(Reference(layer.digest, "layer", required=not _is_foreign(layer)))
+            add(Reference(layer.digest, "layer", required=not layer.foreign))
     elif manifest.config is not None or manifest.layers:
         raise InvalidManifest("an index has manifests, not config and layers")
     for child in manifest.manifests:
@@ -111,11 +111,6 @@ def _references(manifest: Manifest, media_type: str, *, strict: bool) -> Sequenc
     if manifest.subject is not None:
         add(Reference(manifest.subject.digest, "subject", required=False))
     return tuple(found.values())
-
-
-def _is_foreign(layer: Descriptor) -> bool:
-    """Whether a layer may live elsewhere (image-spec, Non-Distributable Layers)."""
-    return layer.urls or "nondistributable" in layer.media_type or ".foreign." in layer.media_type
 
 
 def _document(manifest: Manifest) -> bytes:
