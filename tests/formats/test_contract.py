@@ -11,7 +11,7 @@ from nora.formats.samples import Sample
 from tests.contracts.formats import FormatContract
 
 
-@pytest.fixture(params=[format.name for format in discover()])
+@pytest.fixture(params=[found.name for found in discover()])
 def sample(request: pytest.FixtureRequest) -> Sample:
     sample: Sample = import_module(f"nora.formats.{request.param}.samples").SAMPLE
     return sample
