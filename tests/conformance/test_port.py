@@ -14,7 +14,6 @@ import pytest
 from tests.support.oci import Repository, digest
 
 Names = Callable[[str], str]
-EMPTY = b""
 ABSENT = digest(b"nobody ever pushed this")
 
 
