@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cache
 
 CAPABILITIES: Mapping[str, bool] = {
@@ -27,6 +26,7 @@ CAPABILITIES: Mapping[str, bool] = {
     "retention": False,
     "curation": False,
     "audit": False,
+    "choice of formats": False,
 }
 
 INSTEAD: Mapping[str, str] = {
@@ -40,7 +40,7 @@ INSTEAD: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A known setting without its capability. `key` may end in `*`."""
+    """A known setting without its capability."""
 
     key: str
     env: str | None
@@ -49,38 +49,73 @@ class Planned:
     """The value (as text) that must not be ignored: it stops the start."""
 
 
-_SECTIONS: tuple[tuple[str, str, str, str], ...] = (
-    # section, beginning of the variables, capability, names
-    ("tls", "NORA_TLS_", "proxy", "ca_cert"),
-    ("server", "NORA_", "proxy", "proxy_coalesce trust_upstream_dates"),
-    ("storage", "NORA_STORAGE_", "object storage", "s3_url bucket s3_access_key s3_secret_key s3_region "
-     "s3_virtual_hosted gcs_service_account_path gcs_base_url"),
-    ("auth", "NORA_AUTH_", "authentication", "anonymous_read docker_anon_pull public_web_ui public_metrics "
-     "token_storage token_cache_ttl trusted_proxies admin_users"),
-    ("auth.oidc", "NORA_AUTH_OIDC_", "authentication", "enabled leeway_secs jwks_cache_secs providers"),
-    ("secrets", "NORA_SECRETS_", "authentication", "provider clear_env"),
-    ("rate_limit", "NORA_RATE_LIMIT_", "rate limits", "enabled auth_rps auth_burst upload_rps upload_burst "
-     "general_rps general_burst"),
-    ("gc", "NORA_GC_", "collection", "enabled interval dry_run grace_secs proxy_cache_max_bytes unlink_delay"),
-    ("retention", "NORA_RETENTION_", "retention", "enabled interval dry_run rules"),
-    ("curation", "NORA_CURATION_", "curation", "mode on_failure allowlist_path blocklist_path bypass_token "
-     "require_integrity internal_namespaces min_release_age quarantine quarantine_ttl"),
-    ("circuit_breaker", "NORA_CB_", "proxy", "enabled failure_threshold reset_timeout overrides"),
-    ("proxy", "NORA_PROXY_", "proxy", "mode"),
-    ("audit", "NORA_AUDIT_", "audit", "mode"),
-    ("docker", "NORA_DOCKER_", "proxy", "read_timeout metadata_ttl serve_stale default_action"),
-    ("maven", "NORA_MAVEN_", "maven", "enabled proxies proxy_timeout checksum_verify immutable_releases "
-     "metadata_ttl"),
-    ("npm", "NORA_NPM_", "npm", "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale revalidate"),
-    ("cargo", "NORA_CARGO_", "cargo", "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale "
-     "revalidate"),
-    ("pypi", "NORA_PYPI_", "pypi", "enabled proxy proxy_auth proxies proxy_timeout metadata_ttl serve_stale "
-     "revalidate"),
-    ("go", "NORA_GO_", "go", "enabled proxy proxy_auth proxy_timeout proxy_timeout_zip max_zip_size "
-     "metadata_ttl serve_stale revalidate"),
-    ("raw", "NORA_RAW_", "raw", "enabled max_file_size cache_control"),
-    ("registries", "NORA_REGISTRIES_", "maven", "enable"),
-)  # fmt: skip
+@dataclass(frozen=True, slots=True)
+class _Section:
+    name: str
+    needs: str
+    keys: str
+
+    @property
+    def prefix(self) -> str:
+        """How its environment variables begin."""
+        return _PREFIXES.get(self.name, f"NORA_{self.name.upper()}_")
+
+
+_PREFIXES = {"server": "NORA_", "auth.oidc": "NORA_AUTH_OIDC_", "circuit_breaker": "NORA_CB_"}
+
+_SECTIONS = (
+    _Section("server", "proxy", "proxy_coalesce trust_upstream_dates"),
+    _Section("tls", "proxy", "ca_cert"),
+    _Section("proxy", "proxy", "mode"),
+    _Section("circuit_breaker", "proxy", "enabled failure_threshold reset_timeout overrides"),
+    _Section(
+        "storage",
+        "object storage",
+        "s3_url bucket s3_access_key s3_secret_key s3_region s3_virtual_hosted gcs_service_account_path "
+        "gcs_base_url",
+    ),
+    _Section(
+        "auth",
+        "authentication",
+        "anonymous_read docker_anon_pull public_web_ui public_metrics token_storage token_cache_ttl "
+        "trusted_proxies admin_users",
+    ),
+    _Section("auth.oidc", "authentication", "enabled leeway_secs jwks_cache_secs providers"),
+    _Section("secrets", "authentication", "provider clear_env"),
+    _Section(
+        "rate_limit",
+        "rate limits",
+        "enabled auth_rps auth_burst upload_rps upload_burst general_rps general_burst",
+    ),
+    _Section("gc", "collection", "enabled interval dry_run grace_secs proxy_cache_max_bytes unlink_delay"),
+    _Section("retention", "retention", "enabled interval dry_run rules"),
+    _Section(
+        "curation",
+        "curation",
+        "mode on_failure allowlist_path blocklist_path bypass_token require_integrity internal_namespaces "
+        "min_release_age quarantine quarantine_ttl",
+    ),
+    _Section("audit", "audit", "mode"),
+    _Section("docker", "proxy", "proxies read_timeout metadata_ttl serve_stale default_action"),
+    _Section(
+        "maven",
+        "maven",
+        "enabled proxies proxy_timeout checksum_verify immutable_releases metadata_ttl serve_stale",
+    ),
+    _Section("npm", "npm", "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale revalidate"),
+    _Section("cargo", "cargo", "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale revalidate"),
+    _Section(
+        "pypi", "pypi", "enabled proxy proxy_auth proxies proxy_timeout metadata_ttl serve_stale revalidate"
+    ),
+    _Section(
+        "go",
+        "go",
+        "enabled proxy proxy_auth proxy_timeout proxy_timeout_zip max_zip_size metadata_ttl serve_stale "
+        "revalidate",
+    ),
+    _Section("raw", "raw", "enabled max_file_size cache_control"),
+    _Section("registries", "choice of formats", "enable"),
+)
 
 _CURATED = ("npm", "pypi", "cargo", "go", "docker", "maven", "raw")
 
@@ -109,18 +144,23 @@ def planned() -> tuple[Planned, ...]:
 
 
 def _walk() -> Iterator[Planned]:
-    for section, prefix, needs, names in _SECTIONS:
-        for name in names.split():
-            key = f"{section}.{name}"
-            yield Planned(key, _ENV.get(key, prefix + name.upper()), needs, _STOPS.get(key))
+    for section in _SECTIONS:
+        for name in section.keys.split():
+            key = f"{section.name}.{name}"
+            env = _ENV.get(key, section.prefix + name.upper())
+            yield Planned(key, env, section.needs, _STOPS.get(key))
     for name in _CURATED:
         for rule in ("min_release_age", "quarantine", "quarantine_ttl"):
             stops = "enforce" if rule == "quarantine" else None
             env = f"NORA_CURATION_{name.upper()}_{rule.upper()}"
             yield Planned(f"curation.{name}.{rule}", env, "curation", stops)
-    yield Planned("docker.proxies", "NORA_DOCKER_PROXIES", "proxy")
+
+
+@cache
+def _by_name() -> Mapping[str, Planned]:
+    return {name: one for one in planned() for name in (one.key, one.env) if name is not None}
 
 
 def find_planned(key: str) -> Planned | None:
     """The planned setting of a key of the file or of an environment variable."""
-    return next((one for one in planned() if key == one.env or fnmatchcase(key, one.key)), None)
+    return _by_name().get(key)

@@ -173,7 +173,9 @@ def _ttl(raw: object) -> TtlSeconds:
     try:
         return parse_duration(raw)
     except ValueError:
-        raise ValueError('expected 0 (always revalidate), seconds, a time such as "7d", or "forever"') from None
+        raise ValueError(
+            'expected 0 (always revalidate), seconds, a time such as "7d", or "forever"'
+        ) from None
 
 
 def _path(raw: object) -> Path:
@@ -210,10 +212,17 @@ def _workers(raw: object) -> int | str:
 
 
 def _texts(raw: object) -> tuple[str, ...]:
-    entries: Sequence[object] = raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [0]
+    entries: Sequence[object] = (
+        raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [0]
+    )
     if not all(isinstance(entry, str) and entry.strip() for entry in entries):
         raise ValueError("expected a list of texts (in an environment variable: separated by commas)")
     return tuple(str(entry).strip() for entry in entries)
+
+
+def _render_texts(value: object) -> object:
+    assert isinstance(value, tuple)
+    return [*value]
 
 
 def _upstream(entry: object) -> Upstream:
@@ -244,9 +253,11 @@ def _render_upstreams(value: object) -> object:
 TEXT = Kind("text", _text)
 BOOLEAN = Kind("true or false", _boolean)
 PORT = integer(1, 65535)
-TTL = Kind('0 (always revalidate), seconds, `"7d"`, or `"forever"`', _ttl, lambda v: "forever" if v == inf else v)
+TTL = Kind(
+    '0 (always revalidate), seconds, `"7d"`, or `"forever"`', _ttl, lambda v: "forever" if v == inf else v
+)
 PATH = Kind("path", _path, str)
 OPTIONAL_URL = Kind("URL", _optional_url)
 WORKERS = Kind("number or `auto`", _workers)
-TEXTS = Kind("list of texts", _texts, lambda value: list(value))  # type: ignore[call-overload]
+TEXTS = Kind("list of texts", _texts, _render_texts)
 UPSTREAMS = Kind("list of upstreams", _upstreams, _render_upstreams)

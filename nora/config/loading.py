@@ -209,9 +209,7 @@ def _nearest_choice(setting: Setting, raw: object) -> str:
 # -- the whole ------------------------------------------------------------------------------------------
 
 
-def _assemble(
-    found: Findings, directory: Path, repositories: Mapping[str, RepositorySetting]
-) -> Config:
+def _assemble(found: Findings, directory: Path, repositories: Mapping[str, RepositorySetting]) -> Config:
     parts: dict[str, Any] = {}
     for part in fields(Config):
         if "section" not in part.metadata:
@@ -220,9 +218,7 @@ def _assemble(
         values = {one.name: found.values.get(f"{part.name}.{one.name}", one.default) for one in fields(kind)}
         resolved = {k: directory / v if isinstance(v, Path) else v for k, v in values.items()}
         parts[part.name] = kind(**resolved)
-    return Config(
-        repositories=repositories, warnings=tuple(found.warnings), origins=found.origins, **parts
-    )
+    return Config(repositories=repositories, warnings=tuple(found.warnings), origins=found.origins, **parts)
 
 
 def _contradictions(config: Config) -> Iterator[str]:

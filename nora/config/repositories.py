@@ -15,7 +15,7 @@ from nora.model import RepositorySpec
 # OCI grammar (distribution-spec, "Pulling manifests").
 _NAME = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
 _RESERVED = frozenset(
-    "blobs manifests tags referrers uploads list catalog token v1 v2 api r ui health ready metrics".split()
+    {"blobs", "manifests", "tags", "referrers", "uploads", "v1", "v2", "api", "r", "ui", "health", "ready"}
 )
 _KINDS = ("hosted", "proxy", "group")
 _FIELDS = ("format", "kind", "members", "writes")
@@ -100,13 +100,17 @@ def repository_specs(config: Config, formats: Sequence[str]) -> tuple[Repository
                 f"{'did you mean' if len(near) == 1 else 'expected one of'} {', '.join(near)}?"
             )
         elif one.kind == "proxy":
-            problems.append(f'{label}.kind = "proxy": not available in this version; expected hosted or group')
+            problems.append(
+                f'{label}.kind = "proxy": not available in this version; expected hosted or group'
+            )
         elif one.format in served:
             specs[name] = RepositorySpec(name, one.format, one.kind, one.members, one.writes)
     for spec in specs.values():
         problems += _group_problems(spec, specs)
     if problems:
-        raise ConfigError("Repositories are declared wrongly:\n" + "\n".join(f"  {line}" for line in problems))
+        raise ConfigError(
+            "Repositories are declared wrongly:\n" + "\n".join(f"  {line}" for line in problems)
+        )
     return tuple(specs.values())
 
 

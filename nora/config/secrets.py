@@ -6,7 +6,9 @@ import re
 
 HIDDEN = "***"
 
-_NAMES = re.compile(r"secret|password|passwd|token|credential|(^|[._])auth$|(^|[._])(access_|private_|api_)?key$", re.I)
+_NAMES = re.compile(
+    r"secret|password|passwd|token|credential|(^|[._])auth$|(^|[._])(access_|private_|api_)?key$", re.I
+)
 _IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
 _AFTER_BAR = re.compile(r"\|[^|,\s]*:[^|,]*")
 

@@ -106,9 +106,7 @@ class LogSettings:
 class AuthSettings:
     """Who may do what."""
 
-    enabled: bool = setting(
-        False, kinds.BOOLEAN, "Ask for credentials.", needs="authentication", stops=True
-    )
+    enabled: bool = setting(False, kinds.BOOLEAN, "Ask for credentials.", needs="authentication", stops=True)
     htpasswd_file: Path = setting(
         Path("users.htpasswd"), kinds.PATH, "Users and bcrypt hashes.", needs="authentication"
     )
@@ -171,7 +169,9 @@ class Config:
     """The effective configuration."""
 
     server: ServerSettings = section(ServerSettings, "Where NORA listens and how much it takes.", "NORA_")
-    storage: StorageSettings = section(StorageSettings, "Where the bytes and the catalog are.", "NORA_STORAGE_")
+    storage: StorageSettings = section(
+        StorageSettings, "Where the bytes and the catalog are.", "NORA_STORAGE_"
+    )
     cache: CacheSettings = section(CacheSettings, "What is kept in memory.", "NORA_CACHE_")
     log: LogSettings = section(LogSettings, "What is written to standard error.", "NORA_LOG_")
     auth: AuthSettings = section(AuthSettings, "Who may do what.", "NORA_AUTH_")
