@@ -1,0 +1,97 @@
+"""What the tests of real clients share: a registry with four workers, images to push, a walk to check them.
+
+Clients of today's distributions open a new connection for each request: with four workers the requests of one
+push land on different processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import images
+from tests.support.images import Layout
+from tests.support.oci import DOCKER_IMAGE, DOCKER_LIST, IMAGE, INDEX, Repository, digest
+from tests.support.server import Server, running
+
+MANIFESTS = (IMAGE, INDEX, DOCKER_IMAGE, DOCKER_LIST)
+Walk = Callable[[str, str], dict[str, bytes]]
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with running(tmp_path_factory.mktemp("registry"), workers=4) as server:
+        yield server
+
+
+@pytest.fixture
+def web(registry: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=registry.url, timeout=30, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def walk(web: httpx.Client) -> Walk:
+    """`walk("team/app", "v1")` pulls everything below a reference, hashing each piece: bytes by digest.
+
+    The first entry is the manifest or index that the reference names.
+    """
+
+    def pull(name: str, reference: str) -> dict[str, bytes]:
+        repo, found = Repository(web, name), dict[str, bytes]()
+        queue = [reference]
+        while queue:
+            wanted = queue.pop()
+            answer = repo.get_manifest(wanted, accept=", ".join(MANIFESTS))
+            assert answer.status_code == 200, f"{name} {wanted}: {answer.text}"
+            actual = digest(answer.content, wanted.partition(":")[0] if ":" in wanted else "sha256")
+            assert wanted in (reference, actual)
+            assert answer.headers["docker-content-digest"] == actual
+            found[actual] = answer.content
+            document = json.loads(answer.content)
+            queue += [child["digest"] for child in document.get("manifests", [])]
+            for part in [*document.get("layers", []), *filter(None, [document.get("config")])]:
+                blob = repo.get_blob(part["digest"])
+                assert blob.status_code == 200, f"{name} {part}: {blob.text}"
+                assert digest(blob.content, part["digest"].partition(":")[0]) == part["digest"]
+                found[part["digest"]] = blob.content
+        return found
+
+    return pull
+
+
+@pytest.fixture(scope="session")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """An OCI layout holding an image of one platform."""
+    return images.single(tmp_path_factory.mktemp("single") / "layout")
+
+
+@pytest.fixture(scope="session")
+def multi(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """An OCI layout holding an index of two platforms."""
+    return images.multi(tmp_path_factory.mktemp("multi") / "layout")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home directory of the test's own: no client reads or leaves a setting of the machine's user."""
+    folder = tmp_path / "home"
+    (folder / "run").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder / "run"))
+    for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "DOCKER_CONFIG", "REGISTRY_AUTH_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No client goes through a proxy of the environment."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("NO_PROXY", "*")

@@ -1,0 +1,79 @@
+"""Running other programs in tests: bounded in time, their output shown when they fail."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+COMMAND_SECONDS = 120.0
+
+
+def run(
+    *argv: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    timeout: float = COMMAND_SECONDS,
+    fails: bool = False,
+) -> str:
+    """Standard output of `argv`. A failure (with `fails`: a success) is an AssertionError that shows it."""
+    done = subprocess.run(
+        [str(word) for word in argv],
+        env=None if env is None else os.environ | env,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=timeout,
+        check=False,
+    )
+    shown = " ".join(map(str, argv))
+    output = f"{done.stdout[-4000:]}
+{done.stderr[-4000:]}"
+    assert (done.returncode != 0) == fails, f"{shown}\nexit {done.returncode}\n{output}"
+    return done.stdout if not fails else done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def daemon(
+    *argv: str | Path,
+    log: Path,
+    ready: Callable[[], bool],
+    env: Mapping[str, str] | None = None,
+    timeout: float = 60.0,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of its own group that is ready inside the block and gone after it, its children too."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [str(word) for word in argv],
+            env=None if env is None else os.environ | env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + timeout
+        while not ready():
+            tail = log.read_text(errors="replace")[-3000:]
+            assert process.poll() is None, f"{argv[0]} ended with {process.returncode}\n{tail}"
+            assert time.monotonic() < deadline, f"{argv[0]} was not ready after {timeout:.0f} s\n{tail}"
+            time.sleep(0.1)
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes], timeout: float = 15.0) -> None:
+    """SIGTERM, and SIGKILL for the group when that was not enough."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout)
