@@ -33,9 +33,8 @@ def run(
         check=False,
     )
     shown = " ".join(map(str, argv))
-    output = f"{done.stdout[-4000:]}
-{done.stderr[-4000:]}"
-    assert (done.returncode != 0) == fails, f"{shown}\nexit {done.returncode}\n{output}"
+    output = f"exit {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    assert (done.returncode != 0) == fails, f"{shown}\n{output}"
     return done.stdout if not fails else done.stdout + done.stderr
 
 
