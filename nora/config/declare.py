@@ -25,7 +25,6 @@ class Declaration:
     """The capability (see `nora.config.capabilities`) without which the setting does nothing."""
     stops: object = None
     """The value that must not be ignored while the capability is missing: it stops the start."""
-    secret: bool = False
 
 
 def setting(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from nora.config.declare import Setting, settings_of
 from nora.config.kinds import MIB
 from nora.config.repositories import read_repositories
 from nora.config.secrets import hide
-from nora.config.settings import Config, RepositorySetting
+from nora.config.settings import Config
 from nora.errors import ConfigError
 
 FILE_VARIABLE = "NORA_CONFIG_PATH"
@@ -29,6 +29,7 @@ _SERVICE_LINK = re.compile(
     r"NORA_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(slots=True)
@@ -49,28 +50,29 @@ def load(environ: Mapping[str, str], directory: Path) -> Config:
     `NORA_*` variables. Raises ConfigError that names every bad key and value at once, with what to do.
     """
     found = Findings()
-    tables, origin = _read_file(environ.get(FILE_VARIABLE, ""), directory)
+    tables, file = _read_file(environ.get(FILE_VARIABLE, ""), directory)
     repositories = read_repositories(tables.pop("repositories", {}), found.problems)
     for key, raw in _flatten(tables):
-        _take_key(found, key, raw, origin)
+        _take_key(found, key, raw, str(file))
     _take_environment(found, environ)
-    config = _assemble(found, directory, repositories)
-    found.problems += _contradictions(config)
-    if found.problems:
-        count = "A setting is" if len(found.problems) == 1 else f"{len(found.problems)} settings are"
-        raise ConfigError(f"{count} wrong:\n" + "\n".join(f"  {line}" for line in found.problems))
-    return config
+    config = replace(_assemble(found, directory), repositories=repositories, file=file)
+    problems = [*found.problems, *_contradictions(config)]
+    if problems:
+        count = "1 setting is" if len(problems) == 1 else f"{len(problems)} settings are"
+        where = f"{file} or the environment" if file else "the environment"
+        raise ConfigError(f"{count} wrong in {where}:\n" + "\n".join(f"  {line}" for line in problems))
+    return replace(config, warnings=(*found.warnings, *_risks(config)))
 
 
 # -- the file ---------------------------------------------------------------------------------------------
 
 
-def _read_file(named: str, directory: Path) -> tuple[dict[str, object], str]:
+def _read_file(named: str, directory: Path) -> tuple[dict[str, object], Path | None]:
     path = directory / (named or DEFAULT_FILE)
     if not named and not path.exists():
-        return {}, ""
+        return {}, None
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
+        return tomllib.loads(path.read_text(encoding="utf-8")), path
     except OSError as error:
         hint = f" (named by {FILE_VARIABLE})" if named else ""
         raise ConfigError(f"{path}{hint} cannot be read: {error.strerror}") from error
@@ -84,11 +86,11 @@ def _known_keys() -> dict[str, Setting]:
 
 def _known_sections() -> set[str]:
     keys = [*_known_keys(), *(one.key for one in planned())]
-    return {key.rpartition(".")[0] for key in keys}
+    return {key.rpartition(".")[0] for key in keys} | {"repositories"}
 
 
 def _flatten(tables: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """The keys of the file with their values; tables of unknown names are one value."""
+    """The keys of the file with their values; a table of an unknown name is one value."""
     sections = _known_sections()
     for name, value in tables.items():
         key = prefix + name
@@ -99,126 +101,132 @@ def _flatten(tables: Mapping[str, object], prefix: str = "") -> Iterator[tuple[s
 
 
 def _take_key(found: Findings, key: str, raw: object, origin: str) -> None:
-    setting = _known_keys().get(key)
-    if setting is not None:
-        _take(found, setting, key, key, raw, origin)
+    known = _known_keys()
+    if key in known:
+        _take(found, known[key], key, raw, origin)
     elif find_planned(key):
         _take_planned(found, key, raw)
+    elif isinstance(raw, dict):
+        hint = _did_you_mean(key, sorted(_known_sections()))
+        found.problems.append(f"[{key}]: there is no such section{hint}")
     else:
-        known = [*_known_keys(), *(one.key for one in planned())]
-        hint = _did_you_mean(key, known) or _did_you_mean(key, sorted({*_known_sections(), "repositories"}))
-        found.problems.append(f"{key} = {_show(key, raw)}: there is no such setting{hint}")
+        hint = _did_you_mean(key, [*known, *(one.key for one in planned())])
+        found.problems.append(f"{_assignment(key, raw)}: there is no such setting{hint}")
 
 
-# -- the environment ------------------------------------------------------------------------------------
+# -- the environment --------------------------------------------------------------------------------------
 
 
 def _take_environment(found: Findings, environ: Mapping[str, str]) -> None:
     known = {name: one for one in settings_of(Config) for name in one.env}
-    names = {*known, *(one.env for one in planned() if one.env), *PROCESS_VARIABLES}
     for name in sorted(environ):
         raw = environ[name]
         if not name.startswith("NORA_") or name in PROCESS_VARIABLES or raw == "":
             continue
         if _SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw)):
             if name in known:
-                found.warnings.append(f"{name}={raw}: comes from a Kubernetes service of that name, ignored")
+                found.warnings.append(f"{name}={raw}: describes a Kubernetes Service, ignored")
         elif name in known:
-            _take(found, known[name], name, name, raw, name)
+            _take(found, known[name], name, raw, name)
         elif find_planned(name):
             _take_planned(found, name, raw)
         else:
+            names = {*known, *(one.env for one in planned() if one.env), *PROCESS_VARIABLES}
             hint = _did_you_mean(name, sorted(names))
-            found.problems.append(f"{name}={_show(name, raw)}: there is no such setting{hint}")
+            found.problems.append(f"{_assignment(name, raw)}: there is no such setting{hint}")
 
 
-# -- one value ------------------------------------------------------------------------------------------
+# -- one value --------------------------------------------------------------------------------------------
 
 
-def _take(found: Findings, setting: Setting, name: str, label: str, raw: object, origin: str) -> None:
-    previous = found.origins.get(setting.key)
-    if previous is not None and (previous == origin or (previous in setting.env and origin in setting.env)):
-        found.problems.append(f"{label} = {_show(name, raw)}: {setting.key} is set twice; keep one of them")
+def _take(found: Findings, setting: Setting, name: str, raw: object, origin: str) -> None:
+    """Read the value that `name` (a key of the file, or a variable) gives to a setting."""
+    earlier = found.origins.get(setting.key)
+    if earlier is not None and (earlier == origin or earlier in setting.env):
+        found.problems.append(f"{_assignment(name, raw)}: {setting.key} is set twice; keep one of them")
         return
     try:
-        scaled = _in_mib(raw) if name.lower().endswith("_mb") else raw
-        value = setting.declaration.kind.read(scaled)
+        value = setting.declaration.kind.read(_in_mib(raw) if name.lower().endswith("_mb") else raw)
     except ValueError as error:
-        found.problems.append(f"{label} = {_show(name, raw)}: {error}{_nearest_choice(setting, raw)}")
+        found.problems.append(f"{_assignment(name, raw)}: {error}{_nearest_word(str(error), raw)}")
         return
     found.values[setting.key] = value
     found.origins[setting.key] = origin
-    needs = setting.declaration.needs
+    needs, stops = setting.declaration.needs, setting.declaration.stops
     if needs is None or CAPABILITIES[needs]:
         return
-    if setting.declaration.stops is None:
-        found.warnings.append(_ignored(label))
-    elif value == setting.declaration.stops:
-        found.problems.append(_unsafe(label, raw, needs))
+    if stops is None:
+        found.warnings.append(_ignored(name))
+    elif value == stops:
+        found.problems.append(_unsafe(name, raw, needs))
 
 
-def _in_mib(raw: object) -> object:
+def _in_mib(raw: object) -> int:
     try:
         return int(str(raw)) * MIB
     except ValueError:
         raise ValueError("expected a number of MiB") from None
 
 
-def _take_planned(found: Findings, label: str, raw: object) -> None:
-    known = find_planned(label)
+def _take_planned(found: Findings, name: str, raw: object) -> None:
+    known = find_planned(name)
     assert known is not None
-    if known.stops is not None and str(raw).lower() in (known.stops, "1" if known.stops == "true" else ""):
-        found.problems.append(_unsafe(label, raw, known.needs))
+    text = str(raw).lower()
+    if known.stops is not None and (text == known.stops or (text == "1" and known.stops == "true")):
+        found.problems.append(_unsafe(name, raw, known.needs))
     else:
-        found.warnings.append(_ignored(label))
+        found.warnings.append(_ignored(name))
 
 
-def _ignored(label: str) -> str:
-    section, _, name = label.rpartition(".")
-    return f"{f'[{section}] {name}' if section else label}: not available in this version, ignored"
+def _ignored(name: str) -> str:
+    section, _, key = name.rpartition(".")
+    return f"{f'[{section}] {key}' if section else name}: not available in this version, ignored"
 
 
-def _unsafe(label: str, raw: object, needs: str) -> str:
-    instead = INSTEAD.get(needs) or INSTEAD["authentication"]
-    return f"{label} = {_show(label, raw)}: {needs} is not available in this version; {instead}"
+def _unsafe(name: str, raw: object, needs: str) -> str:
+    return f"{_assignment(name, raw)}: {needs} is not available in this version; {INSTEAD[needs]}"
 
 
-def _show(key: str, raw: object) -> str:
-    shown = hide(key, raw)
+def _assignment(name: str, raw: object) -> str:
+    """As the operator wrote it, without secrets: `server.port = "abc"`, `NORA_PORT=abc`."""
+    shown = hide(name, raw)
     if isinstance(shown, bool):
-        return "true" if shown else "false"
-    text = f'"{shown}"' if isinstance(shown, str) else str(shown)
-    return text if len(text) <= 120 else text[:117] + "…"
+        shown = str(shown).lower()
+    elif isinstance(shown, str) and not name.startswith("NORA_"):
+        shown = f'"{shown}"'
+    text = str(shown)
+    return (
+        f"{name}{'=' if name.startswith('NORA_') else ' = '}{text if len(text) <= 120 else text[:119] + '…'}"
+    )
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:
-    """The nearest name: by the whole of it, else by its last part (a key in the wrong section)."""
-    near = get_close_matches(name, known, n=1, cutoff=0.75)
-    if not near:
-        tails = {one.rpartition(".")[2]: one for one in known}
-        near = [tails[tail] for tail in get_close_matches(name.rpartition(".")[2], tails, n=1, cutoff=0.8)]
+    """The nearest name: by its last part (a key in the wrong section), else by the whole of it."""
+    last = name.rpartition(".")[2]
+    near = [one for one in known if "." in one and one.rpartition(".")[2] == last]
+    near = near or get_close_matches(name, known, n=1, cutoff=0.75)
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _nearest_choice(setting: Setting, raw: object) -> str:
-    words = re.findall(r"[a-z0-9]+", setting.declaration.kind.expects)
-    near = get_close_matches(str(raw).lower(), words, n=1, cutoff=0.6) if isinstance(raw, str) else []
-    return f'; did you mean "{near[0]}"?' if near and near[0] != raw else ""
+def _nearest_word(expected: str, raw: object) -> str:
+    """When one of some words was expected, the one that was probably meant."""
+    near = get_close_matches(str(raw).lower(), re.findall(r"[a-z0-9]+", expected), n=1, cutoff=0.7)
+    return f'; did you mean "{near[0]}"?' if near else ""
 
 
-# -- the whole ------------------------------------------------------------------------------------------
+# -- the whole --------------------------------------------------------------------------------------------
 
 
-def _assemble(found: Findings, directory: Path, repositories: Mapping[str, RepositorySetting]) -> Config:
+def _assemble(found: Findings, directory: Path) -> Config:
+    """The sections with what was found; relative paths are below the directory."""
     parts: dict[str, Any] = {}
     for part in fields(Config):
         if "section" not in part.metadata:
             continue
         kind = part.metadata["section"][0]
         values = {one.name: found.values.get(f"{part.name}.{one.name}", one.default) for one in fields(kind)}
-        resolved = {k: directory / v if isinstance(v, Path) else v for k, v in values.items()}
-        parts[part.name] = kind(**resolved)
-    return Config(repositories=repositories, warnings=tuple(found.warnings), origins=found.origins, **parts)
+        parts[part.name] = kind(**{k: directory / v if isinstance(v, Path) else v for k, v in values.items()})
+    return Config(origins=found.origins, **parts)
 
 
 def _contradictions(config: Config) -> Iterator[str]:
@@ -228,3 +236,14 @@ def _contradictions(config: Config) -> Iterator[str]:
     for key, path in (("server.tls_cert", server.tls_cert), ("server.tls_key", server.tls_key)):
         if path is not None and not path.is_file():
             yield f'{key} = "{path}": there is no such file'
+
+
+def _risks(config: Config) -> Iterator[str]:
+    server = config.server
+    if server.host not in _LOOPBACK and not CAPABILITIES["authentication"]:
+        yield (
+            f"server.host = {server.host}: whoever reaches this address may push and delete; "
+            "authentication is not available in this version"
+        )
+    if server.workers != "auto" and server.workers != server.worker_count:
+        yield f"server.workers = {server.workers}: this system runs {server.worker_count}"

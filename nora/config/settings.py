@@ -128,7 +128,6 @@ class DockerSettings:
         kinds.size(1),
         "Largest blob.",
         env=("NORA_MAX_UPLOAD_SESSION_SIZE", "NORA_MAX_UPLOAD_SESSION_SIZE_MB"),
-        toml=("max_upload_size_mb",),
     )
     upload_ttl: int = setting(HOUR, kinds.duration(1), "An upload without progress for so long is dropped.")
     max_manifest_size: int = setting(4 * MIB, kinds.size(1024), "Largest manifest.")
@@ -177,7 +176,10 @@ class Config:
     auth: AuthSettings = section(AuthSettings, "Who may do what.", "NORA_AUTH_")
     docker: DockerSettings = section(DockerSettings, "Docker, OCI and Helm.", "NORA_DOCKER_")
     repositories: Mapping[str, RepositorySetting] = field(default_factory=dict)
+    file: Path | None = None
+    """The file that was read."""
     warnings: tuple[str, ...] = ()
+    """What the operator should know: settings that are ignored, and what is risky."""
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where a setting that is not a default came from: `server.port` → `NORA_PORT`, or the file's path."""
 

@@ -1,0 +1,96 @@
+"""The configuration written down for people: what is in force, and what there is to set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
+
+from nora.config.capabilities import CAPABILITIES, planned
+from nora.config.declare import Setting, settings_of
+from nora.config.secrets import hide
+from nora.config.settings import Config
+
+
+def effective(config: Config) -> dict[str, dict[str, object]]:
+    """What is in force: key → value (secrets hidden) and origin (`default`, the file or the variable)."""
+    return {
+        one.key: {"value": _shown(one, config), "origin": config.origins.get(one.key, "default")}
+        for one in settings_of(Config)
+    }
+
+
+def _shown(setting: Setting, config: Config) -> object:
+    value = getattr(getattr(config, setting.section), setting.name)
+    return None if value is None else hide(setting.key, setting.declaration.kind.write(value))
+
+
+def render_toml(config: Config) -> str:
+    """What is in force as a TOML file, each line with its origin. What is not set is a comment."""
+    return "\n".join(_toml_lines(config)) + "\n"
+
+
+def _toml_lines(config: Config) -> Iterator[str]:
+    section = ""
+    for key, known in effective(config).items():
+        head, _, name = key.rpartition(".")
+        if head != section:
+            yield f"\n[{head}]" if section else f"[{head}]"
+            section = head
+        value = known["value"]
+        line = f"# {name} is not set" if value is None else f"{name} = {toml_value(value)}"
+        yield f"{line:<39} # {known['origin']}"
+    for name, repository in config.repositories.items():
+        yield f'\n[repositories."{name}"]' if "." in name else f"\n[repositories.{name}]"
+        yield from (f"{key} = {toml_value(value)}" for key, value in asdict(repository).items() if value)
+
+
+def toml_value(value: object) -> str:
+    """A value in TOML's notation. Its basic strings escape as JSON's do, but for U+007F."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{name} = {toml_value(entry)}" for name, entry in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+# -- the reference ----------------------------------------------------------------------------------------
+
+
+def reference() -> str:
+    """The tables of docs/configuration.md, in Markdown."""
+    return "\n".join([*_setting_tables(), *_planned_table()]) + "\n"
+
+
+def _setting_tables() -> Iterator[str]:
+    for part in fields(Config):
+        if "section" not in part.metadata:
+            continue
+        yield f"### [{part.name}]\n\n{part.metadata['section'][1]}\n"
+        yield "| key | environment | default | value | meaning |\n|---|---|---|---|---|"
+        yield from (_row(one) for one in settings_of(Config) if one.section == part.name)
+        yield ""
+
+
+def _row(one: Setting) -> str:
+    known = one.declaration
+    default = "-" if one.default is None else f"`{toml_value(known.kind.write(one.default))}`"
+    waits = known.needs is not None and not CAPABILITIES[known.needs]
+    note = f" *Not available yet: {known.needs}.*" if waits else ""
+    aliases = "".join(f" (or `{alias}`)" for alias in known.toml)
+    env = ", ".join(f"`{name}`" for name in one.env)
+    return (
+        f"| `{one.name}`{aliases} | {env} | {default} | {known.kind.expects} | {known.doc}{note} |".replace(
+            "url|user", r"url\|user"
+        )
+    )
+
+
+def _planned_table() -> Iterator[str]:
+    yield "### Known, and not available yet\n"
+    yield "These are accepted with a warning; those that would be unsafe to ignore stop the start.\n"
+    yield "| key | environment | waits for |\n|---|---|---|"
+    for one in planned():
+        env = f"`{one.env}`" if one.env else "-"
+        stops = f"; `{one.stops}` stops the start" if one.stops else ""
+        yield f"| `{one.key}` | {env} | {one.needs}{stops} |"
