@@ -1,0 +1,206 @@
+"""The SQL of the catalog. Point reads are one statement each, along keys only.
+
+CROSS JOIN says in which order the tables are visited: the plan depends on the keys and never on statistics.
+Parameters are positional.
+"""
+
+# ruff: noqa: S608 - what is put together here are the constants of this module
+
+from __future__ import annotations
+
+from typing import Final
+
+# -- reads -----------------------------------------------------------------------------------------------
+
+HAS_PACKAGE: Final = "SELECT 1 FROM package WHERE repository_id = ? AND name = ?"
+
+LIST_PACKAGES: Final = """
+SELECT name FROM package WHERE repository_id = ? AND name >= ? AND versions > 0
+ORDER BY name LIMIT ?"""
+
+_FILE: Final = """file.id, file.repository_id, file.path, package.name, version.name, file.media_type,
+blob.id, blob.digest, blob.size, blob.generation"""
+
+FIND_FILE: Final = f"""
+SELECT {_FILE} FROM file
+CROSS JOIN blob ON blob.id = file.blob_id
+LEFT JOIN version ON version.id = file.version_id
+LEFT JOIN package ON package.id = file.package_id
+WHERE file.repository_id = ? AND file.path = ?"""
+
+FIND_TAGGED_FILE: Final = f"""
+SELECT {_FILE} FROM package
+CROSS JOIN tag ON tag.package_id = package.id AND tag.name = ?
+CROSS JOIN version ON version.id = tag.version_id
+CROSS JOIN file ON file.version_id = version.id
+CROSS JOIN blob ON blob.id = file.blob_id
+WHERE package.repository_id = ? AND package.name = ?
+LIMIT 1"""
+
+# A package may hold the same bytes under several versions (sha256 and sha512): the reader chooses.
+FIND_VERSION_FILES: Final = f"""
+SELECT {_FILE} FROM package
+CROSS JOIN blob ON blob.digest = ? AND blob.state = 'live'
+CROSS JOIN file ON file.blob_id = blob.id AND file.package_id = package.id
+CROSS JOIN version ON version.id = file.version_id
+WHERE package.repository_id = ? AND package.name = ?
+LIMIT 8"""
+
+FIND_VERSION_FILES_BY_ALIAS: Final = f"""
+SELECT {_FILE} FROM package
+CROSS JOIN blob_alias ON blob_alias.digest = ?
+CROSS JOIN blob ON blob.id = blob_alias.blob_id AND blob.state = 'live'
+CROSS JOIN file ON file.blob_id = blob.id AND file.package_id = package.id
+CROSS JOIN version ON version.id = file.version_id
+WHERE package.repository_id = ? AND package.name = ?
+LIMIT 8"""
+
+LIST_TAGS: Final = """
+SELECT tag.name FROM package CROSS JOIN tag ON tag.package_id = package.id AND tag.name > ?
+WHERE package.repository_id = ? AND package.name = ?
+ORDER BY tag.name LIMIT ?"""
+
+_REFERRERS: Final = """
+SELECT version.name, file.media_type, file.size, version.artifact_type, version.document FROM package
+CROSS JOIN version ON version.package_id = package.id AND version.subject = ? AND version.name > ?
+CROSS JOIN file ON file.version_id = version.id
+WHERE package.repository_id = ? AND package.name = ?"""
+
+LIST_REFERRERS: Final = _REFERRERS + " ORDER BY version.name LIMIT ?"
+
+LIST_REFERRERS_OF_TYPE: Final = _REFERRERS + " AND version.artifact_type = ? ORDER BY version.name LIMIT ?"
+
+_BLOB: Final = "blob.id, blob.digest, blob.size, blob.generation"
+
+FIND_BLOB: Final = f"SELECT {_BLOB}, 0.0 FROM blob WHERE digest = ? AND state = 'live'"
+
+FIND_BLOB_BY_ALIAS: Final = f"""
+SELECT {_BLOB}, 0.0 FROM blob_alias
+CROSS JOIN blob ON blob.id = blob_alias.blob_id AND blob.state = 'live'
+WHERE blob_alias.digest = ? LIMIT 1"""
+
+FIND_LINKED_BLOB: Final = f"""
+SELECT {_BLOB}, link.lease_until FROM package
+CROSS JOIN blob ON blob.digest = ? AND blob.state = 'live'
+CROSS JOIN link ON link.package_id = package.id AND link.blob_id = blob.id
+WHERE package.repository_id = ? AND package.name = ?"""
+
+FIND_LINKED_BLOB_BY_ALIAS: Final = f"""
+SELECT {_BLOB}, link.lease_until FROM package
+CROSS JOIN blob_alias ON blob_alias.digest = ?
+CROSS JOIN blob ON blob.id = blob_alias.blob_id AND blob.state = 'live'
+CROSS JOIN link ON link.package_id = package.id AND link.blob_id = blob.id
+WHERE package.repository_id = ? AND package.name = ?
+LIMIT 1"""
+
+LIST_BLOB_HOLDERS: Final = """
+SELECT package.repository_id, package.name FROM link
+CROSS JOIN package ON package.id = link.package_id
+WHERE link.blob_id = ? LIMIT ?"""
+
+_UPLOAD: Final = """
+SELECT upload.id, package.repository_id, package.name, upload.algorithm, upload.committed, upload.hashes,
+upload.updated_at FROM upload CROSS JOIN package ON package.id = upload.package_id"""
+
+FIND_UPLOAD: Final = _UPLOAD + " WHERE upload.id = ?"
+
+LIST_IDLE_UPLOADS: Final = _UPLOAD + " WHERE upload.updated_at <= ? ORDER BY upload.updated_at LIMIT ?"
+
+COUNT_UPLOADS: Final = "SELECT count(*) FROM upload"
+
+# -- repositories ----------------------------------------------------------------------------------------
+
+LIST_REPOSITORIES: Final = "SELECT id, name, format, kind, target_id FROM repository"
+LIST_MEMBERS: Final = "SELECT group_id, repository_id FROM member ORDER BY group_id, position"
+HOLDS_PACKAGES: Final = "SELECT 1 FROM package WHERE repository_id = ? LIMIT 1"
+INSERT_REPOSITORY: Final = "INSERT INTO repository (name, format, kind) VALUES (?, ?, ?) RETURNING id"
+UPDATE_REPOSITORY: Final = "UPDATE repository SET format = ?, kind = ? WHERE id = ?"
+SET_TARGET: Final = "UPDATE repository SET target_id = ? WHERE id = ?"
+CLEAR_MEMBERS: Final = "DELETE FROM member WHERE group_id = ?"
+INSERT_MEMBER: Final = "INSERT INTO member (group_id, position, repository_id) VALUES (?, ?, ?)"
+
+# -- packages, versions, tags ----------------------------------------------------------------------------
+
+FIND_PACKAGE: Final = "SELECT id FROM package WHERE repository_id = ? AND name = ?"
+
+INSERT_PACKAGE: Final = """
+INSERT INTO package (repository_id, name, owned, created_at)
+SELECT id, ?, kind = 'hosted', ? FROM repository WHERE id = ? RETURNING id"""
+
+TOUCH_PACKAGE: Final = """
+UPDATE package SET revision = revision + 1, versions = versions + ? WHERE id = ?"""
+
+FIND_VERSION: Final = "SELECT id FROM version WHERE package_id = ? AND name = ?"
+
+INSERT_VERSION: Final = """
+INSERT INTO version (package_id, name, artifact_type, subject, published_at, first_seen_at, document)
+VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+
+RENEW_VERSION: Final = """
+UPDATE version SET artifact_type = ?, subject = ?, published_at = ?, document = ?, state = 'live'
+WHERE id = ?"""
+
+FIND_VERSION_BLOBS: Final = """
+SELECT DISTINCT blob.id, blob.digest FROM file CROSS JOIN blob ON blob.id = file.blob_id
+WHERE file.version_id = ?"""
+
+DELETE_VERSION: Final = "DELETE FROM version WHERE id = ?"
+
+PUT_FILE: Final = """
+INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
+version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
+media_type = excluded.media_type"""
+
+CLEAR_REFERENCES: Final = "DELETE FROM reference WHERE version_id = ?"
+
+INSERT_REFERENCE: Final = """
+INSERT INTO reference (version_id, digest, role, package_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+
+HAS_REFERENCE: Final = "SELECT 1 FROM reference WHERE package_id = ? AND digest = ? LIMIT 1"
+
+FIND_TAG: Final = """
+SELECT version.name FROM tag CROSS JOIN version ON version.id = tag.version_id
+WHERE tag.package_id = ? AND tag.name = ?"""
+
+PUT_TAG: Final = """
+INSERT INTO tag (package_id, name, version_id, updated_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (package_id, name) DO UPDATE SET version_id = excluded.version_id,
+updated_at = excluded.updated_at"""
+
+DELETE_TAG: Final = "DELETE FROM tag WHERE package_id = ? AND name = ?"
+
+# -- blobs and links -------------------------------------------------------------------------------------
+
+INSERT_BLOB: Final = """
+INSERT INTO blob (digest, size, xxh3, generation, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id"""
+
+INSERT_ALIAS: Final = "INSERT INTO blob_alias (digest, blob_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+HAS_LINK: Final = "SELECT 1 FROM link WHERE package_id = ? AND blob_id = ?"
+
+HAS_FILE_OF_BLOB: Final = "SELECT 1 FROM file WHERE blob_id = ? AND package_id = ? LIMIT 1"
+
+PUT_LINK: Final = """
+INSERT INTO link (package_id, blob_id, lease_until) VALUES (?, ?, ?)
+ON CONFLICT (package_id, blob_id) DO UPDATE SET lease_until = max(lease_until, excluded.lease_until)
+RETURNING lease_until"""
+
+RENEW_LINK: Final = """
+UPDATE link SET lease_until = ? WHERE package_id = ? AND blob_id = ? AND lease_until < ?"""
+
+DELETE_LINK: Final = "DELETE FROM link WHERE package_id = ? AND blob_id = ?"
+
+# -- uploads ---------------------------------------------------------------------------------------------
+
+INSERT_UPLOAD: Final = """
+INSERT INTO upload (id, package_id, algorithm, hashes, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)"""
+
+SAVE_UPLOAD: Final = "UPDATE upload SET committed = ?, hashes = ?, updated_at = ? WHERE id = ?"
+
+DELETE_UPLOAD: Final = "DELETE FROM upload WHERE id = ?"
+
+WRITE_PROBE: Final = """
+INSERT INTO probe (id, written_at) VALUES (1, ?)
+ON CONFLICT (id) DO UPDATE SET written_at = excluded.written_at"""

@@ -1,0 +1,172 @@
+"""The tables of the catalog, as numbered steps that only go forward.
+
+A step, once released, is never changed: another one follows it. The text is SQL that both engines read,
+but for the types of identifiers. How the keys serve the hot reads:
+
+- `blob` has one live row for a digest (a partial unique index). A doomed row stays, under its own
+  generation, until collection has deleted its object; so a blob's id never changes its meaning,
+  and neither does anything that is cached by it. Identifiers are never used twice (AUTOINCREMENT).
+- `package.versions` counts its versions, so that listing the packages that hold one is a range scan
+  over a partial index.
+- `version.subject` is the one reference that is asked for by its target (the referrers of a version),
+  page by page in the order of versions: a column with its own index. `reference` holds what a version
+  needs: config, layers, children.
+- `file.package_id` is there although the version knows it: a file may belong to a package without a
+  version, and "the file of this package with these bytes" is then one index lookup.
+- `reference.package_id` answers "does any version of this package need this content" in one lookup.
+- `link` says that a package holds a blob; its lease keeps a blob that no version names (yet).
+
+Times are seconds since the epoch, sizes bytes, digests `algorithm:hex`. Text compares as bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+_FOUNDATION: Final = (
+    """
+    CREATE TABLE repository (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        format TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        target_id INTEGER REFERENCES repository (id)
+    )
+    """,
+    """
+    CREATE TABLE member (
+        group_id INTEGER NOT NULL REFERENCES repository (id),
+        position INTEGER NOT NULL,
+        repository_id INTEGER NOT NULL REFERENCES repository (id),
+        PRIMARY KEY (group_id, position)
+    )
+    """,
+    """
+    CREATE TABLE package (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        repository_id INTEGER NOT NULL REFERENCES repository (id),
+        name TEXT NOT NULL,
+        owned INTEGER NOT NULL DEFAULT 0,
+        versions INTEGER NOT NULL DEFAULT 0,
+        revision INTEGER NOT NULL DEFAULT 0,
+        created_at REAL NOT NULL,
+        document BLOB
+    )
+    """,
+    "CREATE UNIQUE INDEX package_by_name ON package (repository_id, name)",
+    "CREATE INDEX package_listed ON package (repository_id, name) WHERE versions > 0",
+    """
+    CREATE TABLE version (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        package_id INTEGER NOT NULL REFERENCES package (id),
+        name TEXT NOT NULL,
+        state TEXT NOT NULL DEFAULT 'live',
+        artifact_type TEXT,
+        subject TEXT,
+        published_at REAL NOT NULL,
+        first_seen_at REAL NOT NULL,
+        pulls INTEGER NOT NULL DEFAULT 0,
+        last_pulled_at REAL,
+        document BLOB NOT NULL
+    )
+    """,
+    "CREATE UNIQUE INDEX version_by_name ON version (package_id, name)",
+    "CREATE INDEX version_by_subject ON version (package_id, subject, name) WHERE subject IS NOT NULL",
+    """
+    CREATE TABLE tag (
+        package_id INTEGER NOT NULL REFERENCES package (id),
+        name TEXT NOT NULL,
+        version_id INTEGER NOT NULL REFERENCES version (id) ON DELETE CASCADE,
+        updated_at REAL NOT NULL,
+        PRIMARY KEY (package_id, name)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX tag_by_version ON tag (version_id)",
+    """
+    CREATE TABLE blob (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        digest TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        xxh3 TEXT NOT NULL,
+        generation INTEGER NOT NULL,
+        state TEXT NOT NULL DEFAULT 'live',
+        created_at REAL NOT NULL,
+        verified_at REAL,
+        doomed_at REAL
+    )
+    """,
+    "CREATE UNIQUE INDEX blob_by_digest ON blob (digest) WHERE state = 'live'",
+    "CREATE INDEX blob_doomed ON blob (doomed_at) WHERE state = 'doomed'",
+    """
+    CREATE TABLE blob_alias (
+        digest TEXT NOT NULL,
+        blob_id INTEGER NOT NULL REFERENCES blob (id) ON DELETE CASCADE,
+        PRIMARY KEY (digest, blob_id)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX blob_alias_by_blob ON blob_alias (blob_id)",
+    """
+    CREATE TABLE file (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        repository_id INTEGER NOT NULL REFERENCES repository (id),
+        path TEXT NOT NULL,
+        parent TEXT NOT NULL,
+        package_id INTEGER REFERENCES package (id),
+        version_id INTEGER REFERENCES version (id) ON DELETE CASCADE,
+        blob_id INTEGER NOT NULL REFERENCES blob (id),
+        size INTEGER NOT NULL,
+        media_type TEXT NOT NULL,
+        checksums TEXT,
+        created_at REAL NOT NULL,
+        pulls INTEGER NOT NULL DEFAULT 0,
+        last_used_at REAL,
+        expires_at REAL,
+        upstream_url TEXT,
+        validators TEXT,
+        fetched_at REAL,
+        fresh_until REAL
+    )
+    """,
+    "CREATE UNIQUE INDEX file_by_path ON file (repository_id, path)",
+    "CREATE INDEX file_by_parent ON file (repository_id, parent)",
+    "CREATE INDEX file_by_version ON file (version_id) WHERE version_id IS NOT NULL",
+    "CREATE INDEX file_by_blob ON file (blob_id, package_id)",
+    """
+    CREATE TABLE link (
+        package_id INTEGER NOT NULL REFERENCES package (id),
+        blob_id INTEGER NOT NULL REFERENCES blob (id),
+        lease_until REAL NOT NULL,
+        PRIMARY KEY (package_id, blob_id)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX link_by_blob ON link (blob_id, package_id)",
+    """
+    CREATE TABLE reference (
+        version_id INTEGER NOT NULL REFERENCES version (id) ON DELETE CASCADE,
+        digest TEXT NOT NULL,
+        role TEXT NOT NULL,
+        package_id INTEGER NOT NULL REFERENCES package (id),
+        PRIMARY KEY (version_id, digest, role)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX reference_by_digest ON reference (package_id, digest)",
+    """
+    CREATE TABLE upload (
+        id TEXT NOT NULL PRIMARY KEY,
+        package_id INTEGER NOT NULL REFERENCES package (id),
+        algorithm TEXT NOT NULL,
+        committed INTEGER NOT NULL DEFAULT 0,
+        hashes TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        updated_at REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX upload_by_update ON upload (updated_at)",
+    "CREATE TABLE probe (id INTEGER PRIMARY KEY, written_at REAL NOT NULL)",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION,)
+"""Step n (from 1) brings a catalog of version n - 1 to version n."""
+
+SCHEMA_VERSION: Final = len(MIGRATIONS)
+"""The version that this code reads and writes."""

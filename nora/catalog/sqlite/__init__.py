@@ -1,0 +1,244 @@
+"""The embedded catalog: SQLite with a write-ahead log, one file in the data directory.
+
+Reads run where they are awaited, on one connection of the event loop's thread: microseconds, with nothing
+to switch to. Writes go through the writer thread and commit in groups. Both are made when they are first
+used, so that a process that forks its workers may hold the object, but must not have used it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Self
+
+from nora.catalog import queries
+from nora.catalog.base import Blob, File, Referrer, Upload
+from nora.catalog.sqlite import changes, preparation, repositories
+from nora.catalog.sqlite.engine import Connection, connect_reader, translate
+from nora.catalog.sqlite.rows import blob_of, file_of, upload_of
+from nora.catalog.sqlite.writer import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from nora.catalog.base import NewBlob, Publication
+    from nora.model import Digest, Repository, RepositorySpec
+
+
+class SQLiteCatalog:
+    """See nora.catalog.base.Catalog for what the methods promise.
+
+    One object serves one thread: that of the event loop which uses it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @staticmethod
+    def prepare(path: Path, *, allow_fuse: bool = False) -> None:
+        """Create or migrate the catalog, and look for damage, in bounded time.
+
+        For the supervising process, under the lock of the data directory and before its workers start;
+        nothing stays open. Raises CatalogUnusable, whose message says why and what to do. `allow_fuse`
+        accepts a FUSE file system, for tests that inject faults.
+        """
+        preparation.prepare(path, allow_fuse=allow_fuse)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The catalog of a worker; `prepare` has run. Nothing is opened until the first call."""
+        return cls(path)
+
+    # -- repositories ------------------------------------------------------------------------------
+
+    async def sync_repositories(self, specs: Sequence[RepositorySpec]) -> dict[str, Repository]:
+        ids, known = self._loaded()
+        if all(known.get(spec.name) == spec for spec in specs):  # each start but the first
+            return repositories.build(specs, ids)
+        result: dict[str, Repository] = await self._write(partial(repositories.sync, specs=specs))
+        return result
+
+    def _loaded(self) -> tuple[dict[str, int], dict[str, RepositorySpec]]:
+        try:
+            return repositories.load(self._reader)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    # -- packages ----------------------------------------------------------------------------------
+
+    async def has_package(self, repository_id: int, package: str) -> bool:
+        return self._row(queries.HAS_PACKAGE, (repository_id, package)) is not None
+
+    async def list_packages(self, repository_id: int, after: str, limit: int, prefix: str = "") -> list[str]:
+        # Nothing sorts between a name and the name with a NUL; names that share a prefix are neighbours.
+        start = max(after + "\0", prefix)
+        rows = self._rows(queries.LIST_PACKAGES, (repository_id, start, limit))
+        return [name for (name,) in rows if name.startswith(prefix)]
+
+    # -- files, versions, tags ---------------------------------------------------------------------
+
+    async def find_file(self, repository_id: int, path: str) -> File | None:
+        row = self._row(queries.FIND_FILE, (repository_id, path))
+        return None if row is None else file_of(*row)
+
+    async def find_tagged_file(self, repository_id: int, package: str, tag: str) -> File | None:
+        row = self._row(queries.FIND_TAGGED_FILE, (tag, repository_id, package))
+        return None if row is None else file_of(*row)
+
+    async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
+        direct = digest.startswith("sha256:")
+        query = queries.FIND_VERSION_FILES if direct else queries.FIND_VERSION_FILES_BY_ALIAS
+        rows = self._rows(query, (digest, repository_id, package))
+        if len(rows) > 1:  # published under two digests: the one that was asked for
+            rows.sort(key=lambda row: row[4] != digest)
+        return file_of(*rows[0]) if rows else None
+
+    async def list_tags(self, repository_id: int, package: str, after: str, limit: int) -> list[str]:
+        return [name for (name,) in self._rows(queries.LIST_TAGS, (after, repository_id, package, limit))]
+
+    async def list_referrers(
+        self,
+        repository_id: int,
+        package: str,
+        subject: str,
+        artifact_type: str | None,
+        after: str,
+        limit: int,
+    ) -> list[Referrer]:
+        if artifact_type is None:
+            rows = self._rows(queries.LIST_REFERRERS, (subject, after, repository_id, package, limit))
+        else:
+            values = (subject, after, repository_id, package, artifact_type, limit)
+            rows = self._rows(queries.LIST_REFERRERS_OF_TYPE, values)
+        return [Referrer(*row) for row in rows]
+
+    async def publish(self, publication: Publication, lease_seconds: float) -> Blob:
+        change = partial(changes.publish, publication=publication, lease_seconds=lease_seconds)
+        blob: Blob = await self._write(change)
+        return blob
+
+    async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
+        return bool(await self._write(lambda db: changes.delete_version(db, repository_id, package, version)))
+
+    async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:
+        return bool(await self._write(lambda db: changes.delete_tag(db, repository_id, package, tag)))
+
+    # -- blobs -------------------------------------------------------------------------------------
+
+    async def find_blob(self, digest: Digest) -> Blob | None:
+        query = queries.FIND_BLOB if digest.startswith("sha256:") else queries.FIND_BLOB_BY_ALIAS
+        row = self._row(query, (digest,))
+        return None if row is None else blob_of(*row)
+
+    async def find_linked_blob(self, repository_id: int, package: str, digest: Digest) -> Blob | None:
+        direct = digest.startswith("sha256:")
+        query = queries.FIND_LINKED_BLOB if direct else queries.FIND_LINKED_BLOB_BY_ALIAS
+        row = self._row(query, (digest, repository_id, package))
+        return None if row is None else blob_of(*row)
+
+    async def add_blob(
+        self,
+        blob: NewBlob,
+        repository_id: int,
+        package: str,
+        lease_seconds: float,
+        upload_id: str | None = None,
+    ) -> Blob:
+        row: Blob = await self._write(
+            lambda db: changes.add_blob(db, blob, repository_id, package, lease_seconds, upload_id)
+        )
+        return row
+
+    async def mount_blob(
+        self,
+        digest: Digest,
+        sources: Sequence[tuple[int, str]],
+        repository_id: int,
+        package: str,
+        lease_seconds: float,
+    ) -> Blob | None:
+        row: Blob | None = await self._write(
+            lambda db: changes.mount_blob(db, digest, sources, repository_id, package, lease_seconds)
+        )
+        return row
+
+    async def list_blob_holders(self, digest: Digest, limit: int) -> list[tuple[int, str]]:
+        blob = await self.find_blob(digest)
+        return [] if blob is None else self._rows(queries.LIST_BLOB_HOLDERS, (blob.id, limit))
+
+    async def unlink_blob(self, repository_id: int, package: str, digest: Digest) -> bool:
+        return bool(await self._write(lambda db: changes.unlink_blob(db, repository_id, package, digest)))
+
+    async def renew_leases(self, links: Iterable[tuple[int, str, Digest]], lease_seconds: float) -> None:
+        batch = tuple(links)
+        if batch:
+            await self._write(lambda db: changes.renew_leases(db, batch, lease_seconds), durable=False)
+
+    # -- uploads -----------------------------------------------------------------------------------
+
+    async def open_upload(
+        self, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
+    ) -> Upload:
+        upload: Upload = await self._write(
+            lambda db: changes.open_upload(db, upload_id, repository_id, package, algorithm, limit),
+            durable=False,
+        )
+        return upload
+
+    async def find_upload(self, upload_id: str) -> Upload | None:
+        row = self._row(queries.FIND_UPLOAD, (upload_id,))
+        return None if row is None else upload_of(*row)
+
+    async def save_upload(self, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
+        change = partial(changes.save_upload, upload_id=upload_id, offset=offset, hashes=hashes)
+        return bool(await self._write(change, durable=False))
+
+    async def close_upload(self, upload_id: str) -> bool:
+        change = partial(changes.close_upload, upload_id=upload_id)
+        return bool(await self._write(change, durable=False))
+
+    async def count_uploads(self) -> int:
+        count: int = self._rows(queries.COUNT_UPLOADS, ())[0][0]
+        return count
+
+    async def list_idle_uploads(self, idle_seconds: float, limit: int) -> list[Upload]:
+        rows = self._rows(queries.LIST_IDLE_UPLOADS, (time.time() - idle_seconds, limit))
+        return [upload_of(*row) for row in rows]
+
+    # -- the engine --------------------------------------------------------------------------------
+
+    async def check(self) -> None:
+        await self._write(changes.probe)
+
+    async def close(self) -> None:
+        if "_writer" in vars(self):
+            await self._writer.close()
+        if "_reader" in vars(self):
+            self._reader.close()
+
+    @cached_property
+    def _reader(self) -> Connection:
+        return connect_reader(self._path)
+
+    @cached_property
+    def _writer(self) -> Writer:
+        return Writer(self._path)
+
+    def _row(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
+        """The only row, or None. The queries end with it, so that no read stays open."""
+        try:
+            row: tuple[Any, ...] | None = self._reader.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        return row
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return self._reader.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    async def _write(self, change: Any, *, durable: bool = True) -> Any:
+        return await self._writer.submit(change, durable=durable)

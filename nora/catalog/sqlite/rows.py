@@ -1,0 +1,45 @@
+"""Values made of rows. These run for every request: no validation of what the catalog itself has checked."""
+
+from __future__ import annotations
+
+import orjson
+
+from nora.catalog.base import Blob, File, Upload
+from nora.model import Digest
+
+_trusted = str.__new__
+
+
+def blob_of(id: int, digest: str, size: int, generation: int, lease_until: float) -> Blob:  # noqa: A002
+    """A blob of (id, digest, size, generation, lease_until)."""
+    return Blob(id, _trusted(Digest, digest), size, generation, lease_until)
+
+
+def file_of(
+    id: int,  # noqa: A002
+    repository_id: int,
+    path: str,
+    package: str | None,
+    version: str | None,
+    media_type: str,
+    blob_id: int,
+    digest: str,
+    size: int,
+    generation: int,
+) -> File:
+    """A file of the columns that the queries for files select."""
+    blob = Blob(blob_id, _trusted(Digest, digest), size, generation)
+    return File(id, repository_id, path, package, version, media_type, blob)
+
+
+def upload_of(
+    id: str,  # noqa: A002
+    repository_id: int,
+    package: str,
+    algorithm: str,
+    offset: int,
+    hashes: str,
+    updated_at: float,
+) -> Upload:
+    """An upload of the columns that the queries for uploads select."""
+    return Upload(id, repository_id, package, algorithm, offset, orjson.loads(hashes), updated_at)

@@ -1,0 +1,197 @@
+"""The one thread of a process that writes the catalog, in group commits.
+
+Changes queue while a commit waits for the disk; the next transaction takes all that have queued. So one
+push alone pays one fsync and nothing else, and many pushes share one. Between processes the transactions
+queue at a turnstile. A change that fails takes nothing with it: each runs in a savepoint of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
+
+from nora.catalog.sqlite.engine import Connection, connect_writer, translate
+from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
+from nora.locks import Turnstile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+QUEUE_LIMIT: Final = 4096
+"""Changes that may wait; beyond it StorageBusy."""
+
+GROUP_LIMIT: Final = 256
+"""Changes in one transaction: bounds how long other processes wait at the turnstile."""
+
+CHECKPOINT_GROUPS: Final = 16
+"""After so many transactions, the first quiet moment is used to move the log into the catalog."""
+
+QUIET_SECONDS: Final = 0.05
+"""Without a change for so long, it is quiet. Commits that fill the log sooner do not wait for that."""
+
+
+class Change:
+    """What is to be done within a transaction, who waits for it, and what came of it."""
+
+    __slots__ = ("apply", "durable", "error", "future", "result")
+
+    def __init__(
+        self, apply: Callable[[Connection], Any], durable: bool, future: asyncio.Future[Any]
+    ) -> None:
+        self.apply = apply
+        self.durable = durable
+        self.future = future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Writer:
+    """Commits changes one group after the other. Made in the process that uses it, never before a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._queue: SimpleQueue[Change | None] = SimpleQueue()
+        self._closed = False
+        self._turnstile = Turnstile(path)
+        self._db: Connection | None = None
+        self._full_sync: bool | None = None
+        self._groups = 0
+        self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, apply: Callable[[Connection], Any], *, durable: bool) -> asyncio.Future[Any]:
+        """Queue a change; the future, of the running loop, resolves when it is committed.
+
+        A waiter that is cancelled leaves the change in the queue: what was asked for is done. Raises
+        StorageBusy when too many wait, StorageFailed after `close`.
+        """
+        if self._closed:
+            raise StorageFailed("the catalog is closed")
+        if self._queue.qsize() >= QUEUE_LIMIT:
+            raise StorageBusy("too many changes wait for the catalog")
+        change = Change(apply, durable, asyncio.get_running_loop().create_future())
+        self._queue.put(change)
+        return change.future
+
+    async def close(self) -> None:
+        """Commit what is queued, then end the thread. Not an error when closed already."""
+        if not self._closed:
+            self._closed = True
+            self._queue.put(None)
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
+
+    # -- in the thread -------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            group, last = self._next_group()
+            if group:
+                self._commit(group)
+                _answer(group)
+                self._groups += 1
+        self._disconnect()
+        self._turnstile.close()
+
+    def _next_group(self) -> tuple[list[Change], bool]:
+        group: list[Change] = []
+        change = self._wait()
+        while change is not None:
+            group.append(change)
+            if len(group) == GROUP_LIMIT:
+                return group, False
+            try:
+                change = self._queue.get_nowait()
+            except Empty:
+                return group, False
+        return group, True
+
+    def _wait(self) -> Change | None:
+        if self._groups >= CHECKPOINT_GROUPS:
+            try:
+                return self._queue.get(timeout=QUIET_SECONDS)
+            except Empty:
+                self._checkpoint()
+        return self._queue.get()
+
+    def _commit(self, group: list[Change]) -> None:
+        try:
+            db = self._prepared(any(change.durable for change in group))
+            with self._turnstile:
+                db.execute("BEGIN IMMEDIATE")
+                try:
+                    for change in group:
+                        _apply(db, change)
+                    db.execute("COMMIT")
+                finally:
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+        except (sqlite3.Error, NoraError) as error:
+            failure = translate(error) if isinstance(error, sqlite3.Error) else error
+            for change in group:
+                change.error = change.error or failure
+            if not isinstance(failure, StorageFull | StorageBusy):
+                self._disconnect()  # what this connection remembers of the file cannot be trusted now
+
+    def _prepared(self, full_sync: bool) -> Connection:
+        """The connection, with the durability that the group needs: it cannot change in a transaction.
+
+        NORMAL leaves the commit to the page cache, which outlives the process; FULL waits for the disk,
+        also for what was committed with NORMAL before.
+        """
+        if self._db is None:
+            self._db, self._full_sync = connect_writer(self._path), None
+        if self._full_sync is not full_sync:
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if full_sync else 'NORMAL'}")
+            self._full_sync = full_sync
+        return self._db
+
+    def _checkpoint(self) -> None:
+        self._groups = 0
+        if self._db is not None:
+            with suppress(sqlite3.Error):  # the log stays longer; the next commit that fails says why
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+    def _disconnect(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+
+
+def _apply(db: Connection, change: Change) -> None:
+    """Run one change so that it happens wholly or not at all, whatever becomes of the others.
+
+    Raises sqlite3.Error when the failure has ended the transaction of the whole group.
+    """
+    db.execute("SAVEPOINT change")
+    try:
+        change.result = change.apply(db)
+    except Exception as error:  # whatever it is, it belongs to who waits for the change
+        change.error = translate(error) if isinstance(error, sqlite3.Error) else error
+        if not db.in_transaction:
+            raise sqlite3.OperationalError(f"the transaction was rolled back: {error}") from error
+        db.execute("ROLLBACK TO change")
+    db.execute("RELEASE change")
+
+
+def _answer(group: list[Change]) -> None:
+    """Hand the outcomes to the loops that wait for them: nearly always one call for the whole group."""
+    for loop in {change.future.get_loop() for change in group}:
+        with suppress(RuntimeError):  # the loop was closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, [c for c in group if c.future.get_loop() is loop])
+
+
+def _resolve(changes: list[Change]) -> None:
+    for change in changes:
+        if change.future.done():  # cancelled
+            continue
+        if change.error is None:
+            change.future.set_result(change.result)
+        else:
+            change.future.set_exception(change.error)
