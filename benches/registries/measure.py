@@ -77,12 +77,13 @@ def pss_bytes(pid: int) -> int:
 class Watch:
     """Watches a process tree while a load runs: ``with Watch(pid) as watch: …``.
 
-    Afterwards ``seconds``, ``cpu`` (seconds), ``idle_pss`` and ``peak_pss`` (bytes) hold what was seen.
+    Afterwards ``seconds``, ``cpu`` and ``machine_cpu`` (seconds), ``idle_pss`` and ``peak_pss`` (bytes)
+    hold what was seen.
     """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.seconds = self.cpu = 0.0
+        self.seconds = self.cpu = self.machine_cpu = 0.0
         self.idle_pss = self.peak_pss = 0
         self._done = threading.Event()
         self._sampler = threading.Thread(target=self._sample, name="pss", daemon=True)
@@ -90,12 +91,14 @@ class Watch:
     def __enter__(self) -> Watch:
         self.idle_pss = self.peak_pss = pss_bytes(self.pid)
         self.cpu = cpu_seconds(self.pid)
+        self.machine_cpu = machine_cpu_seconds()
         self.seconds = time.monotonic()
         self._sampler.start()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.cpu = cpu_seconds(self.pid) - self.cpu
+        self.machine_cpu = machine_cpu_seconds() - self.machine_cpu
         self.seconds = time.monotonic() - self.seconds
         self._done.set()
         self._sampler.join()
@@ -108,6 +111,12 @@ class Watch:
     def _sample(self) -> None:
         while not self._done.wait(SAMPLE_SECONDS):
             self.peak_pss = max(self.peak_pss, pss_bytes(self.pid))
+
+
+def machine_cpu_seconds() -> float:
+    """CPU time that the whole machine has spent working, in seconds: everything but idle and waiting."""
+    fields = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / TICKS_PER_SECOND
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

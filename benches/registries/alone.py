@@ -1,0 +1,35 @@
+"""What NORA promises by itself, with no rival beside it: memory, chunked uploads, the size of the store."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from benches.registries import chunks, memory, scale
+from benches.registries.gates import Check
+from benches.registries.generators import LoadFailed
+from benches.registries.rivals import StartFailed
+from benches.registries.wire import WireError
+
+Part = Callable[..., list[Check]]
+
+PARTS: dict[str, Part] = {"memory": memory.run, "chunks": chunks.run, "scale": scale.run}
+
+
+def run(part: str, work: Path, *, smoke: bool, say: Callable[[str], None]) -> list[Check]:
+    """Run one part in a directory of its own. A part that cannot be measured is a check without a number."""
+    place = work / part
+    place.mkdir()
+    say(f"measuring {part}")
+    try:
+        checks = PARTS[part](place, smoke=smoke)
+    except (LoadFailed, OSError, StartFailed, WireError) as error:
+        say(f"  {part}: {error}")
+        checks = [Check(part, math.nan, "", 0)]
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    for check in checks:
+        say(f"  {check}")
+    return checks

@@ -1,0 +1,95 @@
+"""What NORA promises, as data: against its rivals, and by itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from benches.registries.rivals import DISTRIBUTION, DOCKER_REGISTRY, NORA
+from benches.registries.rounds import Cell, Results
+
+Metric = Literal["rate", "cpu_us"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A bound on the ratio of medians, NORA's by the rival's: a rate at least, CPU at most."""
+
+    line: str
+    rival: str
+    metric: Metric
+    bound: float
+    aim: float | None = None
+
+
+def _gates(rival: str, metric: Metric, **bounds: float) -> tuple[Gate, ...]:
+    return tuple(Gate(line.replace("_", "-"), rival, metric, bound) for line, bound in bounds.items())
+
+
+GATES = (
+    Gate("manifest-tag", DOCKER_REGISTRY.name, "rate", 6, aim=10),
+    Gate("manifest-tag", DOCKER_REGISTRY.name, "cpu_us", 0.15),
+    *_gates(
+        DOCKER_REGISTRY.name,
+        "rate",
+        blob_head=6,
+        blob_1k=10,
+        blob_16m=1,
+        push_1k=3,
+        push_16m=1.5,
+        tags_100=50,
+    ),
+    *_gates(
+        DISTRIBUTION.name,
+        "rate",
+        manifest_tag=2,
+        manifest_digest=2,
+        blob_1k=5,
+        push_1k=1.5,
+        push_16m=1.5,
+        ci=1.5,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A number beside its bound. NaN: it could not be measured, which is a failure."""
+
+    name: str
+    value: float
+    unit: str
+    bound: float
+    at_most: bool = True
+    aim: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """False when the bound is missed or nothing was measured."""
+        return self.value <= self.bound if self.at_most else self.value >= self.bound
+
+    def __str__(self) -> str:
+        sign = "≤" if self.at_most else "≥"
+        aim = f" (aim {self.aim:g})" if self.aim is not None else ""
+        verdict = "ok" if self.passed else "MISSED"
+        return f"{verdict:6} {self.name}: {self.value:.3g} {self.unit} {sign} {self.bound:g}{aim}"
+
+
+def judge(gate: Gate, results: Results) -> Check:
+    """Hold one gate against the medians of NORA's default column."""
+    ours, theirs = results.cell(gate.line, NORA.name), results.cell(gate.line, gate.rival)
+    what = "CPU" if gate.metric == "cpu_us" else "rate"
+    value = ratio(ours, theirs, gate.metric)
+    if (ours and ours.void) or (theirs and theirs.void):
+        value = math.nan  # the generator was the limit: nothing is known
+    name = f"{gate.line}, {what} beside {gate.rival}"
+    return Check(name, value, "x", gate.bound, at_most=gate.metric == "cpu_us", aim=gate.aim)
+
+
+def ratio(ours: Cell | None, theirs: Cell | None, metric: Metric) -> float:
+    """Ours by theirs, medians; NaN when one is missing."""
+    if ours is None or theirs is None:
+        return math.nan
+    mine, other = getattr(ours, metric).median, getattr(theirs, metric).median
+    return float(mine / other) if other else math.nan

@@ -1,0 +1,191 @@
+"""Alternating rounds: every line on every registry in turn, each from a fresh start and a fresh directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benches.registries import measure, seed
+from benches.registries.generators import Load, LoadFailed
+from benches.registries.lines import Line
+from benches.registries.measure import Spread, Watch
+from benches.registries.rivals import CORES, Registry, StartFailed
+from benches.registries.seed import Sizes
+from benches.registries.wire import WireError
+
+VOID_RETRIES = 2
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One line on one registry, once. ``others_cores`` is what the machine did beside the bench."""
+
+    line: str
+    registry: str
+    number: int
+    load: Load
+    server_cpu: float
+    peak_pss: int
+    server_cores: float
+    generator_cores: float
+    others_cores: float
+    void: bool
+
+    @property
+    def rate(self) -> float:
+        """Operations a second."""
+        return self.load.operations / self.load.seconds
+
+    @property
+    def megabytes(self) -> float:
+        """Body bytes a second, in MB (10^6)."""
+        return self.load.body_bytes / self.load.seconds / 1e6
+
+    @property
+    def cpu_us(self) -> float:
+        """Server CPU for each operation, in µs."""
+        return self.server_cpu / self.load.operations * 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A round without a number, and why."""
+
+    line: str
+    registry: str
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What all rounds of one line on one registry say together. ``void``: no round was valid."""
+
+    rate: Spread
+    megabytes: Spread
+    p50_us: Spread
+    p99_us: Spread
+    cpu_us: Spread
+    peak_pss: Spread
+    rounds: int
+    void: bool
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything that was seen, void rounds and failures included."""
+
+    rounds: list[Round] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def cell(self, line: str, registry: str) -> Cell | None:
+        """The medians of the valid rounds; of the void ones where no other exists; None without any."""
+        seen = [one for one in self.rounds if (one.line, one.registry) == (line, registry)]
+        valid = [one for one in seen if not one.void]
+        if not (used := valid or seen):
+            return None
+        return Cell(
+            Spread.of([one.rate for one in used]),
+            Spread.of([one.megabytes for one in used]),
+            Spread.of([one.load.p50_us for one in used]),
+            Spread.of([one.load.p99_us for one in used]),
+            Spread.of([one.cpu_us for one in used]),
+            Spread.of([one.peak_pss for one in used]),
+            len(used),
+            not valid,
+        )
+
+
+def run(registries: Sequence[Registry], lines: Sequence[Line], sizes: Sizes, work: Path, say: Say) -> Results:
+    """Seed each registry once, then run the rounds, each on copies of what was seeded."""
+    results = Results()
+    seeded: list[Registry] = []
+    for registry in registries:
+        say(f"filling {registry.title}")
+        try:
+            with registry.running(_template(work, registry)) as server:
+                seed.fill(server.address, sizes)
+            seeded.append(registry)
+        except (OSError, StartFailed, WireError) as error:
+            results.failures.append(Failure("filling", registry.name, 0, str(error)))
+            say(f"  {registry.title}: {error}")
+    for number in range(sizes.rounds):
+        for line, registry, directory in _turns(seeded, lines, work, number):
+            try:
+                for one in _measure(line, registry, directory, sizes, number):
+                    results.rounds.append(one)
+                    say(_sentence(one, number, sizes))
+            except (LoadFailed, OSError, StartFailed, WireError) as error:
+                results.failures.append(Failure(line.name, registry.name, number, str(error)))
+                say(f"  {line.name} on {registry.title}: {error}")
+    return results
+
+
+def _turns(
+    registries: Sequence[Registry], lines: Sequence[Line], work: Path, number: int
+) -> Iterator[tuple[Line, Registry, Path]]:
+    """The order of one round: each line on all registries before the next, the first one changing."""
+    copies = {registry.name: work / f"{registry.name}.round" for registry in registries}
+    try:
+        for registry in registries:
+            subprocess.run(["cp", "-a", _template(work, registry), copies[registry.name]], check=True)
+        for index, line in enumerate(lines):
+            shift = (number + index) % max(1, len(registries))
+            for registry in (*registries[shift:], *registries[:shift]):
+                yield line, registry, copies[registry.name]
+    finally:
+        for copy in copies.values():
+            shutil.rmtree(copy, ignore_errors=True)
+
+
+def _measure(line: Line, registry: Registry, directory: Path, sizes: Sizes, number: int) -> Iterator[Round]:
+    """Rounds until one is valid, a bounded number of times."""
+    for _ in range(1 + VOID_RETRIES):
+        os.sync()  # what the round before left to write must not be paid by this one
+        with registry.running(directory) as server:
+            line.drive(server, sizes, sizes.warmup)
+            with Watch(server.process.pid) as watch:
+                load = line.drive(server, sizes, sizes.seconds)
+        one = _judge(line, registry, number, load, watch)
+        yield one
+        if not one.void:
+            return
+
+
+def _judge(line: Line, registry: Registry, number: int, load: Load, watch: Watch) -> Round:
+    server_cores = watch.cpu / load.seconds
+    generator_cores = load.generator_cpu / load.seconds
+    void = measure.generator_is_limit(
+        generator_cores, load.generator_threads, server_cores, registry.cores, CORES
+    )
+    others = max(0.0, watch.machine_cpu - watch.cpu - load.generator_cpu) / watch.seconds
+    return Round(
+        line.name,
+        registry.name,
+        number,
+        load,
+        watch.cpu,
+        watch.peak_pss,
+        server_cores,
+        generator_cores,
+        others,
+        void,
+    )
+
+
+def _template(work: Path, registry: Registry) -> Path:
+    return work / registry.name
+
+
+def _sentence(one: Round, number: int, sizes: Sizes) -> str:
+    return (
+        f"{number + 1}/{sizes.rounds} {one.line:16} {one.registry:16} {one.rate:10.1f}/s "
+        f"{one.cpu_us:9.0f} µs  server {one.server_cores:.2f}, generator {one.generator_cores:.2f}, "
+        f"others {one.others_cores:.2f} cores{'  VOID' if one.void else ''}"
+    )
