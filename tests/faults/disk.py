@@ -49,7 +49,7 @@ class Disk:
         return answer
 
     def lose_power(self, seed: int | None = None) -> None:
-        """Forget what is not durable: all of it, or with a seed each page, size and entry on a coin's toss."""
+        """Forget what is not durable: all of it, or with a seed each page, size and entry on a toss."""
         self.ask("power-loss strict" if seed is None else f"power-loss {seed}")
 
     def fail(

@@ -1,0 +1,55 @@
+"""What the kernel knows of the processes of a server."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from tests.support.server import Server
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs: a zombie does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
+def workers(server: Server) -> list[int]:
+    """The processes that serve: the helpers of multiprocessing do not."""
+    found = []
+    for pid in server.children():
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if alive(pid) and b"resource_tracker" not in command and b"forkserver" not in command:
+            found.append(pid)
+    return found
+
+
+def open_files(pid: int) -> dict[str, str]:
+    """The open descriptors of a process and what each is."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found[entry.name] = os.readlink(entry)
+        except OSError:
+            continue
+    return found
+
+
+def group(server: Server) -> list[int]:
+    """All processes of a server."""
+    return [server.pid, *server.children()]
+
+
+def gone(pids: list[int], seconds: float = 10) -> None:
+    """Wait until processes have ended. Raises AssertionError where one does not."""
+    deadline = time.monotonic() + seconds
+    while living := [pid for pid in pids if alive(pid)]:
+        assert time.monotonic() < deadline, f"still alive: {living}"
+        time.sleep(0.005)

@@ -1,0 +1,95 @@
+"""A run of faults: push, break the server, start it, check everything that was acknowledged; and again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.faults.ledger import Audit, partial_files
+from tests.faults.pushes import Pushes
+from tests.faults.wire import Wire
+from tests.support.server import Server
+
+# Each kill leaves the sessions that were open; their number is not what these runs are about.
+MANY_SESSIONS = {"NORA_MAX_UPLOAD_SESSIONS": "100000"}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How hard a kill run is."""
+
+    kills: int
+    clients: int
+    acknowledged: int
+    in_flight: int
+    seed: int = field(default_factory=lambda: int(os.environ.get("NORA_TEST_SEED", time.time_ns() % 10**9)))
+
+
+QUICK = Size(kills=2, clients=24, acknowledged=15, in_flight=5)
+SLOW = Size(kills=20, clients=200, acknowledged=50, in_flight=10)
+FULL = Size(kills=200, clients=200, acknowledged=50, in_flight=10)
+SIZES = [
+    pytest.param(QUICK, id="quick"),
+    pytest.param(SLOW, id="slow", marks=pytest.mark.slow),
+    pytest.param(FULL, id="full", marks=[pytest.mark.slow, pytest.mark.full]),
+]
+
+
+async def kill_run(server: Server, size: Size, kill: Callable[[random.Random, Pushes], bool]) -> Pushes:
+    """Push, kill, check, and again. `kill` says whether the server has to be started again."""
+    wire = Wire(server.host, server.port)
+    dice = random.Random(size.seed)
+    pushes = Pushes(wire, size.seed, size.clients)
+    verified: set[Path] = set()
+    print(f"seed {size.seed} (NORA_TEST_SEED repeats it)")
+    pushes.start()
+    try:
+        for number in range(size.kills):
+            await pushes.acknowledged(size.acknowledged + dice.randrange(20), size.in_flight)
+            await asyncio.sleep(dice.random() * 0.05)
+            await pushes.acknowledged(0, size.in_flight)
+            flying = pushes.in_flight
+            if kill(dice, pushes):
+                await pushes.quiet()
+                await asyncio.to_thread(server.start)
+                await check(wire, pushes)
+                assert partial_files(server.storage / "blobs", verified) == []
+            print(f"kill {number}: {pushes.ledger.count} acknowledged so far, {flying} in flight")
+            pushes.resume()
+    finally:
+        await pushes.stop()
+    assert pushes.problems == []
+    await check(wire, pushes)
+    assert partial_files(server.storage / "blobs", verified) == []
+    return pushes
+
+
+async def check(wire: Wire, pushes: Pushes) -> None:
+    assert pushes.problems == []
+    assert await Audit(wire, pushes.ledger).run() == []
+
+
+async def reclaimed(server: Server) -> None:
+    """Started with a short life for uploads, the server removes what the killed ones left."""
+    server.stop()
+    server.env = {**server.env, "NORA_DOCKER_UPLOAD_TTL": "1"}
+    server.start()
+    leftovers: list[str] = []
+    for _ in range(300):
+        leftovers = [
+            str(path)
+            for name in ("tmp", "uploads")
+            for path in (server.storage / name).rglob("*")
+            if path.is_file() and path.suffix != ".lock"
+        ]
+        if not leftovers:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"not reclaimed: {len(leftovers)} files, {leftovers[:5]}")

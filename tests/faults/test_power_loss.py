@@ -1,0 +1,131 @@
+"""Power loss in the middle of many pushes: what was acknowledged had reached the disk (spec line 25)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.faults.disk import Disk, mounted
+from tests.faults.ledger import Audit, sha256
+from tests.faults.processes import group, gone
+from tests.faults.pushes import Pushes
+from tests.faults.runs import FULL, MANY_SESSIONS, QUICK, SLOW, Size, kill_run, reclaimed
+from tests.faults.wire import Wire
+from tests.support.server import Server
+
+ON_FUSE = {"NORA_STORAGE_ALLOW_FUSE": "true"}
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    with mounted(tmp_path, tmp_path / "data" / "storage") as disk:
+        yield disk
+
+
+@pytest.fixture
+def server(tmp_path: Path, disk: Disk) -> Iterator[Server]:
+    server = Server(tmp_path / "data", tmp_path / "nora.log", workers=2, env=ON_FUSE | MANY_SESSIONS)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+def pull_the_plug(server: Server, disk: Disk, seed: int | None) -> None:
+    """No process may write after the loss: all of them are gone before it."""
+    processes = group(server)
+    server.kill()
+    gone(processes)
+    disk.lose_power(seed)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(QUICK, id="quick"),
+        pytest.param(replace(SLOW, kills=20, clients=50), id="slow", marks=pytest.mark.slow),
+        pytest.param(FULL, id="full", marks=[pytest.mark.slow, pytest.mark.full]),
+    ],
+)
+@pytest.mark.parametrize("model", ["strict", "random"])
+def test_power_loss_keeps_what_was_acknowledged(server: Server, disk: Disk, size: Size, model: str) -> None:
+    """`strict`: all that was not synced is lost. `random`: each page, size and entry by itself."""
+
+    def kill(dice: random.Random, pushes: Pushes) -> bool:
+        pushes.pause()
+        pull_the_plug(server, disk, None if model == "strict" else dice.getrandbits(60))
+        return True
+
+    async def run() -> None:
+        await kill_run(server, size, kill)
+        await reclaimed(server)
+
+    asyncio.run(run())
+
+
+def test_first_push_of_a_fresh_server_survives(server: Server, disk: Disk) -> None:
+    """The catalog itself, its directories and the first objects are durable once a push is acknowledged."""
+    wire = Wire(server.host, server.port)
+    pushes = Pushes(wire, seed=1, clients=1)
+
+    async def push() -> None:
+        pushes.start()
+        await pushes.acknowledged(3, 0)
+        pushes.pause()
+        await pushes.quiet()
+
+    async def run() -> None:
+        await push()
+        pull_the_plug(server, disk, None)
+        await asyncio.to_thread(server.start)
+        assert await Audit(wire, pushes.ledger).run() == []
+        await pushes.stop()
+
+    asyncio.run(run())
+
+
+def test_deletion_survives(server: Server, disk: Disk) -> None:
+    """A tag whose deletion was acknowledged does not come back, and neither does a manifest."""
+    wire = Wire(server.host, server.port)
+    manifest = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
+    headers = {"content-type": "application/vnd.oci.image.index.v1+json"}
+
+    async def run() -> None:
+        for tag in ("one", "two"):
+            assert (await wire.call("PUT", f"/v2/gone/{tag}/manifests/t", manifest, headers)).status == 201
+        assert (await wire.call("DELETE", "/v2/gone/one/manifests/t")).status == 202
+        by_digest = f"/v2/gone/two/manifests/{sha256(manifest)}"
+        assert (await wire.call("DELETE", by_digest)).status == 202
+        pull_the_plug(server, disk, None)
+        await asyncio.to_thread(server.start)
+        assert (await wire.call("GET", "/v2/gone/one/manifests/t")).status == 404
+        assert (await wire.call("GET", f"/v2/gone/one/manifests/{sha256(manifest)}")).status == 200
+        assert (await wire.call("GET", by_digest)).status == 404
+
+    asyncio.run(run())
+
+
+def test_a_disk_that_lies_is_noticed(server: Server, disk: Disk) -> None:
+    """The runs above can fail: where fsync keeps nothing, they do."""
+    wire = Wire(server.host, server.port)
+    pushes = Pushes(wire, seed=2, clients=1)
+
+    async def run() -> None:
+        disk.lie(True)
+        pushes.start()
+        await pushes.acknowledged(3, 0)
+        pushes.pause()
+        await pushes.quiet()
+        pull_the_plug(server, disk, None)
+        disk.lie(False)
+        await asyncio.to_thread(server.start)
+        assert await Audit(wire, pushes.ledger).run() != []
+        await pushes.stop()
+
+    asyncio.run(run())
