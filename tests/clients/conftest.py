@@ -64,16 +64,20 @@ def walk(web: httpx.Client) -> Walk:
     return pull
 
 
-@pytest.fixture(scope="session")
-def single(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+# Content of each test's own: skopeo, podman and buildah remember, for the whole machine, in which compression
+# a registry has a layer, and would send that instead.
+
+
+@pytest.fixture
+def single(tmp_path: Path, request: pytest.FixtureRequest) -> Layout:
     """An OCI layout holding an image of one platform."""
-    return images.single(tmp_path_factory.mktemp("single") / "layout")
+    return images.single(tmp_path / "single", request.node.name)
 
 
-@pytest.fixture(scope="session")
-def multi(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+@pytest.fixture
+def multi(tmp_path: Path, request: pytest.FixtureRequest) -> Layout:
     """An OCI layout holding an index of two platforms."""
-    return images.multi(tmp_path_factory.mktemp("multi") / "layout")
+    return images.multi(tmp_path / "multi", request.node.name)
 
 
 @pytest.fixture(autouse=True)

@@ -95,3 +95,28 @@ def docker() -> Iterator[Docker]:
         ready = ("docker", "--host", host, "version")
         with daemon("dockerd", *words, log=folder / "log", ready=lambda: answers(*ready)):
             yield Docker(host)
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """podman or buildah with a store of its own; `tool("push", …)`."""
+
+    program: str
+    options: tuple[str, ...]
+    policy: Path
+
+    def __call__(self, command: str, *words: str | Path) -> str:
+        signed = [f"--signature-policy={self.policy}"] if command in {"pull", "push", "commit"} else []
+        return run(self.program, *self.options, command, *signed, *words)
+
+
+@contextlib.contextmanager
+def tool(program: str) -> Iterator[Tool]:
+    """`podman` or `buildah`."""
+    with short_folder() as folder:
+        policy = folder / "policy.json"
+        policy.write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        options = [f"--root={folder}/root", f"--runroot={folder}/run", "--storage-driver=vfs"]
+        if program == "podman":
+            options += [f"--tmpdir={folder}/tmp", "--cgroup-manager=cgroupfs", "--events-backend=file"]
+        yield Tool(program, tuple(options), policy)
