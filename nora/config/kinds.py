@@ -19,6 +19,9 @@ TtlSeconds = float
 MIB = 2**20
 HOUR = 3600
 DAY = 24 * HOUR
+LARGEST_SIZE = 2**60
+"""Far beyond any disk, and within 64 bits."""
+LONGEST_DURATION = 10_000 * DAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +63,8 @@ def _boolean(raw: object) -> bool:
 
 
 def _integer(raw: object) -> int | None:
-    if isinstance(raw, int) and not isinstance(raw, bool):
-        return raw
-    if isinstance(raw, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", raw.strip()):
-        return int(raw)
-    return None
+    text = _digits(raw)
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else None
 
 
 def integer(minimum: int, maximum: int | None = None) -> Kind:
@@ -102,13 +102,19 @@ _FACTORS = {
 
 def parse_size(raw: object) -> int:
     """Bytes of `1024`, `"16MiB"` (binary) or `"2GB"` (decimal)."""
-    number = _integer(raw)
-    if number is not None and number >= 0:
-        return number
-    match = re.fullmatch(r"([0-9]{1,12}) ?([A-Za-z]{0,3})", raw.strip()) if isinstance(raw, str) else None
-    if match is None or match[2].lower() not in _FACTORS:
-        raise ValueError('expected bytes, or a size such as "512KiB", "16MiB" or "2GB"')
-    return int(match[1]) * _FACTORS[match[2].lower()]
+    match = re.fullmatch(r"([0-9]{1,18}) ?([A-Za-z]{0,3})", _digits(raw))
+    if match is not None and match[2].lower() in _FACTORS:
+        count = int(match[1]) * _FACTORS[match[2].lower()]
+        if count <= LARGEST_SIZE:
+            return count
+    raise ValueError('expected bytes, or a size such as "512KiB", "16MiB" or "2GB"')
+
+
+def _digits(raw: object) -> str:
+    """A number of TOML as the text that it would be in an environment variable."""
+    if isinstance(raw, int) and not isinstance(raw, bool):
+        return str(raw)
+    return raw.strip() if isinstance(raw, str) else ""
 
 
 def render_size(count: object) -> object:
@@ -137,13 +143,13 @@ _SECONDS = {"s": 1, "m": 60, "h": HOUR, "d": DAY, "w": 7 * DAY}
 
 def parse_duration(raw: object) -> int:
     """Seconds of `30`, `"30s"`, `"5m"`, `"12h"`, `"7d"`, `"1w2d"`."""
-    number = _integer(raw)
-    if number is not None and number >= 0:
-        return number
-    text = raw.strip().lower() if isinstance(raw, str) else ""
-    if not re.fullmatch(r"([0-9]{1,9}[smhdw])+", text):
-        raise ValueError('expected seconds, or a time such as "30s", "5m", "12h", "7d"')
-    return sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"([0-9]+)([smhdw])", text))
+    text = _digits(raw).lower()
+    text = f"{text}s" if text.isdecimal() else text
+    if re.fullmatch(r"([0-9]{1,9}[smhdw])+", text):
+        seconds = sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"([0-9]+)([smhdw])", text))
+        if seconds <= LONGEST_DURATION:
+            return seconds
+    raise ValueError('expected seconds, or a time such as "30s", "5m", "12h", "7d"')
 
 
 def render_duration(seconds: object) -> object:

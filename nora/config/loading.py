@@ -76,7 +76,7 @@ def _read_file(named: str, directory: Path) -> tuple[dict[str, object], Path | N
     except OSError as error:
         hint = f" (named by {FILE_VARIABLE})" if named else ""
         raise ConfigError(f"{path}{hint} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from nora.cli.check_config import command
+
+
+@pytest.fixture
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str, **environ: str) -> Result:
+        cleared = {name: None for name in __import__("os").environ if name.startswith("NORA_")}
+        return CliRunner().invoke(command, args, env={**cleared, **environ})
+
+    return run
+
+
+def test_it_prints_toml_and_warns_on_standard_error(check) -> None:  # type: ignore[no-untyped-def]
+    result = check(NORA_GO_PROXY="https://me:hunter2@goproxy.example.com", NORA_PORT="5000")
+    assert result.exit_code == 0
+    assert tomllib.loads(result.stdout)["server"]["port"] == 5000
+    assert result.stderr == "warning: NORA_GO_PROXY: not available in this version, ignored\n"
+    assert "hunter2" not in result.output
+
+
+def test_it_prints_json(check, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "config.toml").write_text("[repositories.team]\nformat = 'docker'")
+    shown = json.loads(check("--json", NORA_PORT="5000").stdout)
+    assert shown["settings"]["server.port"] == {"value": 5000, "origin": "NORA_PORT"}
+    assert shown["file"] == str(tmp_path / "config.toml")
+    assert shown["repositories"] == ["docker-hosted", "docker", "team"]
+
+
+@pytest.mark.parametrize("text", ["server.prot = 1", "[repositories.team]\nformat = 'dokcer'"])
+def test_it_ends_with_1_when_the_server_would_not_start(check, tmp_path: Path, text: str) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "config.toml").write_text(text)
+    result = check()
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "did you mean" in result.stderr

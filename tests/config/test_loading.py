@@ -1,0 +1,229 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from nora.config import Config, load
+from nora.config.capabilities import CAPABILITIES, INSTEAD, planned
+from nora.config.declare import settings_of
+from nora.errors import ConfigError
+
+PROMISED_FILE = """
+[server]
+host = "0.0.0.0"
+port = 4000
+[storage]
+mode = "local"
+path = "data/storage"
+[auth]
+enabled = false
+htpasswd_file = "users.htpasswd"
+[docker]
+proxy_timeout = 60
+[[docker.upstreams]]
+url = "https://registry.example.com"
+[go]
+proxy = "https://goproxy.example.com"
+"""
+
+
+def configured(directory: Path, text: str, **environ: str) -> Config:
+    (directory / "config.toml").write_text(text)
+    return load(environ, directory)
+
+
+def refusal(directory: Path, text: str = "", **environ: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        configured(directory, text, **environ)
+    return str(caught.value)
+
+
+def test_without_file_and_environment_all_is_default(tmp_path: Path) -> None:
+    config = load({}, tmp_path)
+    assert (config.server.host, config.server.port, config.server.worker_count) == ("127.0.0.1", 4000, 1)
+    assert (config.storage.mode, config.storage.path) == ("local", tmp_path / "data/storage")
+    assert config.server.public_url is None
+    assert config.warnings == ()
+    assert config.file is None
+
+
+def test_the_promised_file_starts_and_warns_by_name(tmp_path: Path) -> None:
+    config = configured(tmp_path, PROMISED_FILE)
+    assert config.server.host == "0.0.0.0"
+    assert config.warnings[:-1] == tuple(
+        f"{key}: not available in this version, ignored"
+        for key in ("[auth] htpasswd_file", "[docker] proxy_timeout", "[docker] upstreams", "[go] proxy")
+    )
+    assert "server.host = 0.0.0.0: whoever reaches this address" in config.warnings[-1]
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    config = configured(tmp_path, "server.port = 5000\nlog.level = 'debug'", NORA_PORT="6000")
+    assert config.server.port == 6000
+    assert config.log.level == "debug"
+    assert config.origins == {"server.port": "NORA_PORT", "log.level": str(tmp_path / "config.toml")}
+
+
+def test_the_file_can_be_named(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("server.port = 5000")
+    assert load({"NORA_CONFIG_PATH": "other.toml"}, tmp_path).server.port == 5000
+    assert load({"NORA_CONFIG_PATH": str(tmp_path / "other.toml")}, Path("/")).server.port == 5000
+
+
+def test_a_named_file_that_is_missing_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="named by NORA_CONFIG_PATH"):
+        load({"NORA_CONFIG_PATH": "absent.toml"}, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe"])
+def test_a_file_that_is_not_toml_stops_the_start(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.toml").write_bytes(content)
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load({}, tmp_path)
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    text = refusal(tmp_path, "[server]\nprot = 1\nport = 'abc'\n", NORA_LOG_LEVEL="inof", NORA_WORKER="2")
+    assert text.startswith(f"4 settings are wrong in {tmp_path / 'config.toml'} or the environment:")
+    assert "server.prot = 1: there is no such setting; did you mean server.port?" in text
+    assert 'server.port = "abc": expected a whole number from 1 to 65535' in text
+    assert 'NORA_LOG_LEVEL=inof: expected trace, debug, info, warn or error; did you mean "info"?' in text
+    assert "NORA_WORKER=2: there is no such setting; did you mean NORA_WORKERS?" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("port = 1", "port = 1: there is no such setting; did you mean server.port?"),
+        ("[sever]\nport = 1", "[sever]: there is no such section; did you mean server?"),
+        ("[storage]\nport = 1", "did you mean server.port?"),
+        ("[server.tls]\ncert = 'x'", "[server.tls]: there is no such section"),
+        ("server = 1", "server = 1: there is no such setting"),
+        ("[go]\nproxi = 'x'", "did you mean go.proxy?"),
+        (
+            "[repository.a]\nformat = 'docker'",
+            "[repository]: there is no such section; did you mean repositories?",
+        ),
+    ],
+)
+def test_an_unknown_key_stops_the_start_with_the_nearest_name(tmp_path: Path, text: str, hint: str) -> None:
+    assert hint in refusal(tmp_path, text)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "4e3", "4000.0", "true"])
+def test_a_bad_port_stops_the_start(tmp_path: Path, port: str) -> None:
+    assert f"NORA_PORT={port}: expected" in refusal(tmp_path, NORA_PORT=port)
+
+
+def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
+    config = configured(tmp_path, "server.port = 5000", NORA_PORT="", NORA_PUBLIC_URL="", NORA_NO_SUCH="")
+    assert config.server.port == 5000
+    assert config.server.public_url is None
+    assert configured(tmp_path, "server.public_url = ''").server.public_url is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        ({"NORA_STORAGE_MODE": "s3"}, 'object storage is not available in this version; use "local"'),
+        ({"NORA_AUTH_ENABLED": "true"}, "does not run open where credentials were asked for"),
+        ({"NORA_AUTH_ENABLED": "1"}, "does not run open where credentials were asked for"),
+        ({"NORA_AUTH_OIDC_ENABLED": "1"}, "does not run open where credentials were asked for"),
+        ({"NORA_CURATION_MODE": "enforce"}, "does not run without a policy"),
+        ({"NORA_CURATION_NPM_QUARANTINE": "enforce"}, "does not run without a policy"),
+    ],
+)
+def test_what_would_be_unsafe_to_ignore_stops_the_start(
+    tmp_path: Path, environ: dict[str, str], reason: str
+) -> None:
+    assert reason in refusal(tmp_path, **environ)
+
+
+def test_an_unknown_storage_mode_stops_the_start(tmp_path: Path) -> None:
+    assert 'expected local or s3; did you mean "local"?' in refusal(tmp_path, NORA_STORAGE_MODE="locl")
+
+
+def test_known_settings_without_capability_warn_by_name(tmp_path: Path) -> None:
+    config = configured(tmp_path, "[curation]\nmode = 'off'", NORA_GC_ENABLED="true", NORA_NPM_PROXY="x")
+    assert config.warnings == (
+        "[curation] mode: not available in this version, ignored",
+        "NORA_GC_ENABLED: not available in this version, ignored",
+        "NORA_NPM_PROXY: not available in this version, ignored",
+    )
+
+
+def test_sizes_in_megabytes_keep_their_old_names(tmp_path: Path) -> None:
+    config = configured(tmp_path, "server.body_limit_mb = 10", NORA_MAX_UPLOAD_SESSION_SIZE_MB="2048")
+    assert config.server.body_limit == 10 * 2**20
+    assert config.docker.max_upload_size == 2**31
+    assert "expected a number of MiB" in refusal(tmp_path, NORA_BODY_LIMIT_MB="1GiB")
+
+
+def test_a_setting_under_two_names_stops_the_start(tmp_path: Path) -> None:
+    assert "set twice" in refusal(tmp_path, "[server]\nbody_limit = 1\nbody_limit_mb = 1")
+    assert "set twice" in refusal(tmp_path, NORA_BODY_LIMIT="1", NORA_BODY_LIMIT_MB="1")
+    assert configured(tmp_path, "server.body_limit_mb = 1", NORA_BODY_LIMIT="1").server.body_limit == 1
+
+
+def test_variables_of_kubernetes_services_are_no_settings(tmp_path: Path) -> None:
+    config = configured(
+        tmp_path,
+        "",
+        NORA_PORT="tcp://10.0.0.1:4000",
+        NORA_SERVICE_HOST="10.0.0.1",
+        NORA_SERVICE_PORT_HTTP="4000",
+        NORA_PORT_4000_TCP_ADDR="10.0.0.1",
+        NORA_CACHE_PORT="tcp://10.0.0.2:80",
+    )
+    assert config.server.port == 4000
+    assert config.warnings == ("NORA_PORT=tcp://10.0.0.1:4000: describes a Kubernetes Service, ignored",)
+
+
+def test_secrets_do_not_appear_in_messages(tmp_path: Path) -> None:
+    text = refusal(
+        tmp_path,
+        "[storage]\ns3_secret_kee = 'hunter2'\n[server]\npublic_url = 'https://me:hunter2@h'\n",
+        NORA_DOCKER_UPSTREAMS="ftp://a|me:hunter2",
+        NORA_AUTH_PASSWORD="hunter2",
+    )
+    assert text.startswith("4 settings")
+    assert "hunter2" not in text
+
+
+def test_tls_needs_both_files(tmp_path: Path) -> None:
+    assert "set both, or neither" in refusal(tmp_path, NORA_TLS_CERT=__file__)
+    text = refusal(tmp_path, NORA_TLS_CERT=__file__, NORA_TLS_KEY="absent.pem")
+    assert f'server.tls_key = "{tmp_path / "absent.pem"}": there is no such file' in text
+    assert load({"NORA_TLS_CERT": __file__, "NORA_TLS_KEY": __file__}, tmp_path).server.tls_cert == Path(
+        __file__
+    )
+
+
+def test_other_systems_run_one_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    config = load({"NORA_WORKERS": "4"}, tmp_path)
+    assert config.server.worker_count == 1
+    assert config.warnings == ("server.workers = 4: this system runs 1",)
+
+
+def test_the_configuration_travels_to_other_processes(tmp_path: Path) -> None:
+    config = configured(tmp_path, PROMISED_FILE + "[repositories.team]\nformat = 'docker'")
+    assert pickle.loads(pickle.dumps(config)) == config
+
+
+def test_every_name_is_declared_once() -> None:
+    names = [name for one in settings_of(Config) for name in (*one.env, *one.toml)]
+    names += [name for one in planned() for name in (one.key, one.env) if name]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_what_waits_waits_for_a_known_capability() -> None:
+    waiting = {one.needs for one in planned()}
+    assert waiting <= {name for name, there in CAPABILITIES.items() if not there}
+    declared = {one.declaration.needs for one in settings_of(Config)} - {None}
+    assert declared <= set(CAPABILITIES)
+    stopping = {one.needs for one in planned() if one.stops is not None}
+    stopping |= {one.declaration.needs for one in settings_of(Config) if one.declaration.stops is not None}
+    assert stopping <= set(INSTEAD)
