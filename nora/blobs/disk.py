@@ -1,0 +1,197 @@
+"""The disk as the blob store uses it: threads, room, durability, and what its errors mean.
+
+All blocking work goes through `Disk.run` or an `Inflow`, which is also the only place where an OSError
+becomes one of ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
+
+from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+T = TypeVar("T")
+
+Durability = Literal["full", "data", "none"]
+"""full: survives power loss. data: the bytes do, their names perhaps not. none: survives the process only."""
+
+THREADS: Final = 16
+"""More than the cores, because most of them wait for the disk; the kernel groups what they wait for."""
+BATCH_BYTES: Final = 1 << 20
+"""What one inflow hands to a thread at a time, when it is alone."""
+BUDGET_BYTES: Final = 16 << 20
+"""What all inflows together gather; as much again is being written."""
+SMALLEST_BATCH_BYTES: Final = 64 << 10
+
+_MEANINGS: Final[dict[int | None, tuple[type[NoraError], str]]] = {
+    errno.ENOSPC: (StorageFull, "the storage has no room left"),
+    errno.EDQUOT: (StorageFull, "the quota of the storage is used up"),
+    errno.EMFILE: (StorageBusy, "too many files are open"),
+    errno.ENFILE: (StorageBusy, "too many files are open"),
+    errno.EAGAIN: (StorageBusy, "the storage is busy"),
+    errno.ENOMEM: (StorageBusy, "there is no memory left"),
+}
+
+
+def translate(error: OSError) -> NoraError:
+    """What an error of the disk means to us. Never an absence: whoever asks for a file expects it."""
+    kind, message = _MEANINGS.get(
+        error.errno, (StorageFailed, f"the storage failed: {error.strerror or 'error'}")
+    )
+    return kind(message)
+
+
+async def to_the_end(awaitable: Awaitable[T]) -> T:
+    """Await something until it is over, even when cancelled meanwhile; the cancellation is raised then."""
+    future = asyncio.ensure_future(awaitable)
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait((future,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not future.cancelled():
+            future.exception()  # looked at, so that nobody warns of it
+        raise cancelled
+    return future.result()
+
+
+class Disk:
+    """The file system under `root`. `reserve_bytes` stay free, for deletes, tags and collection."""
+
+    def __init__(self, root: str, *, reserve_bytes: int, durable: Durability, threads: int = THREADS) -> None:
+        self._root = root
+        self._reserve_bytes = reserve_bytes
+        self._durable = durable
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._inflows = 0
+
+    def submit(self, call: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Start a call in a disk thread. An OSError of the call comes back translated."""
+        if self._pool is None:  # made at first use, so that no thread exists before a worker is forked
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="disk")
+        return asyncio.get_running_loop().run_in_executor(self._pool, _translated, call, *arguments)
+
+    async def run(self, call: Callable[..., T], *arguments: Any) -> T:
+        """The result of a call in a disk thread. When cancelled, the call ends before this does."""
+        future = self.submit(call, *arguments)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await to_the_end(asyncio.wait((future,)))
+            raise
+
+    def inflow(self, write: Callable[[bytes], object]) -> Inflow:
+        """A way for a stream of bytes into `write`, which runs in a disk thread, never twice at a time."""
+        return Inflow(self, write)
+
+    def require_room(self, size: int) -> None:
+        """Raise StorageFull unless `size` more bytes leave the reserve untouched. For disk threads."""
+        room = os.statvfs(self._root)
+        if room.f_bavail * room.f_frsize < self._reserve_bytes + size or (room.f_files and not room.f_favail):
+            raise StorageFull("the storage has no room left")
+
+    def sync(self, descriptor: int) -> None:
+        """Make the bytes of a file durable."""
+        if self._durable != "none":
+            os.fsync(descriptor)
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in a directory durable."""
+        if self._durable != "full":
+            return
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Let the threads finish and end."""
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
+
+    @property
+    def batch_bytes(self) -> int:
+        """How much an inflow gathers now: less when there are many, so that all stay in the budget."""
+        return max(SMALLEST_BATCH_BYTES, min(BATCH_BYTES, BUDGET_BYTES // max(1, self._inflows)))
+
+    def count_inflow(self, change: int) -> None:
+        """Inflows say when they begin (1) and end (-1)."""
+        self._inflows += change
+
+
+class Inflow:
+    """Bytes on their way into a file: one batch is written while the next comes in, and no more than that.
+
+        async with disk.inflow(write) as inflow:
+            async for chunk in body:
+                await inflow.push(chunk)
+            await inflow.flush()
+
+    Leaving the block waits for the batch that is being written and forgets what was not handed over.
+    """
+
+    __slots__ = ("_disk", "_held", "_parts", "_write", "_writing")
+
+    def __init__(self, disk: Disk, write: Callable[[bytes], object]) -> None:
+        self._disk = disk
+        self._write = write
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._disk.count_inflow(1)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._disk.count_inflow(-1)
+        self._parts.clear()
+        if self._writing is not None:
+            await to_the_end(asyncio.wait((self._writing,)))
+
+    async def push(self, chunk: bytes) -> None:
+        """Take a chunk; waits while the disk is behind. Raises what the write before raised."""
+        self._parts.append(chunk)
+        self._held += len(chunk)
+        if self._held >= self._disk.batch_bytes:
+            await self._hand_over()
+
+    async def flush(self) -> None:
+        """Wait until everything that was pushed is written."""
+        if self._parts:
+            await self._hand_over()
+        await self._written()
+
+    async def _hand_over(self) -> None:
+        await self._written()
+        parts, self._parts, self._held = self._parts, [], 0
+        self._writing = self._disk.submit(self._write_parts, parts)
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            await to_the_end(self._writing)
+            self._writing = None
+
+    def _write_parts(self, parts: list[bytes]) -> None:
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self._write(data)
+
+
+def _translated(call: Callable[..., T], *arguments: Any) -> T:
+    try:
+        return call(*arguments)
+    except OSError as error:
+        raise translate(error) from error

@@ -1,0 +1,89 @@
+"""What lies where under `storage.path`. The only module that builds paths of stored files.
+
+    <root>/
+      catalog.sqlite3                            the catalog of a single machine; -wal and -shm beside it are
+                                                 SQLite's, .turn and .write its writers' turnstile
+      blobs/sha256/<first 2 hex>/<hex>-<generation>
+                                                 a stored object: exactly the bytes of that sha256.
+                                                 <generation>, 16 hex digits, is random: two ingests of the
+                                                 same bytes never share an object; the catalog's row says
+                                                 which one lives, and an object that no row names is garbage
+      uploads/<uuid>                             the bytes of an upload session; its row says how many count
+      tmp/<32 hex>                               bytes on their way in; locked by their writer, so what can
+                                                 be locked was left by a crash
+      nora.lock  sweep.lock                      locked by the server of this directory, and by the process
+                                                 that tidies it; never removed
+
+Everything is on one file system, because files come to their final names by rename. Directories and files
+are made for their owner alone (0700, 0600); a directory that exists keeps the mode that it was given.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from nora.catalog.base import Blob, NewBlob
+
+DIRECTORY_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+_SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
+
+
+class Layout:
+    """The tree under one root. Builds paths from values that were parsed before, and never looks at them."""
+
+    __slots__ = ("catalog", "root", "sweep_lock", "temporary", "uploads")
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = os.fspath(root)
+        self.catalog = Path(self.root, "catalog.sqlite3")
+        self.sweep_lock = Path(self.root, "sweep.lock")
+        self.temporary = f"{self.root}/tmp"  # noqa: S108
+        """The folder of bytes on their way in."""
+        self.uploads = f"{self.root}/uploads"
+        """The folder of upload sessions."""
+
+    def shard(self, blob: Blob | NewBlob) -> str:
+        """The folder of an object."""
+        return f"{self.root}/blobs/sha256/{blob.digest[7:9]}"
+
+    def blob(self, blob: Blob | NewBlob) -> str:
+        """The file of an object."""
+        digest = blob.digest
+        return f"{self.root}/blobs/sha256/{digest[7:9]}/{digest[7:]}-{blob.generation:016x}"
+
+    def upload(self, upload_id: str) -> str:
+        """The file of an upload session; the id is one that `nora.blobs.uploads` has checked."""
+        return f"{self.root}/uploads/{upload_id}"
+
+    def create(self) -> None:
+        """Make the directories that are missing, durably. Raises OSError.
+
+        The shards are made here, before any worker starts, so that an ingest never makes a directory.
+        """
+        if not os.path.isdir(self.root):
+            os.makedirs(self.root, DIRECTORY_MODE, exist_ok=True)
+            _sync_directory(os.path.dirname(os.path.abspath(self.root)))
+        _fill(self.root, ("blobs", "uploads", "tmp"))
+        _fill(f"{self.root}/blobs", ("sha256",))
+        _fill(f"{self.root}/blobs/sha256", _SHARDS)
+
+
+def _fill(parent: str, names: tuple[str, ...]) -> None:
+    missing = set(names).difference(os.listdir(parent))
+    for name in sorted(missing):
+        os.makedirs(f"{parent}/{name}", DIRECTORY_MODE, exist_ok=True)
+    if missing:
+        _sync_directory(parent)
+
+
+def _sync_directory(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,265 @@
+"""The blob store of a single machine: a directory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+from nora._speedups import Hasher
+from nora.blobs.base import Ingested
+from nora.blobs.bodies import SMALL_BYTES, check_size, measured, read_head
+from nora.blobs.disk import Disk, Durability, to_the_end, translate
+from nora.blobs.files import Draft, list_idle, remove, remove_unheld
+from nora.catalog.base import NewBlob
+from nora.errors import DigestMismatch, NoraError, StorageFailed
+from nora.model import Digest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, AsyncIterator
+
+    from nora.blobs.base import Expect
+    from nora.blobs.layout import Layout
+    from nora.catalog.base import Blob
+
+PIECE_BYTES: Final = 64 << 10
+"""What `stream` yields at a time: every slow client holds several of them."""
+PROBE: Final = bytes(4096)
+
+
+class LocalBlobStore:
+    """A BlobStore (see nora.blobs.base) in the directories of `layout`, which exist.
+
+    `reserve_bytes` of the file system stay free: an ingest that would touch them raises StorageFull.
+    """
+
+    def __init__(self, layout: Layout, *, reserve_bytes: int, durable: Durability = "full") -> None:
+        self.layout = layout
+        self.disk = Disk(layout.root, reserve_bytes=reserve_bytes, durable=durable)
+
+    @asynccontextmanager
+    async def ingest(self, chunks: AsyncIterable[bytes] | bytes, expect: Expect) -> AsyncIterator[Ingested]:
+        """See BlobStore. A body of at most 64 KiB, or of bytes, costs one visit to a disk thread."""
+        new = await self._take(chunks, expect)
+        ingested = Ingested(new)
+        try:
+            yield ingested
+        except NoraError:
+            await self.forget(new)
+            raise
+        if ingested.live is not None and ingested.live.generation != new.generation:
+            await self.forget(new)
+
+    async def _take(self, chunks: AsyncIterable[bytes] | bytes, expect: Expect) -> NewBlob:
+        draft = Draft(f"{self.layout.temporary}/{secrets.token_hex(16)}")
+        hasher = Hasher(*algorithms(expect))
+        try:
+            if isinstance(chunks, bytes):
+                check_size(len(chunks), expect.size, expect.max_size)
+                return await self.disk.run(self._store, draft, hasher, chunks, expect)
+            async with aclosing(measured(chunks, expect.size, expect.max_size)) as body:
+                head, complete = await read_head(body)
+                if complete:
+                    return await self.disk.run(self._store, draft, hasher, head, expect)
+                await self.disk.run(self._begin, draft, expect.size)
+
+                def write(data: bytes) -> None:
+                    self.disk.require_room(len(data))
+                    hasher.write(draft.fd, data, hasher.size)
+
+                async with self.disk.inflow(write) as inflow:
+                    await inflow.push(head)
+                    async for chunk in body:
+                        await inflow.push(chunk)
+                    await inflow.flush()
+            return await self.disk.run(self._finish, draft, hasher, expect)
+        except BaseException:
+            if draft.made:
+                with suppress(StorageFailed):  # what stays is swept
+                    await to_the_end(self.disk.run(draft.discard))
+            raise
+
+    def _begin(self, draft: Draft, size: int | None) -> None:
+        self.disk.require_room(size or 0)
+        draft.create()
+
+    def _store(self, draft: Draft, hasher: Hasher, data: bytes, expect: Expect) -> NewBlob:
+        self.disk.require_room(len(data))
+        draft.create()
+        hasher.write(draft.fd, data, 0)
+        return self._finish(draft, hasher, expect)
+
+    def _finish(self, draft: Draft, hasher: Hasher, expect: Expect) -> NewBlob:
+        new = describe(
+            {algorithm: hasher.hexdigest(algorithm) for algorithm in algorithms(expect)}
+            | {"xxh3": hasher.xxh3()},
+            hasher.size,
+            expect.digest,
+        )
+        draft.rename(self.layout.blob(new))
+        self._make_durable(draft, new)
+        draft.close()
+        return new
+
+    def adopt(self, file: Draft, new: NewBlob) -> None:
+        """Make an object of the file of an upload session, which keeps its name as well. For disk threads."""
+        path = self.layout.blob(new)
+        os.link(file.path, path)
+        try:
+            self._make_durable(file, new)
+        except OSError:
+            remove(path)
+            raise
+
+    def _make_durable(self, file: Draft, new: NewBlob) -> None:
+        """Make the bytes of an object durable, and its name, which it has already.
+
+        The name comes before the fsync: nobody knows it until a row names it, which happens after both, and
+        on a journalling file system the fsync of the file then commits the rename as well, so that the fsync
+        of the directory finds nothing left to write (measured on ext4: 310 µs against 355 µs the other way
+        round, 235 µs without the directory). Files of concurrent ingests share a commit of the journal,
+        which is the group commit; gathering them here would only add a wait.
+        """
+        self.disk.sync(file.fd)
+        self.disk.sync_directory(self.layout.shard(new))
+
+    async def forget(self, new: NewBlob) -> None:
+        """Remove an object that no row names, if it can be done; garbage collection finds it otherwise."""
+        with suppress(StorageFailed):
+            await self.remove(new)
+
+    def path(self, blob: Blob) -> str | None:
+        """See BlobStore."""
+        return self.layout.blob(blob)
+
+    async def read(self, blob: Blob) -> bytes:
+        """See BlobStore. What the kernel has in memory is read at once, else in a disk thread."""
+        path = self.layout.blob(blob)
+        if blob.size <= SMALL_BYTES:
+            data = _read_cached(path, blob.size)
+            if data is not None:
+                return data
+        return await self.disk.run(_read_all, path, blob.size)
+
+    async def stream(self, blob: Blob, start: int, stop: int) -> AsyncIterator[bytes]:
+        """See BlobStore."""
+        reader = _Reader(self.layout.blob(blob))
+        try:
+            while start < stop:
+                piece = await self.disk.run(reader.read, start, min(PIECE_BYTES, stop - start))
+                if not piece:
+                    raise StorageFailed("the stored bytes are fewer than they were")
+                start += len(piece)
+                yield piece
+        finally:
+            reader.close()
+
+    async def remove(self, blob: Blob | NewBlob) -> None:
+        """See BlobStore."""
+        await self.disk.run(remove, self.layout.blob(blob))
+
+    async def check(self) -> None:
+        """See BlobStore. Writes, syncs and removes a small file."""
+        await self.disk.run(self._probe)
+
+    def _probe(self) -> None:
+        self.disk.require_room(len(PROBE))
+        draft = Draft(f"{self.layout.temporary}/{secrets.token_hex(16)}")
+        draft.create()
+        try:
+            os.write(draft.fd, PROBE)
+            os.fsync(draft.fd)
+        finally:
+            draft.discard()
+
+    async def sweep(self, idle_seconds: float = 60.0) -> int:
+        """Remove what crashed writers left in tmp/: files that nobody holds; how many.
+
+        A writer locks its file just after making it; `idle_seconds` keeps sweepers out of that moment.
+        """
+        return await self.disk.run(self._sweep, idle_seconds)
+
+    def _sweep(self, idle_seconds: float) -> int:
+        folder = self.layout.temporary
+        return sum(remove_unheld(f"{folder}/{name}") for name in list_idle(folder, idle_seconds))
+
+    def close(self) -> None:
+        """End the disk threads."""
+        self.disk.close()
+
+
+class _Reader:
+    """An open file that a cancelled reader can still close."""
+
+    __slots__ = ("_fd", "_path")
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._fd = -1
+
+    def read(self, start: int, length: int) -> bytes:
+        if self._fd < 0:
+            self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.pread(self._fd, length, start)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def algorithms(expect: Expect) -> tuple[str, ...]:
+    """The digests to take: sha256 always, that of the announced digest, and those asked for."""
+    announced = (expect.digest.algorithm,) if expect.digest is not None else ()
+    return tuple(dict.fromkeys(("sha256", *announced, *expect.algorithms)))
+
+
+def describe(hashes: dict[str, str], size: int, announced: Digest | None) -> NewBlob:
+    """The row that bytes with these hashes want, under a new generation. Raises DigestMismatch."""
+    if announced is not None and hashes[announced.algorithm] != announced.encoded:
+        found = f"{announced.algorithm}:{hashes[announced.algorithm]}"
+        raise DigestMismatch(f"the bytes are {found}, not {announced}")
+    others = [name for name in hashes if name not in {"sha256", "xxh3"}]
+    return NewBlob(
+        digest=Digest(f"sha256:{hashes['sha256']}"),
+        size=size,
+        xxh3=hashes["xxh3"],
+        generation=secrets.randbits(63),
+        aliases=tuple(Digest(f"{name}:{hashes[name]}") for name in others),
+    )
+
+
+def _read_all(path: str, size: int) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        data = file.read(size + 1) or b""
+        while 0 < len(data) < size and (more := file.read(size - len(data))):
+            data += more
+    return _complete(data, size)
+
+
+def _read_cached(path: str, size: int) -> bytes | None:
+    """All bytes of a small file if no disk has to be asked for them, else None."""
+    if not hasattr(os, "RWF_NOWAIT"):
+        return None
+    buffer = bytearray(size + 1)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            got = os.preadv(descriptor, [buffer], 0, os.RWF_NOWAIT)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno in {errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
+            return None
+        raise translate(error) from error
+    if got < size:
+        return None
+    return _complete(bytes(memoryview(buffer)[:got]), size)
+
+
+def _complete(data: bytes, size: int) -> bytes:
+    if len(data) != size:
+        raise StorageFailed("the stored bytes are not as many as they were")
+    return data
