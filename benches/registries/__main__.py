@@ -46,7 +46,7 @@ def main(
         results = rounds.Results()
         if lines:
             results = rounds.run(registries, lines, sizes, place, click.echo)
-        shown = {one.name for one in (*lines, *registries)}
+        shown = {line.name for line in lines} | {one.name for one in registries}
         judged = [gate for gate in gates.GATES if {gate.line, gate.rival, NORA.name} <= shown]
         checks = [gates.judge(gate, results) for gate in judged]
         for part in parts:

@@ -49,9 +49,7 @@ def run(place: Path, *, smoke: bool) -> list[Check]:
     slow_name = f"growth under {amounts.readers} slow pulls of {amounts.layer // MIB} MiB"
     return [
         Check("idle PSS, one worker", idle / MIB, "MiB", 80, aim=64),
-        Check(
-            f"growth under {amounts.readers} slow pulls of {amounts.layer // MIB} MiB", slow / MIB, "MiB", 64
-        ),
+        Check(slow_name, slow / MIB, "MiB", 64),
         Check(f"growth under a streamed push of {size}", pushed / MIB, "MiB", 64),
         Check(f"growth under a streamed pull of {size}", pulled / MIB, "MiB", 64),
     ]
