@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.disk import Disk, mounted
 from tests.faults.ledger import Audit, sha256
-from tests.faults.processes import group, gone
+from tests.faults.processes import gone, group
 from tests.faults.pushes import Pushes
 from tests.faults.runs import FULL, MANY_SESSIONS, QUICK, SLOW, Size, kill_run, reclaimed
 from tests.faults.wire import Wire
