@@ -76,7 +76,8 @@ def _row(one: Setting) -> str:
     known = one.declaration
     default = "-" if one.default is None else f"`{toml_value(known.kind.write(one.default))}`"
     waits = known.needs is not None and not CAPABILITIES[known.needs]
-    note = f" *Not available yet: {known.needs}.*" if waits else ""
+    value = f"`{str(known.stops).lower()}`" if known.stops is not None else known.needs
+    note = f" *Not available yet: {value}.*" if waits else ""
     aliases = "".join(f" (or `{alias}`)" for alias in known.toml)
     env = ", ".join(f"`{name}`" for name in one.env)
     return (
