@@ -1,0 +1,26 @@
+"""`nora serve`, and `nora` alone: run the registry."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from nora.config import load
+from nora.errors import StartError
+from nora.server import serve
+
+
+@click.command("serve")
+def command() -> None:
+    """Run the registry until SIGTERM or SIGINT.
+
+    Ends with 0 when it was stopped, 1 when it cannot start.
+    """
+    try:
+        serve(load(os.environ, Path.cwd()))
+    except StartError as error:
+        click.echo(f"nora cannot start: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""HTTP: the seam to the server, bodies in, bytes out, errors."""

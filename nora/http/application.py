@@ -1,0 +1,168 @@
+"""The seam between the server and everything that answers requests.
+
+Every request passes `NoraApplication._handle_http`: it gets its id, finds its mount by the first segments
+of its path, and leaves with the same headers, metrics and errors whatever answered it. There are no
+middlewares: this is the hot path, and each of its steps is paid for by every request.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+from blacksheep import Application, Request, Response, Router
+from blacksheep.contents import ASGIContent
+
+from nora._speedups import is_request_id
+from nora.errors import BadRequest, MethodNotAllowed, NoraError, NotFound
+from nora.http import errors
+from nora.http.body import SCOPE_KEY, RequestBody, drain
+from nora.http.send import Header, Receive, Scope, Send, transmit
+from nora.observability.logs import REQUEST_ID
+from nora.observability.metrics import Metrics, MountMetrics
+
+_log = logging.getLogger("nora.access")
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+SECURITY_HEADERS: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"strict-origin-when-cross-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
+    ),
+)
+DRAIN_BYTES = 16 * 1024 * 1024
+DRAIN_SECONDS = 5.0
+"""How much of a refused body is taken, and for how long, so that the client sees the answer."""
+_MAY_HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_control_character = re.compile(r"[\x00-\x1f\x7f]|%00").search
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Who answers below a prefix, in which dialect errors are told, and under which name it is counted."""
+
+    name: str
+    handler: Handler
+    render_error: errors.RenderError
+    metrics: MountMetrics
+
+
+class NoraApplication(Application):
+    """BlackSheep's application, with the formats in front of its router.
+
+    Overrides `_handle_http`, which is internal to BlackSheep 2.6; a test watches it.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        super().__init__(router=Router())
+        self._metrics = metrics
+        self._mounts: dict[str, Mount] = {}
+        self._system = Mount("system", self._route, errors.render_json, metrics.mount("system"))
+        # Unique is all that an id must be: a random start for each process, then counted.
+        self._id_prefix = os.urandom(8).hex()
+        self._id_numbers = itertools.count(1)
+
+    def attach(self, prefix: str, name: str, handler: Handler, render_error: errors.RenderError) -> None:
+        """Let `handler` answer everything below a prefix of one or two segments: `/v2/`, `/r/internal/`."""
+        self._mounts[prefix] = Mount(name, handler, render_error, self._metrics.mount(name))
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        if scope["type"] == "http":  # without a coroutine in between
+            return self._handle_http(scope, receive, send)
+        return super().__call__(scope, receive, send)
+
+    async def _handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = perf_counter()
+        request_id = self._identify(scope["headers"])
+        method: str = scope["method"]
+        path: str = scope["path"]
+        body = None
+        if method in _MAY_HAVE_BODY:
+            body = scope[SCOPE_KEY] = RequestBody(receive)
+            receive = body.receive  # type: ignore[assignment]
+        request = Request.incoming(method, scope["raw_path"], scope["query_string"], scope["headers"])
+        request.scope = scope
+        request.content = ASGIContent(receive)
+        mount = self._find(path)
+        try:
+            if not (path.isascii() and path.isprintable()) or "%" in path:
+                _check_path(path)
+            response = await mount.handler(request)
+        except Exception as error:  # noqa: BLE001 - this is the one place
+            response = errors.answer(error, mount.render_error)
+        seconds = perf_counter() - began
+        mount.metrics.observe(method, response.status, seconds, scope.get("nora.event"))
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("%s %s %d %.1f ms", method, path, response.status, seconds * 1000)
+        extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
+        await self._respond(request, response, extra, receive, send, body)
+
+    async def _respond(
+        self,
+        request: Request,
+        response: Response,
+        extra: tuple[Header, ...],
+        receive: Receive,
+        send: Send,
+        body: RequestBody | None,
+    ) -> None:
+        await transmit(response, extra, request.scope, receive, send)
+        if body is not None and not body.finished:
+            await drain(request, DRAIN_BYTES, DRAIN_SECONDS)
+
+    def _identify(self, headers: list[Header]) -> bytes:
+        """The id of the request: the client's when it may be echoed, else a new one."""
+        for name, value in headers:
+            if name == b"x-request-id":
+                text = value.decode("latin-1")
+                if is_request_id(text):
+                    REQUEST_ID.set(text)
+                    return value
+        text = f"{self._id_prefix}{next(self._id_numbers):012x}"
+        REQUEST_ID.set(text)
+        return text.encode()
+
+    def _find(self, path: str) -> Mount:
+        end = path.find("/", 1) + 1
+        if not end:
+            return self._mounts.get(path + "/") or self._system
+        mount = self._mounts.get(path[:end])
+        if mount is None:
+            end = path.find("/", end) + 1
+            mount = self._mounts.get(path[:end] if end else path + "/")
+        return mount or self._system
+
+    async def _route(self, request: Request) -> Response:
+        """BlackSheep's router, with HEAD for every GET, and 405 where only the method is wrong."""
+        method, path = request.method, request.scope["raw_path"]
+        found = self._match("GET" if method == "HEAD" else method, path)
+        if found is None:
+            allowed = [name for name in _METHODS if self._match("GET" if name == "HEAD" else name, path)]
+            raise MethodNotAllowed(tuple(allowed)) if allowed else NotFound("there is nothing here")
+        request.route_values = found.values
+        response: Response | None = await found.handler(request)
+        return response or Response(204)
+
+    def _match(self, method: str, path: bytes) -> Any:
+        if method not in _METHODS:
+            return None
+        found = self.router.get_match_by_method_and_path(method, path)
+        fallback = self.router.fallback  # which BlackSheep sets at its start
+        return None if found is None or found.handler is fallback.handler else found
+
+
+def _check_path(path: str) -> None:
+    """Control characters, NUL among them, are in no name; nor is one that a second decoding would reveal."""
+    if _control_character(path):
+        raise BadRequest("the path has a control character")

@@ -1,0 +1,127 @@
+"""Bodies of requests: in pieces, bounded in size and in silence, and never a short end taken for the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any
+
+from blacksheep import Request
+
+from nora.errors import BadRequest, ClientGone, RequestTimeout, TooLarge
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+SCOPE_KEY = "nora.body"
+"""Where the application keeps the RequestBody of a request that may have one."""
+
+
+class RequestBody:
+    """The body of one request as the server hands it over, and how far it was taken."""
+
+    __slots__ = ("_receive", "finished", "started")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.started = False
+        """Whether anything was asked for: a client that waits for `100 Continue` has been told to send."""
+        self.finished = False
+        """Whether nothing more will come: the body is complete, or the client is gone."""
+
+    async def receive(self) -> Message:
+        """The next ASGI message; the ASGI `receive` of everything that reads this request."""
+        self.started = True
+        message = await self._receive()
+        if not message.get("more_body"):
+            self.finished = True
+        return message
+
+
+def content_length(request: Request) -> int | None:
+    """The announced size of the body in bytes, or None. Raises BadRequest (RFC 9110, 8.6)."""
+    value = _header(request, b"content-length")
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 18:
+        raise BadRequest("Content-Length must be a number of bytes")
+    return int(value)
+
+
+async def stream_body(request: Request, *, limit: int | None, idle_seconds: float) -> AsyncIterator[bytes]:
+    """The body, in pieces as they arrive.
+
+    Raises TooLarge as soon as more than `limit` bytes are announced or received, RequestTimeout when nothing
+    arrives for `idle_seconds`, ClientGone when the client leaves before the end.
+    """
+    announced = content_length(request)
+    if limit is not None and announced is not None and announced > limit:
+        raise TooLarge(limit)
+    body = _body_of(request)
+    received = 0
+    while not body.finished:
+        try:
+            async with asyncio.timeout(idle_seconds):
+                message = await body.receive()
+        except TimeoutError:
+            raise RequestTimeout(f"no byte of the body arrived for {idle_seconds:g} seconds") from None
+        if message["type"] != "http.request":
+            raise ClientGone(f"the client left after {received} bytes of the body")
+        piece: bytes = message.get("body", b"")
+        received += len(piece)
+        if limit is not None and received > limit:
+            raise TooLarge(limit)
+        if piece:
+            yield piece
+    if announced is not None and received != announced:
+        raise ClientGone(f"the body ended after {received} of {announced} bytes")
+
+
+async def read_body(request: Request, limit: int, idle_seconds: float = 60.0) -> bytes:
+    """The whole body, at most `limit` bytes. Raises as `stream_body` does."""
+    pieces = [piece async for piece in stream_body(request, limit=limit, idle_seconds=idle_seconds)]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+async def drain(request: Request, max_bytes: int, seconds: float) -> bool:
+    """Take and forget what is left of a body; True when that was all of it.
+
+    A client that is still sending when its connection is closed may lose the answer (RFC 9112, 9.6).
+    A client that waits for `100 Continue` sends nothing unless it is told to, and is left waiting.
+    """
+    body = _body_of(request)
+    if body.finished or (not body.started and not _may_send(request)):
+        return True
+    taken = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while not body.finished and taken < max_bytes:
+                taken += len((await body.receive()).get("body", b""))
+    except TimeoutError:
+        return False
+    return body.finished
+
+
+def _may_send(request: Request) -> bool:
+    """Whether the client sends a body without being told to."""
+    sends = False
+    for name, value in request.scope["headers"]:
+        if name == b"expect" and value.lower() == b"100-continue":
+            return False
+        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            sends = True
+    return sends or request.scope.get("http_version") == "2"
+
+
+def _body_of(request: Request) -> RequestBody:
+    body = request.scope.get(SCOPE_KEY)
+    if not isinstance(body, RequestBody):
+        body = request.scope[SCOPE_KEY] = RequestBody(request.content.receive)
+    return body
+
+
+def _header(request: Request, wanted: bytes) -> bytes | None:
+    for name, value in request.scope["headers"]:
+        if name == wanted:
+            return bytes(value)
+    return None

@@ -1,0 +1,85 @@
+"""Where errors become answers: the only place that catches them on the way to a client.
+
+A format renders a NoraError in its own dialect; what HTTP itself wants to see beside (Allow, Retry-After,
+Content-Range) is added here, the same for every dialect.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import orjson
+from blacksheep import Content, Response
+from blacksheep.exceptions import HTTPException, MessageAborted
+
+from nora import errors
+from nora.errors import NoraError
+from nora.observability.logs import REQUEST_ID
+
+_log = logging.getLogger(__name__)
+
+RenderError = Callable[[NoraError], Response]
+
+
+class _Unexpected(NoraError):
+    """A fault of NORA itself; the log has what the client is not told."""
+
+
+class _Refused(NoraError):
+    """What BlackSheep refused by itself."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status  # type: ignore[misc]
+
+
+def render_json(error: NoraError) -> Response:
+    """The dialect outside of the formats: `{"error": …, "request_id": …}`."""
+    body = orjson.dumps({"error": str(error), "request_id": REQUEST_ID.get()})
+    return Response(error.status, None, Content(b"application/json", body))
+
+
+def answer(error: Exception, render: RenderError) -> Response:
+    """The answer to a request that ended with `error`. Faults are logged with their traceback."""
+    known = _as_known(error)
+    try:
+        response = render(known)
+    except Exception:
+        _log.exception("an error could not be rendered")
+        response = render_json(known)
+    for name, value in _headers(known):
+        if not response.headers.contains(name):
+            response.headers.add(name, value)
+    return response
+
+
+def _as_known(error: Exception) -> NoraError:
+    if isinstance(error, MessageAborted | errors.ClientGone):
+        _log.debug("the client left before its request was complete")
+        return error if isinstance(error, NoraError) else errors.ClientGone("the client left")
+    if isinstance(error, NoraError):
+        if error.status >= 500:
+            _log.error("%s: %s", type(error).__name__, error, exc_info=error.__cause__)
+        return error
+    if isinstance(error, HTTPException) and error.status < 500:
+        return _Refused(error.status, str(error) or "the request cannot be understood")
+    _log.error("unexpected %s", type(error).__name__, exc_info=error)
+    return _Unexpected(f"internal server error; the log says more about request {REQUEST_ID.get()}")
+
+
+def _headers(error: NoraError) -> list[tuple[bytes, bytes]]:
+    match error:
+        case errors.MethodNotAllowed():  # RFC 9110, 15.5.6
+            return [(b"allow", ", ".join(error.allow).encode())]
+        case errors.TooManyRequests():  # RFC 6585, 4
+            return [(b"retry-after", b"%d" % error.retry_after)]
+        case errors.StorageBusy():  # RFC 9110, 15.6.4
+            return [(b"retry-after", b"1")]
+        case errors.UploadOffsetMismatch():
+            return []
+        case errors.RangeNotSatisfiable():  # RFC 9110, 15.5.17
+            return [(b"content-range", b"bytes */%d" % error.size)]
+        case errors.RequestTimeout():  # RFC 9110, 15.5.9
+            return [(b"connection", b"close")]
+    return []

@@ -1,0 +1,229 @@
+"""The way out for bytes, and how an answer is put on the wire.
+
+`blob_response` decides what a client gets of a stored blob; `transmit` sends any response as ASGI messages.
+Small bodies are sent from memory in two messages; large whole files are handed to the server as a path,
+so that their bytes never pass through Python; the rest is streamed in small pieces, and stops when the
+client leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from blacksheep import Content, Request, Response, StreamedContent
+
+from nora._speedups import parse_range
+from nora.blobs.base import BlobStore
+from nora.catalog.base import Blob
+from nora.errors import ClientGone, RangeNotSatisfiable, StorageFailed
+from nora.http.memory import MemoryCache
+
+Header = tuple[bytes, bytes]
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+SMALL = 64 * 1024
+"""Blobs of at most so many bytes are answered from memory."""
+_PATHSEND = "http.response.pathsend"
+_ACCEPT_RANGES = (b"accept-ranges", b"bytes")
+_BODYLESS = frozenset({204, 304})
+
+
+async def _no_pieces() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+class SizedContent(StreamedContent):
+    """A body of which only type and size are needed: the answer to a HEAD."""
+
+    def __init__(self, media_type: bytes, size: int) -> None:
+        super().__init__(media_type, _no_pieces, size)
+
+
+class FileContent(SizedContent):
+    """A whole file, which the server reads and sends by itself. The path must stay valid for as long as a
+    transfer takes: `gc.unlink_delay` sees to that."""
+
+    def __init__(self, media_type: bytes, size: int, path: str) -> None:
+        super().__init__(media_type, size)
+        self.path = path
+
+
+async def blob_response(
+    request: Request,
+    store: BlobStore,
+    memory: MemoryCache,
+    blob: Blob,
+    *,
+    media_type: bytes,
+    headers: Sequence[Header],
+    etag: bytes,
+) -> Response:
+    """A blob, as far as the client wants it: HEAD, GET, one Range, If-Range, If-None-Match (RFC 9110, 13-14).
+
+    `etag` is a strong validator, quotes included. Never a Content-Encoding: the bytes are what the digest
+    says. Raises RangeNotSatisfiable, StorageFailed.
+    """
+    method = request.method
+    wanted_range = if_range = none_match = None
+    for name, value in request.scope["headers"]:
+        if name == b"range":
+            wanted_range = value
+        elif name == b"if-range":
+            if_range = value
+        elif name == b"if-none-match":
+            none_match = value
+    head = [*headers, (b"etag", etag), _ACCEPT_RANGES]
+    if none_match is not None and _matches(none_match, etag):
+        return Response(304, head)
+    if method == "HEAD":
+        return Response(200, head, SizedContent(media_type, blob.size))
+    if wanted_range is not None and (if_range is None or if_range == etag):
+        part = _requested_part(wanted_range, blob.size)
+        if part is not None:
+            return await _part_response(store, memory, blob, part, media_type, head)
+    if blob.size <= SMALL:
+        return Response(200, head, Content(media_type, await _small(store, memory, blob)))
+    path = store.path(blob)
+    if path is None or _PATHSEND not in request.scope["extensions"]:
+        return Response(200, head, _streamed(store, blob, 0, blob.size, media_type))
+    _check_file(path, blob)
+    return Response(200, head, FileContent(media_type, blob.size, path))
+
+
+def _matches(none_match: bytes, etag: bytes) -> bool:
+    """Whether an If-None-Match names the tag, by weak comparison (RFC 9110, 13.1.2)."""
+    return (
+        none_match == etag
+        or none_match == b"*"
+        or any(tag.strip().removeprefix(b"W/") == etag for tag in none_match.split(b","))
+    )
+
+
+def _requested_part(header: bytes, size: int) -> tuple[int, int] | None:
+    try:
+        return parse_range(header.decode("latin-1"), size)
+    except ValueError:
+        raise RangeNotSatisfiable(size) from None
+
+
+async def _part_response(
+    store: BlobStore,
+    memory: MemoryCache,
+    blob: Blob,
+    part: tuple[int, int],
+    media_type: bytes,
+    head: list[Header],
+) -> Response:
+    first, last = part
+    head.append((b"content-range", b"bytes %d-%d/%d" % (first, last, blob.size)))
+    if blob.size <= SMALL:
+        data = await _small(store, memory, blob)
+        return Response(206, head, Content(media_type, data[first : last + 1]))
+    path = store.path(blob)
+    if path is not None:
+        _check_file(path, blob)
+    return Response(206, head, _streamed(store, blob, first, last + 1, media_type))
+
+
+async def _small(store: BlobStore, memory: MemoryCache, blob: Blob) -> bytes:
+    data = memory.get(blob.digest)
+    if data is None:
+        data = await store.read(blob)
+        memory.put(blob.digest, data)
+    return data
+
+
+def _streamed(store: BlobStore, blob: Blob, start: int, stop: int, media_type: bytes) -> StreamedContent:
+    async def pieces() -> AsyncIterator[bytes]:
+        async for piece in store.stream(blob, start, stop):
+            yield piece
+
+    return StreamedContent(media_type, pieces, stop - start)
+
+
+def _check_file(path: str, blob: Blob) -> None:
+    """Once the head is sent the status cannot be changed, and the server answers 404 where a file it was
+    told to send is missing. A lost file is a failure of the storage, not an absence."""
+    try:
+        size = os.stat(path).st_size
+    except OSError as error:
+        raise StorageFailed(f"the bytes of {blob.digest} cannot be read") from error
+    if size != blob.size:
+        raise StorageFailed(f"the bytes of {blob.digest} are damaged: {size} of {blob.size} bytes")
+
+
+async def transmit(
+    response: Response, extra: Sequence[Header], scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Send a response with `extra` headers. Raises ClientGone when the client leaves in the middle of a
+    streamed body, and whatever the body raises: the server then cuts the connection, which is all that
+    can be told to a client after the head."""
+    content = response.content
+    status: int = response.status
+    head = [*response.headers.values, *extra]
+    if content is None:
+        if status not in _BODYLESS:
+            head.append((b"content-length", b"0"))
+        await _send_small(send, status, head, b"")
+        return
+    head.append((b"content-type", content.type or b"application/octet-stream"))
+    size: int = content.length
+    if size >= 0:
+        head.append((b"content-length", b"%d" % size))
+    if scope["method"] == "HEAD":
+        await _send_small(send, status, head, b"")
+    elif not isinstance(content, StreamedContent):
+        await _send_small(send, status, head, content.body)
+    elif isinstance(content, FileContent):
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": _PATHSEND, "path": content.path})
+    else:
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await _send_pieces(content, receive, send)
+
+
+async def _send_small(send: Send, status: int, head: list[Header], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _send_pieces(content: StreamedContent, receive: Receive, send: Send) -> None:
+    """Stream a body, and stop producing it when the client leaves: the server does not tell otherwise."""
+    loop = asyncio.get_running_loop()
+    pump = loop.create_task(_pump(content, send))
+    watch = loop.create_task(_left(receive))
+    try:
+        await asyncio.wait({pump, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not pump.done():
+            raise ClientGone("the client left in the middle of the answer")
+        pump.result()
+    finally:
+        for task in (pump, watch):
+            task.cancel()
+        await asyncio.gather(pump, watch, return_exceptions=True)
+
+
+async def _pump(content: StreamedContent, send: Send) -> None:
+    sent = 0
+    pieces = content.generator()
+    try:
+        async for piece in pieces:
+            if piece:
+                sent += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    finally:
+        await pieces.aclose()
+    if 0 <= content.length != sent:
+        raise StorageFailed(f"the body ended after {sent} of {content.length} bytes")
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,117 @@
+"""What NORA answers beside its formats: how it is, what it counts, and a first page."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from html import escape
+
+import orjson
+from blacksheep import Content, Request, Response, Router
+
+from nora.errors import NoraError
+from nora.http.tasks import spawn
+from nora.observability.metrics import CONTENT_TYPE, Metrics
+
+_NO_STORE = (b"cache-control", b"no-store")
+_PROBE_SECONDS = 5.0
+_FRESH_SECONDS = 1.0
+
+
+class Probe:
+    """Whether the storage takes writes now: asked at most once a second, however many want to know."""
+
+    def __init__(self, check: Callable[[], Awaitable[None]]) -> None:
+        self._check = check
+        self._running: asyncio.Task[None] | None = None
+        self._asked_at = float("-inf")
+        self._failure: str | None = None
+
+    async def failure(self, patience: float = _PROBE_SECONDS) -> str | None:
+        """What is wrong; None when nothing is. No answer within `patience` seconds is a failure too."""
+        if self._running is None and time.monotonic() - self._asked_at < _FRESH_SECONDS:
+            return self._failure
+        if self._running is None:
+            self._running = spawn(self._ask(), "storage probe")
+        done, _ = await asyncio.wait({self._running}, timeout=patience)
+        return self._failure if done else f"the storage did not answer within {patience:g} s"
+
+    async def _ask(self) -> None:
+        try:
+            await self._check()
+            self._failure = None
+        except NoraError as error:
+            self._failure = str(error) or type(error).__name__
+        finally:
+            self._asked_at = time.monotonic()
+            self._running = None
+
+
+class System:
+    """The routes that belong to no format."""
+
+    def __init__(
+        self,
+        metrics: Metrics,
+        probe: Probe,
+        count_uploads: Callable[[], Awaitable[int]],
+        mounts: Sequence[tuple[str, str, str]],
+        version: str,
+        started_at: float,
+    ) -> None:
+        """`mounts` are name, title and path of every format that is served."""
+        self._metrics = metrics
+        self._probe = probe
+        self._count_uploads = count_uploads
+        self._mounts = mounts
+        self._version = version
+        self._started_at = started_at
+        self._page = _front_page(mounts, version)
+
+    def add_to(self, router: Router) -> None:
+        """Register the routes; BlackSheep wants plain functions."""
+
+        @router.get("/")
+        async def front(request: Request) -> Response:
+            return Response(200, [_NO_STORE], Content(b"text/html; charset=utf-8", self._page))
+
+        @router.get("/health")
+        async def health(request: Request) -> Response:
+            return Response(200, [_NO_STORE], Content(b"application/json", await self._health()))
+
+        @router.get("/ready")
+        async def ready(request: Request) -> Response:
+            return Response(503 if await self._probe.failure() else 200, [_NO_STORE])
+
+        @router.get("/metrics")
+        async def metrics(request: Request) -> Response:
+            return Response(200, [_NO_STORE], Content(CONTENT_TYPE, await self._render()))
+
+    async def _health(self) -> bytes:
+        """Liveness: 200 for as long as anything answers; `status` says how well."""
+        failure = await self._probe.failure(patience=1.0)
+        return orjson.dumps(
+            {
+                "status": "degraded" if failure else "healthy",
+                "version": self._version,
+                "uptime_seconds": int(time.time() - self._started_at),
+                "storage": {"backend": "local", "reachable": failure is None},
+                "registries": {name: "ok" for name, _, _ in self._mounts},
+            }
+        )
+
+    async def _render(self) -> bytes:
+        with suppress(NoraError):  # a page without this one number is better than none
+            self._metrics.upload_sessions.set(await self._count_uploads())
+        return self._metrics.render(self._started_at)
+
+
+def _front_page(mounts: Sequence[tuple[str, str, str]], version: str) -> bytes:
+    rows = "".join(f"<li>{escape(title)}: <code>{escape(path)}</code></li>" for _, title, path in mounts)
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>NORA</title></head>'
+        f"<body><h1>NORA {escape(version)}</h1><p>An artifact registry. Served here:</p><ul>{rows}</ul>"
+        '<p><a href="/health">health</a> · <a href="/metrics">metrics</a></p></body></html>'
+    ).encode()

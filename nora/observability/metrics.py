@@ -1,0 +1,177 @@
+"""Metrics in Prometheus' format, exact over all workers, dead ones included.
+
+Every worker counts in its own slot of a memory that all of them share (`nora.observability.shared` says why
+not in prometheus-client's files); whichever is asked for `/metrics` sums them up and lets prometheus-client
+write the page.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Literal
+
+import orjson
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
+
+from nora.observability.shared import SharedMemory, Slot, Value
+
+CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
+"""Upper bounds of durations in seconds."""
+_BOUNDS = [floatToGoString(bound) for bound in BUCKETS]
+
+Kind = Literal["counter", "gauge", "histogram"]
+_FAMILIES: dict[str, tuple[Kind, str]] = {
+    "nora_build_info": ("gauge", "The version that runs, and whether its speedups are compiled or pure."),
+    "nora_uptime_seconds": ("gauge", "Seconds since the server was started."),
+    "nora_http_requests": ("counter", "Requests answered."),
+    "nora_http_request_duration_seconds": (
+        "histogram",
+        "Seconds from the head of a request to the head of its answer.",
+    ),
+    "nora_downloads": ("counter", "Artifacts downloaded."),
+    "nora_uploads": ("counter", "Artifacts uploaded."),
+    "nora_storage_operations": ("counter", "Operations of the blob store."),
+    "nora_upload_sessions": ("gauge", "Upload sessions that are open."),
+}
+_METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Histogram:
+    """How durations are distributed, for one combination of labels."""
+
+    __slots__ = ("_buckets", "_sum")
+
+    def __init__(self, total: Value, buckets: list[Value]) -> None:
+        self._sum = total
+        self._buckets = buckets
+
+    def observe(self, seconds: float) -> None:
+        """Count one duration."""
+        self._sum.add(seconds)
+        self._buckets[bisect_left(BUCKETS, seconds)].add()
+
+
+class MountMetrics:
+    """What is counted of the requests below one mount. Whoever answers is counted under its name: a format
+    that is discovered needs nothing else."""
+
+    def __init__(self, metrics: Metrics, name: str) -> None:
+        self._metrics = metrics
+        self._registry = ("registry", name)
+        self._known: dict[tuple[str, int], tuple[Value, Histogram]] = {}
+        self._events = {
+            "download": metrics.counter("nora_downloads", self._registry),
+            "upload": metrics.counter("nora_uploads", self._registry),
+        }
+
+    def observe(self, method: str, status: int, seconds: float, event: str | None) -> None:
+        """Count an answer. `event` says what it means to the format if it succeeds: a format sets
+        `scope["nora.event"]` to "download" or "upload". A HEAD is neither."""
+        known = self._known.get((method, status))
+        if known is None:
+            known = self._resolve(method, status)
+        requests, durations = known
+        requests.add()
+        durations.observe(seconds)
+        if event is not None and status < 400 and method != "HEAD":
+            self._events[event].add()
+
+    def _resolve(self, method: str, status: int) -> tuple[Value, Histogram]:
+        label = ("method", method if method in _METHODS else "other")
+        found = (
+            self._metrics.counter("nora_http_requests", self._registry, label, ("status", str(status))),
+            self._metrics.histogram("nora_http_request_duration_seconds", self._registry, label),
+        )
+        if method in _METHODS:  # words that a client made up must not fill the memory
+            self._known[method, status] = found
+        return found
+
+
+class Metrics:
+    """The metrics of one worker, and the sum over all of them."""
+
+    def __init__(self, memory: SharedMemory, worker: int, *, version: str, compiled: bool) -> None:
+        self._memory = memory
+        self._worker = worker
+        self._slot: Slot = memory.slot(worker)
+        self._mounts: dict[str, MountMetrics] = {}
+        self._uptime = self.gauge("nora_uptime_seconds")
+        self.gauge(
+            "nora_build_info", ("version", version), ("speedups", "compiled" if compiled else "pure")
+        ).set(1)
+        self.upload_sessions = self.gauge("nora_upload_sessions")
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def mount(self, name: str) -> MountMetrics:
+        """The metrics of what is mounted under a name."""
+        found = self._mounts.get(name)
+        if found is None:
+            found = self._mounts[name] = MountMetrics(self, name)
+        return found
+
+    def storage_operation(self, operation: str, status: str) -> Value:
+        """The counter of a kind of operation of the blob store; `status` is `ok`, `error` …"""
+        return self.counter("nora_storage_operations", ("operation", operation), ("status", status))
+
+    def counter(self, family: str, *labels: tuple[str, str]) -> Value:
+        """A number that only grows, summed over the workers. Keep it where it is used often."""
+        return self._slot.value(_key(family, f"{family}_total", labels))
+
+    def gauge(self, family: str, *labels: tuple[str, str]) -> Value:
+        """A number that describes the whole server: what the worker that is asked has set it to."""
+        return self._slot.value(_key(family, family, labels))
+
+    def histogram(self, family: str, *labels: tuple[str, str]) -> Histogram:
+        """A distribution of durations, summed over the workers."""
+        return Histogram(
+            self._slot.value(_key(family, f"{family}_sum", labels)),
+            [self._slot.value(_key(family, f"{family}_bucket", (*labels, ("le", le)))) for le in _BOUNDS],
+        )
+
+    def render(self, started_at: float) -> bytes:
+        """The page for all workers; `started_at` is when the server was started, since the epoch."""
+        self._uptime.set(round(time.time() - started_at, 3))
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """prometheus-client's protocol of a collector."""
+        sums: dict[str, dict[tuple[str, Labels], float]] = {name: defaultdict(float) for name in _FAMILIES}
+        for worker, key, value in self._memory.read():
+            family, sample, *pairs = orjson.loads(key)
+            if worker == self._worker or _FAMILIES[family][0] != "gauge":
+                sums[family][sample, tuple(map(tuple, pairs))] += value
+        for family, samples in sums.items():
+            kind, text = _FAMILIES[family]
+            metric = Metric(family, text, kind)
+            for (sample, labels), value in _cumulative(samples) if kind == "histogram" else samples.items():
+                metric.add_sample(sample, dict(labels), value)
+            yield metric
+
+
+def _key(family: str, sample: str, labels: Iterable[tuple[str, str]]) -> str:
+    return orjson.dumps([family, sample, *labels]).decode()
+
+
+def _cumulative(
+    samples: dict[tuple[str, Labels], float],
+) -> Iterable[tuple[tuple[str, Labels], float]]:
+    """Buckets as the format wants them, each with all that is below, and their count."""
+    running: dict[Labels, float] = defaultdict(float)
+    for (sample, labels), value in samples.items():
+        if not sample.endswith("_bucket"):
+            yield (sample, labels), value
+            continue
+        others = labels[:-1]
+        running[others] += value
+        yield (sample, labels), running[others]
+        if labels[-1] == ("le", "+Inf"):
+            yield (sample.removesuffix("_bucket") + "_count", others), running[others]

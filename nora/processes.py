@@ -1,0 +1,96 @@
+"""What the server asks of the operating system about its processes and its port."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from nora.errors import StartError
+
+_PR_SET_PDEATHSIG = 1
+_M_ARENA_MAX = -8
+_LINUX = sys.platform.startswith("linux")
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, however it dies: workers that outlive it
+    would go on serving the port beside the next server's."""
+    if not _LINUX:
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the kernel was asked
+        os._exit(1)
+
+
+def few_memory_arenas() -> None:
+    """Let glibc use two arenas of memory instead of eight for each core: 100 slow downloads cost half
+    (measured). Workers inherit it; other C libraries have no such call."""
+    if _LINUX:
+        with suppress(AttributeError):
+            ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+
+
+@contextmanager
+def keep_port(host: str, port: int) -> Iterator[str]:
+    """Own the port, also while no worker listens on it; yields the address that `host` stands for.
+
+    Workers share the port (SO_REUSEPORT), and another server could join them unnoticed. So it is bound once
+    without sharing, which fails when anybody has it, and then held, bound and not listening. Raises StartError.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise StartError(f"the address {host} is not known: {error.strerror}; see NORA_HOST") from error
+    family, _, _, _, address = found[0]
+    _bind(family, address, host, port, socket.SO_REUSEADDR).close()
+    holder = _bind(family, address, host, port, socket.SO_REUSEPORT) if _LINUX else None
+    try:
+        yield str(address[0])
+    finally:
+        if holder is not None:
+            holder.close()
+
+
+def _bind(family: int, address: tuple[object, ...], host: str, port: int, option: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":
+            bound.setsockopt(socket.SOL_SOCKET, option, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        if error.errno != errno.EADDRINUSE:
+            raise StartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        who = port_holder(port)
+        raise StartError(
+            f"port {port} of {host} is in use{f' by {who}' if who else ''}; stop it or set NORA_PORT"
+        ) from error
+    return bound
+
+
+def port_holder(port: int) -> str | None:
+    """The process that listens on a port, as far as this user may see: `process 4711 (nginx)`."""
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    if not sockets:
+        return None
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if any(os.readlink(descriptor) in sockets for descriptor in (folder / "fd").iterdir()):
+                return f"process {folder.name} ({(folder / 'comm').read_text().strip()})"
+    return None
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:  # proc(5): LISTEN
+                    yield fields[9]

@@ -1,0 +1,210 @@
+"""From a configuration to a running server: Granian, and the processes around it. The only import of granian.
+
+In this order: the lock of the data directory, the port, the catalog and the directories, the memory that the
+workers share, everything that they import - and then the workers, forked, so that what was loaded is shared.
+A worker dies with its parent; one that dies by itself is replaced, however often that happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import multiprocessing
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.http import HTTP1Settings, HTTP2Settings
+from granian.log import LogLevels
+
+from nora import __version__
+from nora._speedups import COMPILED
+from nora.blobs.layout import Layout
+from nora.catalog.sqlite import SQLiteCatalog
+from nora.config import Config
+from nora.errors import StartError
+from nora.locks import FileLock, data_directory_lock
+from nora.observability.logs import configure, server_config
+from nora.observability.shared import SharedMemory
+from nora.processes import die_with_parent, few_memory_arenas, keep_port
+
+_log = logging.getLogger("nora.server")
+
+BACKPRESSURE = 8192
+"""Connections that a worker serves at a time, idle ones included: more than any proxy pools."""
+QUICK_DEATH_SECONDS = 10.0
+LONGEST_DELAY_SECONDS = 5.0
+
+
+def serve(config: Config) -> None:
+    """Run until SIGTERM or SIGINT. Raises StartError when it cannot start."""
+    started_at = time.time()
+    configure(config.log.level, config.log.format)
+    layout = Layout(config.storage.path)
+    with closing(_data_directory(config)), keep_port(config.server.host, config.server.port) as address:
+        _prepare(config, layout)
+        few_memory_arenas()
+        _preload()
+        server = _server(config, address, started_at)
+        _announce(config)
+        server.serve(target_loader=build_worker, wrap_loader=False)
+    _log.info("stopped")
+
+
+def _data_directory(config: Config) -> FileLock:
+    root = config.storage.path
+    try:
+        root.mkdir(0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"the data directory {root} cannot be made: {error.strerror}") from error
+    return data_directory_lock(root)
+
+
+def _prepare(config: Config, layout: Layout) -> None:
+    """What must be there before workers start: they never create or migrate anything."""
+    from nora.app import declared_repositories
+
+    specs = declared_repositories(config)
+    SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)
+    try:
+        layout.create()
+    except OSError as error:
+        raise StartError(f"the data directory {layout.root} cannot be filled: {error.strerror}") from error
+
+    async def sync() -> None:
+        catalog = SQLiteCatalog.open(layout.catalog)
+        try:
+            await catalog.sync_repositories(specs)
+        finally:
+            await catalog.close()
+
+    asyncio.run(sync())
+
+
+def _preload() -> None:
+    """Load in the parent what every worker needs, and keep the collector from touching (and so from
+    copying) the pages that they share."""
+    import uvloop  # noqa: F401
+
+    import nora.app  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+def _server(config: Config, address: str, started_at: float) -> Supervisor:
+    settings = config.server
+    if sys.platform != "win32":
+        multiprocessing.set_start_method("fork", force=True)
+    try:
+        return Supervisor(
+            config,
+            started_at,
+            target="nora.app:build_app",
+            address=address,
+            port=settings.port,
+            interface=Interfaces.ASGI,
+            loop=Loops.uvloop if sys.platform != "win32" else Loops.asyncio,
+            http=HTTPModes.auto,
+            websockets=False,
+            workers=settings.worker_count,
+            runtime_threads=1,
+            backlog=1024,
+            backpressure=BACKPRESSURE,
+            workers_kill_timeout=settings.graceful_timeout,
+            ssl_cert=settings.tls_cert,
+            ssl_key=settings.tls_key,
+            ssl_protocol_min=SSLProtocols.tls12,
+            http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=64 * 1024),
+            http2_settings=HTTP2Settings(
+                max_headers_size=64 * 1024,
+                initial_stream_window_size=4 * 1024 * 1024,
+                initial_connection_window_size=16 * 1024 * 1024,
+            ),
+            log_dictconfig=server_config(config.log.level),
+            log_level=_log_level(config),
+        )
+    except (ssl.SSLError, OSError) as error:
+        raise StartError(f"the TLS certificate or key cannot be used: {error}") from error
+
+
+def _log_level(config: Config) -> LogLevels:
+    """Granian tells of each start and each dropped connection at `info`: that is for `debug` here."""
+    return {"trace": LogLevels.debug, "debug": LogLevels.debug, "error": LogLevels.error}.get(
+        config.log.level, LogLevels.warning
+    )
+
+
+def _announce(config: Config) -> None:
+    settings = config.server
+    scheme = "https" if settings.tls_cert else "http"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    for warning in config.warnings:
+        _log.warning("%s", warning)
+    _log.info(
+        "NORA %s (%s) on %s://%s:%d, workers: %d, data: %s",
+        __version__,
+        "compiled" if COMPILED else "pure Python",
+        scheme,
+        host,
+        settings.port,
+        settings.worker_count,
+        config.storage.path.resolve(),
+    )
+
+
+def build_worker(config: Config, memory: SharedMemory, worker: int, parent: int, started_at: float) -> Any:
+    """The application, in the worker's own process."""
+    die_with_parent(parent)
+    configure(config.log.level, config.log.format)
+    from nora.app import build_app
+
+    return build_app(config, memory=memory, worker=worker, started_at=started_at)
+
+
+class Supervisor(Granian):
+    """Granian, whose workers know their number and are always replaced."""
+
+    def __init__(self, config: Config, started_at: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._config = config
+        self._started_at = started_at
+        self._memory = SharedMemory(self.workers)
+        self._quick_deaths: dict[int, int] = {}
+
+    def _spawn_worker(self, idx: int, target: Any, callback_loader: Callable[..., Any]) -> Any:
+        load = partial(callback_loader, self._config, self._memory, idx, self.pid, self._started_at)
+        return super()._spawn_worker(idx, target, load)
+
+    def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
+        """Replace workers that die, until told to stop. Granian's own loop ends the server when the same
+        worker dies twice in 5.5 seconds."""
+        due: dict[int, float] = {}
+        while True:
+            self.main_loop_interrupt.wait(max(0.0, min(due.values()) - time.monotonic()) if due else None)
+            self.main_loop_interrupt.clear()  # before the flags are looked at: none is missed
+            if self.interrupt_signal:
+                self.interrupt_children.clear()
+                return
+            while self.interrupt_children:
+                number = self.interrupt_children.pop()
+                due[number] = time.monotonic() + self._delay(number)
+            for number in [one for one, when in due.items() if when <= time.monotonic()]:
+                del due[number]
+                self.wrks[number] = self._spawn_worker(number, spawn_target, target_loader)
+                self.wrks[number].start()
+                _log.warning("worker %d died and was replaced", number + 1)
+
+    def _delay(self, number: int) -> float:
+        """Seconds until a dead worker is replaced: none at first, more while it dies at once again."""
+        lived = time.monotonic() - self.wrks[number].birth
+        deaths = self._quick_deaths.get(number, 0) + 1 if lived < QUICK_DEATH_SECONDS else 0
+        self._quick_deaths[number] = deaths
+        return min(0.05 * 2**deaths, LONGEST_DELAY_SECONDS) if deaths > 1 else 0.0
