@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 COMMAND_SECONDS = 120.0
 
@@ -19,13 +20,14 @@ def run(
     cwd: Path | None = None,
     timeout: float = COMMAND_SECONDS,
     fails: bool = False,
+    stdin: IO[bytes] | None = None,
 ) -> str:
     """Standard output of `argv`. A failure (with `fails`: a success) is an AssertionError that shows it."""
     done = subprocess.run(
         [str(word) for word in argv],
         env=None if env is None else os.environ | env,
         cwd=cwd,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin or subprocess.DEVNULL,
         capture_output=True,
         text=True,
         errors="replace",
