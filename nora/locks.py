@@ -90,7 +90,7 @@ class FileLock:
         assert not self._held, f"{self.path} is locked already"
         if self._fd < 0:
             try:
-                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 raise StorageFailed(f"cannot open the lock {self.path}: {error.strerror}") from error
         self._held = lock_descriptor(self._fd, block=block)

@@ -2,7 +2,7 @@
 
 Start-up may not depend on how much is stored, so the look is bounded. Always: the log is folded in (its
 size is bounded), the file has the length that its header says, its schema is the one of its version, and
-each table and index can be walked to its first and its last row. Then SQLite's own check runs for at most
+each table and index can be walked to its first row. Then SQLite's own check runs for at most
 CHECK_SECONDS: a small catalog is checked wholly, a large one in part. Damage that is met later is
 StorageFailed for the request that meets it, never an absence.
 """
@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import threading
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from nora.catalog.schema import MIGRATIONS
-from nora.catalog.sqlite.engine import PAGE_SIZE, Connection, connect_writer
-from nora.errors import CatalogUnusable
-from nora.locks import file_system_type
+from nora.catalog.sqlite.engine import Connection, connect_writer
+from nora.errors import CatalogUnusable, StorageFailed
+from nora.locks import Turnstile, file_system_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,16 +47,19 @@ def prepare(path: Path, *, allow_fuse: bool, migrations: Sequence[Sequence[str]]
     _check_library()
     _check_file_system(path, allow_fuse)
     try:
-        if not path.exists():
-            _create(path)
-        with closing(connect_writer(path, any_thread=True)) as db:
+        _ensure_file(path)
+        with (
+            closing(Turnstile(path)) as turnstile,
+            turnstile,
+            closing(connect_writer(path, any_thread=True)) as db,
+        ):
             _check_owner(db, path, len(migrations))
             _fold_log(db, path)
             _migrate(db, migrations)
             _check_schema(db, path, migrations)
-            _check_edges(db)
+            _check_roots(db)
             _check_content(db, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, StorageFailed) as error:
         raise CatalogUnusable(f"the catalog {path} cannot be used: {error}") from error
     except OSError as error:
         raise CatalogUnusable(f"the catalog {path} cannot be used: {error.strerror}") from error
@@ -90,15 +94,11 @@ def _check_file_system(path: Path, allow_fuse: bool) -> None:
         )
 
 
-def _create(path: Path) -> None:
-    """Make an empty database whose name is durable: SQLite syncs the file, not its directory entry."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-            raise CatalogUnusable(f"SQLite cannot keep a write-ahead log beside {path}")
-    with suppress(OSError):  # not every platform opens directories
-        fd = os.open(path.parent, os.O_RDONLY)
+def _ensure_file(path: Path) -> None:
+    """Make the file, for its owner alone, and its name durable: SQLite syncs only what is in it."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    if sys.platform != "win32":  # which opens no directories
+        fd = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
             os.fsync(fd)
         finally:
@@ -160,27 +160,17 @@ def _check_schema(db: Connection, path: Path, migrations: Sequence[Sequence[str]
         )
 
 
-def _check_edges(db: Connection) -> None:
-    """Walk to both ends of each table and index: damage on the way raises sqlite3.DatabaseError."""
-    for table, index in db.execute(
-        "SELECT tbl_name, iif(type = 'index', name, NULL) FROM sqlite_master WHERE rootpage > 0"
+def _check_roots(db: Connection) -> None:
+    """Walk to the first row of each table and index: damage on the way raises sqlite3.DatabaseError."""
+    for table, index, sql in db.execute(
+        "SELECT tbl_name, iif(type = 'index', name, NULL), sql FROM sqlite_master WHERE rootpage > 0"
     ).fetchall():
-        if index is None:
-            db.execute(f'SELECT * FROM "{table}" NOT INDEXED LIMIT 1').fetchall()  # noqa: S608
-            continue
-        key = ", ".join(f'"{row[2]}"' for row in db.execute(f'PRAGMA index_info("{index}")').fetchall())
-        where = _partial(db, index)
-        for order in ("ASC", "DESC"):
-            keys = ", ".join(f"{column} {order}" for column in key.split(", "))
-            db.execute(
-                f'SELECT {key} FROM "{table}" INDEXED BY "{index}" {where} ORDER BY {keys} LIMIT 1'  # noqa: S608
-            ).fetchall()
-
-
-def _partial(db: Connection, index: str) -> str:
-    sql = db.execute("SELECT sql FROM sqlite_master WHERE name = ?", (index,)).fetchone()[0] or ""
-    _, found, condition = sql.partition(" WHERE ")
-    return found + condition
+        hint = "NOT INDEXED"
+        if index is not None:
+            hint = f'INDEXED BY "{index}"'
+            _, where, condition = (sql or "").partition(" WHERE ")
+            hint += where + condition  # a partial index serves only queries that imply its condition
+        db.execute(f'SELECT * FROM "{table}" {hint} LIMIT 1').fetchall()  # noqa: S608
 
 
 def _check_content(db: Connection, path: Path) -> None:

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
 from nora.catalog.sqlite.engine import Connection, connect_writer, translate
-from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
+from nora.errors import StorageBusy, StorageFailed, StorageFull
 from nora.locks import Turnstile
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Writer:
                 finally:
                     if db.in_transaction:
                         db.execute("ROLLBACK")
-        except (sqlite3.Error, NoraError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             failure = translate(error) if isinstance(error, sqlite3.Error) else error
             for change in group:
                 change.error = change.error or failure
