@@ -1,0 +1,548 @@
+"""What holds for every catalog engine. An engine inherits CatalogContract and says how it is made.
+
+class TestSQLiteCatalog(CatalogContract):
+    def make(self, folder: Path) -> Catalog: ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nora.catalog.base import Catalog, NewBlob, Publication, Reference, TagWrite
+from nora.errors import (
+    ConfigError,
+    Conflict,
+    MissingReferences,
+    PreconditionFailed,
+    TooManyRequests,
+    UploadNotFound,
+)
+from nora.model import Digest, RepositorySpec
+
+LEASE = 60.0
+HOSTED = RepositorySpec("hosted", "docker", "hosted")
+OTHER = RepositorySpec("other", "docker", "hosted")
+GROUP = RepositorySpec("group", "docker", "group", ("other", "hosted"), "hosted")
+
+names = st.text(
+    st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=8
+)
+"""Any text but NUL and what is no text (surrogates)."""
+
+_generations = itertools.count(1)
+
+
+def sha256(content: str) -> Digest:
+    return Digest(f"sha256:{hashlib.sha256(content.encode()).hexdigest()}")
+
+
+def sha512(content: str) -> Digest:
+    return Digest(f"sha512:{hashlib.sha512(content.encode()).hexdigest()}")
+
+
+def new_blob(content: str, *aliases: Digest) -> NewBlob:
+    return NewBlob(sha256(content), len(content), "0" * 32, next(_generations), aliases)
+
+
+def publication(
+    repository_id: int,
+    package: str,
+    content: str,
+    *tags: str | TagWrite,
+    needs: tuple[Reference, ...] = (),
+    artifact_type: str | None = None,
+    version: str | None = None,
+) -> Publication:
+    version = version or sha256(content)
+    return Publication(
+        repository_id,
+        package,
+        version,
+        f"{package}/manifests/{version}",
+        "application/json",
+        new_blob(content),
+        b'{"made of":"%s"}' % content.encode(),
+        artifact_type,
+        needs,
+        tuple(TagWrite(tag) if isinstance(tag, str) else tag for tag in tags),
+    )
+
+
+def layer(content: str) -> Reference:
+    return Reference(sha256(content), "layer", required=True)
+
+
+def subject(content: str) -> Reference:
+    return Reference(sha256(content), "subject", required=False)
+
+
+@pytest.mark.anyio
+class CatalogContract:
+    """The suite. Each test has a catalog of its own with two hosted repositories and a group of them."""
+
+    def make(self, folder: Path) -> Catalog:
+        raise NotImplementedError
+
+    @pytest.fixture
+    def anyio_backend(self) -> str:
+        return "asyncio"
+
+    @pytest.fixture
+    async def catalog(self, tmp_path: Path) -> AsyncIterator[Catalog]:
+        catalog = self.make(tmp_path)
+        yield catalog
+        await catalog.close()
+
+    @pytest.fixture
+    async def ids(self, catalog: Catalog) -> tuple[int, int]:
+        repositories = await catalog.sync_repositories([HOSTED, OTHER, GROUP])
+        return repositories["hosted"].id, repositories["other"].id
+
+    # -- repositories --------------------------------------------------------------------------------
+
+    async def test_repositories_are_those_that_are_declared(self, catalog: Catalog) -> None:
+        first = await catalog.sync_repositories([HOSTED, OTHER, GROUP])
+        assert set(first) == {"hosted", "other", "group"}
+        group = first["group"]
+        assert group.readable == (first["other"], first["hosted"])
+        assert group.writable == first["hosted"]
+        assert first["hosted"].readable == (first["hosted"],)
+        assert await catalog.sync_repositories([GROUP, HOSTED, OTHER]) == first
+
+    async def test_a_group_changes_and_a_repository_that_is_not_declared_keeps_its_rows(
+        self, catalog: Catalog
+    ) -> None:
+        before = await catalog.sync_repositories([HOSTED, OTHER, GROUP])
+        await catalog.publish(publication(before["other"].id, "app", "m", "1"), LEASE)
+        alone = RepositorySpec("group", "docker", "group", ("hosted",))
+        now = await catalog.sync_repositories([HOSTED, alone])
+        assert set(now) == {"hosted", "group"}
+        assert now["group"].members == (before["hosted"],)
+        assert now["group"].writable is None
+        assert await catalog.sync_repositories([HOSTED, OTHER, GROUP]) == before
+        assert await catalog.find_tagged_file(before["other"].id, "app", "1") is not None
+
+    @pytest.mark.parametrize(("format_", "kind"), [("npm", "hosted"), ("docker", "proxy")])
+    async def test_a_repository_with_packages_keeps_its_format_and_kind(
+        self, catalog: Catalog, format_: str, kind: str
+    ) -> None:
+        changed = RepositorySpec("hosted", format_, kind)  # type: ignore[arg-type]
+        await catalog.sync_repositories([HOSTED])
+        assert (await catalog.sync_repositories([changed]))["hosted"].kind == kind
+        repository = (await catalog.sync_repositories([HOSTED]))["hosted"]
+        await catalog.publish(publication(repository.id, "app", "m"), LEASE)
+        with pytest.raises(ConfigError, match="hosted"):
+            await catalog.sync_repositories([changed])
+        assert await catalog.sync_repositories([HOSTED]) == {"hosted": repository}
+
+    @pytest.mark.parametrize("member", ["absent", "group"])
+    async def test_a_member_must_be_a_repository_with_files(self, catalog: Catalog, member: str) -> None:
+        with pytest.raises(ConfigError, match=member):
+            await catalog.sync_repositories(
+                [HOSTED, RepositorySpec("group", "docker", "group", ("hosted", member))]
+            )
+
+    # -- publishing ----------------------------------------------------------------------------------
+
+    async def test_what_is_published_is_found_every_way(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, other = ids
+        new = publication(hosted, "team/app", "manifest", "1", "latest")
+        blob = await catalog.publish(new, LEASE)
+        assert (blob.digest, blob.size, blob.generation) == (new.blob.digest, 8, new.blob.generation)
+        file = await catalog.find_file(hosted, new.path)
+        assert file is not None
+        assert (file.repository_id, file.path, file.media_type) == (hosted, new.path, new.media_type)
+        assert (file.package, file.version) == ("team/app", new.version)
+        assert (file.blob.id, file.blob.digest) == (blob.id, blob.digest)
+        assert await catalog.find_tagged_file(hosted, "team/app", "1") == file
+        assert await catalog.find_tagged_file(hosted, "team/app", "latest") == file
+        assert await catalog.find_version_file(hosted, "team/app", new.blob.digest) == file
+        for repository, package in [(other, "team/app"), (hosted, "team/ap"), (hosted, "team/app2")]:
+            assert await catalog.find_tagged_file(repository, package, "1") is None
+            assert await catalog.find_version_file(repository, package, new.blob.digest) is None
+            assert await catalog.has_package(repository, package) is False
+        assert await catalog.find_file(other, new.path) is None
+        assert await catalog.find_tagged_file(hosted, "team/app", "Latest") is None
+
+    async def test_publishing_again_renews(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await catalog.add_blob(new_blob("layer"), hosted, "app", LEASE)
+        first = await catalog.publish(publication(hosted, "app", "m", "1", needs=(layer("layer"),)), LEASE)
+        again = publication(hosted, "app", "m", "2", needs=(layer("layer"), layer("layer")))
+        second = await catalog.publish(again, LEASE)
+        assert (second.id, second.generation) == (first.id, first.generation)
+        assert again.blob.generation != first.generation
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["1", "2"]
+        assert await catalog.list_packages(hosted, "", 10) == ["app"]
+        assert await catalog.delete_version(hosted, "app", again.version)
+        assert await catalog.list_packages(hosted, "", 10) == []
+
+    async def test_a_path_may_get_other_bytes(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await catalog.publish(publication(hosted, "app", "old", version="1.0"), LEASE)
+        await catalog.publish(publication(hosted, "app", "new", version="1.0"), LEASE)
+        file = await catalog.find_file(hosted, "app/manifests/1.0")
+        assert file is not None
+        assert file.blob.digest == sha256("new")
+        assert await catalog.find_version_file(hosted, "app", sha256("old")) is None
+
+    async def test_missing_content_is_named_and_nothing_is_written(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, other = ids
+        await catalog.add_blob(new_blob("there"), hosted, "app", LEASE)
+        await catalog.add_blob(new_blob("elsewhere"), other, "app", LEASE)
+        child = Reference(sha256("child"), "child", required=False)
+        needs = (layer("there"), layer("absent"), child, subject("absent subject"), layer("elsewhere"))
+        with pytest.raises(MissingReferences) as caught:
+            await catalog.publish(publication(hosted, "app", "m", "1", needs=needs), LEASE)
+        assert caught.value.digests == (sha256("absent"), sha256("elsewhere"))
+        with pytest.raises(MissingReferences):
+            await catalog.publish(publication(hosted, "new", "m", "1", needs=(layer("there"),)), LEASE)
+        assert await catalog.find_blob(sha256("m")) is None
+        assert await catalog.list_tags(hosted, "app", "", 10) == []
+        assert await catalog.has_package(hosted, "new") is False
+        await catalog.publish(publication(hosted, "app", "m", "1", needs=(layer("there"), child)), LEASE)
+
+    async def test_a_reference_by_another_digest_is_content_too(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        await catalog.add_blob(new_blob("layer", sha512("layer")), hosted, "app", LEASE)
+        need = Reference(sha512("layer"), "layer", required=True)
+        await catalog.publish(publication(hosted, "app", "m", needs=(need,)), LEASE)
+
+    async def test_a_version_under_sha512_is_found_by_both(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        await catalog.publish(publication(hosted, "app", "m"), LEASE)
+        assert await catalog.find_version_file(hosted, "app", sha512("m")) is None
+        long = Publication(hosted, "app", sha512("m"), "app/long", "text/plain", new_blob("m", sha512("m")))
+        await catalog.publish(long, LEASE)
+        by_sha512 = await catalog.find_version_file(hosted, "app", sha512("m"))
+        by_sha256 = await catalog.find_version_file(hosted, "app", sha256("m"))
+        assert by_sha512 is not None
+        assert by_sha256 is not None
+        assert (by_sha512.version, by_sha256.version) == (sha512("m"), sha256("m"))
+        assert by_sha512.blob == by_sha256.blob
+        await catalog.delete_version(hosted, "app", sha256("m"))
+        assert await catalog.find_version_file(hosted, "app", sha256("m")) == by_sha512
+
+    # -- tags ----------------------------------------------------------------------------------------
+
+    async def test_a_tag_moves_unless_it_may_not(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await catalog.publish(publication(hosted, "app", "a", "1"), LEASE)
+        await catalog.publish(publication(hosted, "app", "b", "1"), LEASE)
+        fixed = TagWrite("1", replace=False)
+        with pytest.raises(Conflict):
+            await catalog.publish(publication(hosted, "app", "c", "2", fixed), LEASE)
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["1"]
+        assert await catalog.find_version_file(hosted, "app", sha256("c")) is None
+        await catalog.publish(publication(hosted, "app", "b", fixed), LEASE)
+        file = await catalog.find_tagged_file(hosted, "app", "1")
+        assert file is not None
+        assert file.version == sha256("b")
+
+    async def test_a_tag_moves_when_it_is_where_it_is_expected(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        await catalog.publish(publication(hosted, "app", "a", TagWrite("1", expected="")), LEASE)
+        for wrong in ("", sha256("b")):
+            with pytest.raises(PreconditionFailed):
+                await catalog.publish(publication(hosted, "app", "b", TagWrite("1", expected=wrong)), LEASE)
+        await catalog.publish(publication(hosted, "app", "b", TagWrite("1", expected=sha256("a"))), LEASE)
+        file = await catalog.find_tagged_file(hosted, "app", "1")
+        assert file is not None
+        assert file.version == sha256("b")
+
+    async def test_a_deleted_tag_leaves_its_version(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await catalog.publish(publication(hosted, "app", "a", "1", "2"), LEASE)
+        assert await catalog.delete_tag(hosted, "app", "1") is True
+        assert await catalog.delete_tag(hosted, "app", "1") is False
+        assert await catalog.delete_tag(hosted, "absent", "1") is False
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["2"]
+        assert await catalog.find_version_file(hosted, "app", sha256("a")) is not None
+
+    async def test_many_move_one_tag_at_once(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await asyncio.gather(
+            *(catalog.publish(publication(hosted, "app", f"m{n}", "tip"), LEASE) for n in range(64))
+        )
+        file = await catalog.find_tagged_file(hosted, "app", "tip")
+        assert file is not None
+        assert file.version in {sha256(f"m{n}") for n in range(64)}
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["tip"]
+
+    # -- deleting ------------------------------------------------------------------------------------
+
+    async def test_a_deleted_version_takes_its_tags_and_its_file(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        gone, kept = publication(hosted, "app", "gone", "1", "2"), publication(hosted, "app", "kept", "3")
+        await catalog.publish(gone, LEASE)
+        await catalog.publish(kept, LEASE)
+        assert await catalog.delete_version(hosted, "app", gone.version) is True
+        assert await catalog.delete_version(hosted, "app", gone.version) is False
+        assert await catalog.delete_version(hosted, "absent", gone.version) is False
+        assert await catalog.find_file(hosted, gone.path) is None
+        assert await catalog.find_linked_blob(hosted, "app", sha256("gone")) is None
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["3"]
+        assert await catalog.find_tagged_file(hosted, "app", "3") is not None
+
+    async def test_a_package_stays_known_when_its_last_version_goes(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        await catalog.publish(publication(hosted, "app", "m"), LEASE)
+        await catalog.delete_version(hosted, "app", sha256("m"))
+        assert await catalog.list_packages(hosted, "", 10) == []
+        assert await catalog.has_package(hosted, "app") is True
+        await catalog.publish(publication(hosted, "app", "m"), LEASE)
+        assert await catalog.list_packages(hosted, "", 10) == ["app"]
+
+    async def test_a_deleted_version_leaves_content_that_another_needs(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        await catalog.add_blob(new_blob("layer"), hosted, "app", LEASE)
+        await catalog.publish(publication(hosted, "app", "m", needs=(layer("layer"),)), LEASE)
+        child = Reference(sha256("m"), "child", required=False)
+        await catalog.publish(publication(hosted, "app", "index", needs=(child,)), LEASE)
+        assert await catalog.delete_version(hosted, "app", sha256("m"))
+        assert await catalog.find_linked_blob(hosted, "app", sha256("m")) is not None
+        assert await catalog.find_linked_blob(hosted, "app", sha256("layer")) is not None
+        assert await catalog.find_version_file(hosted, "app", sha256("m")) is None
+
+    # -- listings ------------------------------------------------------------------------------------
+
+    async def test_tags_come_in_pages(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, other = ids
+        await catalog.publish(publication(hosted, "app", "m", "b", "a", "C", "a.1", "ä"), LEASE)
+        await catalog.publish(publication(other, "app", "m", "z"), LEASE)
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["C", "a", "a.1", "b", "ä"]
+        assert await catalog.list_tags(hosted, "app", "", 2) == ["C", "a"]
+        assert await catalog.list_tags(hosted, "app", "a", 2) == ["a.1", "b"]
+        assert await catalog.list_tags(hosted, "app", "a.0", 1) == ["a.1"]
+        assert await catalog.list_tags(hosted, "app", "ä", 10) == []
+        assert await catalog.list_tags(hosted, "app", "", 0) == []
+        assert await catalog.list_tags(hosted, "absent", "", 10) == []
+
+    async def test_packages_come_in_pages(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, other = ids
+        for name in ("b", "a", "team/a", "team/b", "team2"):
+            await catalog.publish(publication(hosted, name, "m"), LEASE)
+        await catalog.publish(publication(other, "z", "m"), LEASE)
+        await catalog.add_blob(new_blob("layer"), hosted, "aa/only-a-blob", LEASE)
+        assert await catalog.list_packages(hosted, "", 10) == ["a", "b", "team/a", "team/b", "team2"]
+        assert await catalog.list_packages(hosted, "a", 2) == ["b", "team/a"]
+        assert await catalog.list_packages(hosted, "team2", 2) == []
+        assert await catalog.list_packages(hosted, "", 10, prefix="team/") == ["team/a", "team/b"]
+        assert await catalog.list_packages(hosted, "team/a", 10, prefix="team/") == ["team/b"]
+        assert await catalog.list_packages(hosted, "", 1, prefix="team/") == ["team/a"]
+        assert await catalog.list_packages(hosted, "x", 10, prefix="team/") == []
+        assert await catalog.list_packages(hosted, "", 10, prefix="no") == []
+
+    @given(wanted=st.sets(names, max_size=20), after=names, prefix=st.text("aé😀", max_size=2))
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    def test_listings_are_in_the_order_of_bytes(
+        self, tmp_path_factory: pytest.TempPathFactory, wanted: set[str], after: str, prefix: str
+    ) -> None:
+        async def scenario() -> None:
+            catalog = self.make(tmp_path_factory.mktemp("catalog"))
+            hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
+            await catalog.publish(publication(hosted, "tagged", "m", *wanted), LEASE)
+            await asyncio.gather(*(catalog.publish(publication(hosted, name, "m"), LEASE) for name in wanted))
+            ordered = sorted(wanted, key=lambda name: name.encode())
+            beyond = [name for name in ordered if name.encode() > after.encode()]
+            assert await catalog.list_tags(hosted, "tagged", "", 100) == ordered
+            assert await catalog.list_tags(hosted, "tagged", after, 5) == beyond[:5]
+            packages = sorted({*wanted, "tagged"}, key=lambda name: name.encode())
+            assert await catalog.list_packages(hosted, "", 100) == packages
+            with_prefix = [
+                name for name in packages if name.startswith(prefix) and name.encode() > after.encode()
+            ]
+            assert await catalog.list_packages(hosted, after, 5, prefix) == with_prefix[:5]
+            await catalog.close()
+
+        asyncio.run(scenario())
+
+    async def test_referrers_of_a_version(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, other = ids
+        for n in range(5):
+            kind = "sbom" if n % 2 else "signature"
+            new = publication(hosted, "app", f"r{n}", needs=(subject("m"),), artifact_type=kind)
+            await catalog.publish(new, LEASE)
+        await catalog.publish(publication(other, "app", "r9", needs=(subject("m"),)), LEASE)
+        await catalog.publish(publication(hosted, "app", "m"), LEASE)
+        everything = await catalog.list_referrers(hosted, "app", sha256("m"), None, "", 10)
+        assert [r.version for r in everything] == sorted(sha256(f"r{n}") for n in range(5))
+        one = next(r for r in everything if r.version == sha256("r1"))
+        assert (one.media_type, one.size, one.artifact_type) == ("application/json", 2, "sbom")
+        assert one.document == b'{"made of":"r1"}'
+        page = await catalog.list_referrers(hosted, "app", sha256("m"), None, everything[1].version, 2)
+        assert page == everything[2:4]
+        boms = await catalog.list_referrers(hosted, "app", sha256("m"), "sbom", "", 10)
+        assert boms == [r for r in everything if r.artifact_type == "sbom"]
+        assert await catalog.list_referrers(hosted, "app", sha256("r1"), None, "", 10) == []
+        await catalog.delete_version(hosted, "app", one.version)
+        assert one not in await catalog.list_referrers(hosted, "app", sha256("m"), None, "", 10)
+
+    # -- blobs ---------------------------------------------------------------------------------------
+
+    async def test_a_blob_is_found_where_it_is_held(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, other = ids
+        new = new_blob("bytes", sha512("bytes"))
+        before = time.time()
+        blob = await catalog.add_blob(new, hosted, "app", LEASE)
+        assert (blob.digest, blob.size, blob.generation) == (new.digest, 5, new.generation)
+        assert before + LEASE <= blob.lease_until <= time.time() + LEASE
+        for digest in (sha256("bytes"), sha512("bytes")):
+            assert await catalog.find_linked_blob(hosted, "app", digest) == blob
+            anywhere = await catalog.find_blob(digest)
+            assert anywhere is not None
+            assert (anywhere.id, anywhere.lease_until) == (blob.id, 0.0)
+            assert await catalog.find_linked_blob(other, "app", digest) is None
+            assert await catalog.find_linked_blob(hosted, "app2", digest) is None
+        assert await catalog.find_blob(sha256("other bytes")) is None
+        assert await catalog.find_blob(sha512("other bytes")) is None
+        assert await catalog.has_package(hosted, "app") is True
+        assert await catalog.list_packages(hosted, "", 10) == []
+
+    async def test_the_first_generation_lives(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        first, late = new_blob("bytes"), new_blob("bytes", sha512("bytes"))
+        await catalog.add_blob(first, hosted, "app", LEASE)
+        live = await catalog.add_blob(late, hosted, "app", 2 * LEASE)
+        assert live.generation == first.generation
+        assert await catalog.find_linked_blob(hosted, "app", sha512("bytes")) == live
+        shorter = await catalog.add_blob(new_blob("bytes"), hosted, "app", 0)
+        assert shorter == live  # a lease is never cut short
+
+    async def test_many_push_one_blob_at_once(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        blobs = await asyncio.gather(
+            *(catalog.add_blob(new_blob("same"), hosted, f"app{n % 4}", LEASE) for n in range(32))
+        )
+        assert len({(blob.id, blob.generation) for blob in blobs}) == 1
+        holders = await catalog.list_blob_holders(sha256("same"), 10)
+        assert sorted(holders) == [(hosted, f"app{n}") for n in range(4)]
+        assert len(await catalog.list_blob_holders(sha256("same"), 2)) == 2
+        assert await catalog.list_blob_holders(sha256("absent"), 10) == []
+
+    async def test_a_blob_is_mounted_from_who_holds_it(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, other = ids
+        blob = await catalog.add_blob(new_blob("bytes"), hosted, "from", LEASE)
+        digest = sha256("bytes")
+        wrong = [(hosted, "absent"), (other, "from")]
+        assert await catalog.mount_blob(digest, wrong, other, "to", LEASE) is None
+        assert await catalog.mount_blob(sha256("no"), [(hosted, "from")], other, "to", LEASE) is None
+        assert await catalog.has_package(other, "to") is False
+        mounted = await catalog.mount_blob(digest, [*wrong, (hosted, "from")], other, "to", LEASE)
+        assert mounted is not None
+        assert mounted.id == blob.id
+        assert await catalog.find_linked_blob(other, "to", digest) == mounted
+
+    async def test_an_unlinked_blob_stays_with_others(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await catalog.add_blob(new_blob("bytes"), hosted, "a", LEASE)
+        await catalog.add_blob(new_blob("bytes"), hosted, "b", LEASE)
+        assert await catalog.unlink_blob(hosted, "a", sha256("bytes")) is True
+        assert await catalog.unlink_blob(hosted, "a", sha256("bytes")) is False
+        assert await catalog.unlink_blob(hosted, "absent", sha256("bytes")) is False
+        assert await catalog.unlink_blob(hosted, "a", sha256("absent")) is False
+        assert await catalog.find_linked_blob(hosted, "a", sha256("bytes")) is None
+        assert await catalog.find_linked_blob(hosted, "b", sha256("bytes")) is not None
+        assert await catalog.unlink_blob(hosted, "b", sha256("bytes")) is True
+        assert await catalog.find_blob(sha256("bytes")) is not None  # only collection removes
+
+    async def test_leases_are_renewed_never_cut(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, other = ids
+        blob = await catalog.add_blob(new_blob("bytes"), hosted, "app", LEASE)
+        strangers = [(other, "app", sha256("bytes")), (hosted, "app", sha256("absent"))]
+        await catalog.renew_leases([*strangers, (hosted, "app", sha256("bytes"))], 10 * LEASE)
+        renewed = await catalog.find_linked_blob(hosted, "app", sha256("bytes"))
+        assert renewed is not None
+        assert renewed.lease_until > blob.lease_until + 8 * LEASE
+        await catalog.renew_leases([(hosted, "app", sha256("bytes"))], 0)
+        assert await catalog.find_linked_blob(hosted, "app", sha256("bytes")) == renewed
+        await catalog.renew_leases([], LEASE)
+        assert await catalog.find_linked_blob(other, "app", sha256("bytes")) is None
+
+    # -- uploads -------------------------------------------------------------------------------------
+
+    async def test_the_life_of_an_upload(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        opened = await catalog.open_upload("u1", hosted, "app", "sha256", 10)
+        assert await catalog.find_upload("u1") == opened
+        assert (opened.offset, opened.hashes, opened.package) == (0, {}, "app")
+        assert await catalog.has_package(hosted, "app") is True
+        assert await catalog.save_upload("u1", 5 << 40, {"sha256": "ab", "xxh3": "cd"}) is True
+        saved = await catalog.find_upload("u1")
+        assert saved is not None
+        assert (saved.offset, saved.hashes) == (5 << 40, {"sha256": "ab", "xxh3": "cd"})
+        assert saved.updated_at >= opened.updated_at
+        await catalog.add_blob(new_blob("bytes"), hosted, "app", LEASE, "u1")
+        assert await catalog.find_upload("u1") is None
+        assert await catalog.save_upload("u1", 1, {}) is False
+        assert await catalog.close_upload("u1") is False
+
+    async def test_an_upload_ends_once(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await catalog.open_upload("u1", hosted, "app", "sha256", 10)
+        assert await catalog.close_upload("u1") is True
+        with pytest.raises(UploadNotFound):
+            await catalog.add_blob(new_blob("bytes"), hosted, "new", LEASE, "u1")
+        assert await catalog.find_blob(sha256("bytes")) is None
+        assert await catalog.has_package(hosted, "new") is False
+
+    async def test_uploads_are_limited_counted_and_swept(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        for n in range(3):
+            await catalog.open_upload(f"u{n}", hosted, "app", "sha256", 3)
+        with pytest.raises(TooManyRequests):
+            await catalog.open_upload("u3", hosted, "app", "sha256", 3)
+        assert await catalog.count_uploads() == 3
+        assert await catalog.list_idle_uploads(LEASE, 10) == []
+        await catalog.save_upload("u0", 1, {})
+        idle = await catalog.list_idle_uploads(0, 10)
+        assert [upload.id for upload in idle] == ["u1", "u2", "u0"]
+        assert await catalog.list_idle_uploads(0, 1) == idle[:1]
+        await catalog.close_upload("u1")
+        await catalog.open_upload("u3", hosted, "app", "sha256", 3)
+
+    # -- the engine ----------------------------------------------------------------------------------
+
+    async def test_check_and_close(self, catalog: Catalog) -> None:
+        await catalog.check()
+        await catalog.check()
+        await catalog.close()
+        await catalog.close()
+
+    async def test_what_was_written_is_there_after_close(self, catalog: Catalog, tmp_path: Path) -> None:
+        hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
+        await catalog.publish(publication(hosted, "app", "m", "1"), LEASE)
+        waiting = asyncio.gather(
+            *(catalog.publish(publication(hosted, "app", f"m{n}", f"t{n}"), LEASE) for n in range(50))
+        )
+        await asyncio.sleep(0)
+        await catalog.close()  # finishes what is queued
+        await waiting
+        again = self.make(tmp_path)
+        assert len(await again.list_tags(hosted, "app", "", 100)) == 51
+        await again.close()
