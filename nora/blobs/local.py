@@ -106,6 +106,7 @@ class LocalBlobStore:
     def adopt(self, file: Draft, new: NewBlob) -> None:
         """Make an object of the file of an upload session, which keeps its name as well. For disk threads."""
         path = self.layout.blob(new)
+        file.cut(new.size)
         os.link(file.path, path)
         try:
             self._make_durable(file, new)

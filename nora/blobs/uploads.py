@@ -9,60 +9,39 @@ without it parts are only written, and closing the session hashes the file once.
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
-from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
-from nora._speedups import ALGORITHMS, Hasher, hash_file
+from nora._speedups import ALGORITHMS
 from nora.blobs.base import Expect
 from nora.blobs.bodies import measured, read_head
 from nora.blobs.disk import to_the_end
 from nora.blobs.files import Draft, list_idle, remove, remove_unheld
 from nora.blobs.local import describe
+from nora.blobs.sessions import RunningHashes, Session
 from nora.errors import (
     Conflict,
     DigestMismatch,
     InvalidDigest,
     NoraError,
-    SizeMismatch,
     StorageFailed,
-    StorageFull,
-    TooLarge,
     UploadNotFound,
     UploadOffsetMismatch,
 )
 from nora.locks import FileLock
 
 if TYPE_CHECKING:
-    from nora.blobs.disk import Inflow
+    from collections.abc import AsyncIterable, AsyncIterator
+
     from nora.blobs.layout import Layout
     from nora.blobs.local import LocalBlobStore
     from nora.catalog.base import Blob, Catalog, Upload
     from nora.model import Digest
 
-LIVE_HASHERS: Final = 1024
-"""Running hashes that a process keeps; each is a few hundred bytes."""
 SWEEP_PAGE: Final = 100
-REFUSALS: Final = (TooLarge, SizeMismatch, StorageFull, StorageFailed)
-"""After these a part leaves no trace; after anything else what came of it is kept."""
 
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-
-
-@dataclass(slots=True)
-class _Session:
-    """A session whose file is open and locked."""
-
-    upload: Upload
-    """As it is now: its offset moves with each batch that is written."""
-    committed: int
-    """The offset in the catalog."""
-    file: Draft
-    hasher: Hasher | None
-    """Of exactly the bytes up to the offset, while somebody has it."""
 
 
 class Uploads:
@@ -92,7 +71,7 @@ class Uploads:
         self._session_ttl_seconds = session_ttl_seconds
         self._max_size = max_size
         self._lease_seconds = lease_seconds
-        self._hashers: OrderedDict[tuple[str, int], Hasher] = OrderedDict()
+        self._hashes = RunningHashes()
 
     # -- what a client asks for ----------------------------------------------------------------------
 
@@ -130,8 +109,8 @@ class Uploads:
         _check_start(upload, start)
         async with self._session(upload) as session:
             _check_start(session.upload, start)
-            await self._receive(session, chunks, length)
-            await to_the_end(self._save(session))
+            await session.receive(chunks, length, self._max_size)
+            await to_the_end(session.save())
             return session.upload
 
     async def finish(
@@ -195,7 +174,7 @@ class Uploads:
         return live
 
     @asynccontextmanager
-    async def _session(self, upload: Upload) -> AsyncIterator[_Session]:
+    async def _session(self, upload: Upload) -> AsyncIterator[Session]:
         """The session, locked and read again: the row that the caller knows may be old by now."""
         file = Draft(self._layout.upload(upload.id))
         try:
@@ -208,83 +187,23 @@ class Uploads:
             if file.size() < now.offset:  # power was lost, and `durable` is not full
                 await self.cancel(now)
                 raise UploadNotFound("the bytes of this upload are gone")
-            yield _Session(now, now.offset, file, self._recall(now))
+            session = Session(self._catalog, self._disk, now, file, self._hashes.take(now))
+            try:
+                yield session
+            finally:
+                await self._leave(session)
         finally:
             file.close()
 
-    def _recall(self, upload: Upload) -> Hasher | None:
-        """The running hash of a session, if this process has it. It comes back by `_keep`."""
-        if not upload.offset:
-            return Hasher(*_algorithms(upload.algorithm))
-        return self._hashers.pop((upload.id, upload.offset), None)
-
-    def _keep(self, session: _Session) -> None:
-        if session.hasher is not None:
-            self._hashers[session.upload.id, session.upload.offset] = session.hasher
-            if len(self._hashers) > LIVE_HASHERS:
-                self._hashers.popitem(last=False)
-
-    async def _receive(self, session: _Session, chunks: AsyncIterable[bytes], length: int | None) -> None:
-        """Append to the file, as far as the offset of `session` then says; not durable yet."""
-        try:
-            async with (
-                self._disk.inflow(lambda data: self._write(session, data)) as inflow,
-                aclosing(measured(chunks, length, self._max_size, session.committed)) as body,
-            ):
-                try:
-                    async for chunk in body:
-                        await inflow.push(chunk)
-                    await inflow.flush()
-                except REFUSALS:
-                    raise
-                except BaseException:  # the client is gone, or the server stops: what came is kept
-                    await to_the_end(self._salvage(session, inflow))
-                    raise
-        except REFUSALS:
-            with suppress(StorageFailed):  # what stays in the file is cut by the next request
-                await to_the_end(self._cut_back(session))
-            raise
-
-    def _write(self, session: _Session, data: bytes) -> None:
-        """Append a batch to the file. For disk threads."""
-        upload = session.upload
-        self._disk.require_room(len(data))
-        if session.hasher is None:
-            session.file.write(data, upload.offset)
-        else:
-            session.hasher.write(session.file.fd, data, upload.offset)
-        session.upload = replace(upload, offset=upload.offset + len(data), hashes={})
-
-    async def _salvage(self, session: _Session, inflow: Inflow) -> None:
-        try:
-            await inflow.flush()
-            await self._save(session)
-        except (StorageFull, StorageFailed):
+    async def _leave(self, session: Session) -> None:
+        """A session has a file from its first byte on, and its running hash waits for the next request."""
+        if session.ended:
+            return
+        if not session.committed:
             with suppress(StorageFailed):
-                await self._cut_back(session)
-        except UploadNotFound:
-            pass
-
-    async def _cut_back(self, session: _Session) -> None:
-        """Forget what was received and may not stay."""
-        if session.upload.offset == session.committed:
-            self._keep(session)
-        await self._disk.run(session.file.cut, session.committed)
-
-    async def _save(self, session: _Session) -> None:
-        """Make what was received durable, then say so in the row."""
-        if session.upload.offset > session.committed:
-            upload = replace(session.upload, hashes=_hashes(session))
-            await self._disk.run(self._make_durable, session.file, upload.offset)
-            if not await self._catalog.save_upload(upload.id, upload.offset, upload.hashes):
                 await self._disk.run(session.file.discard)
-                raise UploadNotFound("the upload was ended")
-            session.upload, session.committed = upload, upload.offset
-        self._keep(session)
-
-    def _make_durable(self, file: Draft, size: int) -> None:
-        file.cut(size)
-        self._disk.sync(file.fd)
+        elif session.hasher is not None and session.upload.offset == session.committed:
+            self._hashes.keep(session.upload, session.hasher)
 
     async def _close(
         self,
@@ -297,10 +216,10 @@ class Uploads:
         async with self._session(upload) as session:
             _check_start(session.upload, start)
             if chunks is not None:
-                await self._receive(session, chunks, length)
+                await session.receive(chunks, length, self._max_size)
             return await to_the_end(self._commit(session, digest))
 
-    async def _commit(self, session: _Session, digest: Digest) -> Blob:
+    async def _commit(self, session: Session, digest: Digest) -> Blob:
         """Make the file of a session an object, and its row the row of a blob.
 
         The object is a second name of the file until the row is committed: whatever happens in between, the
@@ -308,12 +227,10 @@ class Uploads:
         """
         upload = session.upload
         try:
-            hashes = _hashes(session)
-            if digest.algorithm not in hashes:
-                hashes = await self._disk.run(_hash, session, digest)
-            new = describe(hashes, upload.offset, digest)
+            new = describe(await session.hashes_with(digest), upload.offset, digest)
         except DigestMismatch:
-            await self.cancel(upload)
+            await self._catalog.close_upload(upload.id)
+            await session.discard()
             raise
         await self._disk.run(self._store.adopt, session.file, new)
         try:
@@ -323,10 +240,10 @@ class Uploads:
         except NoraError as error:
             await self._store.forget(new)
             if isinstance(error, UploadNotFound):
-                await self._disk.run(session.file.discard)
+                await session.discard()
             raise
         with suppress(StorageFailed):  # what stays is swept
-            await self._disk.run(session.file.discard)
+            await session.discard()
         if live.generation != new.generation:
             await self._store.forget(new)
         return live
@@ -381,31 +298,6 @@ class Uploads:
 def _check_start(upload: Upload, start: int | None) -> None:
     if start is not None and start != upload.offset:
         raise UploadOffsetMismatch(upload.offset, f"the upload stands at {upload.offset}, not at {start}")
-
-
-def _algorithms(*names: str) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(("sha256", *names)))
-
-
-def _hashes(session: _Session) -> dict[str, str]:
-    """The digests of the bytes so far; empty when nobody took them."""
-    if session.upload.hashes or session.hasher is None:
-        return session.upload.hashes
-    return _digits(session.hasher, _algorithms(session.upload.algorithm))
-
-
-def _hash(session: _Session, digest: Digest) -> dict[str, str]:
-    """The digests of the file, read once. For disk threads."""
-    upload = session.upload
-    names = _algorithms(upload.algorithm, digest.algorithm)
-    hasher = hash_file(session.file.fd, *names, length=upload.offset)
-    if hasher.size != upload.offset:
-        raise StorageFailed("the upload has fewer bytes than it had")
-    return _digits(hasher, names)
-
-
-def _digits(hasher: Hasher, names: tuple[str, ...]) -> dict[str, str]:
-    return {name: hasher.hexdigest(name) for name in names} | {"xxh3": hasher.xxh3()}
 
 
 async def _nothing() -> AsyncIterator[bytes]:
