@@ -6,7 +6,7 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,9 @@ SIZES = [
 ]
 
 
-async def kill_run(server: Server, size: Size, kill: Callable[[random.Random, Pushes], bool]) -> Pushes:
+async def kill_run(
+    server: Server, size: Size, kill: Callable[[random.Random, Pushes], Awaitable[bool]]
+) -> Pushes:
     """Push, kill, check, and again. `kill` says whether the server has to be started again."""
     wire = Wire(server.host, server.port)
     dice = random.Random(size.seed)
@@ -56,7 +58,7 @@ async def kill_run(server: Server, size: Size, kill: Callable[[random.Random, Pu
             await asyncio.sleep(dice.random() * 0.05)
             await pushes.acknowledged(0, size.in_flight)
             flying = pushes.in_flight
-            if kill(dice, pushes):
+            if await kill(dice, pushes):
                 await pushes.quiet()
                 await asyncio.to_thread(server.start)
                 await check(wire, pushes)

@@ -21,7 +21,7 @@ from tests.faults.wire import Wire
 def test_killed_server_keeps_what_it_acknowledged(nora_server: StartServer, size: Size) -> None:
     server = nora_server(workers=2, env=MANY_SESSIONS)
 
-    def kill(dice: random.Random, pushes: Pushes) -> bool:
+    async def kill(dice: random.Random, pushes: Pushes) -> bool:
         pushes.pause()
         server.kill()
         return True
@@ -37,8 +37,10 @@ def test_killed_server_keeps_what_it_acknowledged(nora_server: StartServer, size
 def test_killed_workers_lose_nothing_and_are_replaced(nora_server: StartServer, size: Size) -> None:
     server = nora_server(workers=2, env=MANY_SESSIONS)
 
-    def kill(dice: random.Random, pushes: Pushes) -> bool:
-        os.kill(dice.choice(workers(server)), signal.SIGKILL)
+    async def kill(dice: random.Random, pushes: Pushes) -> bool:
+        while not (victims := workers(server)):  # all of them are being replaced
+            await asyncio.sleep(0.02)
+        os.kill(dice.choice(victims), signal.SIGKILL)
         return False
 
     async def run() -> None:

@@ -57,7 +57,7 @@ def pull_the_plug(server: Server, disk: Disk, seed: int | None) -> None:
 def test_power_loss_keeps_what_was_acknowledged(server: Server, disk: Disk, size: Size, model: str) -> None:
     """`strict`: all that was not synced is lost. `random`: each page, size and entry by itself."""
 
-    def kill(dice: random.Random, pushes: Pushes) -> bool:
+    async def kill(dice: random.Random, pushes: Pushes) -> bool:
         pushes.pause()
         pull_the_plug(server, disk, None if model == "strict" else dice.getrandbits(60))
         return True
