@@ -11,7 +11,7 @@ import orjson
 
 from nora.config import Config, load, repository_specs
 from nora.config.describe import effective, render_toml
-from nora.errors import ConfigError
+from nora.errors import StartError
 from nora.formats import discover
 
 
@@ -26,7 +26,7 @@ def check_config(as_json: bool) -> None:
     try:
         config = load(os.environ, Path.cwd())
         specs = repository_specs(config, [one.name for one in discover()])
-    except ConfigError as error:
+    except StartError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     if as_json:

@@ -1,0 +1,146 @@
+"""The documents are true: their tables, links, paths and commands are those of the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click import Command, Context
+
+from nora.cli import main
+from nora.config import Config
+from nora.config.__main__ import updated
+from nora.config.declare import settings_of
+from nora.formats import discover
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+README = (ROOT / "README.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+
+PROMISED_VARIABLES = {
+    "NORA_HOST": ("127.0.0.1", "bind address"),
+    "NORA_PORT": ("4000", "port"),
+    "NORA_STORAGE_MODE": ("local", "`local` or `s3`"),
+    "NORA_AUTH_ENABLED": ("false", "authentication on"),
+    "NORA_DOCKER_UPSTREAMS": ("Docker Hub", r"`url\|user:pass,…`"),
+    "NORA_LOG_LEVEL": ("info", "trace, debug, info, warn, error"),
+    "NORA_LOG_FORMAT": ("text", "text or json"),
+    "NORA_PUBLIC_URL": ("-", "base of the links in documents"),
+}
+# Hosts of public registries other than Docker Hub: documents name the registries, not their addresses.
+REGISTRY_HOST = re.compile(
+    r"\b(ghcr|quay|gcr)\.io\b|\b(repo1?\.)?maven\.org\b|\bpypi\.org\b|\bcrates\.io\b"
+    r"|\bregistry\.npmjs\.\w+|\bproxy\.golang\.org\b"
+)
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The rows of the first table below a heading, without its head."""
+    lines = iter(page.partition(f"\n{heading}\n")[2].splitlines())
+    table: list[list[str]] = []
+    for line in lines:
+        if line.startswith("|"):
+            table.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif table:
+            break
+    return table[2:]
+
+
+def commands(page: str) -> list[str]:
+    """What the page tells to type: the lines with a prompt, and `nora …` in the text."""
+    typed = re.findall(r"^\$ (?:[A-Z_]+=\S+ )*(.+)$", page, re.MULTILINE)
+    return typed + re.findall(r"`(nora(?: [a-z-]+)*)`", page)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_resolve(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", text):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+    for file, anchor in re.findall(r"\]\(([^)#]*)#([^)]+)\)", text):
+        headings = re.findall(
+            r"^#+ (.+)$", (page.parent / file if file else page).read_text("utf-8"), re.MULTILINE
+        )
+        assert anchor in [re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_names_the_address_of_a_public_registry(page: Path) -> None:
+    assert REGISTRY_HOST.findall(page.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for line in commands(page.read_text("utf-8")):
+        program, *words = line.split()
+        if program == "make":
+            assert words[0] in targets, line
+        elif program == "nora" and words and not words[0].startswith("-"):
+            assert isinstance(main.get_command(Context(main), words[0]), Command), line
+
+
+def test_the_first_screen_starts_pushes_and_pulls() -> None:
+    first = [line for line in commands(README) if not line.startswith("nora")][:5]
+    assert first == [
+        "make run",
+        "docker tag <image> localhost:4000/team/app:1",
+        "docker push localhost:4000/team/app:1",
+        "docker pull localhost:4000/team/app:1",
+        "make test",
+    ]
+
+
+def test_the_table_of_variables_is_what_was_promised() -> None:
+    table = {row[0].strip("`"): (row[1], row[2]) for row in rows(README, "## Configuration")}
+    assert table == PROMISED_VARIABLES
+
+
+def test_promised_defaults_are_the_defaults() -> None:
+    declared = {name: one for one in settings_of(Config) for name in one.env}
+    for variable, (default, _) in PROMISED_VARIABLES.items():
+        value = declared[variable].default
+        shown = {None: "-", False: "false"}.get(value) if isinstance(value, bool | None) else str(value)
+        if variable == "NORA_DOCKER_UPSTREAMS":
+            shown = "Docker Hub" if "docker.io" in shown else shown
+        assert shown == default, variable
+
+
+def test_the_table_of_formats_is_what_is_there() -> None:
+    table = {row[1].strip("`"): row[2] for row in rows(README, "## Formats")}
+    assert {mount for mount, state in table.items() if state != "planned"} == {
+        one.mount for one in discover()
+    }
+
+
+def test_the_table_of_commands_is_what_is_there() -> None:
+    named = {word for row in rows(README, "## Commands") for word in re.findall(r"`nora ([a-z-]+)", row[0])}
+    named -= {"--version"}
+    assert named == set(main.list_commands(Context(main)))
+
+
+def test_the_reference_of_settings_is_made_from_their_declarations() -> None:
+    page = (ROOT / "docs/configuration.md").read_text("utf-8")
+    assert page == updated(page), "run: python -m nora.config docs/configuration.md"
+
+
+def test_every_path_of_the_architecture_exists() -> None:
+    for path in re.findall(r"`((?:nora|tests)/[\w/.]+)`", ARCHITECTURE):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_architecture_knows_every_room() -> None:
+    section = ARCHITECTURE.partition("\n## The rooms\n")[2].partition("\n## ")[0]
+    for room in (ROOT / "nora").iterdir():
+        if room.name.startswith("__"):
+            continue
+        name = f"nora/{room.name}/" if room.is_dir() else f"nora/{room.name}"
+        has_code = room.is_file() or any(room.glob("*.py"))
+        assert not has_code or name in section, name
+
+
+def test_the_licence_is_mit() -> None:
+    assert (ROOT / "LICENSE").read_text("utf-8").startswith("MIT License")

@@ -1,0 +1,41 @@
+"""What the product promises: each promise is kept by tests that exist, or is said to come later."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROMISES: dict[str, dict[str, object]] = tomllib.loads((ROOT / "tests/promises.toml").read_text("utf-8"))
+NUMBERS = {"P": 4, "F": 7, "A": 16, "R": 3, "C": 9, "K": 4, "E": 1, "M": 4, "T": 8}
+
+
+def test_every_promise_is_listed() -> None:
+    assert set(PROMISES) == {f"{letter}{n + 1}" for letter, count in NUMBERS.items() for n in range(count)}
+
+
+@pytest.mark.parametrize("promise", PROMISES)
+def test_a_promise_is_kept_by_tests_or_comes_later(promise: str) -> None:
+    entry = PROMISES[promise]
+    if entry["state"] == "later":
+        assert set(entry) == {"text", "state"}
+        return
+    assert entry["state"] == "met"
+    assert entry["tests"]
+    assert isinstance(entry["tests"], list)
+    for node in entry["tests"]:
+        path, *names = node.split("::")
+        assert _defines((ROOT / path).read_text("utf-8"), names), f"{node} does not exist"
+
+
+def _defines(source: str, names: list[str]) -> bool:
+    body: list[ast.stmt] = ast.parse(source).body
+    for name in names:
+        found = [one for one in body if isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name == name]
+        if not found:
+            return False
+        body = found[0].body
+    return bool(names) and names[-1].startswith("test_")
