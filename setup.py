@@ -13,7 +13,7 @@ import sysconfig
 
 from setuptools import Extension, setup
 
-MODULES = ("names",)
+MODULES = ("names", "digest")
 FLAGS = ["-O3", "-fno-strict-aliasing", "-fvisibility=hidden"]
 
 
@@ -38,7 +38,7 @@ def extensions() -> list[Extension]:
         Extension(
             f"nora._speedups.{name}_c",
             [f"nora/_speedups/{name}_c.pyx"],
-            depends=["nora/_speedups/xxh3.h", "nora/_speedups/evp.h", "nora/_speedups/json_lexer.h"],
+            depends=["nora/_speedups/xxh3.h", "nora/_speedups/json_lexer.h"],
             extra_compile_args=FLAGS,
         )
         for name in MODULES
