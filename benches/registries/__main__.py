@@ -38,6 +38,8 @@ def main(
     sizes = seed.SMOKE if smoke else seed.FULL
     sizes = dataclasses.replace(sizes, rounds=count or sizes.rounds, seconds=seconds or sizes.seconds)
     lines = [line for line in LINES if not only or line.name in only]
+    if "tags-100" not in {line.name for line in lines}:
+        sizes = dataclasses.replace(sizes, tags=1)  # most of the time of filling
     parts = [part for part in alone.PARTS if not only or part in only]
     registries = [one for one in ALL if not columns or one.name in columns]
     with tempfile.TemporaryDirectory(prefix="nora-bench-", dir=work) as directory:
