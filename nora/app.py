@@ -46,7 +46,7 @@ def build_app(
 ) -> NoraApplication:
     """The application of worker number `worker`, which counts into its slot of the shared `memory`."""
     metrics = Metrics(memory or SharedMemory(1), worker, version=__version__, compiled=COMPILED)
-    app = NoraApplication(metrics)
+    app = NoraApplication(metrics, config.server.body_limit)
     Worker(config, app, metrics, started_at or time.time())
     return app
 

@@ -64,8 +64,9 @@ class NoraApplication(Application):
     Overrides `_handle_http`, which is internal to BlackSheep 2.6; a test watches it.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, body_limit: int | None = None) -> None:
         super().__init__(router=Router())
+        self._body_limit = body_limit
         self._metrics = metrics
         self._mounts: dict[str, Mount] = {}
         self._system = Mount("system", self._route, errors.render_json, metrics.mount("system"))
@@ -89,7 +90,7 @@ class NoraApplication(Application):
         path: str = scope["path"]
         body = None
         if method in _MAY_HAVE_BODY:
-            body = scope[SCOPE_KEY] = RequestBody(receive)
+            body = scope[SCOPE_KEY] = RequestBody(receive, self._body_limit)
             receive = body.receive  # type: ignore[assignment]
         request = Request.incoming(method, scope["raw_path"], scope["query_string"], scope["headers"])
         request.scope = scope

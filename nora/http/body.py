@@ -20,10 +20,12 @@ SCOPE_KEY = "nora.body"
 class RequestBody:
     """The body of one request as the server hands it over, and how far it was taken."""
 
-    __slots__ = ("_receive", "finished", "started")
+    __slots__ = ("_receive", "finished", "limit", "started")
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, limit: int | None = None) -> None:
         self._receive = receive
+        self.limit = limit
+        """The most bytes of any body, whoever reads it (`server.body_limit`)."""
         self.started = False
         """Whether anything was asked for: a client that waits for `100 Continue` has been told to send."""
         self.finished = False
@@ -51,13 +53,15 @@ def content_length(request: Request) -> int | None:
 async def stream_body(request: Request, *, limit: int | None, idle_seconds: float) -> AsyncIterator[bytes]:
     """The body, in pieces as they arrive.
 
-    Raises TooLarge as soon as more than `limit` bytes are announced or received, RequestTimeout when nothing
-    arrives for `idle_seconds`, ClientGone when the client leaves before the end.
+    Raises TooLarge as soon as more than `limit` bytes - or those that any body may have - are announced or
+    received, RequestTimeout when nothing arrives for `idle_seconds`, ClientGone when the client leaves before
+    the end.
     """
     announced = content_length(request)
+    body = _body_of(request)
+    limit = min((one for one in (limit, body.limit) if one is not None), default=None)
     if limit is not None and announced is not None and announced > limit:
         raise TooLarge(limit)
-    body = _body_of(request)
     received = 0
     while not body.finished:
         try:
