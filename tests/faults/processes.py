@@ -10,12 +10,15 @@ from tests.support.server import Server
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs: a zombie does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in "ZX"
+    """Whether any thread of a process runs. The first one may be a zombie while others still hold files."""
+    for stat in Path(f"/proc/{pid}/task").glob("*/stat"):
+        try:
+            state = stat.read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state not in "ZX":
+            return True
+    return False
 
 
 def workers(server: Server) -> list[int]:

@@ -81,14 +81,18 @@ async def _send(writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:
             await writer.drain()
 
 
-async def read_answer(reader: asyncio.StreamReader, method: str = "GET") -> Answer:
-    """The next final answer on a connection. Raises Dropped when it ends early."""
+async def read_answer(
+    reader: asyncio.StreamReader, method: str = "GET", interim: list[int] | None = None
+) -> Answer:
+    """The next final answer on a connection; statuses before it go to `interim`. Raises Dropped."""
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             status = int(head[0].split(" ")[1])
             if status >= 200:
                 break
+            if interim is not None:
+                interim.append(status)
         pairs = (line.split(":", 1) for line in head[1:] if line)
         headers = {name.lower(): value.strip() for name, value in pairs}
         return Answer(status, headers, await _read_body(reader, method, status, headers))
