@@ -25,7 +25,7 @@ def digest(data: bytes, algorithm: str = "sha256") -> str:
     return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
 
 
-def describe(data: bytes, media_type: str, *, algorithm: str = "sha256", **more: Any) -> Descriptor:
+def describe(data: bytes, media_type: str, /, *, algorithm: str = "sha256", **more: Any) -> Descriptor:
     return {"mediaType": media_type, "digest": digest(data, algorithm), "size": len(data), **more}
 
 
