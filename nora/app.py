@@ -18,8 +18,10 @@ from nora.blobs.layout import Layout
 from nora.blobs.leases import Leases
 from nora.blobs.local import LocalBlobStore
 from nora.blobs.uploads import Uploads
+from nora.catalog.base import Catalog
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.config import Config, repository_specs
+from nora.errors import ConfigError
 from nora.formats import discover
 from nora.formats.base import Format, Services
 from nora.http.application import NoraApplication
@@ -59,6 +61,27 @@ def served_formats(config: Config) -> list[Format]:
 def declared_repositories(config: Config) -> tuple[RepositorySpec, ...]:
     """Every repository that the configuration makes. Raises ConfigError."""
     return repository_specs(config, [one.name for one in discover()])
+
+
+async def refuse_hidden_packages(catalog: Catalog, repositories: Mapping[str, Repository]) -> None:
+    """Where named repositories share the mount of the default one, a name must not hide packages of it.
+
+    Raises ConfigError naming one that would be hidden.
+    """
+    for one in (found for found in discover() if found.shares_mount and found.name in repositories):
+        default = repositories[one.name]
+        own = {default.name, *(member.name for member in default.readable)}
+        named = [name for name, other in repositories.items() if other.format == one.name and name not in own]
+        for name in named:
+            for member in default.readable:
+                below = await catalog.list_packages(member.id, "", 1, prefix=f"{name}/")
+                same = await catalog.list_packages(member.id, "", 1, prefix=name)
+                hidden = below or [package for package in same if package == name]
+                if hidden:
+                    raise ConfigError(
+                        f"repositories.{name}: it would hide {hidden[0]} of the repository {one.name}, whose "
+                        "names begin the same; choose another name"
+                    )
 
 
 class Worker:
