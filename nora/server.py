@@ -69,7 +69,7 @@ def _data_directory(config: Config) -> FileLock:
 
 def _prepare(config: Config, layout: Layout) -> None:
     """What must be there before workers start: they never create or migrate anything."""
-    from nora.app import declared_repositories
+    from nora.app import declared_repositories, refuse_hidden_packages
 
     specs = declared_repositories(config)
     SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)
@@ -81,7 +81,7 @@ def _prepare(config: Config, layout: Layout) -> None:
     async def sync() -> None:
         catalog = SQLiteCatalog.open(layout.catalog)
         try:
-            await catalog.sync_repositories(specs)
+            await refuse_hidden_packages(catalog, await catalog.sync_repositories(specs))
         finally:
             await catalog.close()
 
