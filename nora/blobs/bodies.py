@@ -21,6 +21,12 @@ def check_size(size: int, announced: int | None, limit: int | None, before: int 
         raise SizeMismatch(f"more than the {announced} bytes that were announced")
 
 
+def check_end(size: int, announced: int | None) -> None:
+    """Raise SizeMismatch when a body ends after `size` bytes and that is too early."""
+    if announced is not None and size < announced:
+        raise SizeMismatch(f"{size} of the {announced} bytes that were announced")
+
+
 async def measured(
     chunks: AsyncIterable[bytes], announced: int | None, limit: int | None, before: int = 0
 ) -> AsyncGenerator[bytes, None]:
@@ -36,8 +42,7 @@ async def measured(
             size += len(chunk)
             check_size(size, announced, limit, before)
             yield chunk
-    if announced is not None and size != announced:
-        raise SizeMismatch(f"{size} of the {announced} bytes that were announced")
+    check_end(size, announced)
 
 
 async def read_head(body: AsyncIterator[bytes]) -> tuple[bytes, bool]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from nora._speedups import Hasher
 from nora.blobs.base import Ingested
-from nora.blobs.bodies import SMALL_BYTES, check_size, measured, read_head
+from nora.blobs.bodies import SMALL_BYTES, check_end, check_size, measured, read_head
 from nora.blobs.disk import Disk, Durability, to_the_end, translate
 from nora.blobs.files import Draft, list_idle, remove, remove_unheld
 from nora.catalog.base import NewBlob
@@ -58,6 +58,7 @@ class LocalBlobStore:
         try:
             if isinstance(chunks, bytes):
                 check_size(len(chunks), expect.size, expect.max_size)
+                check_end(len(chunks), expect.size)
                 return await self.disk.run(self._store, draft, hasher, chunks, expect)
             async with aclosing(measured(chunks, expect.size, expect.max_size)) as body:
                 head, complete = await read_head(body)
