@@ -1,0 +1,318 @@
+"""Group commit: who waits hears the outcome of its own change, whatever becomes of the others."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nora.catalog.sqlite import SQLiteCatalog, engine, writer
+from nora.errors import Conflict, StorageBusy, StorageFailed, StorageFull
+from nora.locks import FileLock
+from tests.contracts.catalog import HOSTED, LEASE, TagWrite, new_blob, publication, sha256
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "catalog.sqlite3"
+    SQLiteCatalog.prepare(path)
+    return path
+
+
+@pytest.fixture
+def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Every statement that writers run."""
+    log: list[str] = []
+
+    def connect(path: Path) -> sqlite3.Connection:
+        db = engine.connect_writer(path)
+        db.set_trace_callback(log.append)
+        return db
+
+    monkeypatch.setattr(writer, "connect_writer", connect)
+    return log
+
+
+@pytest.fixture
+async def catalog(path: Path) -> AsyncIterator[SQLiteCatalog]:
+    catalog = SQLiteCatalog.open(path)
+    yield catalog
+    await catalog.close()
+
+
+@pytest.fixture
+async def hosted(statements: list[str], catalog: SQLiteCatalog) -> int:
+    return (await catalog.sync_repositories([HOSTED]))["hosted"].id
+
+
+@asynccontextmanager
+async def held(path: Path) -> AsyncIterator[None]:
+    """The writer waits at the turnstile within the block, so that changes queue."""
+    with closing(FileLock(path.with_name(path.name + ".write"))) as lock:
+        lock.acquire()
+        yield
+        await asyncio.sleep(0)  # whoever was started in the block has queued its change
+        lock.release()
+
+
+async def settled(*tasks: asyncio.Future[Any]) -> list[Any]:
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_changes_that_wait_share_a_commit(
+    catalog: SQLiteCatalog, hosted: int, path: Path, statements: list[str]
+) -> None:
+    statements.clear()
+    async with held(path):
+        pushes = [
+            asyncio.ensure_future(catalog.add_blob(new_blob(f"b{n}"), hosted, "app", LEASE))
+            for n in range(100)
+        ]
+    assert len({blob.id for blob in await settled(*pushes)}) == 100
+    assert statements.count("COMMIT") <= 2  # the first may have gone ahead of the others
+
+
+async def test_only_what_is_durable_waits_for_the_disk(
+    catalog: SQLiteCatalog, hosted: int, statements: list[str]
+) -> None:
+    statements.clear()
+    await catalog.open_upload("u", hosted, "app", "sha256", 9)
+    await catalog.save_upload("u", 1, {})
+    await catalog.renew_leases([(hosted, "app", sha256("b"))], LEASE)
+    await catalog.close_upload("u")
+    assert [s for s in statements if "synchronous" in s] == ["PRAGMA synchronous = NORMAL"]
+    statements.clear()
+    await catalog.add_blob(new_blob("b"), hosted, "app", LEASE)
+    await catalog.publish(publication(hosted, "app", "m"), LEASE)
+    await catalog.check()
+    assert [s for s in statements if "synchronous" in s] == ["PRAGMA synchronous = FULL"]
+
+
+async def test_one_durable_change_makes_its_group_durable(
+    catalog: SQLiteCatalog, hosted: int, path: Path, statements: list[str]
+) -> None:
+    await catalog.open_upload("u", hosted, "app", "sha256", 9)
+    async with held(path):
+        first = asyncio.ensure_future(catalog.save_upload("u", 1, {}))
+        await asyncio.sleep(0.05)  # it waits at the turnstile, alone
+        rest = [
+            asyncio.ensure_future(catalog.save_upload("u", 2, {})),
+            asyncio.ensure_future(catalog.add_blob(new_blob("b"), hosted, "app", LEASE)),
+        ]
+        statements.clear()
+    await settled(first, *rest)
+    assert [s for s in statements if "synchronous" in s] == ["PRAGMA synchronous = FULL"]
+
+
+async def test_a_change_that_fails_undoes_itself_alone(
+    catalog: SQLiteCatalog, hosted: int, path: Path
+) -> None:
+    def broken(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM tag")
+        raise ZeroDivisionError("a bug")
+
+    await catalog.publish(publication(hosted, "app", "a", "1"), LEASE)
+    async with held(path):
+        tasks = [
+            asyncio.ensure_future(catalog.publish(publication(hosted, "app", "b", "2"), LEASE)),
+            asyncio.ensure_future(
+                catalog.publish(publication(hosted, "app", "c", "3", TagWrite("1", replace=False)), LEASE)
+            ),
+            asyncio.ensure_future(catalog._write(broken)),
+            asyncio.ensure_future(catalog._write(lambda db: db.execute("SELECT * FROM nothing"))),
+            asyncio.ensure_future(catalog.publish(publication(hosted, "app", "d", "4"), LEASE)),
+        ]
+    good, conflict, bug, nonsense, last = await settled(*tasks)
+    assert good.digest == sha256("b")
+    assert isinstance(conflict, Conflict)
+    assert isinstance(bug, ZeroDivisionError)
+    assert isinstance(nonsense, StorageFailed)
+    assert last.digest == sha256("d")
+    assert await catalog.list_tags(hosted, "app", "", 10) == ["1", "2", "4"]
+
+
+async def test_a_waiter_that_leaves_harms_nobody(catalog: SQLiteCatalog, hosted: int, path: Path) -> None:
+    async with held(path):
+        tasks = [
+            asyncio.ensure_future(catalog.publish(publication(hosted, "app", f"m{n}", f"{n}"), LEASE))
+            for n in range(5)
+        ]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        tasks[3].cancel()
+    outcomes = await settled(*tasks)
+    assert [isinstance(outcome, asyncio.CancelledError) for outcome in outcomes] == [False, True] * 2 + [
+        False
+    ]
+    assert await catalog.list_tags(hosted, "app", "", 10) == list("01234")  # what was asked for is done
+
+
+def test_a_loop_that_ended_harms_nobody(path: Path) -> None:
+    changes = writer.Writer(path)
+
+    async def leave() -> None:
+        async with held(path):
+            changes.submit(lambda db: time.sleep(0.05), durable=False)
+
+    async def stay() -> object:
+        outcome = await changes.submit(lambda db: db.execute("SELECT 7").fetchone(), durable=False)
+        await changes.close()
+        return outcome
+
+    asyncio.run(leave())
+    assert asyncio.run(stay()) == (7,)
+
+
+async def test_too_many_that_wait_are_refused(
+    catalog: SQLiteCatalog, hosted: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "QUEUE_LIMIT", 3)
+    async with held(path):
+        tasks = [
+            asyncio.ensure_future(catalog.add_blob(new_blob(f"b{n}"), hosted, "app", LEASE)) for n in range(9)
+        ]
+    outcomes = await settled(*tasks)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, StorageBusy)]
+    assert 9 - 3 - 3 <= len(refused) <= 9 - 3
+    assert len(await catalog.list_blob_holders(sha256("b0"), 1)) == 1
+
+
+async def test_a_closed_catalog_takes_nothing(catalog: SQLiteCatalog, hosted: int) -> None:
+    await catalog.close()
+    with pytest.raises(StorageFailed, match="closed"):
+        await catalog.check()
+    with pytest.raises(StorageFailed, match="closed"):
+        await catalog.has_package(hosted, "app")
+
+
+# -- failures of the engine ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (sqlite3.SQLITE_FULL, StorageFull),
+        (sqlite3.SQLITE_BUSY, StorageBusy),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, StorageBusy),
+        (sqlite3.SQLITE_LOCKED, StorageBusy),
+        (sqlite3.SQLITE_IOERR_FSYNC, StorageFailed),
+        (sqlite3.SQLITE_CORRUPT, StorageFailed),
+        (sqlite3.SQLITE_NOTADB, StorageFailed),
+        (sqlite3.SQLITE_CANTOPEN, StorageFailed),
+        (sqlite3.SQLITE_READONLY, StorageFailed),
+        (None, StorageFailed),
+    ],
+)
+def test_each_error_of_the_engine_becomes_one_of_ours(code: int | None, expected: type[Exception]) -> None:
+    error = sqlite3.OperationalError("why")
+    if code is not None:
+        error.sqlite_errorcode = code
+    assert type(engine.translate(error)) is expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(sqlite3.SQLITE_FULL, StorageFull), (sqlite3.SQLITE_IOERR, StorageFailed)]
+)
+async def test_a_commit_that_fails_fails_its_group_and_no_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int, expected: type[Exception]
+) -> None:
+    failing = False
+
+    class Failing(sqlite3.Connection):
+        def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:  # type: ignore[override]
+            if failing and sql == "COMMIT":
+                error = sqlite3.OperationalError("injected")
+                error.sqlite_errorcode = code
+                raise error
+            return super().execute(sql, *values)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **{"factory": Failing, **k}))
+    catalog = SQLiteCatalog.open(path)
+    hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
+    failing = True
+    async with held(path):
+        tasks = [
+            asyncio.ensure_future(catalog.add_blob(new_blob(f"b{n}"), hosted, "app", LEASE)) for n in range(5)
+        ]
+    assert {type(outcome) for outcome in await settled(*tasks)} == {expected}
+    failing = False
+    assert await catalog.has_package(hosted, "app") is False
+    await catalog.add_blob(new_blob("b0"), hosted, "app", LEASE)
+    assert await catalog.find_linked_blob(hosted, "app", sha256("b0")) is not None
+    await catalog.close()
+
+
+async def test_without_room_reads_and_deletes_go_on(path: Path, hosted: int, catalog: SQLiteCatalog) -> None:
+    await catalog.publish(publication(hosted, "app", "m", "1"), LEASE)
+    full = "PRAGMA max_page_count = 1"  # no page may be added
+    await catalog._write(lambda db: db.execute(full).fetchall())
+    async with held(path):
+        push = asyncio.ensure_future(fill_up(catalog, hosted))
+        delete = asyncio.ensure_future(catalog.delete_tag(hosted, "app", "1"))
+    failure, deleted = await settled(push, delete)
+    assert isinstance(failure, StorageFull)
+    assert deleted is True
+    assert await catalog.find_version_file(hosted, "app", sha256("m")) is not None
+    await catalog._write(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchall())
+    await catalog.add_blob(new_blob("b"), hosted, "app", LEASE)
+
+
+async def fill_up(catalog: SQLiteCatalog, hosted: int) -> None:
+    for n in range(1000):
+        await catalog.add_blob(new_blob(f"filler {n}"), hosted, f"app{n}", LEASE)
+
+
+async def test_a_foreign_writer_makes_it_busy_for_a_while(
+    path: Path, hosted: int, catalog: SQLiteCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await catalog._write(lambda db: db.execute("PRAGMA busy_timeout = 20").fetchall())
+    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageBusy):
+            await catalog.check()
+        foreign.execute("ROLLBACK")
+        await catalog.check()
+
+
+async def test_a_read_that_fails_is_no_absence(path: Path, tmp_path: Path) -> None:
+    vanished = SQLiteCatalog.open(tmp_path / "vanished.sqlite3")
+    with pytest.raises(StorageFailed):
+        await vanished.find_file(1, "path")
+    with pytest.raises(StorageFailed):
+        await vanished.check()
+    await vanished.close()
+    assert not (tmp_path / "vanished.sqlite3").exists()
+    path.write_bytes(b"no longer a database" * 1000)
+    damaged = SQLiteCatalog.open(path)
+    with pytest.raises(StorageFailed):
+        await damaged.find_tagged_file(1, "app", "1")
+    with pytest.raises(StorageFailed):
+        await damaged.list_tags(1, "app", "", 10)
+    with pytest.raises(StorageFailed):
+        await damaged.sync_repositories([HOSTED])
+    await damaged.close()
+
+
+async def test_the_log_is_folded_in_when_it_is_quiet(
+    catalog: SQLiteCatalog, hosted: int, statements: list[str]
+) -> None:
+    for n in range(writer.CHECKPOINT_GROUPS):
+        await catalog.save_upload("none", n, {})
+    deadline = time.monotonic() + 10
+    while not any("wal_checkpoint" in statement for statement in statements):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
