@@ -118,7 +118,6 @@ def _server(config: Config, address: str, started_at: float) -> Supervisor:
             runtime_threads=1,
             backlog=1024,
             backpressure=BACKPRESSURE,
-            workers_kill_timeout=settings.graceful_timeout,
             ssl_cert=settings.tls_cert,
             ssl_key=settings.tls_key,
             ssl_protocol_min=SSLProtocols.tls12,
@@ -201,6 +200,20 @@ class Supervisor(Granian):
                 self.wrks[number] = self._spawn_worker(number, spawn_target, target_loader)
                 self.wrks[number].start()
                 _log.warning("worker %d died and was replaced", number + 1)
+
+    def _stop_workers(self) -> None:
+        """Let requests in flight finish, for `server.graceful_timeout` at most."""
+        for worker in self.wrks:
+            worker.terminate()
+        deadline = time.monotonic() + self._config.server.graceful_timeout
+        while time.monotonic() < deadline and any(worker.is_alive() for worker in self.wrks):
+            time.sleep(0.01)
+        for worker in self.wrks:
+            if worker.is_alive():
+                _log.warning("worker %d did not finish in time and is killed", worker.idx + 1)
+                worker.kill()
+            worker.join()
+        self.wrks.clear()
 
     def _delay(self, number: int) -> float:
         """Seconds until a dead worker is replaced: none at first, more while it dies at once again."""

@@ -1,0 +1,116 @@
+"""Bodies of requests, through a real server."""
+
+from __future__ import annotations
+
+import socket
+
+import httpx
+import pytest
+
+from tests.http.toy import LIMIT
+from tests.http.wire import ask, connect, eventually, read_answer
+from tests.support.server import Server
+
+MIB = 1024 * 1024
+
+
+def test_body_is_received_whole(client: httpx.Client) -> None:
+    assert client.put("/toy/echo", content=bytes(LIMIT)).text == str(LIMIT)
+    assert client.put("/toy/echo", content=b"").text == "0"
+    assert client.put("/toy/read", content=bytes(100_000)).text == "100000"
+
+
+def test_chunked_body_is_received_whole(client: httpx.Client) -> None:
+    assert client.put("/toy/echo", content=(bytes(1000) for _ in range(50))).text == "50000"
+
+
+def test_more_than_the_limit_is_refused_by_its_announcement(toy: Server) -> None:
+    request = (
+        b"PUT /toy/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 999999999999\r\nexpect: 100-continue\r\n\r\n"
+    )
+    answer = ask(toy, request)  # nothing of the body is sent, nothing of it is waited for
+    assert answer.status == 413
+    assert b"limit" in answer.body
+
+
+def test_more_than_the_limit_is_refused_in_the_middle(client: httpx.Client) -> None:
+    answer = client.put("/toy/echo", content=(bytes(MIB // 4) for _ in range(8)))
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("size", [100_000, 4 * MIB, 12 * MIB])
+def test_a_client_that_first_sends_everything_sees_the_refusal(toy: Server, size: int) -> None:
+    with connect(toy) as connection:
+        connection.sendall(b"PUT /toy/refuse HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % size)
+        connection.sendall(bytes(size))
+        assert read_answer(connection).status == 409
+        connection.sendall(b"GET /toy/get HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert read_answer(connection).body == b"toy"  # and its connection is still good
+
+
+def test_a_client_that_sends_without_end_is_cut(toy: Server) -> None:
+    with connect(toy) as connection:
+        connection.sendall(b"PUT /toy/refuse HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (1 << 40))
+        sent = 0
+        with pytest.raises(OSError, match="reset|Broken pipe"):
+            while sent < 512 * MIB:
+                sent += connection.send(bytes(MIB))
+
+
+def test_expect_continue_is_answered_when_the_body_is_wanted(toy: Server) -> None:
+    with connect(toy) as connection:
+        connection.sendall(
+            b"PUT /toy/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\nexpect: 100-continue\r\n\r\n"
+        )
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100")
+        connection.sendall(b"abc")
+        assert read_answer(connection).body == b"3"
+
+
+def test_expect_continue_is_refused_without_a_body(toy: Server) -> None:
+    request = b"PUT /toy/refuse HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n"
+    assert ask(toy, request).status == 409
+
+
+def test_silence_ends_with_408(toy: Server) -> None:
+    answer = ask(toy, b"PUT /toy/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc")
+    assert answer.status == 408
+
+
+@pytest.mark.parametrize("abruptly", [False, True])
+def test_a_client_that_leaves_is_no_short_body(toy: Server, client: httpx.Client, abruptly: bool) -> None:
+    client.put("/toy/echo", content=b"")
+    with connect(toy) as connection:
+        connection.sendall(
+            b"PUT /toy/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n" + bytes(40_000)
+        )
+        if abruptly:
+            linger = b"\1\0\0\0\0\0\0\0"
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    assert eventually(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone")
+
+
+def test_a_client_that_leaves_a_chunked_body_is_no_short_body(toy: Server, client: httpx.Client) -> None:
+    client.put("/toy/echo", content=b"")
+    with connect(toy) as connection:
+        connection.sendall(
+            b"PUT /toy/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
+        )
+    assert eventually(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone")
+
+
+def test_a_client_that_leaves_is_no_error_in_the_log(toy: Server, client: httpx.Client) -> None:
+    client.put("/toy/echo", content=b"")
+    before = toy.log.read_text().count('"level":"error"')
+    with connect(toy) as connection:
+        connection.sendall(
+            b"PUT /toy/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n" + bytes(40_000)
+        )
+    assert eventually(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone")
+    assert toy.log.read_text().count('"level":"error"') == before
+
+
+@pytest.mark.parametrize("value", [b"-1", b"1x", b"1, 2", b"99999999999999999999"])
+def test_a_malformed_length_is_400(toy: Server, value: bytes) -> None:
+    answer = ask(toy, b"PUT /toy/echo HTTP/1.1\r\nhost: x\r\ncontent-length: " + value + b"\r\n\r\n")
+    assert answer.status == 400
