@@ -146,7 +146,7 @@ class Uploads:
         chunks: AsyncIterable[bytes],
         *,
         digest: Digest,
-        length: int | None,
+        length: int | None = None,
     ) -> Blob:
         """Take a blob in one request, without a session. Raises what `BlobStore.ingest` raises."""
         return await self._take(repository_id, package, chunks, Expect(digest, length, self._max_size), None)
@@ -232,7 +232,13 @@ class Uploads:
             await self._catalog.close_upload(upload.id)
             await session.discard()
             raise
-        await self._disk.run(self._store.adopt, session.file, new)
+        try:
+            await self._disk.run(self._store.adopt, session.file, new)
+        except StorageFailed as error:
+            if await self._catalog.find_upload(upload.id) is None:  # `cancel` took row and file from under us
+                session.ended = True
+                raise UploadNotFound("the upload was ended") from error
+            raise
         try:
             live = await self._catalog.add_blob(
                 new, upload.repository_id, upload.package, self._lease_seconds, upload.id
