@@ -27,6 +27,9 @@ CAPABILITIES: Mapping[str, bool] = {
     "curation": False,
     "audit": False,
     "choice of formats": False,
+    "log files": False,
+    "import": False,
+    "more formats": False,
 }
 
 INSTEAD: Mapping[str, str] = {
@@ -61,7 +64,13 @@ class _Section:
         return _PREFIXES.get(self.name, f"NORA_{self.name.upper()}_")
 
 
-_PREFIXES = {"server": "NORA_", "auth.oidc": "NORA_AUTH_OIDC_", "circuit_breaker": "NORA_CB_"}
+_PREFIXES = {
+    "server": "NORA_",
+    "auth.oidc": "NORA_AUTH_OIDC_",
+    "circuit_breaker": "NORA_CB_",
+    "pub_dart": "NORA_PUB_",
+    "terraform": "NORA_TF_",
+}
 
 _SECTIONS = (
     _Section("server", "proxy", "proxy_coalesce trust_upstream_dates"),
@@ -115,9 +124,39 @@ _SECTIONS = (
     ),
     _Section("raw", "raw", "enabled max_file_size cache_control"),
     _Section("registries", "choice of formats", "enable"),
+    _Section("log", "log files", "file"),
+    _Section("import", "import", "auth"),
+    _Section("signing", "more formats", "enabled key_path"),
+    *(
+        _Section(
+            name, "more formats", "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale revalidate"
+        )
+        for name in ("gems", "ansible", "pub_dart")
+    ),
+    _Section(
+        "nuget",
+        "more formats",
+        "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale revalidate metadata_proxy_timeout "
+        "search_service autocomplete",
+    ),
+    *(
+        _Section(
+            name,
+            "more formats",
+            "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale proxy_timeout_dl",
+        )
+        for name in ("conan", "terraform")
+    ),
+    _Section(
+        "rpm", "more formats", "enabled max_file_size proxies proxy_timeout metadata_ttl changelog_limit"
+    ),
+    _Section("deb", "more formats", "enabled max_file_size proxies proxy_timeout metadata_ttl"),
 )
 
-_CURATED = ("npm", "pypi", "cargo", "go", "docker", "maven", "raw")
+_CURATED = (
+    *("npm", "pypi", "cargo", "go", "docker", "maven", "raw"),
+    *("gems", "terraform", "ansible", "nuget", "pub", "conan", "rpm", "deb"),
+)
 
 _ENV: Mapping[str, str | None] = {
     # Promised names that do not follow from section and name; None where there never was one.
@@ -126,6 +165,7 @@ _ENV: Mapping[str, str | None] = {
     "circuit_breaker.failure_threshold": "NORA_CB_THRESHOLD",
     "circuit_breaker.overrides": None,
     "audit.mode": "NORA_AUDIT_LOG",
+    "nuget.metadata_proxy_timeout": "NORA_NUGET_METADATA_TIMEOUT",
     "retention.rules": None,
     "auth.oidc.providers": None,
 }

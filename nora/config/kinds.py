@@ -19,7 +19,7 @@ TtlSeconds = float
 MIB = 2**20
 HOUR = 3600
 DAY = 24 * HOUR
-LARGEST_SIZE = 2**60
+LARGEST_SIZE = 2**59
 """Far beyond any disk, and within 64 bits."""
 LONGEST_DURATION = 10_000 * DAY
 

@@ -136,7 +136,12 @@ class DockerSettings:
         kinds.TEXTS,
         "Tags that may be set once: patterns as in `v*`, `*` for all. Only the tag is matched.",
     )
-    strict_index: bool = setting(False, kinds.BOOLEAN, "Refuse an index whose manifests are not there yet.")
+    required_content: Literal["all", "image", "none"] = setting(
+        "image",
+        kinds.choice("all", "image", "none"),
+        "What must be there before a manifest is accepted: config and layers of an image (`image`), the "
+        "manifests of an index as well (`all`), nothing (`none`: sparse images as well as sparse indexes).",
+    )
     proxy_timeout: int = setting(
         60, kinds.duration(1), "How long an upstream may take to answer.", needs="proxy"
     )

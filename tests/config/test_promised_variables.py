@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.config.test_loading import PROMISED_FILE
 from tests.conftest import StartServer
 from tests.support.server import Server
 
@@ -47,6 +49,12 @@ def test_public_url_is_the_base_of_links(nora_server: StartServer) -> None:
     server = nora_server(env={"NORA_PUBLIC_URL": "https://registry.example.com/sub/"})
     opened = httpx.post(f"{server.url}/v2/app/blobs/uploads/", trust_env=False)
     assert opened.headers["location"].startswith("https://registry.example.com/sub/v2/app/blobs/uploads/")
+
+
+def test_the_promised_file_starts_a_server(nora_server: StartServer, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(PROMISED_FILE)
+    server = nora_server(env={"NORA_CONFIG_PATH": str(tmp_path / "config.toml")})
+    assert "[go] proxy: not available in this version, ignored" in server.log.read_text()
 
 
 def test_without_public_url_links_are_relative(nora: Server) -> None:
