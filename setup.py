@@ -13,7 +13,7 @@ import sysconfig
 
 from setuptools import Extension, setup
 
-MODULES = ("names", "digest")
+MODULES = ("names", "digest", "manifest")
 FLAGS = ["-O3", "-fno-strict-aliasing", "-fvisibility=hidden"]
 
 
