@@ -60,7 +60,7 @@ class Manifests:
         tags += [Tag(text) for text in resource.query.get("tag", ()) if text not in tags]
         body = await read_body(resource.request, self._settings.max_manifest_size, self._idle_seconds)
         manifest = parse_manifest(
-            body, resource.header(b"content-type"), named, strict=self._settings.strict_index
+            body, resource.header(b"content-type"), named, required=self._settings.required_content
         )
         await self._store(image, target, body, manifest, self._tag_writes(resource.request, tags))
         resource.request.scope["nora.event"] = "upload"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import orjson
 
@@ -25,6 +26,10 @@ from nora.model import Digest
 _ACCEPTED = f"{OCI_MANIFEST}, {OCI_INDEX}, {DOCKER_MANIFEST}, {DOCKER_LIST}"
 
 
+Required = Literal["all", "image", "none"]
+"""What must be there before a manifest is stored: see the setting `docker.required_content`."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedManifest:
     """A manifest that may be stored."""
@@ -38,12 +43,11 @@ class ParsedManifest:
 
 
 def parse_manifest(
-    body: bytes, content_type: str | None, named: Digest | None, *, strict: bool
+    body: bytes, content_type: str | None, named: Digest | None, *, required: Required
 ) -> ParsedManifest:
     """Check a manifest as the distribution-spec wants it (Pushing Manifests).
 
-    `content_type` is the request's header, `named` the digest in its URL if it has one. With `strict` an
-    index needs all its children (they may be manifests or blobs); else a sparse index is accepted.
+    `content_type` is the request's header, `named` the digest in its URL if it has one.
 
     Raises DigestMismatch when the body is not what `named` says, InvalidManifest for anything else.
     """
@@ -53,7 +57,7 @@ def parse_manifest(
     except ValueError as error:
         raise InvalidManifest(f"not a valid manifest: {error}") from None
     media_type = _media_type_of(manifest, content_type)
-    references = tuple(_references(manifest, media_type, strict=strict))
+    references = tuple(_references(manifest, media_type, required=required))
     subject = manifest.subject.digest if manifest.subject else None
     return ParsedManifest(
         digest=digest,
@@ -92,7 +96,7 @@ def _media_type_of(manifest: Manifest, content_type: str | None) -> str:
     return media_type
 
 
-def _references(manifest: Manifest, media_type: str, *, strict: bool) -> Sequence[Reference]:
+def _references(manifest: Manifest, media_type: str, *, required: Required) -> Sequence[Reference]:
     found: dict[tuple[str, str], Reference] = {}
 
     def add(reference: Reference) -> None:
@@ -101,13 +105,13 @@ def _references(manifest: Manifest, media_type: str, *, strict: bool) -> Sequenc
     if media_type in IMAGE_TYPES:
         if manifest.config is None:
             raise InvalidManifest("an image manifest has a config")
-        add(Reference(manifest.config.digest, "config", required=True))
+        add(Reference(manifest.config.digest, "config", required=required != "none"))
         for layer in manifest.layers:
-            add(Reference(layer.digest, "layer", required=not layer.foreign))
+            add(Reference(layer.digest, "layer", required=required != "none" and not layer.foreign))
     elif manifest.config is not None or manifest.layers:
         raise InvalidManifest("an index has manifests, not config and layers")
     for child in manifest.manifests:
-        add(Reference(child.digest, "child", required=strict))
+        add(Reference(child.digest, "child", required=required == "all"))
     if manifest.subject is not None:
         add(Reference(manifest.subject.digest, "subject", required=False))
     return tuple(found.values())

@@ -10,7 +10,7 @@ import pytest
 
 from nora.errors import DigestMismatch, InvalidManifest
 from nora.formats.docker import documents
-from nora.formats.docker.publish import ParsedManifest, parse_manifest
+from nora.formats.docker.publish import ParsedManifest, Required, parse_manifest
 from nora.model import Digest
 
 
@@ -32,10 +32,14 @@ def index(**fields: Any) -> dict[str, Any]:
 
 
 def parse(
-    document: Any, content_type: str | None = None, named: Digest | None = None, *, strict: bool = False
+    document: Any,
+    content_type: str | None = None,
+    named: Digest | None = None,
+    *,
+    required: Required = "image",
 ) -> ParsedManifest:
     body = document if isinstance(document, bytes) else orjson.dumps(document)
-    return parse_manifest(body, content_type, named, strict=strict)
+    return parse_manifest(body, content_type, named, required=required)
 
 
 def roles(parsed: ParsedManifest) -> set[tuple[str, str, bool]]:
@@ -62,10 +66,17 @@ def test_foreign_layers_may_live_elsewhere(layer: dict[str, Any]) -> None:
     assert ("f", "layer", False) in roles(parse(image(layers=[layer])))
 
 
-def test_children_of_an_index_are_required_only_when_strict() -> None:
+def test_children_of_an_index_are_required_only_when_all_is() -> None:
     document = index(manifests=[descriptor("1", documents.OCI_MANIFEST), descriptor("2")])
     assert roles(parse(document)) == {("1", "child", False), ("2", "child", False)}
-    assert roles(parse(document, strict=True)) == {("1", "child", True), ("2", "child", True)}
+    assert roles(parse(document, required="all")) == {("1", "child", True), ("2", "child", True)}
+
+
+def test_a_sparse_image_is_accepted_only_when_nothing_is_required() -> None:
+    assert roles(parse(image(layers=[descriptor("1")]), required="none")) == {
+        ("c", "config", False),
+        ("1", "layer", False),
+    }
 
 
 def test_subject_type_and_annotations_are_kept_for_the_referrers_list() -> None:
@@ -101,12 +112,16 @@ def test_a_missing_content_type_is_taken_from_the_body() -> None:
         (b"", None, "manifest"),
         (b"{", None, "manifest"),
         (b"[]", None, "manifest"),
-        ({"schemaVersion": 1, "fsLayers": []}, "application/vnd.docker.distribution.manifest.v1+json", ""),
+        (
+            {"schemaVersion": 1, "fsLayers": []},
+            "application/vnd.docker.distribution.manifest.v1+json",
+            "manifest",
+        ),
         (image(), documents.OCI_INDEX, "mediaType"),
         (image(mediaType="application/vnd.example+json"), None, "not supported"),
         ({"schemaVersion": 2, "layers": []}, documents.OCI_MANIFEST, "config"),
         (index(config=CONFIG), documents.OCI_INDEX, "index"),
-        (image(layers=[{"digest": "x"}]), documents.OCI_MANIFEST, ""),
+        (image(layers=[{"digest": "x"}]), documents.OCI_MANIFEST, "digest|mediaType"),
     ],
 )
 def test_what_is_no_manifest(document: Any, content_type: str | None, message: str) -> None:
