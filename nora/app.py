@@ -130,7 +130,9 @@ class Worker:
             self._mount(one, services, repositories)
         self._periodic = [
             every(FLUSH_SECONDS, self._leases.flush, "renewing leases"),
-            every(SWEEP_SECONDS, self._uploads.sweep, "sweeping uploads"),
+            every(
+                min(SWEEP_SECONDS, self._config.docker.upload_ttl), self._uploads.sweep, "sweeping uploads"
+            ),
         ]
 
     def _mount(self, one: Format, services: Services, repositories: Mapping[str, Repository]) -> None:

@@ -75,6 +75,7 @@ def _prepare(config: Config, layout: Layout) -> None:
     SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)
     try:
         layout.create()
+        layout.empty_temporary()
     except OSError as error:
         raise StartError(f"the data directory {layout.root} cannot be filled: {error.strerror}") from error
 

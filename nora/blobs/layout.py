@@ -72,6 +72,12 @@ class Layout:
         _fill(f"{self.root}/blobs", ("sha256",))
         _fill(f"{self.root}/blobs/sha256", _SHARDS)
 
+    def empty_temporary(self) -> None:
+        """Remove what a crash left in tmp/: before any worker starts, nobody writes there. Raises OSError."""
+        with os.scandir(self.temporary) as entries:
+            for entry in entries:
+                os.unlink(entry.path)
+
 
 def _fill(parent: str, names: tuple[str, ...]) -> None:
     missing = set(names).difference(os.listdir(parent))
