@@ -40,7 +40,8 @@ def markdown(
     if results.failures:
         parts += ["## Rounds without a number", ""]
         parts += [
-            f"- round {one.number + 1}, {one.line}, {one.registry}: {one.reason}" for one in results.failures
+            f"- round {one.number + 1}, {one.line}, {one.registry}: {one.reason.splitlines()[0]}"
+            for one in results.failures
         ]
         parts += [""]
     return "\n".join(parts)

@@ -104,8 +104,11 @@ class Running:
             except (OSError, WireError):
                 pass
             time.sleep(0.02)
-        tail = self.log.read_text(errors="replace")[-2000:]
-        raise StartFailed(f"{self.registry.title} did not become ready:\n{tail}")
+        raise StartFailed(f"{self.registry.title} did not become ready:\n{self.last_words()}")
+
+    def last_words(self) -> str:
+        """The end of its log."""
+        return self.log.read_text(errors="replace")[-4000:]
 
     def stop(self) -> None:
         """Ask the registry to end, and end its process group if it does not."""

@@ -149,9 +149,13 @@ def _measure(line: Line, registry: Registry, directory: Path, sizes: Sizes, numb
     for _ in range(1 + VOID_RETRIES):
         os.sync()  # what the round before left to write must not be paid by this one
         with registry.running(directory) as server:
-            line.drive(server, sizes, sizes.warmup)
-            with Watch(server.process.pid) as watch:
-                load = line.drive(server, sizes, sizes.seconds)
+            try:
+                if sizes.warmup:
+                    line.drive(server, sizes, sizes.warmup)
+                with Watch(server.process.pid) as watch:
+                    load = line.drive(server, sizes, sizes.seconds)
+            except LoadFailed as error:
+                raise LoadFailed(f"{error}\n{server.last_words()}") from error
         one = _judge(line, registry, number, load, watch)
         yield one
         if not one.void:

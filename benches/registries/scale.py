@@ -29,7 +29,7 @@ HOT = (
     Line("blob-head", "HEAD of a blob", head_blob),
 )
 SIZES = Sizes(rounds=3, seconds=3, images=1, tags=10, small_blobs=10, large_blobs=1)
-SMOKE = Sizes(rounds=1, seconds=1, warmup=0.1, images=1, tags=10, small_blobs=10, large_blobs=1)
+SMOKE = Sizes(rounds=1, seconds=1, warmup=0, images=1, tags=10, small_blobs=10, large_blobs=1)
 
 # One manifest for each version, with a config and a layer, one tag for each manifest.
 POPULATE = """
@@ -134,7 +134,8 @@ def _manifest(server: Running) -> bool:
 def _cost(line: Line, store: Path, sizes: Sizes) -> float:
     """Server CPU of one request, in seconds."""
     with NORA.running(store) as server:
-        line.drive(server, sizes, sizes.warmup)
+        if sizes.warmup:
+            line.drive(server, sizes, sizes.warmup)
         with Watch(server.process.pid) as watch:
             load = line.drive(server, sizes, sizes.seconds)
     return watch.cpu / load.operations

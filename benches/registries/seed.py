@@ -53,7 +53,7 @@ class Sizes:
 
 
 FULL = Sizes()
-SMOKE = Sizes(rounds=1, seconds=0.7, warmup=0.1, images=3, tags=300, small_blobs=50, large_blobs=2, jobs=4)
+SMOKE = Sizes(rounds=1, seconds=0.7, warmup=0, images=3, tags=300, small_blobs=50, large_blobs=2, jobs=4)
 
 
 @dataclass(frozen=True, slots=True)
