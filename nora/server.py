@@ -11,6 +11,7 @@ import asyncio
 import gc
 import logging
 import multiprocessing
+import signal
 import ssl
 import sys
 import time
@@ -136,10 +137,8 @@ def _server(config: Config, address: str, started_at: float) -> Supervisor:
 
 
 def _log_level(config: Config) -> LogLevels:
-    """Granian tells of each start and each dropped connection at `info`: that is for `debug` here."""
-    return {"trace": LogLevels.debug, "debug": LogLevels.debug, "error": LogLevels.error}.get(
-        config.log.level, LogLevels.warning
-    )
+    """What Granian tells of each start and each dropped connection is for `debug` here."""
+    return LogLevels.debug if config.log.level in {"trace", "debug"} else LogLevels.error
 
 
 def _announce(config: Config) -> None:
@@ -163,6 +162,8 @@ def _announce(config: Config) -> None:
 def build_worker(config: Config, memory: SharedMemory, worker: int, parent: int, started_at: float) -> Any:
     """The application, in the worker's own process."""
     die_with_parent(parent)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)  # until the loop has its own, not the parent's handler
     configure(config.log.level, config.log.format)
     from nora.app import build_app
 
@@ -204,11 +205,15 @@ class Supervisor(Granian):
 
     def _stop_workers(self) -> None:
         """Let requests in flight finish, for `server.graceful_timeout` at most."""
-        for worker in self.wrks:
-            worker.terminate()
         deadline = time.monotonic() + self._config.server.graceful_timeout
-        while time.monotonic() < deadline and any(worker.is_alive() for worker in self.wrks):
+        waiting, told_at = list(self.wrks), 0.0
+        while waiting and time.monotonic() < deadline:
+            if time.monotonic() - told_at > 1.0:  # again: a worker that was just being forked missed it
+                told_at = time.monotonic()
+                for worker in waiting:
+                    worker.terminate()
             time.sleep(0.01)
+            waiting = [worker for worker in waiting if worker.is_alive()]
         for worker in self.wrks:
             if worker.is_alive():
                 _log.warning("worker %d did not finish in time and is killed", worker.idx + 1)

@@ -49,7 +49,7 @@ def configure(level: str, format: Literal["text", "json"]) -> None:
 def server_config(level: str) -> dict[str, Any]:
     """The logging configuration to give to the server, which insists on one: its lines pass through ours,
     and its chatter about each start is for `debug`."""
-    number = LEVELS[level] if LEVELS[level] != logging.INFO else logging.WARNING
+    number = logging.DEBUG if LEVELS[level] <= logging.DEBUG else logging.ERROR
     names = {"_granian": number, "granian.access": logging.ERROR}
     return {
         "formatters": {},

@@ -52,7 +52,7 @@ def test_a_client_that_sends_without_end_is_cut(toy: Server) -> None:
     with connect(toy) as connection:
         connection.sendall(b"PUT /toy/refuse HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % (1 << 40))
         sent = 0
-        with pytest.raises(OSError, match="reset|Broken pipe"):
+        with pytest.raises(OSError, match=r"reset|Broken pipe"):
             while sent < 512 * MIB:
                 sent += connection.send(bytes(MIB))
 
