@@ -20,7 +20,10 @@ from nora.model import Digest, Repository, RepositorySpec
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A stored blob. `generation` is part of the object's name: see nora.blobs.layout."""
+    """A stored blob. `generation` is part of the object's name: see nora.blobs.layout.
+
+    An `id` always means these bytes in this object, and is never used again: caches may be keyed by it.
+    """
 
     id: int
     digest: Digest
@@ -41,13 +44,14 @@ class NewBlob:
     xxh3: str
     """xxh3_128 as 32 hexadecimal digits: for quick scrubs and cache keys, never identity."""
     generation: int
+    """From 0 to 2**63 - 1."""
     aliases: tuple[Digest, ...] = ()
     """Other digests of the same bytes, e.g. their sha512."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a repository, with the blob that holds its bytes."""
+    """A file of a repository, with the blob that holds its bytes: another one when it is published again."""
 
     id: int
     repository_id: int
@@ -136,8 +140,8 @@ class Catalog(Protocol):
         """Make the rows agree with the configuration, and return the repositories by name.
 
         A repository that is no longer declared keeps its rows and is not returned. Raises ConfigError
-        when a name is declared with another format than its rows have, or with another kind while it
-        holds packages.
+        when a name is declared with another format or kind while it holds packages, and for a group
+        with a member that is absent, a group itself, or of another format.
         """
         ...
 
@@ -184,6 +188,8 @@ class Catalog(Protocol):
     async def publish(self, publication: Publication, lease_seconds: float) -> Blob:
         """Insert or renew a version with file, references and tags; returns the live blob row.
 
+        The package holds the blob from then on, as if it had been added with `add_blob`.
+
         When the row that is live already has another generation than `publication.blob`, the caller's
         object is superfluous and the caller removes it. Publishing the same version again is no
         error. Raises MissingReferences (nothing is written), Conflict (a tag that may not move),
@@ -192,7 +198,10 @@ class Catalog(Protocol):
         ...
 
     async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
-        """Remove a version, its file, its references and every tag that points to it."""
+        """Remove a version, its file, its references and every tag that points to it.
+
+        The package lets go of the bytes of the file, unless another of its versions needs them.
+        """
         ...
 
     async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from nora.catalog import queries
 from nora.catalog.base import Blob, File, Referrer, Upload
@@ -20,11 +20,13 @@ from nora.catalog.sqlite.rows import blob_of, file_of, upload_of
 from nora.catalog.sqlite.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from nora.catalog.base import NewBlob, Publication
     from nora.model import Digest, Repository, RepositorySpec
+
+T = TypeVar("T")
 
 
 class SQLiteCatalog:
@@ -57,8 +59,7 @@ class SQLiteCatalog:
         ids, known = self._loaded()
         if all(known.get(spec.name) == spec for spec in specs):  # each start but the first
             return repositories.build(specs, ids)
-        result: dict[str, Repository] = await self._write(partial(repositories.sync, specs=specs))
-        return result
+        return await self._write(lambda db: repositories.sync(db, specs))
 
     def _loaded(self) -> tuple[dict[str, int], dict[str, RepositorySpec]]:
         try:
@@ -115,15 +116,13 @@ class SQLiteCatalog:
         return [Referrer(*row) for row in rows]
 
     async def publish(self, publication: Publication, lease_seconds: float) -> Blob:
-        change = partial(changes.publish, publication=publication, lease_seconds=lease_seconds)
-        blob: Blob = await self._write(change)
-        return blob
+        return await self._write(lambda db: changes.publish(db, publication, lease_seconds))
 
     async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
-        return bool(await self._write(lambda db: changes.delete_version(db, repository_id, package, version)))
+        return await self._write(lambda db: changes.delete_version(db, repository_id, package, version))
 
     async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:
-        return bool(await self._write(lambda db: changes.delete_tag(db, repository_id, package, tag)))
+        return await self._write(lambda db: changes.delete_tag(db, repository_id, package, tag))
 
     # -- blobs -------------------------------------------------------------------------------------
 
@@ -146,10 +145,9 @@ class SQLiteCatalog:
         lease_seconds: float,
         upload_id: str | None = None,
     ) -> Blob:
-        row: Blob = await self._write(
+        return await self._write(
             lambda db: changes.add_blob(db, blob, repository_id, package, lease_seconds, upload_id)
         )
-        return row
 
     async def mount_blob(
         self,
@@ -159,17 +157,16 @@ class SQLiteCatalog:
         package: str,
         lease_seconds: float,
     ) -> Blob | None:
-        row: Blob | None = await self._write(
+        return await self._write(
             lambda db: changes.mount_blob(db, digest, sources, repository_id, package, lease_seconds)
         )
-        return row
 
     async def list_blob_holders(self, digest: Digest, limit: int) -> list[tuple[int, str]]:
         blob = await self.find_blob(digest)
         return [] if blob is None else self._rows(queries.LIST_BLOB_HOLDERS, (blob.id, limit))
 
     async def unlink_blob(self, repository_id: int, package: str, digest: Digest) -> bool:
-        return bool(await self._write(lambda db: changes.unlink_blob(db, repository_id, package, digest)))
+        return await self._write(lambda db: changes.unlink_blob(db, repository_id, package, digest))
 
     async def renew_leases(self, links: Iterable[tuple[int, str, Digest]], lease_seconds: float) -> None:
         batch = tuple(links)
@@ -181,23 +178,20 @@ class SQLiteCatalog:
     async def open_upload(
         self, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
     ) -> Upload:
-        upload: Upload = await self._write(
+        return await self._write(
             lambda db: changes.open_upload(db, upload_id, repository_id, package, algorithm, limit),
             durable=False,
         )
-        return upload
 
     async def find_upload(self, upload_id: str) -> Upload | None:
         row = self._row(queries.FIND_UPLOAD, (upload_id,))
         return None if row is None else upload_of(*row)
 
     async def save_upload(self, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
-        change = partial(changes.save_upload, upload_id=upload_id, offset=offset, hashes=hashes)
-        return bool(await self._write(change, durable=False))
+        return await self._write(lambda db: changes.save_upload(db, upload_id, offset, hashes), durable=False)
 
     async def close_upload(self, upload_id: str) -> bool:
-        change = partial(changes.close_upload, upload_id=upload_id)
-        return bool(await self._write(change, durable=False))
+        return await self._write(lambda db: changes.close_upload(db, upload_id), durable=False)
 
     async def count_uploads(self) -> int:
         count: int = self._rows(queries.COUNT_UPLOADS, ())[0][0]
@@ -240,5 +234,5 @@ class SQLiteCatalog:
         except sqlite3.Error as error:
             raise translate(error) from error
 
-    async def _write(self, change: Any, *, durable: bool = True) -> Any:
+    async def _write(self, change: Callable[[Connection], T], *, durable: bool = True) -> T:
         return await self._writer.submit(change, durable=durable)

@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nora.catalog.sqlite.engine import Connection, connect_writer, translate
 from nora.errors import StorageBusy, StorageFailed, StorageFull
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+T = TypeVar("T")
+
 QUEUE_LIMIT: Final = 4096
 """Changes that may wait; beyond it StorageBusy."""
 
@@ -29,10 +31,12 @@ GROUP_LIMIT: Final = 256
 """Changes in one transaction: bounds how long other processes wait at the turnstile."""
 
 CHECKPOINT_GROUPS: Final = 16
-"""After so many transactions, the first quiet moment is used to move the log into the catalog."""
+"""Transactions that make a log long: it is then moved into the catalog in the first quiet moment."""
 
-QUIET_SECONDS: Final = 0.05
-"""Without a change for so long, it is quiet. Commits that fill the log sooner do not wait for that."""
+LONG_LOG_QUIET: Final = 0.05
+SHORT_LOG_QUIET: Final = 1.0
+"""Seconds without a change that count as quiet. An empty log is read faster, and its room on the disk is used
+again, so that a delete works when there is no other. Commits that fill the log sooner fold it themselves."""
 
 
 class Change:
@@ -64,7 +68,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, apply: Callable[[Connection], Any], *, durable: bool) -> asyncio.Future[Any]:
+    def submit(self, apply: Callable[[Connection], T], *, durable: bool) -> asyncio.Future[T]:
         """Queue a change; the future, of the running loop, resolves when it is committed.
 
         A waiter that is cancelled leaves the change in the queue: what was asked for is done. Raises
@@ -74,9 +78,9 @@ class Writer:
             raise StorageFailed("the catalog is closed")
         if self._queue.qsize() >= QUEUE_LIMIT:
             raise StorageBusy("too many changes wait for the catalog")
-        change = Change(apply, durable, asyncio.get_running_loop().create_future())
-        self._queue.put(change)
-        return change.future
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put(Change(apply, durable, future))
+        return future
 
     async def close(self) -> None:
         """Commit what is queued, then end the thread. Not an error when closed already."""
@@ -112,9 +116,10 @@ class Writer:
         return group, True
 
     def _wait(self) -> Change | None:
-        if self._groups >= CHECKPOINT_GROUPS:
+        if self._groups:
+            quiet = LONG_LOG_QUIET if self._groups >= CHECKPOINT_GROUPS else SHORT_LOG_QUIET
             try:
-                return self._queue.get(timeout=QUIET_SECONDS)
+                return self._queue.get(timeout=quiet)
             except Empty:
                 self._checkpoint()
         return self._queue.get()
@@ -132,10 +137,11 @@ class Writer:
                     if db.in_transaction:
                         db.execute("ROLLBACK")
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            failure = translate(error) if isinstance(error, sqlite3.Error) else error
             for change in group:
-                change.error = change.error or failure
-            if not isinstance(failure, StorageFull | StorageBusy):
+                change.error = change.error or _failure(error)
+            if isinstance(_failure(error), StorageFull):
+                self._checkpoint()  # the room of the log is the room that is left
+            elif not isinstance(_failure(error), StorageBusy):
                 self._disconnect()  # what this connection remembers of the file cannot be trusted now
 
     def _prepared(self, full_sync: bool) -> Connection:
@@ -173,11 +179,16 @@ def _apply(db: Connection, change: Change) -> None:
     try:
         change.result = change.apply(db)
     except Exception as error:  # whatever it is, it belongs to who waits for the change
-        change.error = translate(error) if isinstance(error, sqlite3.Error) else error
+        change.error = _failure(error)
         if not db.in_transaction:
             raise sqlite3.OperationalError(f"the transaction was rolled back: {error}") from error
         db.execute("ROLLBACK TO change")
     db.execute("RELEASE change")
+
+
+def _failure(error: Exception) -> Exception:
+    """What a waiter hears: an object of its own, since raising it changes it."""
+    return translate(error) if isinstance(error, sqlite3.Error) else error
 
 
 def _answer(group: list[Change]) -> None:
