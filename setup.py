@@ -10,6 +10,7 @@ import shlex
 import shutil
 import sys
 import sysconfig
+from glob import glob
 
 from setuptools import Extension, setup
 
@@ -38,7 +39,7 @@ def extensions() -> list[Extension]:
         Extension(
             f"nora._speedups.{name}_c",
             [f"nora/_speedups/{name}_c.pyx"],
-            depends=["nora/_speedups/xxh3.h", "nora/_speedups/json_lexer.h"],
+            depends=glob("nora/_speedups/*.h"),
             extra_compile_args=FLAGS,
         )
         for name in MODULES

@@ -1,17 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Scanning of manifests in one pass over the bytes, compiled: `manifest_py` says what it promises.
 
-What is rare goes to the twin: names or values of known fields that are written with escapes, numbers that may be
-too large for a double. The lexer calls such a document doubtful.
+The pass finds where everything stands and what is wrong; Python objects are made only of a manifest that is
+accepted. What is rare goes to the twin: see `doubtful` in `json_lexer.h` and `references.h`.
 """
 
 import orjson
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.list cimport PyList_Append, PyList_AsTuple
+from cpython.mem cimport PyMem_RawFree, PyMem_RawRealloc
 from cpython.ref cimport Py_INCREF
-from cpython.tuple cimport PyTuple_SET_ITEM
-from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
+from cpython.unicode cimport PyUnicode_1BYTE_DATA, PyUnicode_DecodeUTF8
 from libc.string cimport memcmp, memcpy
 
 from nora._speedups import manifest_py
@@ -25,17 +25,36 @@ cdef extern from "json_lexer.h" nogil:
     ctypedef struct json_string:
         const unsigned char* at
         size_t size
-        int escaped
-    ctypedef struct json_number:
-        int integer, negative
-        unsigned long long magnitude
     unsigned char json_peek(lexer* lex)
-    int json_take_string(lexer* lex, json_string* string)
-    int json_take_number(lexer* lex, json_number* number)
     int json_enter(lexer* lex)
     int json_next(lexer* lex, unsigned char closing, int* first, int* more)
-    int json_next_member(lexer* lex, int* first, int* more, json_string* key)
     int json_skip(lexer* lex)
+
+cdef extern from "references.h" nogil:
+    ctypedef enum field_state:
+        ABSENT, GIVEN, WRONG
+    ctypedef enum json_problem:
+        FINE, NO_STRING, NO_ARRAY, NO_INTEGER
+    ctypedef struct span:
+        const unsigned char* at
+        size_t size
+    ctypedef struct reference:
+        span media_type, digest, artifact_type, os, architecture, variant
+        unsigned long long size
+        int urls
+    ctypedef enum annotations_form:
+        NO_ANNOTATIONS, COMPACT, SPACED, UNUSUAL
+    ctypedef struct annotations:
+        const unsigned char* at
+        size_t size, compact
+        annotations_form form
+    int json_is(const json_string* key, const char* name, size_t size)
+    int take_key(lexer* lex, int* first, int* more, json_string* key)
+    int take_text(lexer* lex, field_state* state, span* text)
+    int take_size(lexer* lex, field_state* state, unsigned long long* size)
+    int take_reference(lexer* lex, field_state* state, json_problem* problem, reference* found)
+    int take_annotations(lexer* lex, json_problem* problem, annotations* found)
+    void write_compact(const annotations* found, unsigned char* to)
 
 cdef extern from *:
     """
@@ -44,33 +63,9 @@ cdef extern from *:
     }
     """
     object new_record(object type, Py_ssize_t size)
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 largest)
 
-ctypedef const unsigned char* Bytes
-
-cdef enum:
-    MOST_ANNOTATIONS = 512  # that are looked at here
-    SLOTS = 1024
-    LONGEST_PLATFORM = 128
-
-cdef enum State:  # of a field: null and absent are alike
-    ABSENT, TEXT, INTEGER, OBJECT, EMPTY_ARRAY, ARRAY, WRONG
-
-cdef struct Field:
-    State state
-    json_string text
-    unsigned long long number
-
-cdef struct Reference:  # a descriptor as it is written
-    State state  # ABSENT, OBJECT or WRONG
-    Field media_type, digest, size, urls, artifact_type
-    State platform
-    Field os, architecture, variant
-
-cdef enum Problem:  # in the order in which they are looked for
-    FINE, NO_OBJECT, NO_MEDIA_TYPE, NO_DIGEST, NO_SIZE, BAD_URLS, BAD_ARTIFACT_TYPE, BAD_PLATFORM, BAD_PLATFORM_PART
-    NO_STRING, NO_ARRAY, NO_INTEGER, BAD_ANNOTATION
-
-cdef tuple PROBLEMS = (
+cdef tuple PROBLEMS = (  # in the order of json_problem
     "",
     "is not an object",
     "has no mediaType that is a non-empty string",
@@ -86,337 +81,210 @@ cdef tuple PROBLEMS = (
     "has a value that is not a string",
 )
 
-cdef enum Known:  # the fields of a manifest, in the order in which their problems are reported
+cdef enum:  # the fields of a manifest, in the order in which their problems are reported
     VERSION, MEDIA_TYPE, ARTIFACT_TYPE, CONFIG, LAYERS, MANIFESTS, SUBJECT, ANNOTATIONS, FIELDS
 
 cdef tuple FIELD_NAMES = (
     "schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations"
 )
 
-cdef struct Finding:
-    Problem problem
-    Py_ssize_t index  # in the array, -1 where there is none
+cdef struct Array:
+    reference* at
+    size_t count, room
+    bint given
+
+cdef struct Scan:
+    field_state version_state, config_state, subject_state
+    unsigned long long version
+    span media_type, artifact_type
+    reference config, subject
+    Array layers, manifests
+    annotations notes
+    json_problem problems[FIELDS]
+    Py_ssize_t index[FIELDS]  # where in the array the problem is, -1 outside of one
+    bint no_memory
 
 
 def scan_manifest(body):
     """See `manifest_py.scan_manifest`."""
     cdef lexer lex
+    cdef Scan scan
+    cdef bint valid, is_object
     if type(body) is not bytes:
         raise TypeError(f"manifest must be bytes, not {type(body).__name__}")
-    lex.at = <Bytes>PyBytes_AS_STRING(body)
+    lex.at = <const unsigned char*>PyBytes_AS_STRING(body)
     lex.end = lex.at + PyBytes_GET_SIZE(body)
     lex.depth = lex.doubtful = 0
-    cdef bint is_object = json_peek(&lex) == c"{"
-    if is_object:
-        manifest = _scan(&lex)
-    else:
-        manifest = json_skip(&lex) or None
-    if lex.doubtful:
-        return manifest_py.scan_manifest(body)
-    json_peek(&lex)
-    if manifest is None or lex.at != lex.end:
-        raise ValueError("manifest is not valid JSON")
-    if not is_object:
-        raise ValueError("manifest is not an object")
-    if type(manifest) is str:
-        raise ValueError(manifest)
-    return manifest
+    _start(&scan)
+    try:
+        is_object = json_peek(&lex) == c"{"
+        valid = _scan(&lex, &scan) if is_object else json_skip(&lex)
+        if scan.no_memory:
+            raise MemoryError
+        if lex.doubtful:
+            return manifest_py.scan_manifest(body)
+        json_peek(&lex)
+        if not valid or lex.at != lex.end:
+            raise ValueError("manifest is not valid JSON")
+        if not is_object:
+            raise ValueError("manifest is not an object")
+        return _manifest(&scan)
+    finally:
+        PyMem_RawFree(scan.layers.at)
+        PyMem_RawFree(scan.manifests.at)
 
 
-cdef object _scan(lexer* lex):
-    """The manifest; or a `str` that says what is wrong with it; or None when it is no JSON or doubtful."""
-    cdef Finding findings[FIELDS]
+# ---- the pass --------------------------------------------------------------------------------------------
+
+
+cdef void _start(Scan* scan) noexcept nogil:
+    cdef int i
+    scan.version_state = scan.config_state = scan.subject_state = ABSENT
+    scan.media_type.at = scan.artifact_type.at = NULL
+    scan.layers.at = scan.manifests.at = NULL
+    scan.layers.count = scan.manifests.count = scan.layers.room = scan.manifests.room = 0
+    scan.layers.given = scan.manifests.given = scan.no_memory = False
+    scan.notes.form = NO_ANNOTATIONS
+    for i in range(FIELDS):
+        scan.problems[i] = FINE
+
+
+cdef bint _scan(lexer* lex, Scan* scan) noexcept nogil:
+    """False when it is no JSON or doubtful."""
     cdef int first = 1, more = 1, field, ok
-    cdef bint complete = False
     cdef json_string key
-    cdef list values = [None, None, None, None, (), (), None, None]
-    for field in range(FIELDS):
-        findings[field].problem = FINE
     if not json_enter(lex):
-        return None
+        return False
     while True:
-        if not json_next_member(lex, &first, &more, &key):
-            return None
+        if not take_key(lex, &first, &more, &key):
+            return False
         if not more:
-            break
-        if key.escaped:
-            lex.doubtful = 1
-            return None
+            return True
         field = _known(&key)
         if field == FIELDS:
             ok = json_skip(lex)
-        else:
-            findings[field].problem = FINE
-            findings[field].index = -1
-            if field == LAYERS or field == MANIFESTS:
-                complete = True
-            ok = _take_known(lex, field, values, &findings[field])
+        else:  # it replaces what was said before
+            scan.problems[field] = FINE
+            scan.index[field] = -1
+            ok = _take(lex, scan, field)
         if not ok:
-            return None
-    for field in range(FIELDS):
-        if findings[field].problem != FINE:
-            where = FIELD_NAMES[field]
-            if findings[field].index >= 0:
-                where = f"{where}[{findings[field].index}]"
-            return f"{where} {PROBLEMS[findings[field].problem]}"
-    if not complete:
-        return "manifest has neither layers nor manifests"
-    return _manifest(values)
-
-
-cdef inline bint _is(const json_string* key, const char* name, size_t size) noexcept nogil:
-    return key.size == size and memcmp(key.at, name, size) == 0
+            return False
 
 
 cdef int _known(const json_string* key) noexcept nogil:
     """Which field of a manifest it is, or FIELDS."""
     if key.size == 6:
-        return CONFIG if _is(key, b"config", 6) else LAYERS if _is(key, b"layers", 6) else FIELDS
+        return CONFIG if json_is(key, b"config", 6) else LAYERS if json_is(key, b"layers", 6) else FIELDS
     if key.size == 9:
-        return MEDIA_TYPE if _is(key, b"mediaType", 9) else MANIFESTS if _is(key, b"manifests", 9) else FIELDS
-    if _is(key, b"schemaVersion", 13):
+        return MEDIA_TYPE if json_is(key, b"mediaType", 9) else MANIFESTS if json_is(key, b"manifests", 9) else FIELDS
+    if json_is(key, b"schemaVersion", 13):
         return VERSION
-    if _is(key, b"annotations", 11):
+    if json_is(key, b"annotations", 11):
         return ANNOTATIONS
-    if _is(key, b"subject", 7):
+    if json_is(key, b"subject", 7):
         return SUBJECT
-    return ARTIFACT_TYPE if _is(key, b"artifactType", 12) else FIELDS
+    return ARTIFACT_TYPE if json_is(key, b"artifactType", 12) else FIELDS
 
 
-cdef int _take_known(lexer* lex, int known, list values, Finding* finding) except -1:
-    """Take the value of a known field into `values`; 0 when it is no JSON or doubtful."""
-    cdef Field field
-    cdef Reference reference
-    if known == LAYERS or known == MANIFESTS:
-        values[known] = _take_array(lex, finding)
-        return values[known] is not None
-    if known == CONFIG or known == SUBJECT:
-        if not _take_reference(lex, &reference):
-            return 0
-        values[known] = None
-        if reference.state != ABSENT:
-            finding.problem = _examine(&reference)
-            if finding.problem == FINE:
-                values[known] = _descriptor(&reference, None)
-        return 1
-    if known == ANNOTATIONS:
-        values[known] = _take_annotations(lex, finding)
-        return values[known] is not False
-    if known == VERSION:
-        if not _take_size(lex, &field):
-            return 0
-        if field.state == WRONG:
-            finding.problem = NO_INTEGER
-        values[known] = field.number if field.state == INTEGER else None
-        return 1
-    if not _take_text(lex, &field):
-        return 0
-    if field.state == WRONG:
-        finding.problem = NO_STRING
-    values[known] = _text(&field.text) if field.state == TEXT else None
-    return 1
+cdef int _take(lexer* lex, Scan* scan, int field) noexcept nogil:
+    cdef json_problem* problem = &scan.problems[field]
+    cdef field_state state = ABSENT
+    cdef int ok
+    if field == LAYERS:
+        return _take_array(lex, scan, field, &scan.layers)
+    if field == MANIFESTS:
+        return _take_array(lex, scan, field, &scan.manifests)
+    if field == ANNOTATIONS:
+        return take_annotations(lex, problem, &scan.notes)
+    if field == CONFIG:
+        ok = take_reference(lex, &scan.config_state, problem, &scan.config)
+        state = scan.config_state
+    elif field == SUBJECT:
+        ok = take_reference(lex, &scan.subject_state, problem, &scan.subject)
+        state = scan.subject_state
+    elif field == VERSION:
+        ok = take_size(lex, &scan.version_state, &scan.version)
+        problem[0] = NO_INTEGER if scan.version_state == WRONG else FINE
+        return ok
+    else:
+        ok = take_text(lex, &state, &scan.media_type if field == MEDIA_TYPE else &scan.artifact_type)
+        problem[0] = NO_STRING if state == WRONG else FINE
+        return ok
+    if state == ABSENT:
+        problem[0] = FINE
+    return ok
 
 
-# ---- descriptors -----------------------------------------------------------------------------------------
-
-
-cdef int _take_text(lexer* lex, Field* field) noexcept nogil:
-    if lex.at[0] == c'"':
-        field.state = TEXT
-        if not json_take_string(lex, &field.text):
-            return 0
-        lex.doubtful |= field.text.escaped
-        return not lex.doubtful
-    field.state = ABSENT if lex.at[0] == c"n" else WRONG
-    return json_skip(lex)
-
-
-cdef int _take_size(lexer* lex, Field* field) noexcept nogil:
-    cdef json_number number
-    if lex.at[0] == c"-" or c"0" <= lex.at[0] <= c"9":
-        if not json_take_number(lex, &number):
-            return 0
-        field.state = INTEGER if number.integer and (number.magnitude == 0 or not number.negative) else WRONG
-        field.number = number.magnitude
-        return 1
-    field.state = ABSENT if lex.at[0] == c"n" else WRONG
-    return json_skip(lex)
-
-
-cdef int _take_urls(lexer* lex, Field* field) noexcept nogil:
+cdef int _take_array(lexer* lex, Scan* scan, int field, Array* array) noexcept nogil:
     cdef int first = 1, more = 1
-    if lex.at[0] != c"[":
-        field.state = ABSENT if lex.at[0] == c"n" else WRONG
-        return json_skip(lex)
-    field.state = EMPTY_ARRAY
-    if not json_enter(lex):
-        return 0
-    while True:
-        if not json_next(lex, c"]", &first, &more):
-            return 0
-        if not more:
-            return 1
-        field.state = ARRAY
-        if not json_skip(lex):
-            return 0
-
-
-cdef int _take_platform(lexer* lex, Reference* reference) noexcept nogil:
-    cdef int first = 1, more = 1, ok
-    cdef json_string key
-    reference.os.state = reference.architecture.state = reference.variant.state = ABSENT
-    if lex.at[0] != c"{":
-        reference.platform = ABSENT if lex.at[0] == c"n" else WRONG
-        return json_skip(lex)
-    reference.platform = OBJECT
-    if not json_enter(lex):
-        return 0
-    while True:
-        if not json_next_member(lex, &first, &more, &key):
-            return 0
-        if not more:
-            return 1
-        if key.escaped:
-            lex.doubtful = 1
-            return 0
-        if _is(&key, b"os", 2):
-            ok = _take_text(lex, &reference.os)
-        elif _is(&key, b"architecture", 12):
-            ok = _take_text(lex, &reference.architecture)
-        elif _is(&key, b"variant", 7):
-            ok = _take_text(lex, &reference.variant)
-        else:
-            ok = json_skip(lex)
-        if not ok:
-            return 0
-
-
-cdef int _take_reference(lexer* lex, Reference* reference) noexcept nogil:
-    cdef int first = 1, more = 1, ok
-    cdef json_string key
-    if lex.at[0] != c"{":
-        reference.state = ABSENT if lex.at[0] == c"n" else WRONG
-        return json_skip(lex)
-    reference.state = OBJECT
-    reference.media_type.state = reference.digest.state = reference.size.state = ABSENT
-    reference.urls.state = reference.artifact_type.state = reference.platform = ABSENT
-    if not json_enter(lex):
-        return 0
-    while True:
-        if not json_next_member(lex, &first, &more, &key):
-            return 0
-        if not more:
-            return 1
-        if key.escaped:
-            lex.doubtful = 1
-            return 0
-        if _is(&key, b"mediaType", 9):
-            ok = _take_text(lex, &reference.media_type)
-        elif _is(&key, b"digest", 6):
-            ok = _take_text(lex, &reference.digest)
-        elif _is(&key, b"size", 4):
-            ok = _take_size(lex, &reference.size)
-        elif _is(&key, b"urls", 4):
-            ok = _take_urls(lex, &reference.urls)
-        elif _is(&key, b"artifactType", 12):
-            ok = _take_text(lex, &reference.artifact_type)
-        elif _is(&key, b"platform", 8):
-            ok = _take_platform(lex, reference)
-        else:
-            ok = json_skip(lex)
-        if not ok:
-            return 0
-
-
-cdef Problem _examine(const Reference* reference) noexcept nogil:
-    if reference.state != OBJECT:
-        return NO_OBJECT
-    if reference.media_type.state != TEXT or reference.media_type.text.size == 0:
-        return NO_MEDIA_TYPE
-    if reference.digest.state != TEXT or not _is_digest(reference.digest.text.at, reference.digest.text.size):
-        return NO_DIGEST
-    if reference.size.state != INTEGER:
-        return NO_SIZE
-    if reference.urls.state == WRONG:
-        return BAD_URLS
-    if reference.artifact_type.state == WRONG:
-        return BAD_ARTIFACT_TYPE
-    if reference.platform == WRONG:
-        return BAD_PLATFORM
-    if reference.platform == OBJECT and (
-        reference.os.state == WRONG or reference.architecture.state == WRONG or reference.variant.state == WRONG
-    ):
-        return BAD_PLATFORM_PART
-    return FINE
-
-
-cdef bint _is_lower(unsigned char c) noexcept nogil:
-    return c"a" <= c <= c"z" or c"0" <= c <= c"9"
-
-
-cdef bint _is_digest(Bytes at, size_t size) noexcept nogil:
-    """See the grammar in `manifest_py`; the closing quote ends every loop."""
-    cdef Bytes end = at + size
-    cdef size_t i, digits
-    if size >= 7 and (memcmp(at, b"sha256:", 7) == 0 or memcmp(at, b"sha512:", 7) == 0):
-        digits = 64 if at[3] == c"2" else 128
-        if size != 7 + digits:
-            return False
-        for i in range(7, size):
-            if not (c"0" <= at[i] <= c"9" or c"a" <= at[i] <= c"f"):
-                return False
-        return True
-    while True:
-        if not _is_lower(at[0]):
-            return False
-        while _is_lower(at[0]):
-            at += 1
-        if at[0] == c":":
-            break
-        if at[0] != c"+" and at[0] != c"." and at[0] != c"_" and at[0] != c"-":
-            return False
-        at += 1
-    at += 1
-    if at == end:
-        return False
-    while _is_lower(at[0]) or c"A" <= at[0] <= c"Z" or at[0] == c"=" or at[0] == c"_" or at[0] == c"-":
-        at += 1
-    return at == end
-
-
-cdef object _take_array(lexer* lex, Finding* finding):
-    """The descriptors; None when they are no JSON or doubtful."""
-    cdef int first = 1, more = 1
-    cdef Reference reference
+    cdef field_state state
+    cdef json_problem problem
     cdef Py_ssize_t index = 0
-    cdef Problem problem
+    array.count = 0
+    array.given = True
     if lex.at[0] != c"[":
-        finding.problem = FINE if lex.at[0] == c"n" else NO_ARRAY
-        return () if json_skip(lex) else None
+        if lex.at[0] != c"n":
+            scan.problems[field] = NO_ARRAY
+        return json_skip(lex)
     if not json_enter(lex):
-        return None
-    cdef list found = []
-    descriptor = None
+        return 0
     while True:
         if not json_next(lex, c"]", &first, &more):
-            return None
+            return 0
         if not more:
-            return PyList_AsTuple(found)
-        if not _take_reference(lex, &reference):
-            return None
-        if finding.problem == FINE:
-            problem = _examine(&reference)
-            if problem == FINE:
-                descriptor = _descriptor(&reference, descriptor)
-                PyList_Append(found, descriptor)
-            else:
-                finding.problem = problem
-                finding.index = index
+            return 1
+        if array.count == array.room and not _grow(array):
+            scan.no_memory = True
+            return 0
+        if not take_reference(lex, &state, &problem, &array.at[array.count]):
+            return 0
+        if problem == FINE:
+            array.count += 1
+        elif scan.problems[field] == FINE:
+            scan.problems[field] = problem
+            scan.index[field] = index
         index += 1
 
 
-cdef inline object _text(const json_string* text):
-    return PyUnicode_DecodeUTF8(<const char*>text.at, text.size, NULL)
+cdef bint _grow(Array* array) noexcept nogil:
+    cdef size_t room = array.room * 2 if array.room else 16
+    cdef void* grown = PyMem_RawRealloc(array.at, room * sizeof(reference))
+    if grown == NULL:
+        return False
+    array.at = <reference*>grown
+    array.room = room
+    return True
+
+
+# ---- its result ------------------------------------------------------------------------------------------
+
+
+cdef object _manifest(Scan* scan):
+    cdef int field
+    notes = None
+    for field in range(FIELDS):
+        if scan.problems[field] != FINE:
+            raise ValueError(_complaint(scan, field))
+    notes = _annotations(&scan.notes)
+    if not scan.layers.given and not scan.manifests.given:
+        raise ValueError("manifest has neither layers nor manifests")
+    record = new_record(Manifest, 8)
+    _set(record, 0, _text(&scan.media_type))
+    _set(record, 1, _text(&scan.artifact_type))
+    _set(record, 2, _descriptor(&scan.config, NULL, None) if scan.config_state == GIVEN else None)
+    _set(record, 3, _descriptors(&scan.layers))
+    _set(record, 4, _descriptors(&scan.manifests))
+    _set(record, 5, _descriptor(&scan.subject, NULL, None) if scan.subject_state == GIVEN else None)
+    _set(record, 6, notes)
+    _set(record, 7, scan.version if scan.version_state == GIVEN else None)
+    return record
+
+
+cdef str _complaint(Scan* scan, int field):
+    where = FIELD_NAMES[field]
+    if scan.index[field] >= 0:
+        where = f"{where}[{scan.index[field]}]"
+    return f"{where} {PROBLEMS[<int>scan.problems[field]]}"
 
 
 cdef inline int _set(object record, Py_ssize_t index, object value) except -1:
@@ -425,157 +293,55 @@ cdef inline int _set(object record, Py_ssize_t index, object value) except -1:
     return 0
 
 
-cdef object _descriptor(const Reference* reference, object before):
-    """The value; `before` is the descriptor before it, whose media type it may share."""
-    cdef const json_string* text = &reference.media_type.text
-    record = new_record(Descriptor, 6)
-    media_type = _text(text) if before is None else _same_or_new(text, before[0])
-    _set(record, 0, media_type)
-    _set(record, 1, _text(&reference.digest.text))
-    _set(record, 2, reference.size.number)
-    _set(record, 3, reference.urls.state == ARRAY)
-    _set(record, 4, _text(&reference.artifact_type.text) if reference.artifact_type.state == TEXT else None)
-    _set(record, 5, _platform(reference) if reference.platform == OBJECT else None)
-    return record
+cdef inline object _text(const span* text):
+    return None if text.at == NULL else PyUnicode_DecodeUTF8(<const char*>text.at, text.size, NULL)
 
 
-cdef object _same_or_new(const json_string* text, object known):
-    """`known` if it says the same, to make and keep one `str` for all layers of an image."""
-    cdef Py_ssize_t size
-    cdef const char* at = PyUnicode_AsUTF8AndSize(known, &size)
-    if <size_t>size == text.size and memcmp(at, text.at, size) == 0:
-        return known
-    return _text(text)
-
-
-cdef object _platform(const Reference* reference):
-    cdef bint variant = reference.variant.state == TEXT and reference.variant.text.size
-    if reference.os.state != TEXT or reference.architecture.state != TEXT:
-        return None
-    if not reference.os.text.size or not reference.architecture.text.size:
-        return None
-    if variant:
-        return f"{_text(&reference.os.text)}/{_text(&reference.architecture.text)}/{_text(&reference.variant.text)}"
-    return f"{_text(&reference.os.text)}/{_text(&reference.architecture.text)}"
-
-
-cdef object _manifest(list values):
-    """In the order of the fields of `Manifest`."""
-    record = new_record(Manifest, 8)
-    _set(record, 0, values[MEDIA_TYPE])
-    _set(record, 1, values[ARTIFACT_TYPE])
-    _set(record, 2, values[CONFIG])
-    _set(record, 3, values[LAYERS])
-    _set(record, 4, values[MANIFESTS])
-    _set(record, 5, values[SUBJECT])
-    _set(record, 6, values[ANNOTATIONS])
-    _set(record, 7, values[VERSION])
-    return record
-
-
-# ---- annotations -----------------------------------------------------------------------------------------
-
-
-cdef object _take_annotations(lexer* lex, Finding* finding):
-    """The annotations as compact JSON, None where there are none, False when they are no JSON or doubtful."""
-    cdef json_string keys[MOST_ANNOTATIONS]
-    cdef json_string texts[MOST_ANNOTATIONS]
-    cdef json_string key, text
-    cdef int first = 1, more = 1
-    cdef size_t count = 0, size = 2
-    cdef bint wrong = False, escaped = False
-    cdef Bytes start = lex.at
-    if start[0] != c"{":
-        finding.problem = FINE if start[0] == c"n" else NO_OBJECT
-        return None if json_skip(lex) else False
-    if not json_enter(lex):
-        return False
-    while True:
-        if not json_next_member(lex, &first, &more, &key):
-            return False
-        if not more:
-            break
-        if lex.at[0] != c'"':
-            wrong = True
-            if not json_skip(lex):
-                return False
-            text.size = 0
-        elif not json_take_string(lex, &text):
-            return False
-        else:
-            escaped |= text.escaped
-        escaped |= key.escaped
-        if count < MOST_ANNOTATIONS:
-            keys[count] = key
-            texts[count] = text
-        count += 1
-        size += key.size + text.size + 6  # four quotes, a colon, a comma
-    if count:
-        size -= 1
-    if escaped or count > MOST_ANNOTATIONS or _has_twins(keys, count):
-        return _annotations_by_orjson(start[:lex.at - start], finding)
-    if wrong:
-        finding.problem = BAD_ANNOTATION
-        return None
-    if size == <size_t>(lex.at - start):
-        return PyBytes_FromStringAndSize(<const char*>start, size)
-    return _compact(keys, texts, count, size)
-
-
-cdef object _annotations_by_orjson(bytes written, Finding* finding):
-    """For what is written in more than one way, or said more than once."""
-    values = orjson.loads(written)
-    for value in values.values():
-        if type(value) is not str:
-            finding.problem = BAD_ANNOTATION
-            return None
-    return orjson.dumps(values)
-
-
-cdef bytes _compact(const json_string* keys, const json_string* texts, size_t count, size_t size):
-    cdef bytes written = PyBytes_FromStringAndSize(NULL, size)
-    cdef char* at = PyBytes_AS_STRING(written)
+cdef object _descriptors(const Array* array):
     cdef size_t i
-    at[0] = c"{"
-    at += 1
-    for i in range(count):
-        if i:
-            at[0] = c","
-            at += 1
-        at = _put(at, &keys[i])
-        at[0] = c":"
-        at = _put(at + 1, &texts[i])
-    at[0] = c"}"
+    if array.count == 0:
+        return ()
+    cdef tuple descriptors = PyTuple_New(array.count)
+    for i in range(array.count):
+        descriptor = _descriptor(
+            &array.at[i], &array.at[i - 1] if i else NULL, <object>descriptors[i - 1] if i else None
+        )
+        _set(descriptors, i, descriptor)
+    return descriptors
+
+
+cdef object _descriptor(const reference* found, const reference* before, object previous):
+    """The value. It shares the media type of the one before it, which is the same in most images."""
+    cdef const span* text = &found.media_type
+    record = new_record(Descriptor, 6)
+    if before != NULL and before.media_type.size == text.size and not memcmp(before.media_type.at, text.at, text.size):
+        _set(record, 0, previous[0])
+    else:
+        _set(record, 0, _text(text))
+    digest = PyUnicode_New(found.digest.size, 127)
+    memcpy(PyUnicode_1BYTE_DATA(digest), found.digest.at, found.digest.size)
+    _set(record, 1, digest)
+    _set(record, 2, found.size)
+    _set(record, 3, True if found.urls else False)
+    _set(record, 4, _text(&found.artifact_type))
+    _set(record, 5, _platform(found) if found.os.at != NULL and found.architecture.at != NULL else None)
+    return record
+
+
+cdef object _platform(const reference* found):
+    if not found.os.size or not found.architecture.size:
+        return None
+    platform = f"{_text(&found.os)}/{_text(&found.architecture)}"
+    return f"{platform}/{_text(&found.variant)}" if found.variant.at != NULL and found.variant.size else platform
+
+
+cdef object _annotations(const annotations* notes):
+    if notes.form == NO_ANNOTATIONS:
+        return None
+    if notes.form == COMPACT:
+        return PyBytes_FromStringAndSize(<const char*>notes.at, notes.size)
+    if notes.form == UNUSUAL:
+        return manifest_py.compact_annotations(orjson.loads(notes.at[:notes.size]))
+    written = PyBytes_FromStringAndSize(NULL, notes.compact)
+    write_compact(notes, <unsigned char*>PyBytes_AS_STRING(written))
     return written
-
-
-cdef char* _put(char* at, const json_string* text) noexcept nogil:
-    memcpy(at, text.at - 1, text.size + 2)  # with its quotes
-    return at + text.size + 2
-
-
-cdef bint _has_twins(const json_string* keys, size_t count) noexcept nogil:
-    """Whether a key is there twice."""
-    cdef unsigned short slots[SLOTS]  # numbers of keys from 1 on, at the hash of the key or behind it
-    cdef unsigned int hashed, slot
-    cdef size_t i, j
-    if count <= 8:
-        for i in range(1, count):
-            for j in range(i):
-                if keys[i].size == keys[j].size and memcmp(keys[i].at, keys[j].at, keys[i].size) == 0:
-                    return True
-        return False
-    for i in range(SLOTS):
-        slots[i] = 0
-    for i in range(count):
-        hashed = 0
-        for j in range(keys[i].size):
-            hashed = (hashed ^ keys[i].at[j]) * 0x01000193
-        slot = (hashed ^ hashed >> 15) % SLOTS
-        while slots[slot]:
-            j = slots[slot] - 1
-            if keys[i].size == keys[j].size and memcmp(keys[i].at, keys[j].at, keys[i].size) == 0:
-                return True
-            slot = (slot + 1) % SLOTS
-        slots[slot] = <unsigned short>(i + 1)
-    return False

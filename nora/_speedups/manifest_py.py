@@ -48,7 +48,7 @@ def scan_manifest(body: bytes) -> Manifest:
             _descriptors(get("layers"), "layers"),
             _descriptors(get("manifests"), "manifests"),
             None if subject is None else _descriptor(subject, "subject"),
-            _annotations(get("annotations")),
+            compact_annotations(get("annotations")),
             version,
         ),
     )
@@ -107,7 +107,8 @@ def _platform(value: Any, where: str, index: int) -> str | None:
     return f"{system}/{architecture}/{variant}" if variant else f"{system}/{architecture}"
 
 
-def _annotations(values: Any) -> bytes | None:
+def compact_annotations(values: Any) -> bytes | None:
+    """The annotations as compact JSON; ValueError when they are not an object of strings."""
     if values is None:
         return None
     if type(values) is not dict:
