@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 from nora import __version__
 from nora._speedups import COMPILED
+from nora.blobs.counted import CountedBlobStore
 from nora.blobs.layout import Layout
 from nora.blobs.leases import Leases
 from nora.blobs.local import LocalBlobStore
@@ -121,7 +122,7 @@ class Worker:
         services = Services(
             config=self._config,
             catalog=self._catalog,
-            blobs=self._blobs,
+            blobs=CountedBlobStore(self._blobs, self._metrics.count_storage),
             uploads=self._uploads,
             leases=self._leases,
             memory=MemoryCache(self._config.cache.memory),

@@ -42,7 +42,8 @@ def keep_port(host: str, port: int) -> Iterator[str]:
     """Own the port, also while no worker listens on it; yields the address that `host` stands for.
 
     Workers share the port (SO_REUSEPORT), and another server could join them unnoticed. So it is bound once
-    without sharing, which fails when anybody has it, and then held, bound and not listening. Raises StartError.
+    without sharing, which fails when anybody has it, and then held, bound and not listening.
+    Raises StartError.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -82,7 +83,7 @@ def port_holder(port: int) -> str | None:
         return None
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if any(os.readlink(descriptor) in sockets for descriptor in (folder / "fd").iterdir()):
+            if any(str(descriptor.readlink()) in sockets for descriptor in (folder / "fd").iterdir()):
                 return f"process {folder.name} ({(folder / 'comm').read_text().strip()})"
     return None
 

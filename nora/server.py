@@ -20,10 +20,10 @@ from contextlib import closing
 from functools import partial
 from typing import Any
 
-from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
+from granian.server.mp import MPServer
 
 from nora import __version__
 from nora._speedups import COMPILED
@@ -170,8 +170,10 @@ def build_worker(config: Config, memory: SharedMemory, worker: int, parent: int,
     return build_app(config, memory=memory, worker=worker, started_at=started_at)
 
 
-class Supervisor(Granian):
+class Supervisor(MPServer):
     """Granian, whose workers know their number and are always replaced."""
+
+    wrks: list[Any]
 
     def __init__(self, config: Config, started_at: float, **options: Any) -> None:
         super().__init__(**options)
@@ -180,7 +182,9 @@ class Supervisor(Granian):
         self._memory = SharedMemory(self.workers)
         self._quick_deaths: dict[int, int] = {}
 
-    def _spawn_worker(self, idx: int, target: Any, callback_loader: Callable[..., Any]) -> Any:
+    def _spawn_worker(  # type: ignore[override]
+        self, idx: int, target: Any, callback_loader: Callable[..., Any]
+    ) -> Any:
         load = partial(callback_loader, self._config, self._memory, idx, self.pid, self._started_at)
         return super()._spawn_worker(idx, target, load)
 

@@ -20,7 +20,7 @@ from blacksheep import Application, Request, Response, Router
 from blacksheep.contents import ASGIContent
 
 from nora._speedups import is_request_id
-from nora.errors import BadRequest, MethodNotAllowed, NoraError, NotFound
+from nora.errors import BadRequest, ClientGone, MethodNotAllowed, NotFound
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody, drain
 from nora.http.send import Header, Receive, Scope, Send, transmit
@@ -81,7 +81,7 @@ class NoraApplication(Application):
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == "http":  # without a coroutine in between
             return self._handle_http(scope, receive, send)
-        return super().__call__(scope, receive, send)
+        return super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
 
     async def _handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
@@ -93,7 +93,7 @@ class NoraApplication(Application):
             body = scope[SCOPE_KEY] = RequestBody(receive, self._body_limit)
             receive = body.receive  # type: ignore[assignment]
         request = Request.incoming(method, scope["raw_path"], scope["query_string"], scope["headers"])
-        request.scope = scope
+        request.scope = scope  # type: ignore[assignment]
         request.content = ASGIContent(receive)
         mount = self._find(path)
         try:
@@ -107,18 +107,10 @@ class NoraApplication(Application):
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s %s %d %.1f ms", method, path, response.status, seconds * 1000)
         extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
-        await self._respond(request, response, extra, receive, send, body)
-
-    async def _respond(
-        self,
-        request: Request,
-        response: Response,
-        extra: tuple[Header, ...],
-        receive: Receive,
-        send: Send,
-        body: RequestBody | None,
-    ) -> None:
-        await transmit(response, extra, request.scope, receive, send)
+        try:
+            await transmit(response, extra, scope, receive, send)
+        except ClientGone:
+            return
         if body is not None and not body.finished:
             await drain(request, DRAIN_BYTES, DRAIN_SECONDS)
 

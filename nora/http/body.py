@@ -118,9 +118,10 @@ def _may_send(request: Request) -> bool:
 
 
 def _body_of(request: Request) -> RequestBody:
-    body = request.scope.get(SCOPE_KEY)
+    scope: dict[str, Any] = request.scope  # type: ignore[assignment]
+    body = scope.get(SCOPE_KEY)
     if not isinstance(body, RequestBody):
-        body = request.scope[SCOPE_KEY] = RequestBody(request.content.receive)
+        body = scope[SCOPE_KEY] = RequestBody(request.content.receive)  # type: ignore[union-attr]
     return body
 
 

@@ -45,7 +45,7 @@ def answer(error: Exception, render: RenderError) -> Response:
     known = _as_known(error)
     try:
         response = render(known)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the client still gets an answer
         _log.exception("an error could not be rendered")
         response = render_json(known)
     for name, value in _headers(known):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from blacksheep import Content, Request, Response, StreamedContent
@@ -31,11 +31,12 @@ SMALL = 64 * 1024
 _PATHSEND = "http.response.pathsend"
 _ACCEPT_RANGES = (b"accept-ranges", b"bytes")
 _BODYLESS = frozenset({204, 304})
+_NOTHING: tuple[bytes, ...] = ()
 
 
 async def _no_pieces() -> AsyncIterator[bytes]:
-    return
-    yield b""
+    for piece in _NOTHING:
+        yield piece
 
 
 class SizedContent(StreamedContent):
@@ -69,19 +70,12 @@ async def blob_response(
     `etag` is a strong validator, quotes included. Never a Content-Encoding: the bytes are what the digest
     says. Raises RangeNotSatisfiable, StorageFailed.
     """
-    method = request.method
-    wanted_range = if_range = none_match = None
-    for name, value in request.scope["headers"]:
-        if name == b"range":
-            wanted_range = value
-        elif name == b"if-range":
-            if_range = value
-        elif name == b"if-none-match":
-            none_match = value
+    scope: Scope = request.scope  # type: ignore[assignment]
+    wanted_range, if_range, none_match = _conditions(scope["headers"])
     head = [*headers, (b"etag", etag), _ACCEPT_RANGES]
     if none_match is not None and _matches(none_match, etag):
         return Response(304, head)
-    if method == "HEAD":
+    if scope["method"] == "HEAD":
         return Response(200, head, SizedContent(media_type, blob.size))
     if wanted_range is not None and (if_range is None or if_range == etag):
         part = _requested_part(wanted_range, blob.size)
@@ -90,10 +84,23 @@ async def blob_response(
     if blob.size <= SMALL:
         return Response(200, head, Content(media_type, await _small(store, memory, blob)))
     path = store.path(blob)
-    if path is None or _PATHSEND not in request.scope["extensions"]:
+    if path is None or _PATHSEND not in scope["extensions"]:
         return Response(200, head, _streamed(store, blob, 0, blob.size, media_type))
     _check_file(path, blob)
     return Response(200, head, FileContent(media_type, blob.size, path))
+
+
+def _conditions(headers: Iterable[Header]) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """Range, If-Range and If-None-Match."""
+    wanted_range = if_range = none_match = None
+    for name, value in headers:
+        if name == b"range":
+            wanted_range = value
+        elif name == b"if-range":
+            if_range = value
+        elif name == b"if-none-match":
+            none_match = value
+    return wanted_range, if_range, none_match
 
 
 def _matches(none_match: bytes, etag: bytes) -> bool:
@@ -148,10 +155,15 @@ def _streamed(store: BlobStore, blob: Blob, start: int, stop: int, media_type: b
 
 
 def _check_file(path: str, blob: Blob) -> None:
-    """Once the head is sent the status cannot be changed, and the server answers 404 where a file it was
-    told to send is missing. A lost file is a failure of the storage, not an absence."""
+    """Once the head is sent the status cannot be changed, and the server answers 404 where it cannot open
+    a file that it was told to send - so it is opened here before. A lost or locked file is a failure of the
+    storage, not an absence."""
     try:
-        size = os.stat(path).st_size
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise StorageFailed(f"the bytes of {blob.digest} cannot be read") from error
     if size != blob.size:
@@ -166,7 +178,7 @@ async def transmit(
     can be told to a client after the head."""
     content = response.content
     status: int = response.status
-    head = [*response.headers.values, *extra]
+    head: list[Header] = [*response.headers.values, *extra]  # type: ignore[misc]
     if content is None:
         if status not in _BODYLESS:
             head.append((b"content-length", b"0"))
@@ -211,7 +223,7 @@ async def _send_pieces(content: StreamedContent, receive: Receive, send: Send) -
 
 async def _pump(content: StreamedContent, send: Send) -> None:
     sent = 0
-    pieces = content.generator()
+    pieces: AsyncGenerator[bytes, None] = content.generator()  # type: ignore[assignment]
     try:
         async for piece in pieces:
             if piece:

@@ -29,12 +29,12 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that this task works for; empty outside of requests."""
 
 
-def configure(level: str, format: Literal["text", "json"]) -> None:
+def configure(level: str, shape: Literal["text", "json"]) -> None:
     """Send every log line of this process to standard error. Libraries speak up from `warn` on, or when
     NORA itself is at `debug`."""
     number = LEVELS[level]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter() if shape == "json" else TextFormatter())
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -73,7 +73,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object in each line: time, level, logger, message, and where they apply request_id and traceback."""
+    """One object a line: time, level, logger, message; request_id and traceback where they apply."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, str] = {

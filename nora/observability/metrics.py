@@ -23,7 +23,7 @@ from nora.observability.shared import SharedMemory, Slot, Value
 CONTENT_TYPE = b"text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, float("inf"))
 """Upper bounds of durations in seconds."""
-_BOUNDS = [floatToGoString(bound) for bound in BUCKETS]
+_BOUNDS: list[str] = [floatToGoString(bound) for bound in BUCKETS]  # type: ignore[no-untyped-call]
 
 Kind = Literal["counter", "gauge", "histogram"]
 _FAMILIES: dict[str, tuple[Kind, str]] = {
@@ -118,9 +118,9 @@ class Metrics:
             found = self._mounts[name] = MountMetrics(self, name)
         return found
 
-    def storage_operation(self, operation: str, status: str) -> Value:
-        """The counter of a kind of operation of the blob store; `status` is `ok`, `error` …"""
-        return self.counter("nora_storage_operations", ("operation", operation), ("status", status))
+    def count_storage(self, operation: str, status: str) -> None:
+        """Count an operation of the blob store."""
+        self.counter("nora_storage_operations", ("operation", operation), ("status", status)).add()
 
     def counter(self, family: str, *labels: tuple[str, str]) -> Value:
         """A number that only grows, summed over the workers. Keep it where it is used often."""

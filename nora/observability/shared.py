@@ -28,7 +28,7 @@ class Value:
 
     __slots__ = ("_index", "_view")
 
-    def __init__(self, view: memoryview, index: int) -> None:
+    def __init__(self, view: memoryview[float], index: int) -> None:
         self._view = view
         self._index = index
 

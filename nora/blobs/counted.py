@@ -1,0 +1,78 @@
+"""A blob store that counts what is asked of it, whichever store that is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from nora.errors import StorageFailed, StorageFull
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
+
+    from nora.blobs.base import BlobStore, Expect, Ingested
+    from nora.catalog.base import Blob, NewBlob
+
+T = TypeVar("T")
+Count = Callable[[str, str], None]
+"""Takes an operation (`put`, `get`, `delete`, `check`) and how it went: `ok`, `full` or `error`."""
+
+
+class CountedBlobStore:
+    """See BlobStore. A refusal that is the client's fault counts as `ok`: the store did its part."""
+
+    def __init__(self, store: BlobStore, count: Count) -> None:
+        self._store = store
+        self._count = count
+
+    @asynccontextmanager
+    async def ingest(self, chunks: AsyncIterable[bytes] | bytes, expect: Expect) -> AsyncIterator[Ingested]:
+        """See BlobStore."""
+        with self._counted("put"):
+            async with self._store.ingest(chunks, expect) as new:
+                yield new
+
+    def path(self, blob: Blob) -> str | None:
+        """See BlobStore. Whoever asks for the path reads the object."""
+        path = self._store.path(blob)
+        if path is not None:
+            self._count("get", "ok")
+        return path
+
+    async def read(self, blob: Blob) -> bytes:
+        """See BlobStore."""
+        return await self._awaited("get", self._store.read(blob))
+
+    async def stream(self, blob: Blob, start: int, stop: int) -> AsyncIterator[bytes]:
+        """See BlobStore."""
+        with self._counted("get"):
+            async for piece in self._store.stream(blob, start, stop):
+                yield piece
+
+    async def remove(self, blob: Blob | NewBlob) -> None:
+        """See BlobStore."""
+        await self._awaited("delete", self._store.remove(blob))
+
+    async def check(self) -> None:
+        """See BlobStore."""
+        await self._awaited("check", self._store.check())
+
+    async def _awaited(self, operation: str, result: Awaitable[T]) -> T:
+        with self._counted(operation):
+            return await result
+
+    @contextmanager
+    def _counted(self, operation: str) -> Iterator[None]:
+        try:
+            yield
+        except StorageFull:
+            self._count(operation, "full")
+            raise
+        except StorageFailed:
+            self._count(operation, "error")
+            raise
+        except BaseException:
+            self._count(operation, "ok")
+            raise
+        self._count(operation, "ok")
