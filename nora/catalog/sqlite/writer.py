@@ -173,7 +173,8 @@ class Writer:
 def _apply(db: Connection, change: Change) -> None:
     """Run one change so that it happens wholly or not at all, whatever becomes of the others.
 
-    Raises sqlite3.Error when the failure has ended the transaction of the whole group.
+    Raises what has ended the transaction of the whole group: SQLite rolls it back by itself after some
+    failures.
     """
     db.execute("SAVEPOINT change")
     try:
@@ -181,7 +182,7 @@ def _apply(db: Connection, change: Change) -> None:
     except Exception as error:  # whatever it is, it belongs to who waits for the change
         change.error = _failure(error)
         if not db.in_transaction:
-            raise sqlite3.OperationalError(f"the transaction was rolled back: {error}") from error
+            raise
         db.execute("ROLLBACK TO change")
     db.execute("RELEASE change")
 

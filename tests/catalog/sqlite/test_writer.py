@@ -85,6 +85,24 @@ async def test_changes_that_wait_share_a_commit(
     assert statements.count("COMMIT") <= 2  # the first may have gone ahead of the others
 
 
+async def test_a_transaction_has_a_bound(
+    catalog: SQLiteCatalog,
+    hosted: int,
+    path: Path,
+    statements: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writer, "GROUP_LIMIT", 4)
+    statements.clear()
+    async with held(path):
+        pushes = [
+            asyncio.ensure_future(catalog.add_blob(new_blob(f"b{n}"), hosted, "app", LEASE))
+            for n in range(12)
+        ]
+    await settled(*pushes)
+    assert statements.count("COMMIT") in (3, 4)
+
+
 async def test_only_what_is_durable_waits_for_the_disk(
     catalog: SQLiteCatalog, hosted: int, statements: list[str]
 ) -> None:
@@ -254,6 +272,27 @@ async def test_a_commit_that_fails_fails_its_group_and_no_other(
     await catalog.add_blob(new_blob("b0"), hosted, "app", LEASE)
     assert await catalog.find_linked_blob(hosted, "app", sha256("b0")) is not None
     await catalog.close()
+
+
+async def test_a_transaction_that_the_engine_gave_up_fails_its_group(
+    catalog: SQLiteCatalog, hosted: int, path: Path
+) -> None:
+    def give_up(db: sqlite3.Connection) -> None:
+        db.execute("ROLLBACK")  # as SQLite does by itself after some failures
+        error = sqlite3.OperationalError("injected")
+        error.sqlite_errorcode = sqlite3.SQLITE_FULL
+        raise error
+
+    async with held(path):
+        first = asyncio.ensure_future(catalog.check())
+        await asyncio.sleep(0.05)  # it waits at the turnstile, alone
+        before = asyncio.ensure_future(catalog.add_blob(new_blob("b"), hosted, "app", LEASE))
+        fatal = asyncio.ensure_future(catalog._write(give_up))
+        after = asyncio.ensure_future(catalog.add_blob(new_blob("c"), hosted, "app", LEASE))
+    outcomes = await settled(first, before, fatal, after)
+    assert [type(outcome) for outcome in outcomes] == [type(None), StorageFull, StorageFull, StorageFull]
+    assert await catalog.has_package(hosted, "app") is False
+    await catalog.add_blob(new_blob("b"), hosted, "app", LEASE)
 
 
 async def test_without_room_reads_and_deletes_go_on(path: Path, hosted: int, catalog: SQLiteCatalog) -> None:
