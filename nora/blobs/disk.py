@@ -6,16 +6,19 @@ becomes one of ours.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
+from nora.blobs.threads import Threads
 from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
+
+    from nora.blobs.threads import Job
 
 T = TypeVar("T")
 
@@ -48,22 +51,6 @@ def translate(error: OSError) -> NoraError:
     return kind(message)
 
 
-async def to_the_end(awaitable: Awaitable[T]) -> T:
-    """Await something until it is over, even when cancelled meanwhile; the cancellation is raised then."""
-    future = asyncio.ensure_future(awaitable)
-    cancelled: asyncio.CancelledError | None = None
-    while not future.done():
-        try:
-            await asyncio.wait((future,))
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        if not future.cancelled():
-            future.exception()  # looked at, so that nobody warns of it
-        raise cancelled
-    return future.result()
-
-
 class Disk:
     """The file system under `root`. `reserve_bytes` stay free, for deletes, tags and collection."""
 
@@ -71,24 +58,16 @@ class Disk:
         self._root = root
         self._reserve_bytes = reserve_bytes
         self._durable = durable
-        self._threads = threads
-        self._pool: ThreadPoolExecutor | None = None
+        self._threads = Threads(threads, "disk")
         self._inflows = 0
 
-    def submit(self, call: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """Start a call in a disk thread. An OSError of the call comes back translated."""
-        if self._pool is None:  # made at first use, so that no thread exists before a worker is forked
-            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="disk")
-        return asyncio.get_running_loop().run_in_executor(self._pool, _translated, call, *arguments)
+    def start(self, call: Callable[..., T], *arguments: Any) -> Job[T]:
+        """Begin a call in a disk thread. An OSError of the call comes back translated."""
+        return self._threads.start(partial(_translated, call, *arguments))
 
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
         """The result of a call in a disk thread. When cancelled, the call ends before this does."""
-        future = self.submit(call, *arguments)
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await to_the_end(asyncio.wait((future,)))
-            raise
+        return await self.start(call, *arguments).result()
 
     def inflow(self, write: Callable[[bytes], object]) -> Inflow:
         """A way for a stream of bytes into `write`, which runs in a disk thread, never twice at a time."""
@@ -117,9 +96,7 @@ class Disk:
 
     def close(self) -> None:
         """Let the threads finish and end."""
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        self._threads.close()
 
     @property
     def batch_bytes(self) -> int:
@@ -149,7 +126,7 @@ class Inflow:
         self._write = write
         self._parts: list[bytes] = []
         self._held = 0
-        self._writing: asyncio.Future[None] | None = None
+        self._writing: Job[None] | None = None
 
     async def __aenter__(self) -> Self:
         self._disk.count_inflow(1)
@@ -159,7 +136,8 @@ class Inflow:
         self._disk.count_inflow(-1)
         self._parts.clear()
         if self._writing is not None:
-            await to_the_end(asyncio.wait((self._writing,)))
+            with suppress(NoraError):  # whoever pushed has heard of it, or raises something of its own
+                await self._writing.result()
 
     async def push(self, chunk: bytes) -> None:
         """Take a chunk; waits while the disk is behind. Raises what the write before raised."""
@@ -177,11 +155,11 @@ class Inflow:
     async def _hand_over(self) -> None:
         await self._written()
         parts, self._parts, self._held = self._parts, [], 0
-        self._writing = self._disk.submit(self._write_parts, parts)
+        self._writing = self._disk.start(self._write_parts, parts)
 
     async def _written(self) -> None:
         if self._writing is not None:
-            await to_the_end(self._writing)
+            await self._writing.result()
             self._writing = None
 
     def _write_parts(self, parts: list[bytes]) -> None:

@@ -9,7 +9,7 @@
                                                  same bytes never share an object; the catalog's row says
                                                  which one lives, and an object that no row names is garbage
       uploads/<uuid>                             the bytes of an upload session; its row says how many count
-      tmp/<32 hex>                               bytes on their way in; locked by their writer, so what can
+      tmp/<16 hex>                               bytes on their way in; locked by their writer, so what can
                                                  be locked was left by a crash
       nora.lock  sweep.lock                      locked by the server of this directory, and by the process
                                                  that tidies it; never removed
@@ -55,6 +55,10 @@ class Layout:
         """The file of an object."""
         digest = blob.digest
         return f"{self.root}/blobs/sha256/{digest[7:9]}/{digest[7:]}-{blob.generation:016x}"
+
+    def draft(self, number: int) -> str:
+        """A file for bytes on their way in, by a random number of at most 64 bits."""
+        return f"{self.temporary}/{number:016x}"
 
     def upload(self, upload_id: str) -> str:
         """The file of an upload session; the id is one that `nora.blobs.uploads` has checked."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from nora._speedups import Hasher
 from nora.blobs.base import Ingested
 from nora.blobs.bodies import SMALL_BYTES, check_end, check_size, measured, read_head
-from nora.blobs.disk import Disk, Durability, to_the_end, translate
+from nora.blobs.disk import Disk, Durability, translate
 from nora.blobs.files import Draft, list_idle, remove, remove_unheld
 from nora.catalog.base import NewBlob
 from nora.errors import DigestMismatch, NoraError, StorageFailed
@@ -53,7 +52,7 @@ class LocalBlobStore:
             await self.forget(new)
 
     async def _take(self, chunks: AsyncIterable[bytes] | bytes, expect: Expect) -> NewBlob:
-        draft = Draft(f"{self.layout.temporary}/{secrets.token_hex(16)}")
+        draft = Draft(self.layout.draft(new_generation()))
         hasher = Hasher(*algorithms(expect))
         try:
             if isinstance(chunks, bytes):
@@ -79,7 +78,7 @@ class LocalBlobStore:
         except BaseException:
             if draft.made:
                 with suppress(StorageFailed):  # what stays is swept
-                    await to_the_end(self.disk.run(draft.discard))
+                    await self.disk.run(draft.discard)
             raise
 
     def _begin(self, draft: Draft, size: int | None) -> None:
@@ -168,7 +167,7 @@ class LocalBlobStore:
 
     def _probe(self) -> None:
         self.disk.require_room(len(PROBE))
-        draft = Draft(f"{self.layout.temporary}/{secrets.token_hex(16)}")
+        draft = Draft(self.layout.draft(new_generation()))
         draft.create()
         try:
             os.write(draft.fd, PROBE)
@@ -212,6 +211,11 @@ class _Reader:
             self._fd = -1
 
 
+def new_generation() -> int:
+    """A number that nobody else draws; it fits into a signed column of 64 bits."""
+    return int.from_bytes(os.urandom(8), "big") >> 1
+
+
 def algorithms(expect: Expect) -> tuple[str, ...]:
     """The digests to take: sha256 always, that of the announced digest, and those asked for."""
     announced = (expect.digest.algorithm,) if expect.digest is not None else ()
@@ -228,7 +232,7 @@ def describe(hashes: dict[str, str], size: int, announced: Digest | None) -> New
         digest=Digest(f"sha256:{hashes['sha256']}"),
         size=size,
         xxh3=hashes["xxh3"],
-        generation=secrets.randbits(63),
+        generation=new_generation(),
         aliases=tuple(Digest(f"{name}:{hashes[name]}") for name in others),
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from nora._speedups import Hasher, hash_file
 from nora.blobs.bodies import measured
-from nora.blobs.disk import to_the_end
+from nora.blobs.threads import to_the_end
 from nora.errors import SizeMismatch, StorageFailed, StorageFull, TooLarge, UploadNotFound
 
 if TYPE_CHECKING:

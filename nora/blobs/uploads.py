@@ -16,10 +16,10 @@ from uuid import uuid4
 from nora._speedups import ALGORITHMS
 from nora.blobs.base import Expect
 from nora.blobs.bodies import measured, read_head
-from nora.blobs.disk import to_the_end
 from nora.blobs.files import Draft, list_idle, remove, remove_unheld
 from nora.blobs.local import describe
 from nora.blobs.sessions import RunningHashes, Session
+from nora.blobs.threads import to_the_end
 from nora.errors import (
     Conflict,
     DigestMismatch,
