@@ -8,6 +8,7 @@
 #define FUSE_USE_VERSION 312
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <fuse_lowlevel.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -285,11 +286,11 @@ struct numbers {
     size_t count;
 };
 
-static void collect(struct inode *directory, struct numbers *numbers) {
+static void collect(const struct inode *directory, const char *glob, struct numbers *numbers) {
     for (struct entry *entry = directory->entries; entry; entry = entry->next) {
         if (!entry->now) continue;
-        if (S_ISDIR(entry->now->mode)) collect(entry->now, numbers);
-        else if (entry->now->lookups) {
+        if (S_ISDIR(entry->now->mode)) collect(entry->now, glob, numbers);
+        else if (entry->now->lookups && !fnmatch(glob, path_of(entry->now), 0)) {
             numbers->list = realloc(numbers->list, (numbers->count + 1) * sizeof *numbers->list);
             if (!numbers->list) abort();
             numbers->list[numbers->count++] = (uintptr_t)entry->now;
@@ -298,10 +299,10 @@ static void collect(struct inode *directory, struct numbers *numbers) {
 }
 
 /* Without the lock: the kernel may first write back what is mapped and dirty. */
-static void drop_kernel_caches(void) {
+static void drop_kernel_caches(const char *glob) {
     struct numbers numbers = {0};
     pthread_mutex_lock(&lock);
-    collect(root, &numbers);
+    collect(root, glob, &numbers);
     pthread_mutex_unlock(&lock);
     for (size_t i = 0; i < numbers.count; i++) fuse_lowlevel_notify_inval_inode(session, numbers.list[i], 0, 0);
     free(numbers.list);
@@ -316,9 +317,9 @@ static void *serve_control(void *argument) {
         line[length] = 0;
         line[strcspn(line, "\n")] = 0;
         pthread_mutex_lock(&lock);
-        int drop = control(line, answer, sizeof answer);
+        const char *drop = control(line, answer, sizeof answer);
         pthread_mutex_unlock(&lock);
-        if (drop) drop_kernel_caches();
+        if (drop) drop_kernel_caches(drop);
         if (write(client, answer, strlen(answer)) < 0) perror("faultfs: control");
     }
     return NULL;

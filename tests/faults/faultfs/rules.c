@@ -98,27 +98,20 @@ static int add_rule(const char *line) {
     return 1;
 }
 
-int control(char *line, char *answer, unsigned long room) {
+const char *control(char *line, char *answer, unsigned long room) {
     unsigned long long number;
     snprintf(answer, room, "ok\n");
-    if (!strncmp(line, "fail ", 5) && add_rule(line)) return 1;
-    if (!strcmp(line, "clear")) {
-        rule_count = 0;
-        hits = 0;
-        return 1;
+    if (!strncmp(line, "fail ", 5) && add_rule(line)) {
+        const struct rule *rule = &rules[rule_count - 1];
+        return rule->operations & OP_READ ? rule->glob : NULL;
     }
-    if (!strcmp(line, "power-loss strict")) {
-        power_loss(false, 0);
-        return 1;
-    }
-    if (sscanf(line, "power-loss %llu", &number) == 1) {
-        power_loss(true, number);
-        return 1;
-    }
-    if (!strcmp(line, "hits")) snprintf(answer, room, "%ld\n", hits);
+    if (!strcmp(line, "clear")) rule_count = 0, hits = 0;
+    else if (!strcmp(line, "power-loss strict")) power_loss(false, 0);
+    else if (sscanf(line, "power-loss %llu", &number) == 1) power_loss(true, number);
+    else if (!strcmp(line, "hits")) snprintf(answer, room, "%ld\n", hits);
     else if (!strcmp(line, "used")) snprintf(answer, room, "%llu\n", (unsigned long long)used_bytes);
     else if (sscanf(line, "limit %llu", &number) == 1) limit_bytes = number;
     else if (sscanf(line, "lie %llu", &number) == 1) fsync_lies = (int)number;
     else snprintf(answer, room, "what: %s\n", line);
-    return 0;
+    return NULL;
 }

@@ -11,9 +11,9 @@ enum operation {
 /* The errno that an operation on a path is to fail with, or 0. */
 int rule_for(enum operation operation, const char *path);
 
-/* Carry out one line of the control language; the answer, one line, goes to `answer`. Returns whether
- * what the kernel has cached must go, so that faults are met and lost bytes are not. */
-int control(char *line, char *answer, unsigned long room);
+/* Carry out one line of the control language; the answer, one line, goes to `answer`. Returns the pattern
+ * of the files that the kernel must forget, so that reads come here and fail, or NULL. */
+const char *control(char *line, char *answer, unsigned long room);
 
 extern int fsync_lies; /* fsync says yes and keeps nothing: to prove that a test would notice. */
 
