@@ -1,0 +1,121 @@
+"""Metrics, in process and over four workers of a real server."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from nora.observability.metrics import CONTENT_TYPE, Metrics
+from nora.observability.shared import SharedMemory
+from tests.http.toy import install
+from tests.http.wire import eventually
+from tests.support.server import running
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def parse(page: str) -> Samples:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+    }
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples.get((name, frozenset(labels.items())), 0.0)
+
+
+def requests(samples: Samples, registry: str, method: str, status: int) -> float:
+    return value(samples, "nora_http_requests_total", registry=registry, method=method, status=str(status))
+
+
+def two_workers() -> tuple[Metrics, Metrics]:
+    memory = SharedMemory(2)
+    return tuple(Metrics(memory, number, version="1.2", compiled=True) for number in (0, 1))  # type: ignore[return-value]
+
+
+def test_counters_and_histograms_are_summed() -> None:
+    one, two = two_workers()
+    one.mount("toy").observe("GET", 200, 0.0001, "download")
+    two.mount("toy").observe("GET", 200, 0.3, "download")
+    two.mount("toy").observe("PUT", 201, 99.0, "upload")
+    two.count_storage("put", "ok")
+    samples = parse(one.render(0).decode())
+    assert requests(samples, "toy", "GET", 200) == 2
+    assert value(samples, "nora_downloads_total", registry="toy") == 2
+    assert value(samples, "nora_uploads_total", registry="toy") == 1
+    assert value(samples, "nora_storage_operations_total", operation="put", status="ok") == 1
+    name, labels = "nora_http_request_duration_seconds", {"registry": "toy", "method": "GET"}
+    assert value(samples, f"{name}_count", **labels) == 2
+    assert value(samples, f"{name}_sum", **labels) == 0.3001
+    assert value(samples, f"{name}_bucket", **labels, le="0.001") == 1
+    assert value(samples, f"{name}_bucket", **labels, le="0.25") == 1
+    assert value(samples, f"{name}_bucket", **labels, le="0.5") == 2
+    assert value(samples, f"{name}_bucket", **labels, le="+Inf") == 2
+    assert value(samples, f"{name}_bucket", registry="toy", method="PUT", le="10.0") == 0
+    assert value(samples, f"{name}_bucket", registry="toy", method="PUT", le="+Inf") == 1
+
+
+def test_gauges_are_those_of_the_worker_that_is_asked() -> None:
+    one, two = two_workers()
+    one.upload_sessions.set(5)
+    two.upload_sessions.set(2)
+    assert value(parse(two.render(0).decode()), "nora_upload_sessions") == 2
+
+
+def test_the_build_is_told() -> None:
+    samples = parse(two_workers()[0].render(0).decode())
+    assert value(samples, "nora_build_info", version="1.2", speedups="compiled") == 1
+    assert value(samples, "nora_uptime_seconds") > 0
+
+
+def test_only_what_succeeds_is_traffic() -> None:
+    one, _ = two_workers()
+    mount = one.mount("toy")
+    mount.observe("GET", 404, 0.1, "download")
+    mount.observe("HEAD", 200, 0.1, "download")
+    mount.observe("GET", 304, 0.1, "download")
+    assert value(parse(one.render(0).decode()), "nora_downloads_total", registry="toy") == 1
+
+
+def test_methods_that_a_client_makes_up_share_a_label() -> None:
+    one, _ = two_workers()
+    for number in range(50):
+        one.mount("toy").observe(f"M{number}", 405, 0.1, None)
+    assert requests(parse(one.render(0).decode()), "toy", "other", 405) == 50
+
+
+def test_any_worker_shows_exactly_what_all_have_done(tmp_path: Path) -> None:
+    """A format that was only discovered, four workers, three of which are killed on the way."""
+    with running(tmp_path / "four", workers=4, env=install(tmp_path)) as server:
+        for turn in range(4):
+            with httpx.Client(base_url=server.url, trust_env=False) as client:
+                for _ in range(100):
+                    assert client.get("/toy/get").status_code == 200
+                for _ in range(5):
+                    assert client.put("/toy/put", content=b"x").status_code == 201
+                for _ in range(3):
+                    assert client.put("/toy/refuse").status_code == 409
+                worker = int(client.get("/toy/pid").text)
+            if turn < 3:
+                os.kill(worker, signal.SIGKILL)
+                assert eventually(lambda: worker not in server.children() and len(server.children()) == 4)  # noqa: B023
+                server.wait_ready()
+        pages = []
+        for _ in range(8):  # a new connection each: most workers are asked
+            answer = httpx.get(f"{server.url}/metrics", trust_env=False)
+            assert answer.headers["content-type"].encode() == CONTENT_TYPE
+            pages.append(parse(answer.text))
+    for number, samples in enumerate(pages):
+        assert requests(samples, "toy", "GET", 200) == 400 + 4
+        assert requests(samples, "toy", "PUT", 201) == 20
+        assert requests(samples, "toy", "PUT", 409) == 12
+        assert value(samples, "nora_downloads_total", registry="toy") == 400
+        assert value(samples, "nora_uploads_total", registry="toy") == 20
+        assert requests(samples, "system", "GET", 200) >= number
+        assert value(samples, "nora_uploads_total", registry="docker") == 0

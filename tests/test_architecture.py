@@ -1,0 +1,164 @@
+"""The rules of the house, kept by walking its imports: who may import whom, and who owns which library.
+
+ARCHITECTURE.md says why. An import inside of a function or under TYPE_CHECKING counts like any other.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "nora"
+
+# From the top down: a room may import rooms of the levels below its own, and what is listed for it.
+LEVELS: tuple[frozenset[str], ...] = (
+    frozenset({"cli", "server", "__main__"}),
+    frozenset({"app"}),
+    frozenset({"formats", "ui", "upkeep"}),
+    frozenset({"http", "proxy", "curation", "auth"}),
+    frozenset({"catalog", "blobs", "outbound", "observability"}),
+    frozenset({"model", "errors", "config", "locks", "processes", "_speedups", "__init__"}),
+)
+ALSO: dict[str, frozenset[str]] = {
+    "cli": frozenset({"server"}),
+    "__main__": frozenset({"cli"}),
+    "blobs": frozenset({"catalog"}),  # the store and the sessions speak of the catalog's rows
+    "model": frozenset({"errors", "_speedups"}),
+    "config": frozenset({"errors", "model"}),
+    "locks": frozenset({"errors"}),
+    "processes": frozenset({"errors"}),
+}
+
+# One owner per library; the key is the library, the values are the modules or packages that may import it.
+OWNERS: dict[str, tuple[str, ...]] = {
+    "granian": ("nora.server",),
+    "blacksheep": ("nora.app", "nora.http", "nora.ui", "nora.formats"),
+    "httpx": ("nora.outbound",),
+    "boto3": ("nora.blobs.s3",),
+    "botocore": ("nora.blobs.s3",),
+    "sqlite3": ("nora.catalog.sqlite",),
+    "asyncpg": ("nora.catalog.postgres",),
+    "fcntl": ("nora.locks",),
+    "msvcrt": ("nora.locks",),
+    "prometheus_client": ("nora.observability",),
+    "click": ("nora.cli",),
+    "uvloop": ("nora.server",),
+    "jinja2": ("nora.ui",),
+    "ctypes": ("nora.processes",),
+    "json": ("nora.config",),  # on request paths orjson is the only codec
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+@cache
+def imports(module: str) -> tuple[tuple[int, str], ...]:
+    """Line and full name of everything that a module imports; `from a import b` is `a.b` where that is a
+    module, else `a`."""
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[tuple[int, str]]:
+    path = modules()[module]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
+                parts = package[: len(package) - node.level + 1]
+                base = ".".join([*parts, base] if base else parts)
+            for alias in node.names:
+                deeper = f"{base}.{alias.name}"
+                yield node.lineno, deeper if deeper in modules() else base
+
+
+def room(module: str) -> str:
+    """The first part below `nora`; `__init__` for `nora` itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def level(name: str) -> int:
+    found = [number for number, rooms in enumerate(LEVELS) if name in rooms]
+    assert found, f"nora.{name} is not in the map of this test: give it a level"
+    return found[0]
+
+
+@pytest.mark.parametrize("module", modules())
+def test_rooms_import_downwards_only(module: str) -> None:
+    mine = room(module)
+    for line, imported in imports(module):
+        if imported.split(".")[0] != "nora":
+            continue
+        other = room(imported)
+        allowed = other == mine or level(other) > level(mine) or other in ALSO.get(mine, frozenset())
+        assert allowed, f"{modules()[module]}:{line}: {module} must not import {imported}"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_each_library_has_one_owner(module: str) -> None:
+    for line, imported in imports(module):
+        library = imported.split(".")[0]
+        if library not in OWNERS:
+            continue
+        owned = any(module == owner or module.startswith(f"{owner}.") for owner in OWNERS[library])
+        owners = " and ".join(OWNERS[library])
+        assert owned, f"{modules()[module]}:{line}: {library} belongs to {owners}"
+
+
+def format_of(module: str) -> str | None:
+    """The format to whose folder a module belongs; None outside, and for what all formats share."""
+    parts = module.split(".")
+    inside = parts[:2] == ["nora", "formats"] and len(parts) > 2
+    return parts[2] if inside and (PACKAGE / "formats" / parts[2]).is_dir() else None
+
+
+@pytest.mark.parametrize("module", modules())
+def test_nobody_imports_a_format_but_itself(module: str) -> None:
+    """Formats never import each other, and everybody else iterates `formats.discover()`."""
+    for line, imported in imports(module):
+        where = f"{modules()[module]}:{line}"
+        assert format_of(imported) in {None, format_of(module)}, (
+            f"{where}: {module} must not import {imported}"
+        )
+
+
+@pytest.mark.parametrize("module", [name for name in modules() if name.startswith("nora._speedups")])
+def test_speedups_import_nothing_of_nora(module: str) -> None:
+    for line, imported in imports(module):
+        if imported.split(".")[0] == "nora":
+            where = f"{modules()[module]}:{line}"
+            assert imported.startswith("nora._speedups"), f"{where}: {module} must not import {imported}"
+
+
+def test_there_are_no_utils() -> None:
+    """What has no home names a concept that is missing."""
+    for name in modules():
+        assert name.rsplit(".", 1)[-1] not in {"utils", "helpers", "common", "misc"}, name
+
+
+def test_the_walk_sees_what_it_should() -> None:
+    """A walk that finds nothing would keep no rule."""
+    assert len(modules()) > 30
+    assert any(name == "granian.server.mp" for _, name in imports("nora.server"))
+    assert any(name == "nora.app" for _, name in imports("nora.server")), "imports in functions count"
+    assert any(name == "nora.catalog.base" for _, name in imports("nora.blobs.base"))
+    assert "blacksheep" in {name.split(".")[0] for _, name in imports("nora.formats.base")}
+    assert sys.version_info >= (3, 11)
