@@ -40,9 +40,10 @@ SECURITY_HEADERS: tuple[Header, ...] = (
         b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     ),
 )
-DRAIN_BYTES = 16 * 1024 * 1024
-DRAIN_SECONDS = 5.0
-"""How much of a refused body is taken, and for how long, so that the client sees the answer."""
+DRAIN_BYTES = 256 * 1024 * 1024
+DRAIN_SECONDS = 30.0
+"""How much of a refused body is taken, and for how long, so that a client that looks for its answer only when
+it has sent a whole layer sees it."""
 _MAY_HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _control_character = re.compile(r"[\x00-\x1f\x7f]|%00").search
