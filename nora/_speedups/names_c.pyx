@@ -341,7 +341,7 @@ cdef Py_ssize_t _digits(Bytes at, Number* value) noexcept nogil:
     cdef Py_ssize_t count = 0
     value[0] = 0
     while c"0" <= at[count] <= c"9":
-        value[0] = value[0] * 10 + (at[count] - c"0") if value[0] < LIMIT // 10 else LIMIT
+        value[0] = min(value[0] * 10 + (at[count] - c"0"), LIMIT) if value[0] <= LIMIT // 10 else LIMIT
         count += 1
     return count
 

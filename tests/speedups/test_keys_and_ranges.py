@@ -1,0 +1,222 @@
+"""Tables of the edges of storage keys and of ranges, on both implementations."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import pytest
+
+LAST = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a",
+        ".a",
+        "a.",
+        "...",
+        "a/.b/c..",
+        "com/example/app/1.0/app-1.0.jar",
+        "with space/and:colon*?",
+        "~/$HOME/%2e%2e",
+        "é/日本/😀",
+        "\u00e9",
+        "\u2028",
+        "/".join(["a"] * 512),
+        "a" * 255,
+        "é" * 127 + "a",
+        "/".join(["a" * 255] * 4),
+        "a" * 255 + "/" + "b" * 255 + "/" + "c" * 255 + "/" + "d" * 253 + "/e",
+    ],
+)
+def test_storage_key(names: ModuleType, text: str) -> None:
+    assert names.check_storage_key(text) is text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("/", "empty segment"),
+        ("/a", "empty segment"),
+        ("a/", "empty segment"),
+        ("a//b", "empty segment"),
+        (".", "dot segment"),
+        ("..", "dot segment"),
+        ("./a", "dot segment"),
+        ("a/.", "dot segment"),
+        ("a/../b", "dot segment"),
+        ("a/..", "dot segment"),
+        ("a\\b", "backslash"),
+        ("..\\a", "backslash"),
+        ("a\x00", "control"),
+        ("a\n", "control"),
+        ("\x7f", "control"),
+        ("\x80", "control"),
+        ("a\x9f", "control"),
+        ("a" * 256, "segment longer"),
+        ("é" * 128, "segment longer"),
+        ("a/" + "b" * 256 + "/c", "segment longer"),
+        ("/".join(["a"] * 513), "longer than 1024"),
+        ("a" * 1025, "longer than 1024"),
+        ("/".join(["é"] * 400), "longer than 1024"),
+        ("e\u0301", "normalisation"),
+        ("a/\u212b", "normalisation"),
+        ("\ud800", "surrogate"),
+        ("a/\udcff", "surrogate"),
+        # more than one thing is wrong: the first of a fixed order is reported
+        ("/\\\x00", "control"),
+        ("//\\", "backslash"),
+        ("../" + "a" * 256, "dot segment"),
+        ("e\u0301//", "empty segment"),
+    ],
+)
+def test_no_storage_key(names: ModuleType, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        names.check_storage_key(text)
+    assert type(caught.value) is ValueError
+    assert len(str(caught.value)) < 100
+
+
+@pytest.mark.parametrize(
+    ("header", "size", "expected"),
+    [
+        ("bytes=0-0", 1, (0, 0)),
+        ("bytes=0-499", 1000, (0, 499)),
+        ("bytes=500-", 1000, (500, 999)),
+        ("bytes=999-", 1000, (999, 999)),
+        ("bytes=0-5000", 1000, (0, 999)),
+        ("bytes=-1", 1000, (999, 999)),
+        ("bytes=-1000", 1000, (0, 999)),
+        ("bytes=-5000", 1000, (0, 999)),
+        ("bytes=000-0009", 1000, (0, 9)),
+        ("Bytes=1-2", 1000, (1, 2)),
+        ("BYTES=1-2", 1000, (1, 2)),
+        (f"bytes=5-{10**30}", 1000, (5, 999)),
+        (f"bytes=5-{'9' * 5000}", 1000, (5, 999)),
+        (f"bytes={'0' * 5000}5-6", 1000, (5, 6)),
+        (f"bytes=-{'9' * 5000}", 1000, (0, 999)),
+        (f"bytes={LAST - 1}-{LAST}", LAST, (LAST - 1, LAST - 1)),
+        ("bytes=0-", True, (0, 0)),
+        # ignored: another unit, malformed, or several ranges
+        ("", 1000, None),
+        ("bytes", 1000, None),
+        ("bytes=", 1000, None),
+        ("bytes=-", 1000, None),
+        ("bytes=a-b", 1000, None),
+        ("bytes=1", 1000, None),
+        ("bytes=1-2,4-5", 1000, None),
+        ("bytes=1-2,", 1000, None),
+        ("bytes= 1-2", 1000, None),
+        ("bytes=1 -2", 1000, None),
+        ("bytes=1-2 ", 1000, None),
+        ("bytes=--1", 1000, None),
+        ("bytes=1--2", 1000, None),
+        ("bytes=+1-2", 1000, None),
+        ("bytes 0-1", 1000, None),
+        ("byte\u017f=0-1", 1000, None),
+        ("bytes=\u0661-2", 1000, None),
+        ("items=0-1", 1000, None),
+        ("bytes=0-1\n", 1000, None),
+        ("bytes=0-1\x00", 1000, None),
+        ("\ud800", 1000, None),
+        ("items=0-1", 0, None),
+    ],
+)
+def test_range(names: ModuleType, header: str, size: int, expected: tuple[int, int] | None) -> None:
+    assert names.parse_range(header, size) == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "size"),
+    [
+        ("bytes=1000-", 1000),
+        ("bytes=1000-1001", 1000),
+        ("bytes=-0", 1000),
+        ("bytes=-000", 1000),
+        ("bytes=500-0", 1000),
+        ("bytes=2-1", 1000),
+        ("bytes=0-0", 0),
+        ("bytes=0-", 0),
+        ("bytes=-1", 0),
+        ("bytes=-0", 0),
+        (f"bytes={10**30}-", LAST),
+        (f"bytes={LAST}-", LAST),
+        (f"bytes={2**64}-", 1000),
+        (f"bytes={'9' * 5000}-", 1000),
+        (f"bytes={10**30}-{10**31}", 1000),
+    ],
+)
+def test_range_not_satisfiable(names: ModuleType, header: str, size: int) -> None:
+    with pytest.raises(ValueError, match="range") as caught:
+        names.parse_range(header, size)
+    assert len(str(caught.value)) < 100
+
+
+@pytest.mark.parametrize("size", [-1, 2**63, 10**30])
+def test_size_out_of_range(names: ModuleType, size: int) -> None:
+    with pytest.raises(ValueError, match="size is not between"):
+        names.parse_range("bytes=0-1", size)
+
+
+@pytest.mark.parametrize(("header", "size"), [(b"bytes=0-1", 1), (None, 1), ("bytes=0-1", 1.0), ("", "1"), ("", None)])
+def test_range_of_wrong_types(names: ModuleType, header: object, size: object) -> None:
+    with pytest.raises(TypeError, match="must be"):
+        names.parse_range(header, size)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("0-0", (0, 0)),
+        ("0-1048575", (0, 1048575)),
+        ("5-9", (5, 9)),
+        ("0005-0009", (5, 9)),
+        ("bytes 0-9/10", (0, 9)),
+        ("Bytes 0-9/*", (0, 9)),
+        ("0-9/*", (0, 9)),
+        ("0-9/10", (0, 9)),
+        ("9999999999999999999-9999999999999999999", (10**19 - 1, 10**19 - 1)),
+    ],
+)
+def test_content_range(names: ModuleType, header: str, expected: tuple[int, int]) -> None:
+    assert names.parse_content_range(header) == expected
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "-",
+        "0-",
+        "-1",
+        "1",
+        "a-b",
+        "1-0",
+        "0-1,2-3",
+        "0 - 1",
+        " 0-1",
+        "0-1 ",
+        "0-1\n",
+        "bytes=0-1",
+        "bytes  0-1",
+        "bytes",
+        "0-9/",
+        "0-9/9",
+        "0-9/**",
+        "0-9/10/11",
+        "bytes */10",
+        "+0-1",
+        "0-1\x00",
+        "\u0660-\u0661",
+        "byte\u017f 0-1",
+        "\ud800",
+        "0-" + "1" * 20,
+        "0" * 20 + "-1",
+        "0-1/" + "1" * 20,
+    ],
+)
+def test_no_content_range(names: ModuleType, header: str) -> None:
+    with pytest.raises(ValueError, match="content range"):
+        names.parse_content_range(header)
