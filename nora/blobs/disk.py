@@ -45,10 +45,10 @@ _MEANINGS: Final[dict[int | None, tuple[type[NoraError], str]]] = {
 
 def translate(error: OSError) -> NoraError:
     """What an error of the disk means to us. Never an absence: whoever asks for a file expects it."""
-    kind, message = _MEANINGS.get(
-        error.errno, (StorageFailed, f"the storage failed: {error.strerror or 'error'}")
-    )
-    return kind(message)
+    if (meaning := _MEANINGS.get(error.errno)) is not None:
+        kind, message = meaning
+        return kind(message)
+    return StorageFailed(f"the storage failed: {error.strerror or type(error).__name__}")
 
 
 class Disk:

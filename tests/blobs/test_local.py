@@ -5,14 +5,14 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nora.blobs import disk as disk_module
 from nora.blobs.base import BlobStore, Expect
+from nora.blobs.disk import THREADS
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
 from nora.errors import (
@@ -72,19 +72,6 @@ async def test_an_object_is_named_by_digest_and_generation(layout: Layout, store
     assert path == f"{layout.root}/blobs/sha256/ba/{digest_of(b'abc').encoded}-{blob.generation:016x}"
     assert Path(path).read_bytes() == b"abc"
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
-
-
-def test_directories_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
-    given = tmp_path / "given"
-    given.mkdir(mode=0o755)
-    given.chmod(0o755)
-    for _ in range(2):
-        Layout(given).create()
-    assert len(os.listdir(given / "blobs/sha256")) == 256
-    assert stat.S_IMODE(given.stat().st_mode) == 0o755
-    assert stat.S_IMODE((given / "uploads").stat().st_mode) == 0o700
-    Layout(tmp_path / "a" / "b").create()
-    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
 
 # -- durability --------------------------------------------------------------------------------------
@@ -397,55 +384,4 @@ async def test_threads_are_few_and_late(store: LocalBlobStore) -> None:
 
     before = len(names())
     await asyncio.gather(*[keep(store, bytes(1000 + number)) for number in range(200)])
-    assert 0 < len(names()) - before <= disk_module.THREADS
-
-
-@pytest.mark.anyio
-async def test_an_inflow_never_holds_more_than_two_batches(
-    store: LocalBlobStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written = 0
-    go_on = threading.Event()
-
-    def write(data: bytes) -> None:
-        nonlocal written
-        assert go_on.wait(10)
-        written += len(data)
-
-    pushed = 0
-
-    async def push(inflow: disk_module.Inflow) -> None:
-        nonlocal pushed
-        for _ in range(100):
-            pushed += 100_000
-            await inflow.push(bytes(100_000))
-        await inflow.flush()
-
-    async with store.disk.inflow(write) as inflow:
-        task = asyncio.ensure_future(push(inflow))
-        await asyncio.sleep(0.02)
-        assert not task.done()
-        assert pushed <= 2 * (disk_module.BATCH_BYTES + 100_000)
-        go_on.set()
-        await task
-    assert written == pushed == 10_000_000
-
-
-def test_many_inflows_share_a_budget(store: LocalBlobStore) -> None:
-    assert store.disk.batch_bytes == disk_module.BATCH_BYTES
-    store.disk.count_inflow(100)
-    assert store.disk.batch_bytes * 100 <= disk_module.BUDGET_BYTES
-    store.disk.count_inflow(10_000)
-    assert store.disk.batch_bytes == disk_module.SMALLEST_BATCH_BYTES
-    store.disk.count_inflow(-10_100)
-
-
-def test_callers_get_what_the_call_raised(store: LocalBlobStore) -> None:
-    def fail() -> None:
-        raise KeyError("x")
-
-    async def ask(call: Callable[[], None]) -> None:
-        with pytest.raises(KeyError):
-            await store.disk.run(call)
-
-    asyncio.run(ask(fail))
+    assert 0 < len(names()) - before <= THREADS

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from nora.blobs.layout import Layout
+from nora.catalog.base import Blob
+from nora.model import Digest
+
+DIGEST = Digest("sha256:" + "ab" * 32)
+
+
+def test_what_lies_where() -> None:
+    layout = Layout("/data")
+    assert layout.catalog == Path("/data/catalog.sqlite3")
+    assert layout.blob(Blob(1, DIGEST, 3, 0x1F)) == f"/data/blobs/sha256/ab/{'ab' * 32}-000000000000001f"
+    assert layout.shard(Blob(1, DIGEST, 3, 0x1F)) == "/data/blobs/sha256/ab"
+    assert layout.upload("id") == "/data/uploads/id"
+    assert layout.draft(0x1F) == "/data/tmp/000000000000001f"
+
+
+def test_directories_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    given.chmod(0o755)
+    for _ in range(2):
+        Layout(given).create()
+    assert len(os.listdir(given / "blobs/sha256")) == 256
+    assert stat.S_IMODE(given.stat().st_mode) == 0o755
+    assert stat.S_IMODE((given / "uploads").stat().st_mode) == 0o700
+    Layout(tmp_path / "a" / "b").create()
+    assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+
+
+def test_what_is_missing_is_made_again(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.create()
+    os.rmdir(tmp_path / "blobs/sha256/7f")
+    os.rmdir(layout.temporary)
+    layout.create()
+    assert (tmp_path / "blobs/sha256/7f").is_dir()
+    assert os.path.isdir(layout.temporary)
+
+
+def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError, match="file"):
+        Layout(tmp_path / "file").create()
