@@ -98,7 +98,11 @@ class CacheSettings:
 class LogSettings:
     """What is written to standard error."""
 
-    level: LogLevel = setting("info", kinds.choice("trace", "debug", "info", "warn", "error"), "Least level.")
+    level: LogLevel = setting(
+        "info",
+        kinds.choice("trace", "debug", "info", "warn", "error"),
+        "What is told; from `debug` on each request.",
+    )
     format: Literal["text", "json"] = setting("text", kinds.choice("text", "json"), "Shape of a line.")
 
 

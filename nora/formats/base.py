@@ -52,7 +52,7 @@ class Format:
     """Where the default repository is served: `/v2/`."""
     build: Callable[[Services, Mapping[str, Repository]], Handler]
     """Called once per worker with all repositories of this format by name. The default repository has
-    the name of the format; a named one is served where `prefixes` says."""
+    the name of the format and is served at `mount`; for named ones see `shares_mount`."""
     render_error: Callable[[NoraError], Response]
     """An error in the format's own dialect."""
     shares_mount: bool = False
