@@ -16,8 +16,10 @@ from nora.catalog import queries
 from nora.catalog.base import Blob, File, Referrer, Upload
 from nora.catalog.sqlite import changes, preparation, repositories
 from nora.catalog.sqlite.engine import Connection, connect_reader, translate
+from nora.catalog.sqlite.recent import Epochs, Recent, slot_of
 from nora.catalog.sqlite.rows import blob_of, file_of, upload_of
 from nora.catalog.sqlite.writer import Writer
+from nora.errors import StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     from nora.model import Digest, Repository, RepositorySpec
 
 T = TypeVar("T")
+
+RECENT_ANSWERS = 4096
+"""Of each kind of point read that are kept; some 700 bytes each."""
 
 
 class SQLiteCatalog:
@@ -81,12 +86,30 @@ class SQLiteCatalog:
     # -- files, versions, tags ---------------------------------------------------------------------
 
     async def find_file(self, repository_id: int, path: str) -> File | None:
-        row = self._row(queries.FIND_FILE, (repository_id, path))
-        return None if row is None else file_of(*row)
+        key = (repository_id, path)
+        found = self._recent_files.get(key)
+        if found is None:
+            row = self._row(queries.FIND_FILE, key)
+            found = None if row is None else file_of(*row)
+            if found is not None and found.package is not None:
+                # Whose epoch to look at is known only now: the row counts if it is the same afterwards
+                slot = slot_of(repository_id, found.package)
+                epoch = self._epochs[slot]
+                if self._row(queries.FIND_FILE, key) == row:
+                    self._recent_files.put(key, slot, epoch, found)
+        return found
 
     async def find_tagged_file(self, repository_id: int, package: str, tag: str) -> File | None:
-        row = self._row(queries.FIND_TAGGED_FILE, (tag, repository_id, package))
-        return None if row is None else file_of(*row)
+        key = (repository_id, package, tag)
+        found = self._recent_tags.get(key)
+        if found is None:
+            slot = slot_of(repository_id, package)
+            epoch = self._epochs[slot]
+            row = self._row(queries.FIND_TAGGED_FILE, (tag, repository_id, package))
+            if row is not None:
+                found = file_of(*row)
+                self._recent_tags.put(key, slot, epoch, found)
+        return found
 
     async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
         direct = digest.startswith("sha256:")
@@ -116,13 +139,18 @@ class SQLiteCatalog:
         return [Referrer(*row) for row in rows]
 
     async def publish(self, publication: Publication, lease_seconds: float) -> Blob:
-        return await self._write(lambda db: changes.publish(db, publication, lease_seconds))
+        touched = (publication.repository_id, publication.package)
+        return await self._write(lambda db: changes.publish(db, publication, lease_seconds), touched)
 
     async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
-        return await self._write(lambda db: changes.delete_version(db, repository_id, package, version))
+        return await self._write(
+            lambda db: changes.delete_version(db, repository_id, package, version), (repository_id, package)
+        )
 
     async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:
-        return await self._write(lambda db: changes.delete_tag(db, repository_id, package, tag))
+        return await self._write(
+            lambda db: changes.delete_tag(db, repository_id, package, tag), (repository_id, package)
+        )
 
     # -- blobs -------------------------------------------------------------------------------------
 
@@ -132,10 +160,18 @@ class SQLiteCatalog:
         return None if row is None else blob_of(*row)
 
     async def find_linked_blob(self, repository_id: int, package: str, digest: Digest) -> Blob | None:
-        direct = digest.startswith("sha256:")
-        query = queries.FIND_LINKED_BLOB if direct else queries.FIND_LINKED_BLOB_BY_ALIAS
-        row = self._row(query, (digest, repository_id, package))
-        return None if row is None else blob_of(*row)
+        key = (repository_id, package, digest)
+        found = self._recent_blobs.get(key)
+        if found is None:
+            slot = slot_of(repository_id, package)
+            epoch = self._epochs[slot]
+            direct = digest.startswith("sha256:")
+            query = queries.FIND_LINKED_BLOB if direct else queries.FIND_LINKED_BLOB_BY_ALIAS
+            row = self._row(query, (digest, repository_id, package))
+            if row is not None:
+                found = blob_of(*row)
+                self._recent_blobs.put(key, slot, epoch, found)
+        return found
 
     async def add_blob(
         self,
@@ -146,7 +182,8 @@ class SQLiteCatalog:
         upload_id: str | None = None,
     ) -> Blob:
         return await self._write(
-            lambda db: changes.add_blob(db, blob, repository_id, package, lease_seconds, upload_id)
+            lambda db: changes.add_blob(db, blob, repository_id, package, lease_seconds, upload_id),
+            (repository_id, package),
         )
 
     async def mount_blob(
@@ -158,7 +195,8 @@ class SQLiteCatalog:
         lease_seconds: float,
     ) -> Blob | None:
         return await self._write(
-            lambda db: changes.mount_blob(db, digest, sources, repository_id, package, lease_seconds)
+            lambda db: changes.mount_blob(db, digest, sources, repository_id, package, lease_seconds),
+            (repository_id, package),
         )
 
     async def list_blob_holders(self, digest: Digest, limit: int) -> list[tuple[int, str]]:
@@ -166,12 +204,18 @@ class SQLiteCatalog:
         return [] if blob is None else self._rows(queries.LIST_BLOB_HOLDERS, (blob.id, limit))
 
     async def unlink_blob(self, repository_id: int, package: str, digest: Digest) -> bool:
-        return await self._write(lambda db: changes.unlink_blob(db, repository_id, package, digest))
+        return await self._write(
+            lambda db: changes.unlink_blob(db, repository_id, package, digest), (repository_id, package)
+        )
 
     async def renew_leases(self, links: Iterable[tuple[int, str, Digest]], lease_seconds: float) -> None:
         batch = tuple(links)
         if batch:
-            await self._write(lambda db: changes.renew_leases(db, batch, lease_seconds), durable=False)
+            await self._write(
+                lambda db: changes.renew_leases(db, batch, lease_seconds),
+                *((repository_id, package) for repository_id, package, _ in batch),
+                durable=False,
+            )
 
     # -- uploads -----------------------------------------------------------------------------------
 
@@ -218,7 +262,26 @@ class SQLiteCatalog:
 
     @cached_property
     def _writer(self) -> Writer:
-        return Writer(self._path)
+        return Writer(self._path, self._epochs)
+
+    @cached_property
+    def _epochs(self) -> Epochs:
+        try:
+            return Epochs(self._path)
+        except OSError as error:
+            raise StorageFailed(f"the epochs of the catalog cannot be mapped: {error.strerror}") from error
+
+    @cached_property
+    def _recent_files(self) -> Recent[File]:
+        return Recent(self._epochs, RECENT_ANSWERS)
+
+    @cached_property
+    def _recent_tags(self) -> Recent[File]:
+        return Recent(self._epochs, RECENT_ANSWERS)
+
+    @cached_property
+    def _recent_blobs(self) -> Recent[Blob]:
+        return Recent(self._epochs, RECENT_ANSWERS)
 
     def _row(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
         """The only row, or None. The queries end with it, so that no read stays open."""
@@ -234,5 +297,9 @@ class SQLiteCatalog:
         except sqlite3.Error as error:
             raise translate(error) from error
 
-    async def _write(self, change: Callable[[Connection], T], *, durable: bool = True) -> T:
-        return await self._writer.submit(change, durable=durable)
+    async def _write(
+        self, change: Callable[[Connection], T], *touched: tuple[int, str], durable: bool = True
+    ) -> T:
+        """Commit a change; `touched` are the packages (repository, name) of which answers may be kept."""
+        slots = frozenset(slot_of(*package) for package in touched)
+        return await self._writer.submit(change, slots, durable=durable)

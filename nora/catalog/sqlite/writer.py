@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from nora.catalog.sqlite.recent import Epochs
+
 T = TypeVar("T")
 
 QUEUE_LIMIT: Final = 4096
@@ -42,12 +44,17 @@ again, so that a delete works when there is no other. Commits that fill the log 
 class Change:
     """What is to be done within a transaction, who waits for it, and what came of it."""
 
-    __slots__ = ("apply", "durable", "error", "future", "result")
+    __slots__ = ("apply", "durable", "error", "future", "result", "slots")
 
     def __init__(
-        self, apply: Callable[[Connection], Any], durable: bool, future: asyncio.Future[Any]
+        self,
+        apply: Callable[[Connection], Any],
+        slots: frozenset[int],
+        durable: bool,
+        future: asyncio.Future[Any],
     ) -> None:
         self.apply = apply
+        self.slots = slots
         self.durable = durable
         self.future = future
         self.result: Any = None
@@ -57,8 +64,9 @@ class Change:
 class Writer:
     """Commits changes one group after the other. Made in the process that uses it, never before a fork."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, epochs: Epochs) -> None:
         self._path = path
+        self._epochs = epochs
         self._queue: SimpleQueue[Change | None] = SimpleQueue()
         self._closed = False
         self._turnstile = Turnstile(path)
@@ -68,9 +76,12 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, apply: Callable[[Connection], T], *, durable: bool) -> asyncio.Future[T]:
+    def submit(
+        self, apply: Callable[[Connection], T], slots: frozenset[int], *, durable: bool
+    ) -> asyncio.Future[T]:
         """Queue a change; the future, of the running loop, resolves when it is committed.
 
+        `slots` are those whose epochs it moves: answers about their packages may not be true any more.
         A waiter that is cancelled leaves the change in the queue: what was asked for is done. Raises
         StorageBusy when too many wait, StorageFailed after `close`.
         """
@@ -79,7 +90,7 @@ class Writer:
         if self._queue.qsize() >= QUEUE_LIMIT:
             raise StorageBusy("too many changes wait for the catalog")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put(Change(apply, durable, future))
+        self._queue.put(Change(apply, slots, durable, future))
         return future
 
     async def close(self) -> None:
@@ -132,7 +143,8 @@ class Writer:
                 try:
                     for change in group:
                         _apply(db, change)
-                    db.execute("COMMIT")
+                    with self._epochs.changing(frozenset().union(*(change.slots for change in group))):
+                        db.execute("COMMIT")
                 finally:
                     if db.in_transaction:
                         db.execute("ROLLBACK")

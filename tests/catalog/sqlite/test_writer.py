@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from nora.catalog.sqlite import SQLiteCatalog, engine, writer
+from nora.catalog.sqlite.recent import Epochs
 from nora.errors import Conflict, StorageBusy, StorageFailed, StorageFull
 from nora.locks import FileLock
 from tests.contracts.catalog import HOSTED, LEASE, TagWrite, new_blob, publication, sha256
@@ -179,14 +180,16 @@ async def test_a_waiter_that_leaves_harms_nobody(catalog: SQLiteCatalog, hosted:
 
 
 def test_a_loop_that_ended_harms_nobody(path: Path) -> None:
-    changes = writer.Writer(path)
+    changes = writer.Writer(path, Epochs(path))
 
     async def leave() -> None:
         async with held(path):
-            changes.submit(lambda db: time.sleep(0.05), durable=False)
+            changes.submit(lambda db: time.sleep(0.05), frozenset(), durable=False)
 
     async def stay() -> object:
-        outcome = await changes.submit(lambda db: db.execute("SELECT 7").fetchone(), durable=False)
+        outcome = await changes.submit(
+            lambda db: db.execute("SELECT 7").fetchone(), frozenset(), durable=False
+        )
         await changes.close()
         return outcome
 
