@@ -20,23 +20,28 @@ SCOPE_KEY = "nora.body"
 class RequestBody:
     """The body of one request as the server hands it over, and how far it was taken."""
 
-    __slots__ = ("_receive", "finished", "limit", "started")
+    __slots__ = ("_receive", "finished", "limit", "received", "started")
 
     def __init__(self, receive: Receive, limit: int | None = None) -> None:
         self._receive = receive
         self.limit = limit
-        """The most bytes of any body, whoever reads it (`server.body_limit`)."""
+        """The most bytes that anybody may take of it (`server.body_limit`, or less for some handlers)."""
+        self.received = 0
         self.started = False
         """Whether anything was asked for: a client that waits for `100 Continue` has been told to send."""
         self.finished = False
         """Whether nothing more will come: the body is complete, or the client is gone."""
 
     async def receive(self) -> Message:
-        """The next ASGI message; the ASGI `receive` of everything that reads this request."""
+        """The next ASGI message; the ASGI `receive` of everything that reads this request.
+        Raises TooLarge."""
         self.started = True
         message = await self._receive()
         if not message.get("more_body"):
             self.finished = True
+        self.received += len(message.get("body", b""))
+        if self.limit is not None and self.received > self.limit:
+            raise TooLarge(self.limit)
         return message
 
 
@@ -59,10 +64,9 @@ async def stream_body(request: Request, *, limit: int | None, idle_seconds: floa
     """
     announced = content_length(request)
     body = _body_of(request)
-    limit = min((one for one in (limit, body.limit) if one is not None), default=None)
-    if limit is not None and announced is not None and announced > limit:
-        raise TooLarge(limit)
-    received = 0
+    body.limit = min((one for one in (limit, body.limit) if one is not None), default=None)
+    if body.limit is not None and announced is not None and announced > body.limit:
+        raise TooLarge(body.limit)
     while not body.finished:
         try:
             async with asyncio.timeout(idle_seconds):
@@ -70,15 +74,12 @@ async def stream_body(request: Request, *, limit: int | None, idle_seconds: floa
         except TimeoutError:
             raise RequestTimeout(f"no byte of the body arrived for {idle_seconds:g} seconds") from None
         if message["type"] != "http.request":
-            raise ClientGone(f"the client left after {received} bytes of the body")
+            raise ClientGone(f"the client left after {body.received} bytes of the body")
         piece: bytes = message.get("body", b"")
-        received += len(piece)
-        if limit is not None and received > limit:
-            raise TooLarge(limit)
         if piece:
             yield piece
-    if announced is not None and received != announced:
-        raise ClientGone(f"the body ended after {received} of {announced} bytes")
+    if announced is not None and body.received != announced:
+        raise ClientGone(f"the body ended after {body.received} of {announced} bytes")
 
 
 async def read_body(request: Request, limit: int, idle_seconds: float = 60.0) -> bytes:
@@ -94,16 +95,16 @@ async def drain(request: Request, max_bytes: int, seconds: float) -> bool:
     A client that waits for `100 Continue` sends nothing unless it is told to, and is left waiting.
     """
     body = _body_of(request)
-    if body.finished or (not body.started and not _may_send(request)):
+    if not body.started and not _may_send(request):
         return True
-    taken = 0
+    body.limit = body.received + max_bytes
     try:
         async with asyncio.timeout(seconds):
-            while not body.finished and taken < max_bytes:
-                taken += len((await body.receive()).get("body", b""))
-    except TimeoutError:
+            while not body.finished:
+                await body.receive()
+    except (TimeoutError, TooLarge):
         return False
-    return body.finished
+    return True
 
 
 def _may_send(request: Request) -> bool:
