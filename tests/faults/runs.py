@@ -32,7 +32,7 @@ class Size:
     seed: int = field(default_factory=lambda: int(os.environ.get("NORA_TEST_SEED", time.time_ns() % 10**9)))
 
 
-QUICK = Size(kills=2, clients=24, acknowledged=15, in_flight=5)
+QUICK = Size(kills=2, clients=16, acknowledged=12, in_flight=5)
 SLOW = Size(kills=20, clients=200, acknowledged=50, in_flight=10)
 FULL = Size(kills=200, clients=200, acknowledged=50, in_flight=10)
 SIZES = [

@@ -111,6 +111,47 @@ def test_deletion_survives(server: Server, disk: Disk) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("seed", [None, 1, 2, 3])
+def test_upload_session_goes_on_or_is_gone(server: Server, disk: Disk, seed: int | None) -> None:
+    """An open session need not outlive a power loss; if it does, what it says it has is what was sent."""
+    wire = Wire(server.host, server.port)
+    blob = random.Random(seed).randbytes(3_000_000)
+
+    async def resume(session: str) -> None:
+        status = await wire.call("GET", session)
+        if status.status == 404:
+            return
+        offset = int(status.headers["x-nora-upload-offset"])
+        assert offset in (0, 1_000_000, 2_000_000)
+        headers = {"content-range": f"{offset}-{len(blob) - 1}"}
+        continued = await wire.call("PATCH", session, blob[offset:], headers)
+        if continued.status == 404:
+            assert continued.code == "BLOB_UPLOAD_UNKNOWN"
+            return
+        assert continued.status == 202, continued
+        closed = await wire.call("PUT", f"{session}?digest={sha256(blob)}")
+        assert closed.status == 201, closed
+
+    async def run() -> None:
+        sessions = []
+        for _ in range(6):
+            opened = await wire.call("POST", "/v2/faults/session/blobs/uploads/")
+            sessions.append(opened.headers["location"])
+            for start in (0, 1_000_000):
+                piece = blob[start : start + 1_000_000]
+                assert (await wire.call("PATCH", sessions[-1], piece)).status == 202
+        pull_the_plug(server, disk, seed)
+        await asyncio.to_thread(server.start)
+        for session in sessions:
+            await resume(session)
+        pushed = await wire.call("POST", f"/v2/faults/session/blobs/uploads/?digest={sha256(blob)}", blob)
+        assert pushed.status == 201
+        pulled = await wire.call("GET", f"/v2/faults/session/blobs/{sha256(blob)}")
+        assert pulled.body == blob
+
+    asyncio.run(run())
+
+
 def test_a_disk_that_lies_is_noticed(server: Server, disk: Disk) -> None:
     """The runs above can fail: where fsync keeps nothing, they do."""
     wire = Wire(server.host, server.port)
