@@ -14,8 +14,9 @@
       nora.lock  sweep.lock                      locked by the server of this directory, and by the process
                                                  that tidies it; never removed
 
-Everything is on one file system, because files come to their final names by rename. Directories and files
-are made for their owner alone (0700, 0600); a directory that exists keeps the mode that it was given.
+Everything is on one file system, which knows flock and hard links: files come to their final names by rename
+and by link. Directories and files are made for their owner alone (0700, 0600); a directory that exists keeps
+the mode that it was given.
 """
 
 from __future__ import annotations

@@ -43,7 +43,10 @@ class Job(Generic[T]):
         if cancelled is not None:
             raise cancelled
         if self._error is not None:
-            raise self._error
+            try:
+                raise self._error
+            finally:
+                del self  # see `work`
         value: T = self._value
         return value
 
@@ -55,6 +58,7 @@ class Job(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - whoever awaits the result gets it
             self._error = error
         self._call = None  # and with it the bytes that it wrote
+        del self  # the error's traceback keeps this frame: with `self` in it a cycle would keep them all
 
     def end(self) -> None:
         """Tell who waits. On the event loop."""

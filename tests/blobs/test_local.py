@@ -23,6 +23,7 @@ from nora.errors import (
     StorageFailed,
     StorageFull,
 )
+from tests.blobs.descriptors import open_files
 from tests.contracts.blobs import BlobStoreContract, chunked, chunks_of, collect, digest_of, keep, row
 
 LARGE = os.urandom(3_000_000)
@@ -50,10 +51,6 @@ def store(layout: Layout) -> Iterator[LocalBlobStore]:
 def files(layout: Layout) -> list[str]:
     """Every file of blobs, uploads and tmp."""
     return [name for _, _, names in os.walk(layout.root) for name in names if not name.endswith(".lock")]
-
-
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 class TestLocalBlobStore(BlobStoreContract):
@@ -207,7 +204,7 @@ async def test_errors_of_the_disk_are_ours_and_leave_nothing(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, call: str, number: int, expected: type[Exception]
 ) -> None:
     store = LocalBlobStore(layout, reserve_bytes=0)
-    before = open_files()
+    before = open_files(layout)
 
     def fail(*_: Any, **__: Any) -> Any:
         raise OSError(number, os.strerror(number))
@@ -220,7 +217,7 @@ async def test_errors_of_the_disk_are_ours_and_leave_nothing(
             assert type(failure.value) is expected
             assert layout.root not in str(failure.value)
     assert files(layout) == []
-    assert open_files() == before
+    assert open_files(layout) == before
     store.close()
 
 
@@ -262,7 +259,7 @@ async def test_a_cancelled_ingest_leaves_nothing(
     layout: Layout, store: LocalBlobStore, size: int, steps: int
 ) -> None:
     """Cancelled after so many turns of the loop, wherever that is."""
-    before = open_files()
+    before = open_files(layout)
     entered = False
 
     async def ingest() -> None:
@@ -278,7 +275,7 @@ async def test_a_cancelled_ingest_leaves_nothing(
         with pytest.raises(asyncio.CancelledError):
             await task
     assert len(files(layout)) == (1 if entered else 0)
-    assert open_files() == before
+    assert open_files(layout) == before
 
 
 @pytest.mark.anyio
@@ -310,9 +307,9 @@ async def test_a_cancelled_write_ends_before_its_file_goes(
 
 
 @pytest.mark.anyio
-async def test_no_failure_costs_a_descriptor(store: LocalBlobStore) -> None:
+async def test_no_failure_costs_a_descriptor(layout: Layout, store: LocalBlobStore) -> None:
     await keep(store, LARGE)
-    before = open_files()
+    before = open_files(layout)
     for _ in range(20):
         with pytest.raises(ClientGone):
             async with store.ingest(chunks_of([LARGE, ClientGone("gone")]), Expect()):
@@ -321,21 +318,21 @@ async def test_no_failure_costs_a_descriptor(store: LocalBlobStore) -> None:
             await keep(store, LARGE, Expect(digest_of(b"")))
         with pytest.raises(SizeMismatch):
             await keep(store, b"abc", Expect(size=4))
-    assert open_files() == before
+    assert open_files(layout) == before
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("steps", range(6))
-async def test_a_cancelled_stream_closes_its_file(store: LocalBlobStore, steps: int) -> None:
+async def test_a_cancelled_stream_closes_its_file(layout: Layout, store: LocalBlobStore, steps: int) -> None:
     blob = await keep(store, LARGE)
-    before = open_files()
+    before = open_files(layout)
     task = asyncio.ensure_future(collect(store.stream(blob, 0, blob.size)))
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert open_files() == before
+    assert open_files(layout) == before
 
 
 @pytest.mark.anyio

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 import weakref
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -81,6 +83,27 @@ async def test_an_idle_thread_keeps_nothing(threads: Threads) -> None:
             break
         await asyncio.sleep(0.001)
     assert gone() is None
+
+
+async def test_a_failed_job_is_no_cycle(threads: Threads) -> None:
+    class Large:
+        def call(self) -> None:
+            raise KeyError("x")
+
+    large = Large()
+    gone = weakref.ref(large)
+    gc.disable()
+    try:
+        with suppress(KeyError):
+            await threads.start(large.call).result()
+        del large
+        for _ in range(1000):
+            if gone() is None:
+                break
+            await asyncio.sleep(0.001)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_outlive_a_loop_and_its_unfinished_jobs(threads: Threads) -> None:

@@ -33,6 +33,7 @@ from nora.errors import (
     UploadOffsetMismatch,
 )
 from nora.model import Digest
+from tests.blobs.descriptors import open_files
 from tests.contracts.blobs import chunked, chunks_of, digest_of
 
 SMALL = b"a small blob"
@@ -469,6 +470,19 @@ async def test_a_session_cancelled_under_its_writer_is_gone(place: Place, closin
     assert place.left() == place.objects() == []
 
 
+async def test_a_client_that_cancels_and_leaves_is_not_told(place: Place, uploads: Uploads) -> None:
+    upload = await uploads.open(place.repository, "app")
+
+    async def body() -> AsyncIterator[bytes]:
+        yield LARGE
+        await uploads.cancel(upload)
+        raise ClientGone("gone")
+
+    with pytest.raises(ClientGone):
+        await uploads.append(upload, body())
+    assert place.left() == place.objects() == []
+
+
 @pytest.mark.parametrize("error", [StorageBusy("busy"), StorageFull("full"), StorageFailed("failed")])
 @pytest.mark.parametrize("data", [SMALL, LARGE])
 async def test_a_refused_row_leaves_the_session_whole(
@@ -644,10 +658,6 @@ async def test_one_process_sweeps_at_a_time(place: Place, monkeypatch: pytest.Mo
 # -- cancellation ------------------------------------------------------------------------------------
 
 
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
 Call = Callable[[Uploads, Any], Any]
 CALLS: dict[str, Call] = {
     "append": lambda uploads, upload: uploads.append(upload, chunked(LARGE[5:], 100_000)),
@@ -665,7 +675,7 @@ async def test_a_request_cancelled_anywhere_leaves_the_session_usable(
 ) -> None:
     """Cancelled after 0, 1, 2 … turns of the loop, until it is too late: always whole, nothing leaks."""
     assert await uploads.put(place.repository, "app", chunked(SMALL), digest=digest_of(SMALL))
-    before = open_files()
+    before = open_files(place.layout)
     outcomes = set()
     for steps in (*range(14), *range(40, 100, 10)):
         upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(LARGE[:5]))
@@ -675,7 +685,7 @@ async def test_a_request_cancelled_anywhere_leaves_the_session_usable(
         task.cancel()
         outcome = (await asyncio.gather(task, return_exceptions=True))[0]
         outcomes.add(type(outcome).__name__)
-        assert open_files() == before
+        assert open_files(place.layout) == before
         assert os.listdir(place.layout.temporary) == []
         now = await place.catalog.find_upload(upload.id)
         if now is None:

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from nora.blobs.layout import Layout
+
+
+def open_files(layout: Layout) -> list[str]:
+    """The files of blobs, uploads and drafts that this process has open."""
+    found = []
+    for descriptor in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+    folders = (layout.temporary, layout.uploads, f"{layout.root}/blobs")
+    return sorted(path for path in found if path.startswith(folders))
