@@ -26,7 +26,7 @@ FROM ${BASE}
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
-    && useradd --system --uid 10001 --gid 0 --home-dir /data --shell /usr/sbin/nologin nora \
+    && useradd --uid 10001 --gid 0 --no-create-home --home-dir /data --shell /usr/sbin/nologin nora \
     && install --directory --owner=nora --group=0 --mode=2775 /data
 COPY --from=build /opt/nora /opt/nora
 COPY --from=build /etc/nora /etc/nora
