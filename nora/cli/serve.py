@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from nora.config import load
-from nora.errors import StartError
+from nora.errors import NoraError
 from nora.server import serve
 
 
@@ -21,6 +21,6 @@ def command() -> None:
     """
     try:
         serve(load(os.environ, Path.cwd()))
-    except StartError as error:
+    except NoraError as error:
         click.echo(f"nora cannot start: {error}", err=True)
         sys.exit(1)
