@@ -10,10 +10,10 @@ import shlex
 import shutil
 import sys
 import sysconfig
-from glob import glob
 
 from setuptools import Extension, setup
 
+HEADERS = ["nora/_speedups/json_lexer.h", "nora/_speedups/references.h", "nora/_speedups/xxh3.h"]
 MODULES = ("names", "digest", "manifest")
 FLAGS = ["-O3", "-fno-strict-aliasing", "-fvisibility=hidden"]
 
@@ -39,7 +39,7 @@ def extensions() -> list[Extension]:
         Extension(
             f"nora._speedups.{name}_c",
             [f"nora/_speedups/{name}_c.pyx"],
-            depends=glob("nora/_speedups/*.h"),
+            depends=HEADERS,
             extra_compile_args=FLAGS,
         )
         for name in MODULES
@@ -50,5 +50,5 @@ def extensions() -> list[Extension]:
 reason = obstacle()
 if reason and switched_on("NORA_REQUIRE_EXTENSIONS"):
     sys.exit(f"NORA_REQUIRE_EXTENSIONS is set, but {reason}")
-print(f"pure Python build: {reason}" if reason else "compiled build", file=sys.stderr)
+print(f"pure Python build: {reason}" if reason else "compiled build", file=sys.stderr)  # noqa: T201
 setup(ext_modules=[] if reason else extensions())

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from importlib import import_module
 from types import ModuleType
 
 import pytest
 
-Load = Callable[[str], ModuleType]
 
-
-def load(name: str, kind: str) -> ModuleType:
-    """The module `name` as `py` or `c`; skips where the compiled one is not built."""
-    module = f"nora._speedups.{name}_{kind}"
-    if kind == "py":
+def load(name: str, twin: str) -> ModuleType:
+    """The module `name` as `py` or `c`; skips where the compiled one is not built, unless it is required."""
+    module = f"nora._speedups.{name}_{twin}"
+    if twin == "py" or os.environ.get("NORA_REQUIRE_EXTENSIONS", "0") not in {"", "0"}:
         return import_module(module)
-    return pytest.importorskip(module, reason="the extensions are not built", exc_type=ImportError)
+    return pytest.importorskip(module, reason=f"{module} is not built", exc_type=ImportError)
 
 
 @pytest.fixture(params=["py", "c"])
-def kind(request: pytest.FixtureRequest) -> str:
+def twin(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def names(kind: str) -> ModuleType:
-    return load("names", kind)
+def names(twin: str) -> ModuleType:
+    return load("names", twin)
 
 
 @pytest.fixture
-def digest(kind: str) -> ModuleType:
-    return load("digest", kind)
+def digest(twin: str) -> ModuleType:
+    return load("digest", twin)
 
 
 @pytest.fixture
-def manifest(kind: str) -> ModuleType:
-    return load("manifest", kind)
+def manifest(twin: str) -> ModuleType:
+    return load("manifest", twin)

@@ -47,13 +47,17 @@ def test_xxh3_in_pieces_of_any_size(digest: ModuleType) -> None:
         hasher = digest.Hasher()
         done = 0
         while done < length:
-            size = min(length - done, choose.choice([1, 63, 64, 65, 191, 192, 255, 256, 257, 1024, 4096, 70_000]))
+            size = min(
+                length - done, choose.choice([1, 63, 64, 65, 191, 192, 255, 256, 257, 1024, 4096, 70_000])
+            )
             hasher.update(DATA[done : done + size])
             done += size
         assert hasher.xxh3() == xxhash.xxh3_128_hexdigest(DATA[:length]), length
 
 
-@pytest.mark.parametrize("algorithms", [(), ("sha256",), ("sha512",), ("sha256", "sha512"), ("sha512", "sha512")])
+@pytest.mark.parametrize(
+    "algorithms", [(), ("sha256",), ("sha512",), ("sha256", "sha512"), ("sha512", "sha512")]
+)
 @pytest.mark.parametrize("length", [0, 1, 2047, 2048, 32768, 32769, 1 << 20, (1 << 20) + 1])
 def test_digests(digest: ModuleType, algorithms: tuple[str, ...], length: int) -> None:
     hasher = digest.Hasher(*algorithms)
@@ -69,7 +73,9 @@ def test_kinds_of_data(digest: ModuleType, kind_of_data: type) -> None:
     check(hasher, b"abc" + DATA[5:5000], "sha256")
 
 
-@pytest.mark.parametrize("data", ["abc", None, 1, [1], memoryview(b"abcd")[::2], memoryview(b"abcd").cast("I")])
+@pytest.mark.parametrize(
+    "data", ["abc", None, 1, [1], memoryview(b"abcd")[::2], memoryview(b"abcd").cast("I")]
+)
 def test_wrong_data_is_type_error(digest: ModuleType, fd: int, data: object) -> None:
     hasher = digest.Hasher("sha256")
     with pytest.raises(TypeError, match="data"):
@@ -147,8 +153,16 @@ def test_failed_write_raises_and_takes_nothing(digest: ModuleType) -> None:
 
 @pytest.mark.parametrize(
     ("descriptor", "offset", "error"),
-    [(-1, 0, ValueError), (2**31, 0, ValueError), (0, -1, ValueError), (0, 2**63, ValueError)]
-    + [("0", 0, TypeError), (None, 0, TypeError), (0, 1.5, TypeError), (0, None, TypeError)],
+    [
+        (-1, 0, ValueError),
+        (2**31, 0, ValueError),
+        (0, -1, ValueError),
+        (0, 2**63, ValueError),
+        ("0", 0, TypeError),
+        (None, 0, TypeError),
+        (0, 1.5, TypeError),
+        (0, None, TypeError),
+    ],
 )
 def test_write_with_wrong_arguments(
     digest: ModuleType, descriptor: object, offset: object, error: type[Exception]

@@ -160,7 +160,9 @@ def test_size_out_of_range(names: ModuleType, size: int) -> None:
         names.parse_range("bytes=0-1", size)
 
 
-@pytest.mark.parametrize(("header", "size"), [(b"bytes=0-1", 1), (None, 1), ("bytes=0-1", 1.0), ("", "1"), ("", None)])
+@pytest.mark.parametrize(
+    ("header", "size"), [(b"bytes=0-1", 1), (None, 1), ("bytes=0-1", 1.0), ("", "1"), ("", None)]
+)
 def test_range_of_wrong_types(names: ModuleType, header: object, size: object) -> None:
     with pytest.raises(TypeError, match="must be"):
         names.parse_range(header, size)
