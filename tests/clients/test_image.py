@@ -79,7 +79,8 @@ def container(podman: Tool, tmp_path: Path) -> Iterator[Server]:
     limits = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096", "--pids-limit=0")
     where = ("--network=host", f"--env=NORA_PORT={server.port}", f"--volume={server.data}:/data")
     locked = (f"--user={user}:{user}", "--read-only", "--read-only-tmpfs=false", "--cap-drop=all")
-    name = podman("run", "--detach", "--no-healthcheck", *limits, *where, *locked, IMAGE).strip()
+    how = ("--runtime=runc", "--detach", "--no-healthcheck")
+    name = podman("run", *how, *limits, *where, *locked, IMAGE).strip()
     try:
         deadline = time.monotonic() + 60
         while server.status("/ready") != 200:
