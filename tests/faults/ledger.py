@@ -10,11 +10,10 @@ import asyncio
 import hashlib
 import json
 import re
-from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.wire import Answer, Wire
+from tests.faults.wire import Line, Wire
 from tests.support.oci import DOCKER_IMAGE, DOCKER_LIST, IMAGE, INDEX
 
 ACCEPT = {"accept": f"{IMAGE}, {INDEX}, {DOCKER_IMAGE}, {DOCKER_LIST}"}
@@ -74,65 +73,62 @@ class Audit:
     wire: Wire
     ledger: Ledger
     problems: list[str] = field(default_factory=list)
-    fetched: int = 0
-    _gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def run(self) -> list[str]:
         """Everything acknowledged is there and right, and every tag of every repository can be pulled."""
         ledger = self.ledger
         repositories = sorted({name for name, _ in ledger.blobs | ledger.manifests | set(ledger.moves)})
-        await self._all(self._blob(*key) for key in sorted(ledger.blobs))
-        await self._all(self._manifest(*key) for key in sorted(ledger.manifests))
-        await self._all(self._tag(*key) for key in sorted(ledger.moves))
-        await self._all(self._listing(name) for name in repositories)
+        checks = [
+            *((self._content, name, "blobs", digest) for name, digest in sorted(ledger.blobs)),
+            *((self._content, name, "manifests", digest) for name, digest in sorted(ledger.manifests)),
+            *((self._tag, name, tag) for name, tag in sorted(ledger.moves)),
+            *((self._listing, name) for name in repositories),
+        ]
+        remaining = iter(checks)
+
+        async def work() -> None:
+            line = Line(self.wire)
+            try:
+                for check, *names in remaining:
+                    await check(line, *names)
+            finally:
+                line.close()
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(work())
         return self.problems
 
-    async def _all(self, checks: Iterable[Coroutine[None, None, None]]) -> None:
-        async def guarded(check: Coroutine[None, None, None]) -> None:
-            async with self._gate:
-                await check
-
-        await asyncio.gather(*(guarded(check) for check in checks))
-
-    async def _fetch(self, path: str) -> Answer:
-        self.fetched += 1
-        return await self.wire.call("GET", path, headers=ACCEPT)
-
-    async def _blob(self, repository: str, digest: str) -> None:
-        answer = await self._fetch(f"/v2/{repository}/blobs/{digest}")
+    async def _content(self, line: Line, repository: str, kind: str, digest: str) -> None:
+        answer = await line.call("GET", f"/v2/{repository}/{kind}/{digest}", ACCEPT)
         if answer.status != 200 or sha256(answer.body) != digest:
-            self.problems.append(f"blob {repository}@{digest}: {answer}")
+            self.problems.append(f"{kind} {repository}@{digest}: {answer}")
 
-    async def _manifest(self, repository: str, digest: str) -> None:
-        answer = await self._fetch(f"/v2/{repository}/manifests/{digest}")
-        if answer.status != 200 or sha256(answer.body) != digest:
-            self.problems.append(f"manifest {repository}@{digest}: {answer}")
-
-    async def _tag(self, repository: str, tag: str) -> None:
-        answer = await self._fetch(f"/v2/{repository}/manifests/{tag}")
+    async def _tag(self, line: Line, repository: str, tag: str) -> None:
+        answer = await line.call("GET", f"/v2/{repository}/manifests/{tag}", ACCEPT)
         value = None if answer.status == 404 else sha256(answer.body)
-        if answer.status not in (200, 404) or value not in self.ledger.allowed(repository, tag):
-            allowed = self.ledger.allowed(repository, tag)
+        allowed = self.ledger.allowed(repository, tag)
+        if answer.status not in (200, 404) or value not in allowed:
             self.problems.append(f"tag {repository}:{tag} is {value}, not of {allowed}: {answer}")
 
-    async def _listing(self, repository: str) -> None:
+    async def _listing(self, line: Line, repository: str) -> None:
         """Each tag that is listed leads to a manifest, and that to its content; known tags are listed."""
-        answer = await self._fetch(f"/v2/{repository}/tags/list?n=10000")
+        answer = await line.call("GET", f"/v2/{repository}/tags/list?n=10000")
         if answer.status == 404 and not any(name == repository for name, _ in self.ledger.manifests):
             return  # no push of a manifest was acknowledged there
         if answer.status != 200:
             self.problems.append(f"tags of {repository}: {answer}")
             return
         listed = set(json.loads(answer.body)["tags"])
-        for (name, tag), _ in self.ledger.moves.items():
+        for name, tag in self.ledger.moves:
             if name == repository and tag not in listed and None not in self.ledger.allowed(name, tag):
                 self.problems.append(f"tag {repository}:{tag} is not listed")
         seen: set[str] = set()
         for tag in sorted(listed):
-            await self._pull(repository, tag, seen)
+            await self._pull(line, repository, tag, seen)
 
-    async def _pull(self, repository: str, reference: str, seen: set[str]) -> None:
-        answer = await self._fetch(f"/v2/{repository}/manifests/{reference}")
+    async def _pull(self, line: Line, repository: str, reference: str, seen: set[str]) -> None:
+        answer = await line.call("GET", f"/v2/{repository}/manifests/{reference}", ACCEPT)
         if answer.status != 200:
             self.problems.append(f"listed {repository}:{reference}: {answer}")
             return
@@ -140,12 +136,13 @@ class Audit:
         for child in document.get("manifests", ()):
             if child["digest"] not in seen:
                 seen.add(child["digest"])
-                await self._pull(repository, child["digest"], seen)
+                await self._pull(line, repository, child["digest"], seen)
         for part in [*document.get("layers", ()), *filter(None, [document.get("config")])]:
-            if part["digest"] in seen:
+            known = (repository, part["digest"]) in self.ledger.blobs  # fetched whole, in another check
+            if part["digest"] in seen or known:
                 continue
             seen.add(part["digest"])
-            head = await self.wire.call("HEAD", f"/v2/{repository}/blobs/{part['digest']}")
+            head = await line.call("HEAD", f"/v2/{repository}/blobs/{part['digest']}")
             if head.status != 200 or head.headers.get("content-length") != str(part["size"]):
                 self.problems.append(f"part {part['digest']} of {repository}:{reference}: {head.status}")
 

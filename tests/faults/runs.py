@@ -67,7 +67,7 @@ async def kill_run(
             pushes.resume()
     finally:
         await pushes.stop()
-    assert pushes.problems == []
+    await asyncio.to_thread(server.wait_ready)
     await check(wire, pushes)
     assert partial_files(server.storage / "blobs", verified) == []
     return pushes

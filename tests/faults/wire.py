@@ -72,6 +72,31 @@ class Wire:
                 writer.transport.abort()
 
 
+@dataclass(slots=True)
+class Line:
+    """A connection that is kept for many requests without a body: for those who only read."""
+
+    wire: Wire
+    _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def call(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+        """One request. Raises Dropped, ConnectionError or TimeoutError."""
+        async with asyncio.timeout(SECONDS):
+            if self._streams is None:
+                self._streams = await self.wire.connect()
+            reader, writer = self._streams
+            writer.write(self.wire.head(method, path, headers or {}))
+            answer = await read_answer(reader, method)
+        if answer.headers.get("connection") == "close":
+            self.close()
+        return answer
+
+    def close(self) -> None:
+        if self._streams is not None:
+            self._streams[1].transport.abort()
+            self._streams = None
+
+
 async def _send(writer: asyncio.StreamWriter, head: bytes, body: bytes) -> None:
     """A server may answer before it has read all: the answer counts, not whether all could be sent."""
     with contextlib.suppress(ConnectionError):
