@@ -30,8 +30,9 @@ def die_with_parent(parent: int) -> None:
 
 
 def few_memory_arenas() -> None:
-    """Let glibc use two arenas of memory instead of eight for each core: 100 slow downloads cost half
-    (measured). Workers inherit it; other C libraries have no such call."""
+    """Let glibc use two arenas of memory instead of eight for each core. An idle server takes 46 MiB with it,
+    51 without; 100 slow downloads add 31 MiB either way (one run each). Workers inherit it; other C libraries
+    have no such call."""
     if _LINUX:
         with suppress(AttributeError):
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)

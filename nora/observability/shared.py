@@ -3,8 +3,8 @@
 The parent maps the memory before it starts the workers (fork), with one slot for each. A worker writes to its
 own slot only; one that takes the place of a dead worker goes on where that one stopped. It is memory and not
 files, as prometheus-client has it, because a file on a full disk kills whoever writes to its mapping
-(SIGBUS), and because storing a number costs 0.1 µs here where prometheus-client's values take a lock, ask for
-the process id and pack a struct (measured: 2.3 µs for a counter, 4.2 µs for a histogram).
+(SIGBUS), and because observing a request costs 0.75 µs here in all, where prometheus-client's values take a
+lock, ask for the process id and pack a struct (measured: 2.3 µs for a counter and 4.2 µs for a histogram).
 
     slot    used u64, entries
     entry   length of the key u64, key (UTF-8, padded to 8 bytes), value f64
