@@ -76,8 +76,8 @@ class StorageSettings:
     durability: Literal["full", "data", "none"] = setting(
         "full",
         kinds.choice("full", "data", "none"),
-        "What of a blob is synced, and survives a power loss: `full` all; `data` its bytes, perhaps not its name; "
-        "`none` what the system happened to have written: for throw-away stores. The catalog always is.",
+        "What of a blob is synced and so survives a power loss: `full` all; `data` its bytes, perhaps not its "
+        "name; `none` nothing, for throw-away stores. The catalog always is.",
     )
     reserve: int = setting(
         16 * MIB, kinds.size(), "Space kept free for deletes and tags: uploads get 507 below it."
