@@ -76,7 +76,7 @@ class StorageSettings:
     durability: Literal["full", "data", "none"] = setting(
         "full",
         kinds.choice("full", "data", "none"),
-        "What of a blob is synced and so survives a power loss: `full` all; `data` its bytes, perhaps not its "
+        "What of a blob is synced, so survives a power loss: `full` all, `data` its bytes, perhaps not its "
         "name; `none` nothing, for throw-away stores. The catalog always is.",
     )
     reserve: int = setting(
