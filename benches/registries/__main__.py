@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import signal
 import tempfile
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -35,6 +37,7 @@ def main(
     work: Path | None,
 ) -> None:
     """Compare NORA with docker-registry and Distribution v3 on this machine."""
+    signal.signal(signal.SIGTERM, _leave)  # the registries that were started are stopped on the way out
     sizes = seed.SMOKE if smoke else seed.FULL
     sizes = dataclasses.replace(sizes, rounds=count or sizes.rounds, seconds=seconds or sizes.seconds)
     lines = [line for line in LINES if not only or line.name in only]
@@ -63,6 +66,10 @@ def main(
         click.echo(f"{len(missed)} of {len(checks)} gates missed", err=True)
     if gaps or (missed and not smoke):
         raise SystemExit(1)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":
