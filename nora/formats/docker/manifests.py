@@ -38,7 +38,7 @@ class Manifests:
         file = await self._find(image, reference)
         if file is None:
             raise await self._absent(image, resource.reference)
-        resource.request.scope["nora.event"] = "download"
+        resource.count_as("download")
         digest = (reference if isinstance(reference, Digest) else file.version or file.blob.digest).encode()
         return await blob_response(
             resource.request,
@@ -63,7 +63,7 @@ class Manifests:
             body, resource.header(b"content-type"), named, required=self._settings.required_content
         )
         await self._store(image, target, body, manifest, self._tag_writes(resource.request, tags))
-        resource.request.scope["nora.event"] = "upload"
+        resource.count_as("upload")
         return Response(201, self._created(image, manifest, tags if named else []))
 
     async def delete(self, resource: Resource) -> Response:

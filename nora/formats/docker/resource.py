@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from blacksheep import Request, Response
 
@@ -33,6 +33,10 @@ class Resource(NamedTuple):
         """A request header, name in lower case."""
         value = self.request.get_first_header(name)
         return value.decode("latin-1") if value is not None else None
+
+    def count_as(self, event: Literal["download", "upload"]) -> None:
+        """What a successful answer counts as in the metrics: a package was pulled or published."""
+        cast("dict[str, Any]", self.request.scope)["nora.event"] = event
 
 
 Endpoint = Callable[[Resource], Awaitable[Response]]
