@@ -135,6 +135,7 @@ def _turns(
     try:
         for registry in registries:
             subprocess.run(["cp", "-a", _template(work, registry), copies[registry.name]], check=True)
+        os.sync()
         for index, line in enumerate(lines):
             shift = (number + index) % max(1, len(registries))
             for registry in (*registries[shift:], *registries[:shift]):
@@ -147,7 +148,6 @@ def _turns(
 def _measure(line: Line, registry: Registry, directory: Path, sizes: Sizes, number: int) -> Iterator[Round]:
     """Rounds until one is valid, a bounded number of times."""
     for _ in range(1 + VOID_RETRIES):
-        os.sync()  # what the round before left to write must not be paid by this one
         with registry.running(directory) as server:
             try:
                 if sizes.warmup:
@@ -156,6 +156,8 @@ def _measure(line: Line, registry: Registry, directory: Path, sizes: Sizes, numb
                     load = line.drive(server, sizes, sizes.seconds)
             except LoadFailed as error:
                 raise LoadFailed(f"{error}\n{server.last_words()}") from error
+        if line.writes:
+            os.sync()  # what this round left to write must not be paid by the next one
         one = _judge(line, registry, number, load, watch)
         yield one
         if not one.void:
