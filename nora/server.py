@@ -42,7 +42,7 @@ BACKPRESSURE = 8192
 """Connections that a worker serves at a time, idle ones included: more than any proxy pools."""
 BUFFER_BYTES = 192 * 1024
 """Of each connection and direction. For 64, 128, 192, 256 and 408 KiB (Granian's default) 100 slow downloads
-add 31, 34, 48, 58 and 70 MiB (one run each, the last without `few_memory_arenas`); receiving 1 GiB costs about
+add 31, 34, 48, 58 and 70 MiB (one run each, the last without `few_memory_arenas`); receiving 1 GiB costs
 1.7, 1.1, 0.9, 0.7 and 0.6 s of CPU (on a machine that was busy otherwise)."""
 QUICK_DEATH_SECONDS = 10.0
 LONGEST_DELAY_SECONDS = 5.0

@@ -86,8 +86,8 @@ def test_official_conformance(
     counts = read_counts(results / "junit.xml")
     with capsys.disabled():
         print(
-            f"\nconformance {profile}, {workers} workers, sparse data {sparse}: {counts.passed} passed, {counts.failed} failed, "
-            f"{counts.skipped} skipped ({counts.disabled} not in this profile)"
+            f"\nconformance {profile}, {workers} workers, sparse data {sparse}: {counts.passed} passed, "
+            f"{counts.failed} failed, {counts.skipped} skipped ({counts.disabled} not in this profile)"
         )
     assert counts.failed == 0, read_failures(results / "junit.xml")
     assert counts.skipped == 0, read_failures(results / "junit.xml")
