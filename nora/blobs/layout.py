@@ -40,7 +40,7 @@ class Layout:
     __slots__ = ("catalog", "root", "sweep_lock", "temporary", "uploads")
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = os.fspath(root)
+        self.root = os.path.abspath(root)
         self.catalog = Path(self.root, "catalog.sqlite3")
         self.sweep_lock = Path(self.root, "sweep.lock")
         self.temporary = f"{self.root}/tmp"  # noqa: S108

@@ -49,13 +49,14 @@ class RunningHashes:
 class Session:
     """An upload session whose file is open and locked: by nobody else, as long as this object is used."""
 
-    __slots__ = ("_catalog", "_disk", "committed", "ended", "file", "hasher", "upload")
+    __slots__ = ("_announced", "_catalog", "_disk", "committed", "ended", "file", "hasher", "upload")
 
     def __init__(
         self, catalog: Catalog, disk: Disk, upload: Upload, file: Draft, hasher: Hasher | None
     ) -> None:
         self._catalog = catalog
         self._disk = disk
+        self._announced = 0  # where the part that comes will end, as far as its sender says
         self.file = file
         self.upload = upload
         """As it is now: its offset moves with each batch that is written."""
@@ -71,6 +72,7 @@ class Session:
         Raises what `measured` and the disk raise, and has cut the file back then. What else `chunks` raises
         (the client is gone) goes on after what came until then was saved.
         """
+        self._announced = self.committed + (length or 0)
         try:
             async with (
                 self._disk.inflow(self._write) as inflow,
@@ -92,7 +94,7 @@ class Session:
 
     def _write(self, data: bytes) -> None:
         upload = self.upload
-        self._disk.require_room(len(data))
+        self._disk.require_room(max(len(data), self._announced - upload.offset))
         if self.hasher is None:
             self.file.write(data, upload.offset)
         else:

@@ -38,7 +38,7 @@ from tests.contracts.blobs import chunked, chunks_of, digest_of
 
 SMALL = b"a small blob"
 LARGE = os.urandom(1_500_000)
-UNLIMITED = 1 << 40
+UNLIMITED = 1 << 61
 
 pytestmark = pytest.mark.anyio
 
@@ -302,7 +302,7 @@ async def test_what_came_before_the_client_left_is_kept(
 ) -> None:
     upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(b"first"))
     with pytest.raises(type(gone)):
-        await uploads.append(upload, chunks_of([got, gone]), start=5, length=UNLIMITED - 5)
+        await uploads.append(upload, chunks_of([got, gone]), start=5, length=10_000_000)
     now = await place.uploads().find(upload.id, place.repository, "app")
     assert now.offset == 5 + len(got)
     assert now.hashes["sha256"] == digest_of(b"first" + got).encoded
@@ -531,6 +531,23 @@ async def test_a_failing_disk_keeps_the_session_as_it_was(
     now = await uploads.find(upload.id, place.repository, "app")
     assert now.offset == len(SMALL)
     await uploads.finish(now, chunked(LARGE), digest=digest_of(SMALL + LARGE))
+
+
+async def test_a_part_that_will_not_fit_is_refused_at_its_first_bytes(place: Place, uploads: Uploads) -> None:
+    upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(SMALL))
+    batches = 0
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal batches
+        for _ in range(100):
+            batches += 1
+            yield bytes(1 << 20)
+
+    for _ in range(2):
+        with pytest.raises(StorageFull):
+            await uploads.append(upload, body(), length=1 << 60)
+    assert batches <= 8
+    assert os.path.getsize(place.layout.upload(upload.id)) == len(SMALL)
 
 
 async def test_bytes_that_could_not_be_made_durable_are_not_promised(
