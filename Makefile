@@ -33,7 +33,10 @@ lint: develop
 	$(BIN)/mypy --strict
 
 bench: develop
-	$(BIN)/python -m pytest benches/micro --benchmark-only $(ARGS)
+	@mkdir -p benches/results
+	$(BIN)/python -m pytest benches/micro --benchmark-only --benchmark-quiet \
+		--benchmark-json=benches/results/micro.json $(ARGS)
+	$(BIN)/python -m benches.micro.table benches/results/micro.json
 	$(BIN)/python -m benches.registries
 
 clean:
