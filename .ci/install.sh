@@ -2,7 +2,7 @@
 
 PACKAGES=(
     # the Python of the machine may lack these
-    ca-certificates gcc libc6-dev make git python3 python3-dev python3-venv
+    gcc libc6-dev make git python3 python3-dev python3-venv
     # clients
     docker.io containerd runc podman buildah skopeo
     # the image is built on a Debian of its own
@@ -52,13 +52,14 @@ install_packages() {
     local quiet=(apt-get -qq -o Dpkg::Use-Pty=0 -o Acquire::Retries=3)
     # A source that the machine lists and cannot reach is no reason to stop: the packages below decide.
     retry 3 "${quiet[@]}" update || true
+    # What the machine already has stays as it is: its certificates above all.
     local status=0
     local wanted=("${PACKAGES[@]}") name
     for name in "${OPTIONAL[@]}"; do
         if apt-cache show "$name" >/dev/null 2>&1; then wanted+=("$name"); fi
     done
     command -v go >/dev/null || wanted+=(golang-go)
-    retry 3 "${quiet[@]}" install --yes --no-install-recommends "${wanted[@]}" >"$WORK/logs/apt" || status=$?
+    retry 3 "${quiet[@]}" install --yes --no-upgrade --no-install-recommends "${wanted[@]}" >"$WORK/logs/apt" || status=$?
     [[ -z $ours ]] || rm -f "$ours"
     ((status == 0)) || tail -n 40 "$WORK/logs/apt"
     return "$status"
