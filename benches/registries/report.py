@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +34,11 @@ def markdown(
 ) -> str:
     """The whole report."""
     rows = [row(results, line, registry) for line in lines for registry in registries]
-    parts = ["# NORA beside other registries", "", *_facts(environment), ""]
+    parts = ["# NORA beside other registries", "", *_facts(environment)]
+    if results.rounds:
+        others = statistics.median(one.others_cores for one in results.rounds)
+        parts.append(f"- cores used by others, median of all rounds: {others:.2f}")
+    parts.append("")
     if rows:
         parts += [_row(HEADINGS), _row(["---"] * 2 + ["---:"] * (len(HEADINGS) - 2)), *map(_row, rows), ""]
     parts += ["## Gates", "", *(f"    {check}" for check in checks), ""]
