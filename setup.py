@@ -15,7 +15,7 @@ from setuptools import Extension, setup
 
 HEADERS = ["nora/_speedups/json_lexer.h", "nora/_speedups/references.h", "nora/_speedups/xxh3.h"]
 MODULES = ("names", "digest", "manifest")
-FLAGS = ["-O3", "-fno-strict-aliasing", "-fvisibility=hidden"]
+FLAGS = ["-O3", "-g0", "-fno-strict-aliasing", "-fvisibility=hidden"]
 
 
 def switched_on(variable: str) -> bool:
