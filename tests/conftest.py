@@ -85,3 +85,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         for server in [*used, *item.stash.get(STARTED, [])]:
             report.sections.append((f"log of nora at {server.url}", server.log_tail()))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have recorded as "run": the seeds of what is random, above all."""
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.getreports(outcome):
+            for name, value in report.user_properties:
+                if name == "run":
+                    terminalreporter.write_line(f"{report.nodeid}: {value}")

@@ -21,6 +21,9 @@ from tests.support.server import Server
 MANY_SESSIONS = {"NORA_MAX_UPLOAD_SESSIONS": "100000"}
 
 
+Record = Callable[[str, object], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """How hard a kill run is."""
@@ -43,34 +46,39 @@ SIZES = [
 
 
 async def kill_run(
-    server: Server, size: Size, kill: Callable[[random.Random, Pushes], Awaitable[bool]]
-) -> Pushes:
-    """Push, kill, check, and again. `kill` says whether the server has to be started again."""
+    server: Server,
+    size: Size,
+    kill: Callable[[random.Random, Pushes], Awaitable[bool]],
+    record: Record,
+) -> None:
+    """Push, kill, check, and again. `kill` says whether the server has to be started again; `record` is
+    pytest's record_property, by which the seed comes into the summary."""
     wire = Wire(server.host, server.port)
     dice = random.Random(size.seed)
     pushes = Pushes(wire, size.seed, size.clients)
     verified: set[Path] = set()
-    print(f"seed {size.seed} (NORA_TEST_SEED repeats it)")
+    flying: list[int] = []
+    record("run", f"NORA_TEST_SEED={size.seed}, {size.kills} kills")
     pushes.start()
     try:
         for number in range(size.kills):
             await pushes.acknowledged(size.acknowledged + dice.randrange(20), size.in_flight)
             await asyncio.sleep(dice.random() * 0.05)
             await pushes.acknowledged(0, size.in_flight)
-            flying = pushes.in_flight
+            flying.append(pushes.in_flight)
             if await kill(dice, pushes):
                 await pushes.quiet()
                 await asyncio.to_thread(server.start)
                 await check(wire, pushes)
                 assert partial_files(server.storage / "blobs", verified) == []
-            print(f"kill {number}: {pushes.ledger.count} acknowledged so far, {flying} in flight")
+            print(f"kill {number}: {pushes.ledger.count} acknowledged so far, {flying[-1]} in flight")
             pushes.resume()
     finally:
         await pushes.stop()
     await asyncio.to_thread(server.wait_ready)
     await check(wire, pushes)
     assert partial_files(server.storage / "blobs", verified) == []
-    return pushes
+    record("run", f"{pushes.ledger.count} acknowledged, at least {min(flying)} in flight at each kill")
 
 
 async def check(wire: Wire, pushes: Pushes) -> None:

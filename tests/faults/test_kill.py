@@ -13,12 +13,14 @@ from tests.conftest import StartServer
 from tests.faults.ledger import sha256
 from tests.faults.processes import alive, workers
 from tests.faults.pushes import Pushes
-from tests.faults.runs import MANY_SESSIONS, SIZES, Size, kill_run, reclaimed
+from tests.faults.runs import MANY_SESSIONS, SIZES, Record, Size, kill_run, reclaimed
 from tests.faults.wire import Wire
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_killed_server_keeps_what_it_acknowledged(nora_server: StartServer, size: Size) -> None:
+def test_killed_server_keeps_what_it_acknowledged(
+    nora_server: StartServer, size: Size, record_property: Record
+) -> None:
     server = nora_server(workers=2, env=MANY_SESSIONS)
 
     async def kill(dice: random.Random, pushes: Pushes) -> bool:
@@ -27,14 +29,16 @@ def test_killed_server_keeps_what_it_acknowledged(nora_server: StartServer, size
         return True
 
     async def run() -> None:
-        await kill_run(server, size, kill)
+        await kill_run(server, size, kill, record_property)
         await reclaimed(server)
 
     asyncio.run(run())
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_killed_workers_lose_nothing_and_are_replaced(nora_server: StartServer, size: Size) -> None:
+def test_killed_workers_lose_nothing_and_are_replaced(
+    nora_server: StartServer, size: Size, record_property: Record
+) -> None:
     server = nora_server(workers=2, env=MANY_SESSIONS)
 
     async def kill(dice: random.Random, pushes: Pushes) -> bool:
@@ -44,7 +48,7 @@ def test_killed_workers_lose_nothing_and_are_replaced(nora_server: StartServer, 
         return False
 
     async def run() -> None:
-        await kill_run(server, size, kill)
+        await kill_run(server, size, kill, record_property)
         assert server.process is not None
         assert server.process.poll() is None, server.log_tail()
         await reclaimed(server)

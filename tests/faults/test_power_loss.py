@@ -14,7 +14,7 @@ from tests.faults.disk import Disk, mounted
 from tests.faults.ledger import Audit, sha256
 from tests.faults.processes import gone, group
 from tests.faults.pushes import Pushes
-from tests.faults.runs import FULL, MANY_SESSIONS, QUICK, SLOW, Size, kill_run, reclaimed
+from tests.faults.runs import FULL, MANY_SESSIONS, QUICK, SLOW, Record, Size, kill_run, reclaimed
 from tests.faults.wire import Wire
 from tests.support.server import Server
 
@@ -54,7 +54,9 @@ def pull_the_plug(server: Server, disk: Disk, seed: int | None) -> None:
     ],
 )
 @pytest.mark.parametrize("model", ["strict", "random"])
-def test_power_loss_keeps_what_was_acknowledged(server: Server, disk: Disk, size: Size, model: str) -> None:
+def test_power_loss_keeps_what_was_acknowledged(
+    server: Server, disk: Disk, size: Size, model: str, record_property: Record
+) -> None:
     """`strict`: all that was not synced is lost. `random`: each page, size and entry by itself."""
 
     async def kill(dice: random.Random, pushes: Pushes) -> bool:
@@ -63,7 +65,7 @@ def test_power_loss_keeps_what_was_acknowledged(server: Server, disk: Disk, size
         return True
 
     async def run() -> None:
-        await kill_run(server, size, kill)
+        await kill_run(server, size, kill, record_property)
         await reclaimed(server)
 
     asyncio.run(run())
