@@ -37,7 +37,7 @@ class Size:
 
 QUICK = Size(kills=2, clients=16, acknowledged=12, in_flight=5)
 SLOW = Size(kills=20, clients=200, acknowledged=50, in_flight=10)
-FULL = Size(kills=200, clients=200, acknowledged=50, in_flight=10)
+FULL = Size(kills=60, clients=200, acknowledged=50, in_flight=10)
 SIZES = [
     pytest.param(QUICK, id="quick"),
     pytest.param(SLOW, id="slow", marks=pytest.mark.slow),
