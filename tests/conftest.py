@@ -16,13 +16,20 @@ from typing import Protocol
 import httpx
 import pytest
 
-from tests.support.server import Server, running
+from tests.support.server import KEPT, Server, running
 
 
 class StartServer(Protocol):
     """`nora_server(workers=4, env={"NORA_…": "…"})` starts one more server, which ends with the test."""
 
     def __call__(self, *, workers: int = 1, env: Mapping[str, str] | None = None) -> Server: ...
+
+
+@pytest.fixture(autouse=True)
+def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the NORA_* settings of who runs it; those that choose what is tested stay."""
+    for name in [name for name in os.environ if name.startswith("NORA_") and name not in KEPT]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
