@@ -22,9 +22,10 @@ SPEEDUPS := $(wildcard nora/_speedups/*.pyx nora/_speedups/*.pxd nora/_speedups/
 run: build
 	$(BIN)/nora serve
 
+# COVERAGE_FILE: the servers that tests start are measured too, and run in folders of their own.
 test: develop
 	@start=$$(date +%s); \
-	$(BIN)/python -m pytest -n $(JOBS) -m "$(QUICK)" --cov --cov-report=term:skip-covered $(ARGS); status=$$?; \
+	COVERAGE_FILE=$(CURDIR)/.coverage $(BIN)/python -m pytest -n $(JOBS) -m "$(QUICK)" --cov --cov-report=term:skip-covered $(ARGS); status=$$?; \
 	echo "make test: $$(($$(date +%s) - start)) s"; exit $$status
 
 lint: develop
