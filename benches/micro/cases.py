@@ -14,7 +14,7 @@ from typing import Any
 
 import xxhash
 
-from nora._speedups import manifest_py, names_py
+from nora._speedups import manifest_py, names_py, ranges_py
 
 _random = random.Random(1)
 
@@ -32,7 +32,7 @@ class Case:
     function: str
     name: str
     module: str
-    """`names`, `digest` or `manifest`."""
+    """`names`, `ranges`, `digest` or `manifest`."""
     call: Callable[[ModuleType], Callable[[], object]]
     """Makes the call to be timed, on a twin."""
     gate: float
@@ -113,9 +113,10 @@ for _function, _texts in _PREDICATES.items():
         NAMES.append(_case(names_py, _function, _name, VALIDATE, _text))
 for _function, _inputs in _PARSERS.items():
     for _name, _arguments in zip(("valid", "invalid", "longest"), _inputs, strict=True):
-        NAMES.append(_case(names_py, _function, _name, VALIDATE, *_arguments, refused=_name == "invalid"))
+        _module = ranges_py if hasattr(ranges_py, _function) else names_py
+        NAMES.append(_case(_module, _function, _name, VALIDATE, *_arguments, refused=_name == "invalid"))
 NAMES.append(_case(names_py, "check_storage_key", "longest, not ASCII", VALIDATE, "/".join(["é" * 100] * 5)))
-NAMES.append(_case(names_py, "parse_range", "ignored", VALIDATE, "bytes=0-1,2-3", 1000))
+NAMES.append(_case(ranges_py, "parse_range", "ignored", VALIDATE, "bytes=0-1,2-3", 1000))
 
 
 # ---- manifests ----

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nora._speedups.descriptors import Descriptor, Manifest
 
-MODULES = ("names", "digest", "manifest")
+MODULES = ("names", "ranges", "digest", "manifest")
 """The modules that exist twice: `<name>_py` and `<name>_c`."""
 
 
@@ -63,11 +63,10 @@ if TYPE_CHECKING or not COMPILED:
         is_image_name,
         is_request_id,
         is_tag,
-        parse_content_range,
         parse_digest,
-        parse_range,
         split_oci_path,
     )
+    from nora._speedups.ranges_py import parse_content_range, parse_range
 else:
     from nora._speedups.digest_c import ALGORITHMS, Hasher, hash_file
     from nora._speedups.manifest_c import scan_manifest
@@ -87,11 +86,10 @@ else:
         is_image_name,
         is_request_id,
         is_tag,
-        parse_content_range,
         parse_digest,
-        parse_range,
         split_oci_path,
     )
+    from nora._speedups.ranges_c import parse_content_range, parse_range
 
 __all__ = [
     "ALGORITHMS",

@@ -1,4 +1,4 @@
-"""Paths, names, tags, digests, keys and ranges: the pure Python twin of `names_c`.
+"""Paths, names, tags, digests and keys: the pure Python twin of `names_c`.
 
 Every function takes the text as a client sent it and either accepts it or raises ValueError with a message
 fit to be shown (TypeError when it is not a `str` at all). Both twins accept, return and raise the same.
@@ -13,18 +13,12 @@ from urllib.parse import unquote_to_bytes
 PING, CATALOG, TAGS, MANIFEST, BLOB, UPLOADS, UPLOAD, REFERRERS, EXTENSIONS, TOKEN = range(10)
 """What a path below `/v2` asks for: the first value that `split_oci_path` returns."""
 
-_SIZE_LIMIT = 1 << 63
-
 # Every separator stands between two alphanumerics, so `/` is one more of them (distribution-spec, "Pulling
 # manifests"). Possessive repeats: nothing is ever tried twice.
 _image_name = re.compile(r"[a-z0-9]++(?:(?:__|[._/]|-++)[a-z0-9]++)*+").fullmatch
 _tag = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}").fullmatch
 _digest = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}").fullmatch
 _request_id = re.compile(r"[!-~]{1,128}").fullmatch
-_range = re.compile(r"bytes=(?:([0-9]+)-([0-9]*)|-([0-9]+))", re.ASCII | re.IGNORECASE).fullmatch
-_content_range = re.compile(
-    r"(?:bytes )?([0-9]{1,19})-([0-9]{1,19})(?:/(?:\*|([0-9]{1,19})))?", re.ASCII | re.IGNORECASE
-).fullmatch
 _control = re.compile(r"[\x00-\x1f\x7f-\x9f]").search
 _bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
 _plain_key = re.compile(
@@ -171,60 +165,3 @@ def is_request_id(text: str) -> bool:
     if not isinstance(text, str):
         raise TypeError(f"request id must be str, not {type(text).__name__}")
     return _request_id(text) is not None
-
-
-def parse_range(header: str, size: int) -> tuple[int, int] | None:
-    """The first and last byte that a `Range` header asks of `size` bytes (RFC 9110, 14.1.2 and 14.2).
-
-    None means that the header is to be ignored: another unit, malformed, or several ranges. ValueError means
-    416: it starts behind the last byte, is an empty suffix, or ends before it starts.
-    """
-    if not isinstance(header, str):
-        raise TypeError(f"range must be str, not {type(header).__name__}")
-    if not isinstance(size, int):
-        raise TypeError(f"size must be int, not {type(size).__name__}")
-    if not 0 <= size < _SIZE_LIMIT:
-        raise ValueError("size is not between 0 and 2**63 - 1")
-    match = _range(header)
-    if match is None:
-        return None
-    first, last, suffix = match.groups()
-    if suffix is not None:
-        wanted = _integer(suffix)
-        if not wanted or not size:
-            raise ValueError(f"range is outside of {size} bytes")
-        return max(size - wanted, 0), size - 1
-    start = _integer(first)
-    if start >= size:
-        raise ValueError(f"range is outside of {size} bytes")
-    end = _integer(last) if last else size - 1
-    if end < start:
-        raise ValueError("range ends before it starts")
-    return start, min(end, size - 1)
-
-
-def _integer(digits: str) -> int:
-    """The value of any number of digits, larger ones counting as the limit of sizes (`int` refuses 4301)."""
-    if len(digits) <= 18:
-        return int(digits)
-    digits = digits.lstrip("0") or "0"
-    return min(int(digits), _SIZE_LIMIT) if len(digits) <= 19 else _SIZE_LIMIT
-
-
-def parse_content_range(header: str) -> tuple[int, int]:
-    """The first and last byte of a chunk's `Content-Range: <start>-<end>` (distribution-spec 1.1, end-5).
-
-    RFC 9110's `bytes <start>-<end>/<size or *>` is understood too. Raises ValueError else.
-    """
-    if not isinstance(header, str):
-        raise TypeError(f"content range must be str, not {type(header).__name__}")
-    match = _content_range(header)
-    if match is None:
-        raise ValueError("content range is not <start>-<end>")
-    first, last, total = match.groups()
-    start, end = int(first), int(last)
-    if end < start:
-        raise ValueError("content range ends before it starts")
-    if total and int(total) <= end:
-        raise ValueError("content range ends behind its total size")
-    return start, end

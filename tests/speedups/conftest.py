@@ -28,6 +28,11 @@ def names(twin: str) -> ModuleType:
 
 
 @pytest.fixture
+def ranges(twin: str) -> ModuleType:
+    return load("ranges", twin)
+
+
+@pytest.fixture
 def digest(twin: str) -> ModuleType:
     return load("digest", twin)
 

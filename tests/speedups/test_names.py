@@ -16,7 +16,6 @@ TEXT_FUNCTIONS = [
     "is_digest",
     "check_storage_key",
     "is_request_id",
-    "parse_content_range",
 ]
 
 

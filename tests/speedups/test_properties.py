@@ -18,9 +18,10 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nora._speedups import digest_py, manifest_py, names_py
+from nora._speedups import digest_py, manifest_py, names_py, ranges_py
 
 names_c = pytest.importorskip("nora._speedups.names_c", exc_type=ImportError)
+ranges_c = pytest.importorskip("nora._speedups.ranges_c", exc_type=ImportError)
 digest_c = pytest.importorskip("nora._speedups.digest_c", exc_type=ImportError)
 manifest_c = pytest.importorskip("nora._speedups.manifest_c", exc_type=ImportError)
 
@@ -52,8 +53,9 @@ def outcome(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def both(name: str, *arguments: Any) -> Any:
-    """The outcome of a function of `names`, which must be the same for both."""
-    ours, theirs = outcome(getattr(names_py, name), *arguments), outcome(getattr(names_c, name), *arguments)
+    """The outcome of a function of `names` or `ranges`, which must be the same for both."""
+    twin, compiled = (names_py, names_c) if hasattr(names_py, name) else (ranges_py, ranges_c)
+    ours, theirs = outcome(getattr(twin, name), *arguments), outcome(getattr(compiled, name), *arguments)
     assert ours == theirs
     assert type(ours) is type(theirs)
     return ours

@@ -1,4 +1,4 @@
-"""Tables of the edges of storage keys and of ranges, on both implementations."""
+"""Tables of the edges of ranges, on both implementations."""
 
 from __future__ import annotations
 
@@ -7,76 +7,6 @@ from types import ModuleType
 import pytest
 
 LAST = 2**63 - 1
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "a",
-        ".a",
-        "a.",
-        "...",
-        "a/.b/c..",
-        "com/example/app/1.0/app-1.0.jar",
-        "with space/and:colon*?",
-        "~/$HOME/%2e%2e",
-        "é/日本/😀",
-        "\u00e9",
-        "\u2028",
-        "/".join(["a"] * 512),
-        "a" * 255,
-        "é" * 127 + "a",
-        "/".join(["a" * 255] * 4),
-        "a" * 255 + "/" + "b" * 255 + "/" + "c" * 255 + "/" + "d" * 253 + "/e",
-    ],
-)
-def test_storage_key(names: ModuleType, text: str) -> None:
-    assert names.check_storage_key(text) is text
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "is empty"),
-        ("/", "empty segment"),
-        ("/a", "empty segment"),
-        ("a/", "empty segment"),
-        ("a//b", "empty segment"),
-        (".", "dot segment"),
-        ("..", "dot segment"),
-        ("./a", "dot segment"),
-        ("a/.", "dot segment"),
-        ("a/../b", "dot segment"),
-        ("a/..", "dot segment"),
-        ("a\\b", "backslash"),
-        ("..\\a", "backslash"),
-        ("a\x00", "control"),
-        ("a\n", "control"),
-        ("\x7f", "control"),
-        ("\x80", "control"),
-        ("a\x9f", "control"),
-        ("a" * 256, "segment longer"),
-        ("é" * 128, "segment longer"),
-        ("a/" + "b" * 256 + "/c", "segment longer"),
-        ("/".join(["a"] * 513), "longer than 1024"),
-        ("a" * 1025, "longer than 1024"),
-        ("/".join(["é"] * 400), "longer than 1024"),
-        ("e\u0301", "normalisation"),
-        ("a/\u212b", "normalisation"),
-        ("\ud800", "surrogate"),
-        ("a/\udcff", "surrogate"),
-        # more than one thing is wrong: the first of a fixed order is reported
-        ("/\\\x00", "control"),
-        ("//\\", "backslash"),
-        ("../" + "a" * 256, "dot segment"),
-        ("e\u0301//", "empty segment"),
-    ],
-)
-def test_no_storage_key(names: ModuleType, text: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message) as caught:
-        names.check_storage_key(text)
-    assert type(caught.value) is ValueError
-    assert len(str(caught.value)) < 100
 
 
 @pytest.mark.parametrize(
@@ -124,8 +54,8 @@ def test_no_storage_key(names: ModuleType, text: str, message: str) -> None:
         ("items=0-1", 0, None),
     ],
 )
-def test_range(names: ModuleType, header: str, size: int, expected: tuple[int, int] | None) -> None:
-    assert names.parse_range(header, size) == expected
+def test_range(ranges: ModuleType, header: str, size: int, expected: tuple[int, int] | None) -> None:
+    assert ranges.parse_range(header, size) == expected
 
 
 @pytest.mark.parametrize(
@@ -148,24 +78,24 @@ def test_range(names: ModuleType, header: str, size: int, expected: tuple[int, i
         (f"bytes={10**30}-{10**31}", 1000),
     ],
 )
-def test_range_not_satisfiable(names: ModuleType, header: str, size: int) -> None:
+def test_range_not_satisfiable(ranges: ModuleType, header: str, size: int) -> None:
     with pytest.raises(ValueError, match="range") as caught:
-        names.parse_range(header, size)
+        ranges.parse_range(header, size)
     assert len(str(caught.value)) < 100
 
 
 @pytest.mark.parametrize("size", [-1, 2**63, 10**30])
-def test_size_out_of_range(names: ModuleType, size: int) -> None:
+def test_size_out_of_range(ranges: ModuleType, size: int) -> None:
     with pytest.raises(ValueError, match="size is not between"):
-        names.parse_range("bytes=0-1", size)
+        ranges.parse_range("bytes=0-1", size)
 
 
 @pytest.mark.parametrize(
     ("header", "size"), [(b"bytes=0-1", 1), (None, 1), ("bytes=0-1", 1.0), ("", "1"), ("", None)]
 )
-def test_range_of_wrong_types(names: ModuleType, header: object, size: object) -> None:
+def test_range_of_wrong_types(ranges: ModuleType, header: object, size: object) -> None:
     with pytest.raises(TypeError, match="must be"):
-        names.parse_range(header, size)
+        ranges.parse_range(header, size)
 
 
 @pytest.mark.parametrize(
@@ -182,8 +112,8 @@ def test_range_of_wrong_types(names: ModuleType, header: object, size: object) -
         ("9999999999999999999-9999999999999999999", (10**19 - 1, 10**19 - 1)),
     ],
 )
-def test_content_range(names: ModuleType, header: str, expected: tuple[int, int]) -> None:
-    assert names.parse_content_range(header) == expected
+def test_content_range(ranges: ModuleType, header: str, expected: tuple[int, int]) -> None:
+    assert ranges.parse_content_range(header) == expected
 
 
 @pytest.mark.parametrize(
@@ -219,6 +149,12 @@ def test_content_range(names: ModuleType, header: str, expected: tuple[int, int]
         "0-1/" + "1" * 20,
     ],
 )
-def test_no_content_range(names: ModuleType, header: str) -> None:
+def test_no_content_range(ranges: ModuleType, header: str) -> None:
     with pytest.raises(ValueError, match="content range"):
-        names.parse_content_range(header)
+        ranges.parse_content_range(header)
+
+
+@pytest.mark.parametrize("value", [None, 7, b"0-1", bytearray(b"0-1"), ["0-1"]])
+def test_content_range_of_wrong_types(ranges: ModuleType, value: object) -> None:
+    with pytest.raises(TypeError, match=f"must be str, not {type(value).__name__}"):
+        ranges.parse_content_range(value)
