@@ -229,7 +229,7 @@ def test_hash_file_with_wrong_arguments(
         digest.hash_file(fd, **arguments)
 
 
-def test_other_threads_run_while_it_hashes(digest: ModuleType, fd: int) -> None:
+def test_hashers_of_several_threads_share_nothing(digest: ModuleType, fd: int) -> None:
     """Four hashers in four threads give what one gives: nothing is shared between them."""
     results: list[str] = []
 
