@@ -45,6 +45,46 @@ class RequestBody:
         return message
 
 
+class Patience:
+    """Ends a wait that takes too long, by cancelling the task that waits.
+
+    One timer serves the many waits of a body: asyncio.timeout for each of them costs as much as the message
+    that is waited for (measured: a quarter of the interpreter's time in an upload of small chunks).
+    """
+
+    __slots__ = ("_loop", "_seconds", "_task", "_timer", "_waits_since", "expired")
+
+    def __init__(self, seconds: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._task: asyncio.Task[Any] | None = None
+        self._waits_since = 0.0
+        self._timer = self._loop.call_later(seconds, self._look)
+        self.expired = False
+
+    def begin(self) -> None:
+        """The current task begins to wait."""
+        self._waits_since = self._loop.time()
+        self._task = asyncio.current_task()
+
+    def end(self) -> None:
+        """It has what it waited for."""
+        self._task = None
+
+    def close(self) -> None:
+        """There will be no more waits."""
+        self._timer.cancel()
+
+    def _look(self) -> None:
+        left = self._seconds
+        if self._task is not None:
+            left += self._waits_since - self._loop.time()
+            if left <= 0:
+                self.expired = self._task.cancel()
+                return
+        self._timer = self._loop.call_later(left, self._look)
+
+
 def content_length(request: Request) -> int | None:
     """The announced size of the body in bytes, or None. Raises BadRequest (RFC 9110, 8.6)."""
     value = _header(request, b"content-length")
@@ -67,17 +107,24 @@ async def stream_body(request: Request, *, limit: int | None, idle_seconds: floa
     body.limit = min((one for one in (limit, body.limit) if one is not None), default=None)
     if body.limit is not None and announced is not None and announced > body.limit:
         raise TooLarge(body.limit)
-    while not body.finished:
-        try:
-            async with asyncio.timeout(idle_seconds):
-                message = await body.receive()
-        except TimeoutError:
-            raise RequestTimeout(f"no byte of the body arrived for {idle_seconds:g} seconds") from None
-        if message["type"] != "http.request":
-            raise ClientGone(f"the client left after {body.received} bytes of the body")
-        piece: bytes = message.get("body", b"")
-        if piece:
-            yield piece
+    patience = Patience(idle_seconds)
+    try:
+        while not body.finished:
+            patience.begin()
+            message = await body.receive()
+            patience.end()
+            if message["type"] != "http.request":
+                raise ClientGone(f"the client left after {body.received} bytes of the body")
+            piece: bytes = message.get("body", b"")
+            if piece:
+                yield piece
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not patience.expired or task is None or task.uncancel() > 0:
+            raise
+        raise RequestTimeout(f"no byte of the body arrived for {idle_seconds:g} seconds") from None
+    finally:
+        patience.close()
     if announced is not None and body.received != announced:
         raise ClientGone(f"the body ended after {body.received} of {announced} bytes")
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import httpx
 import pytest
+from blacksheep import Request
+from blacksheep.contents import ASGIContent
 
+from nora.errors import RequestTimeout
+from nora.http.body import Receive, stream_body
 from tests.http.toy import LIMIT
 from tests.http.wire import ask, connect, eventually, read_answer
 from tests.support.server import Server
@@ -117,3 +122,67 @@ def test_a_client_that_leaves_is_no_error_in_the_log(toy: Server, client: httpx.
 def test_a_malformed_length_is_400(toy: Server, value: bytes) -> None:
     answer = ask(toy, b"PUT /toy/echo HTTP/1.1\r\nhost: x\r\ncontent-length: " + value + b"\r\n\r\n")
     assert answer.status == 400
+
+
+def request_of(receive: Receive) -> Request:
+    request = Request.incoming("PUT", b"/", b"", [])
+    request.scope = {"type": "http", "headers": []}  # type: ignore[typeddict-item]
+    request.content = ASGIContent(receive)
+    return request
+
+
+def test_a_slow_reader_is_no_silent_client() -> None:
+    left = 3
+
+    async def receive() -> dict[str, object]:
+        nonlocal left
+        left -= 1
+        return {"type": "http.request", "body": b"x", "more_body": left > 0}
+
+    async def read() -> int:
+        taken = 0
+        async for piece in stream_body(request_of(receive), limit=None, idle_seconds=0.02):
+            await asyncio.sleep(0.05)  # the disk is slow; the client has sent
+            taken += len(piece)
+        return taken
+
+    assert asyncio.run(read()) == 3
+
+
+def test_silence_in_the_middle_is_told_and_leaves_the_task_alone() -> None:
+    sent = False
+
+    async def receive() -> dict[str, object]:
+        nonlocal sent
+        if sent:
+            await asyncio.Event().wait()
+        sent = True
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def read() -> str:
+        with pytest.raises(RequestTimeout):
+            async for _ in stream_body(request_of(receive), limit=None, idle_seconds=0.02):
+                pass
+        await asyncio.sleep(0)  # a cancellation that is left over would end this
+        return "alive"
+
+    assert asyncio.run(read()) == "alive"
+
+
+def test_a_cancelled_reader_is_cancelled_and_not_timed_out() -> None:
+    async def receive() -> dict[str, object]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def read() -> None:
+        async for _ in stream_body(request_of(receive), limit=None, idle_seconds=60):
+            pass
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(read())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel())
