@@ -77,8 +77,9 @@ _PATHS = {
     "blob, escaped": f"/v2/team/app/blobs/{SHA256.replace(':', '%3A')}",
     "upload": f"/v2/team/app/blobs/uploads/{UPLOAD}",
     "longest": f"/v2/{LONGEST_NAME}/manifests/{SHA512}",
+    "no endpoint": "/v2/team/app/other/1",
 }
-_BAD_PATHS = {"invalid: no endpoint": "/v2/team/app/other/1", "invalid: escape": "/v2/team/app/manifests/%zz"}
+_BAD_PATHS = {"invalid: escape": "/v2/team/app/manifests/%zz"}
 
 _PREDICATES: dict[str, tuple[str, str, str]] = {  # valid, invalid, longest
     "is_image_name": ("team/app", "team/App", LONGEST_NAME),

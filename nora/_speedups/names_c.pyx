@@ -14,7 +14,7 @@ cdef extern from "Python.h":
 
 ctypedef const unsigned char* Bytes
 
-PING, CATALOG, TAGS, MANIFEST, BLOB, UPLOADS, UPLOAD, REFERRERS, EXTENSIONS, TOKEN = range(10)
+PING, CATALOG, TAGS, MANIFEST, BLOB, UPLOADS, UPLOAD, REFERRERS, EXTENSIONS, TOKEN, NOWHERE = range(11)
 
 cdef enum:  # what a character may be part of
     LOWER = 1
@@ -24,9 +24,6 @@ cdef enum:  # what a character may be part of
     VISIBLE = 16
 
 cdef unsigned char classes[256]
-
-cdef str NOWHERE = "path is not an endpoint of this registry"
-
 
 cdef void _classify() noexcept:
     cdef int c
@@ -159,7 +156,7 @@ cdef object _split(Bytes at, Py_ssize_t size, bint ascii):
     cdef Py_ssize_t last, word, length
     cdef Bytes reserved
     if size < 3 or memcmp(at, b"/v2", 3) != 0 or (size > 3 and at[3] != c"/"):
-        return NOWHERE
+        return (NOWHERE, "", "")
     last = size  # where the last segment starts
     while last > 0 and at[last - 1] != c"/":
         last -= 1
@@ -201,7 +198,7 @@ cdef object _split_rare(Bytes at, Py_ssize_t size, bint ascii):
             return (EXTENSIONS, "", "")
         if size > 22:
             return (EXTENSIONS, _text(at + 4, size - 22, ascii), "")
-    return NOWHERE
+    return (NOWHERE, "", "")
 
 
 # ---- names -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import re
 from unicodedata import is_normalized
 from urllib.parse import unquote_to_bytes
 
-PING, CATALOG, TAGS, MANIFEST, BLOB, UPLOADS, UPLOAD, REFERRERS, EXTENSIONS, TOKEN = range(10)
+PING, CATALOG, TAGS, MANIFEST, BLOB, UPLOADS, UPLOAD, REFERRERS, EXTENSIONS, TOKEN, NOWHERE = range(11)
 """What a path below `/v2` asks for: the first value that `split_oci_path` returns."""
 
 # Every separator stands between two alphanumerics, so `/` is one more of them (distribution-spec, "Pulling
@@ -31,7 +31,8 @@ def split_oci_path(path: str) -> tuple[int, str, str]:  # noqa: C901 - one branc
 
     Parsed from the right on the reserved words, so that a name may have any depth and hold these words as
     components. Escapes are decoded once, before anything is decided. Name and reference are not checked.
-    Raises ValueError when the path is malformed or leads nowhere (distribution-spec 1.1, "Endpoints").
+    A path that is no endpoint is NOWHERE (distribution-spec 1.1, "Endpoints"); raises ValueError when it is
+    malformed.
     """
     if not isinstance(path, str):
         raise TypeError(f"path must be str, not {type(path).__name__}")
@@ -72,7 +73,7 @@ def _split_rare(path: str) -> tuple[int, str, str]:
             return EXTENSIONS, "", ""
         if path.endswith("/_oci/ext/discover") and len(path) > 22:
             return EXTENSIONS, path[4:-18], ""
-    raise ValueError("path is not an endpoint of this registry")
+    return NOWHERE, "", ""
 
 
 def _unquote(path: str) -> str:

@@ -93,7 +93,8 @@ class Publication:
     path: str
     """Path of the file in the repository."""
     media_type: str
-    blob: NewBlob
+    blob: NewBlob | Blob
+    """Bytes that have just been ingested, or a blob that the package holds already."""
     document: bytes = b"{}"
     """What the format wants to remember of this version, as JSON."""
     artifact_type: str | None = None
@@ -192,7 +193,8 @@ class Catalog(Protocol):
 
         When the row that is live already has another generation than `publication.blob`, the caller's
         object is superfluous and the caller removes it. Publishing the same version again is no
-        error. Raises MissingReferences (nothing is written), Conflict (a tag that may not move),
+        error. Raises MissingReferences (nothing is written), BlobNotFound (the blob that the package was
+        said to hold is not there any more), Conflict (a tag that may not move),
         PreconditionFailed.
         """
         ...

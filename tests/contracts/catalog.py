@@ -11,14 +11,16 @@ import hashlib
 import itertools
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nora.catalog.base import Catalog, NewBlob, Publication, Reference, TagWrite
+from nora.catalog.base import Blob, Catalog, NewBlob, Publication, Reference, TagWrite
 from nora.errors import (
+    BlobNotFound,
     ConfigError,
     Conflict,
     MissingReferences,
@@ -185,6 +187,21 @@ class CatalogContract:
         assert await catalog.list_packages(hosted, "", 10) == ["app"]
         assert await catalog.delete_version(hosted, "app", again.version)
         assert await catalog.list_packages(hosted, "", 10) == []
+
+    async def test_another_tag_for_bytes_that_are_held(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        first = publication(hosted, "app", "m", "1")
+        held = await catalog.publish(first, LEASE)
+        again = await catalog.publish(replace(first, blob=held, tags=(TagWrite("2"),)), LEASE)
+        assert again.id == held.id
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["1", "2"]
+
+    async def test_bytes_that_were_held_and_are_gone(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        gone = Blob(10**9, sha256("m"), 1, 1)
+        with pytest.raises(BlobNotFound):
+            await catalog.publish(replace(publication(hosted, "app", "m", "1"), blob=gone), LEASE)
+        assert await catalog.list_tags(hosted, "app", "", 10) == []
 
     async def test_a_path_may_get_other_bytes(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids

@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING
 import orjson
 
 from nora.catalog import queries
-from nora.catalog.base import Upload
+from nora.catalog.base import Blob, Upload
 from nora.catalog.sqlite.rows import blob_of
-from nora.errors import Conflict, MissingReferences, PreconditionFailed, TooManyRequests, UploadNotFound
+from nora.errors import (
+    BlobNotFound,
+    Conflict,
+    MissingReferences,
+    PreconditionFailed,
+    TooManyRequests,
+    UploadNotFound,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nora.catalog.base import Blob, NewBlob, Publication, TagWrite
+    from nora.catalog.base import NewBlob, Publication, TagWrite
     from nora.catalog.sqlite.engine import Connection
     from nora.model import Digest
 
@@ -173,8 +180,14 @@ def _holds(db: Connection, source: tuple[int, str], blob_id: int) -> bool:
     return package_id is not None and _find(db, queries.HAS_LINK, (package_id, blob_id)) is not None
 
 
-def _ensure_linked_blob(db: Connection, new: NewBlob, package: int, now: float, lease_seconds: float) -> Blob:
+def _ensure_linked_blob(
+    db: Connection, new: NewBlob | Blob, package: int, now: float, lease_seconds: float
+) -> Blob:
     blob = find_blob(db, new.digest)
+    if isinstance(new, Blob):
+        if blob is None or blob[0] != new.id:
+            raise BlobNotFound(f"{new.digest} is not there any more")
+        return _link(db, package, blob, now + lease_seconds)
     if blob is None:
         values = (new.digest, new.size, new.xxh3, new.generation, now)
         blob = (db.execute(queries.INSERT_BLOB, values).fetchone()[0], new.digest, new.size, new.generation)

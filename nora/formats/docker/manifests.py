@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 from blacksheep import Request, Response
 
 from nora.blobs.base import Expect
-from nora.catalog.base import File, Publication, TagWrite
-from nora.errors import PackageNotFound, VersionNotFound
+from nora.catalog.base import Blob, File, NewBlob, Publication, TagWrite
+from nora.errors import BlobNotFound, PackageNotFound, VersionNotFound
 from nora.formats.base import Services
 from nora.formats.docker.names import Image, Images, Tag, parse_reference
 from nora.formats.docker.publish import ParsedManifest, parse_manifest
@@ -124,21 +125,27 @@ class Manifests:
         manifest: ParsedManifest,
         tags: tuple[TagWrite, ...],
     ) -> None:
-        expect = Expect(digest=manifest.digest)
-        async with self._blobs.ingest(body, expect) as new:
-            publication = Publication(
+        def publication(blob: NewBlob | Blob) -> Publication:
+            return Publication(
                 repository_id=target.id,
                 package=image.package,
                 version=manifest.digest,
                 path=image.file_path(manifest.digest),
                 media_type=manifest.media_type,
-                blob=new.blob,
+                blob=blob,
                 document=manifest.document,
                 artifact_type=manifest.artifact_type,
                 references=manifest.references,
                 tags=tags,
             )
-            new.settle(await self._catalog.publish(publication, self._lease))
+
+        held = await self._catalog.find_linked_blob(target.id, image.package, manifest.digest)
+        if held is not None:  # another tag for what is there: no bytes to write, even on a full disk
+            with suppress(BlobNotFound):
+                await self._catalog.publish(publication(held), self._lease)
+                return
+        async with self._blobs.ingest(body, Expect(digest=manifest.digest)) as new:
+            new.settle(await self._catalog.publish(publication(new.blob), self._lease))
 
     def _created(self, image: Image, manifest: ParsedManifest, tags: list[Tag]) -> list[tuple[bytes, bytes]]:
         location = f"{self._base}/v2/{image.full_name}/manifests/{manifest.digest}"
