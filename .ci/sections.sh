@@ -44,8 +44,9 @@ assert "site-packages" in nora.__file__, nora.__file__
 assert _speedups.COMPILED, "the wheel has no compiled modules"
 PY
     "$clean/nora" --version
-    # That one reads the source tree.
-    "$clean/python" -m pytest --quiet -n auto -m "$QUICK" --ignore=tests/test_architecture.py
+    # These two read the source tree.
+    "$clean/python" -m pytest --quiet -n auto -m "$QUICK" \
+        --ignore=tests/test_architecture.py --ignore=tests/test_docs.py
 }
 
 # The official program: profiles 1.1 and dev, one worker and four.
