@@ -17,7 +17,9 @@ declare -A LIMIT=(
 )
 
 prepare() {
-    WORK=$(mktemp -d "${TMPDIR:-/tmp}/nora-ci.XXXXXX")
+    # In lower case: podman makes image names out of the paths of layouts.
+    WORK="${TMPDIR:-/tmp}/nora-ci-$$"
+    mkdir -m 700 "$WORK"
     # Temporary files of tests end here too, and with it.
     export WORK TMPDIR="$WORK/tmp" GOBIN="$WORK/bin" PATH="$WORK/bin:$PATH"
     mkdir "$TMPDIR" "$GOBIN" "$WORK/logs"
