@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import random
 import socket
 
 import httpx
@@ -186,3 +188,16 @@ def test_a_cancelled_reader_is_cancelled_and_not_timed_out() -> None:
             await task
 
     asyncio.run(cancel())
+
+
+def test_small_pieces_come_in_order(toy: Server) -> None:
+    dice = random.Random(1)
+    digest = hashlib.sha256()
+    with connect(toy) as connection:
+        connection.sendall(b"PUT /toy/digest HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+        for _ in range(2000):
+            piece = dice.randbytes(dice.choice([1, 7, 100, 4000, 32768]))
+            digest.update(piece)
+            connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+        connection.sendall(b"0\r\n\r\n")
+        assert read_answer(connection).body == digest.hexdigest().encode()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Mapping
@@ -103,6 +104,13 @@ class Toy:
             raise
         self.seen["echo"] = received
         return Response(200, None, Content(b"text/plain", str(received).encode()))
+
+    async def on_digest(self, request: Request, _: str) -> Response:
+        """The digest of a body of any size."""
+        digest = hashlib.sha256()
+        async for piece in stream_body(request, limit=None, idle_seconds=60):
+            digest.update(piece)
+        return Response(200, None, Content(b"text/plain", digest.hexdigest().encode()))
 
     async def on_read(self, request: Request, _: str) -> Response:
         """A body taken with BlackSheep's own means."""
