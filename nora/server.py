@@ -166,8 +166,11 @@ def _announce(config: Config) -> None:
 def build_worker(config: Config, memory: SharedMemory, worker: int, parent: int, started_at: float) -> Any:
     """The application, in the worker's own process."""
     die_with_parent(parent)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)  # until the loop has its own, not the parent's handler
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the loop has its own, not the parent's handler
+    if sys.platform != "win32":
+        # Ctrl-C reaches the whole group; the parent hears it and tells the workers. Were they to hear both,
+        # Granian's handler would wait for itself when the second signal interrupts it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     configure(config.log.level, config.log.format)
     from nora.app import build_app
 
