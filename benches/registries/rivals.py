@@ -65,13 +65,18 @@ class Registry:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 command.argv,
-                env={**os.environ, **command.env},
+                env={**_inherited(), **command.env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
         return Running(self, process, ("127.0.0.1", port), log)
+
+
+def _inherited() -> dict[str, str]:
+    """The environment without settings of the caller's own registry, which would change what is measured."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("NORA_", "REGISTRY_"))}
 
 
 @dataclass(frozen=True, slots=True)
