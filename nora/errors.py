@@ -103,9 +103,13 @@ class InvalidPage(BadRequest):
 
 
 class Unauthenticated(NoraError):
-    """Who is asking is not known, and must be."""
+    """Who is asking is not known, and must be. `challenges` go into `WWW-Authenticate`, in this order."""
 
     status = 401
+
+    def __init__(self, message: str, challenges: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.challenges = challenges
 
 
 class Denied(NoraError):

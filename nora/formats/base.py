@@ -17,6 +17,8 @@ from nora.errors import NoraError
 from nora.model import Repository
 
 if TYPE_CHECKING:
+    from nora.auth.access import Access
+    from nora.auth.authenticator import Authenticator
     from nora.blobs.base import BlobStore
     from nora.blobs.leases import Leases
     from nora.blobs.uploads import Uploads
@@ -38,6 +40,8 @@ class Services:
     uploads: Uploads
     leases: Leases
     memory: MemoryCache
+    authenticator: Authenticator
+    access: Access
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
