@@ -17,7 +17,7 @@ class AccessRules:
     enabled: bool
     """Whether credentials are asked for at all."""
     open_administration: bool
-    """While they are not: whether anybody may delete and administrate (on loopback, or allowed explicitly)."""
+    """While they are not: whether anybody may delete and administrate (on the loopback, or when allowed)."""
     anonymous_read: frozenset[str] = frozenset()
     """Names of the repositories that anybody may read."""
 
