@@ -312,7 +312,7 @@ class Catalog(Protocol):
 
     async def find_token(self, secret_hash: str) -> Token | None:
         """The token with this secret, expired or not. Point lookup; revocation is seen at once by all
-        processes."""
+        processes, `last_used_at` is not."""
         ...
 
     async def find_token_by_id(self, token_id: str) -> Token | None:
