@@ -37,6 +37,8 @@ _FAMILIES: dict[str, tuple[Kind, str]] = {
     "nora_downloads": ("counter", "Artifacts downloaded."),
     "nora_uploads": ("counter", "Artifacts uploaded."),
     "nora_storage_operations": ("counter", "Operations of the blob store."),
+    "nora_rate_limited": ("counter", "Requests refused because their client asked for too much."),
+    "nora_audit_dropped": ("counter", "Lines that the audit log lost."),
     "nora_upload_sessions": ("gauge", "Upload sessions that are open."),
 }
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
