@@ -11,22 +11,26 @@ from nora.config.kinds import TtlSeconds, Upstream
 from nora.config.loading import load
 from nora.config.repositories import default_specs, repository_specs
 from nora.config.settings import (
+    AuditSettings,
     AuthSettings,
     CacheSettings,
     Config,
     DockerSettings,
     LogSettings,
+    RateLimitSettings,
     RepositorySetting,
     ServerSettings,
     StorageSettings,
 )
 
 __all__ = [
+    "AuditSettings",
     "AuthSettings",
     "CacheSettings",
     "Config",
     "DockerSettings",
     "LogSettings",
+    "RateLimitSettings",
     "RepositorySetting",
     "ServerSettings",
     "StorageSettings",

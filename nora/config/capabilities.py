@@ -21,11 +21,11 @@ CAPABILITIES: Mapping[str, bool] = {
     "pypi": False,
     "go": False,
     "raw": False,
-    "rate limits": False,
+    "rate limits": True,
     "collection": False,
     "retention": False,
     "curation": False,
-    "audit": False,
+    "audit": True,
     "choice of formats": False,
     "log files": False,
     "import": False,
@@ -91,11 +91,6 @@ _SECTIONS = (
     ),
     _Section("auth.oidc", "authentication", "enabled leeway_secs jwks_cache_secs providers"),
     _Section("secrets", "authentication", "provider clear_env"),
-    _Section(
-        "rate_limit",
-        "rate limits",
-        "enabled auth_rps auth_burst upload_rps upload_burst general_rps general_burst",
-    ),
     _Section("gc", "collection", "enabled interval dry_run grace_secs proxy_cache_max_bytes unlink_delay"),
     _Section("retention", "retention", "enabled interval dry_run rules"),
     _Section(
@@ -104,7 +99,6 @@ _SECTIONS = (
         "mode on_failure allowlist_path blocklist_path bypass_token require_integrity internal_namespaces "
         "min_release_age quarantine quarantine_ttl",
     ),
-    _Section("audit", "audit", "mode"),
     _Section("docker", "proxy", "proxies read_timeout metadata_ttl serve_stale default_action"),
     _Section(
         "maven",
@@ -164,7 +158,6 @@ _ENV: Mapping[str, str | None] = {
     "curation.internal_namespaces": "NORA_CURATION_INTERNAL_NS",
     "circuit_breaker.failure_threshold": "NORA_CB_THRESHOLD",
     "circuit_breaker.overrides": None,
-    "audit.mode": "NORA_AUDIT_LOG",
     "nuget.metadata_proxy_timeout": "NORA_NUGET_METADATA_TIMEOUT",
     "retention.rules": None,
     "auth.oidc.providers": None,

@@ -19,6 +19,8 @@ TtlSeconds = float
 MIB = 2**20
 HOUR = 3600
 DAY = 24 * HOUR
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Values of `server.host` that nobody else than this machine reaches."""
 LARGEST_SIZE = 2**59
 """Far beyond any disk, and within 64 bits."""
 LONGEST_DURATION = 10_000 * DAY
@@ -217,6 +219,15 @@ def _workers(raw: object) -> int | str:
     return number
 
 
+def _switch(raw: object) -> bool | str:
+    if isinstance(raw, str) and raw.lower() == "auto":
+        return "auto"
+    try:
+        return _boolean(raw)
+    except ValueError:
+        raise ValueError("expected true, false or auto") from None
+
+
 def _texts(raw: object) -> tuple[str, ...]:
     entries: Sequence[object] = (
         raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [0]
@@ -258,6 +269,7 @@ def _render_upstreams(value: object) -> object:
 
 TEXT = Kind("text", _text)
 BOOLEAN = Kind("true or false", _boolean)
+SWITCH = Kind("true, false or `auto`", _switch)
 PORT = integer(1, 65535)
 TTL = Kind(
     '0 (always revalidate), seconds, `"7d"`, or `"forever"`', _ttl, lambda v: "forever" if v == inf else v

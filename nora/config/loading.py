@@ -12,7 +12,7 @@ from typing import Any
 
 from nora.config.capabilities import CAPABILITIES, INSTEAD, find_planned, planned
 from nora.config.declare import Setting, settings_of
-from nora.config.kinds import MIB
+from nora.config.kinds import LOOPBACK_HOSTS, MIB
 from nora.config.repositories import read_repositories
 from nora.config.secrets import hide
 from nora.config.settings import Config
@@ -29,7 +29,6 @@ _SERVICE_LINK = re.compile(
     r"NORA_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(slots=True)
@@ -240,10 +239,13 @@ def _contradictions(config: Config) -> Iterator[str]:
 
 def _risks(config: Config) -> Iterator[str]:
     server = config.server
-    if server.host not in _LOOPBACK and not CAPABILITIES["authentication"]:
+    if server.host not in LOOPBACK_HOSTS and not CAPABILITIES["authentication"]:
         yield (
             f"server.host = {server.host}: whoever reaches this address may push and delete; "
             "authentication is not available in this version"
         )
+    for name in ("auth_rps", "auth_burst", "upload_rps", "upload_burst", "general_rps", "general_burst"):
+        if getattr(config.rate_limit, name) == 0:
+            yield f"rate_limit.{name} = 0: this class of requests has no limit"
     if server.workers != "auto" and server.workers != server.worker_count:
         yield f"server.workers = {server.workers}: this system runs {server.worker_count}"

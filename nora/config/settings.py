@@ -117,6 +117,45 @@ class AuthSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RateLimitSettings:
+    """How much one client may ask for, over all workers."""
+
+    enabled: bool | Literal["auto"] = setting(
+        "auto",
+        kinds.SWITCH,
+        "Limit the requests of those who do not say who they are; `auto`: while authentication is on.",
+    )
+    auth_rps: int = setting(1, kinds.integer(0), "Failed logins a second; 0 is no limit.")
+    auth_burst: int = setting(5, kinds.integer(0), "As many at once; 0 is no limit.")
+    upload_rps: int = setting(200, kinds.integer(0), "Requests a second that change something.")
+    upload_burst: int = setting(500, kinds.integer(0), "As many at once.")
+    general_rps: int = setting(100, kinds.integer(0), "Other requests a second.")
+    general_burst: int = setting(200, kinds.integer(0), "As many at once.")
+    authenticated: bool = setting(
+        False, kinds.BOOLEAN, "Limit also those who say who they are: all behind one address together."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The log of who did what."""
+
+    mode: Literal["file", "stdout", "both", "off"] = setting(
+        "file",
+        kinds.choice("file", "stdout", "both", "off"),
+        "Where it is written; the file is `audit.jsonl` in the directory of the storage.",
+        env=("NORA_AUDIT_LOG",),
+    )
+    reads: bool = setting(False, kinds.BOOLEAN, "Log reads of packages too.")
+    max_size: int = setting(
+        100 * MIB,
+        kinds.size(MIB),
+        "The file is put aside before it becomes larger, as `audit.jsonl.1`, `.2` …",
+    )
+    keep: int = setting(10, kinds.integer(0, 1000), "How many files that were put aside are kept.")
+
+
+@dataclass(frozen=True, slots=True)
 class DockerSettings:
     """Docker and OCI."""
 
@@ -183,6 +222,14 @@ class Config:
     cache: CacheSettings = section(CacheSettings, "What is kept in memory.", "NORA_CACHE_")
     log: LogSettings = section(LogSettings, "What is written to standard error.", "NORA_LOG_")
     auth: AuthSettings = section(AuthSettings, "Who may do what.", "NORA_AUTH_")
+    rate_limit: RateLimitSettings = section(
+        RateLimitSettings,
+        "How much one client may ask for, over all workers. A client is an IPv4 address, or an IPv6 /64.",
+        "NORA_RATE_LIMIT_",
+    )
+    audit: AuditSettings = section(
+        AuditSettings, "The log of who did what, a JSON object a line.", "NORA_AUDIT_"
+    )
     docker: DockerSettings = section(DockerSettings, "Docker, OCI and Helm.", "NORA_DOCKER_")
     repositories: Mapping[str, RepositorySetting] = field(default_factory=dict)
     file: Path | None = None
