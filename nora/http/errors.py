@@ -70,9 +70,11 @@ def _as_known(error: Exception) -> NoraError:
 
 def _headers(error: NoraError) -> list[tuple[bytes, bytes]]:
     match error:
+        case errors.Unauthenticated() | errors.Denied():  # RFC 9110, 11.6.1
+            return [(b"www-authenticate", challenge.encode()) for challenge in error.challenges]
         case errors.MethodNotAllowed():  # RFC 9110, 15.5.6
             return [(b"allow", ", ".join(error.allow).encode())]
-        case errors.TooManyRequests():  # RFC 6585, 4
+        case errors.TooManyRequests() | errors.UpstreamUnavailable():  # RFC 6585, 4; RFC 9110, 15.6.4
             return [(b"retry-after", b"%d" % error.retry_after)]
         case errors.StorageBusy():  # RFC 9110, 15.6.4
             return [(b"retry-after", b"1")]
