@@ -1,0 +1,191 @@
+"""Who is asking: from the headers of a request to a Principal, once.
+
+    Bearer, or a password that is a token    an API token of the catalog; a session of the token service;
+                                             a workload's identity token (OIDC)
+    Basic                                    an account of the htpasswd file, else as above
+
+The way of a token that was seen before is short, since every request of a CI job takes it: one keyed hash of
+the header, one look whether the catalog still has the token, nothing to wait for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Protocol
+
+from blacksheep import Request
+
+from nora.auth.credentials import Basic, Credentials, find_header, parse_credentials
+from nora.auth.htpasswd import Account
+from nora.auth.passwords import Passwords
+from nora.auth.sessions import Sessions
+from nora.auth.tokens import Tokens, is_token, secret_hash
+from nora.errors import TooManyRequests, Unauthenticated
+from nora.model import ANONYMOUS, Principal, Role
+
+REMEMBERED = 4096
+"""Headers of tokens."""
+
+
+class IdentityVerifier(Protocol):
+    """Reads workload identity tokens."""
+
+    async def verify(self, text: str) -> Principal:
+        """The principal of a token. Raises Unauthenticated; StorageFailed when its issuer cannot be asked."""
+        ...
+
+
+def _nothing(request: Request) -> None:
+    """Nobody wants to know."""
+
+
+class Authenticator:
+    """Knows who is asking. One per worker process.
+
+    `on_attempt` is called before credentials are checked that were not seen before, and may raise
+    TooManyRequests; `on_failure` when they were wrong (never because a store failed), `on_success` when they
+    were right.
+    """
+
+    def __init__(
+        self,
+        *,
+        enabled: bool,
+        tokens: Tokens,
+        passwords: Passwords,
+        roles: Mapping[str, Role],
+        sessions: Sessions | None = None,
+        identities: IdentityVerifier | None = None,
+        on_attempt: Callable[[Request], None] = _nothing,
+        on_failure: Callable[[Request], None] = _nothing,
+        on_success: Callable[[Request], None] = _nothing,
+    ) -> None:
+        """`roles` are those of users whose role is not `write`."""
+        self._enabled = enabled
+        self._tokens = tokens
+        self._passwords = passwords
+        self._roles = roles
+        self._sessions = sessions
+        self._identities = identities
+        self._on_attempt = on_attempt
+        self._on_failure = on_failure
+        self._on_success = on_success
+        self._key = os.urandom(32)
+        self._known: dict[bytes, tuple[str, Principal]] = {}
+        """By the keyed hash of a header: the hash of its token, and who that is. A token never changes."""
+
+    async def identify(self, request: Request, *, allow_foreign: bool = False) -> Principal:
+        """Who sent a request; ANONYMOUS when nobody says so, and while authentication is off.
+
+        `allow_foreign`: where everybody may read, credentials that mean nothing here are no credentials,
+        since clients send those of one registry to its mirrors. Raises Unauthenticated, TooManyRequests and -
+        never Unauthenticated - StorageFailed when a store cannot be asked.
+        """
+        if not self._enabled:
+            return ANONYMOUS
+        try:
+            header = find_header(request.scope["headers"])
+            if header is None:
+                return ANONYMOUS
+            key = blake2b(header, key=self._key, digest_size=16).digest()
+            known = self._known.get(key)
+            if known is not None:
+                hashed, principal = known
+                if await self._tokens.find(hashed) is not None:
+                    return principal
+                self._known.pop(key, None)
+            return await self._read(request, header, key, count=not allow_foreign)
+        except (Unauthenticated, TooManyRequests):
+            if allow_foreign:
+                return ANONYMOUS
+            raise
+
+    async def verify(self, request: Request, user: str, password: str) -> Principal:
+        """Who has this password, or this token as password, sent in the body of a request.
+
+        Raises as `identify` does.
+        """
+        credentials = Basic(user, password)
+        return self._recall(credentials) or await self._attempt(request, credentials, count=True)
+
+    async def still_valid(self, parent: str) -> bool:
+        """Whether what a session was made from (`Principal.parent`) still holds. Raises StorageFailed."""
+        kind, _, rest = parent.partition(":")
+        if kind == "token":
+            return await self._tokens.is_valid(rest)
+        if kind == "user":
+            name, _, fingerprint = rest.rpartition(":")
+            return self._passwords.is_current(name, fingerprint)
+        return True  # of what nobody can revoke; it ends by itself
+
+    async def _read(self, request: Request, header: bytes, key: bytes, *, count: bool) -> Principal:
+        credentials = parse_credentials(header)
+        if credentials is None:
+            return ANONYMOUS
+        text = _secret_of(credentials)
+        session = self._sessions.read(text) if self._sessions and _is_jwt(text) else None
+        if session is not None:
+            if not await self.still_valid(session.principal.parent):
+                raise Unauthenticated("what the session was made from has been revoked")
+            return session.principal
+        principal = self._recall(credentials)
+        if principal is None:
+            principal = await self._attempt(request, credentials, count=count)
+            if is_token(text):
+                if len(self._known) >= REMEMBERED:
+                    del self._known[next(iter(self._known))]
+                self._known[key] = (secret_hash(text), principal)
+        return principal
+
+    def _recall(self, credentials: Credentials) -> Principal | None:
+        """Whose password this is, when that is known without checking it."""
+        if not isinstance(credentials, Basic) or is_token(credentials.password):
+            return None
+        account = self._passwords.recall(credentials.user, credentials.password)
+        return self._principal_of(account) if isinstance(account, Account) else None
+
+    async def _attempt(self, request: Request, credentials: Credentials, *, count: bool) -> Principal:
+        """Check what was not seen before. `count`: whether it is a failure when it is wrong."""
+        if count:
+            self._on_attempt(request)
+        try:
+            principal = await self._check(credentials)
+        except Unauthenticated:
+            if count:
+                self._on_failure(request)
+            raise
+        if count:
+            self._on_success(request)
+        return principal
+
+    async def _check(self, credentials: Credentials) -> Principal:
+        text = _secret_of(credentials)
+        if is_token(text):
+            token = await self._tokens.verify(text)
+            if token is None:
+                raise Unauthenticated("the token is unknown, revoked or expired")
+            return Principal(token.user, "token", token.role, token.scopes, f"token:{token.id}")
+        if _is_jwt(text) and self._identities is not None:
+            return await self._identities.verify(text)
+        if isinstance(credentials, Basic):
+            account = await self._passwords.check(credentials.user, credentials.password)
+            if account is not None:
+                return self._principal_of(account)
+            raise Unauthenticated("the user or the password is wrong")
+        raise Unauthenticated("the token is none that NORA has made")
+
+    def _principal_of(self, account: Account) -> Principal:
+        role = self._roles.get(account.name, "write")
+        parent = f"user:{account.name}:{account.fingerprint}"
+        return Principal(account.name, "password", role, parent=parent)
+
+
+def _secret_of(credentials: Credentials) -> str:
+    return credentials.password if isinstance(credentials, Basic) else credentials.token
+
+
+def _is_jwt(text: str) -> bool:
+    """Whether a text is a signed token in compact form (RFC 7515, 3.1): its header begins with `{"`."""
+    return text.startswith("eyJ") and text.count(".") == 2
