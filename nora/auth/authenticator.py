@@ -10,10 +10,11 @@ the header, one look whether the catalog still has the token, nothing to wait fo
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from blacksheep import Request
 
@@ -37,16 +38,25 @@ class IdentityVerifier(Protocol):
         ...
 
 
-def _nothing(request: Request) -> None:
-    """Nobody wants to know."""
+class Attempts(Protocol):
+    """Counts failures by the address of a client and the name of a user; see nora.http.limits."""
+
+    def check(self, address: str, user: str) -> float:
+        """How many seconds to wait before a secret is looked at. Raises TooManyRequests."""
+        ...
+
+    def on_failure(self, address: str, user: str) -> None:
+        """The secret was wrong. Not when a store failed."""
+
+    def on_success(self, address: str, user: str) -> None:
+        """The secret was right."""
 
 
 class Authenticator:
     """Knows who is asking. One per worker process.
 
-    `on_attempt` is called before credentials are checked that were not seen before, and may raise
-    TooManyRequests; `on_failure` when they were wrong (never because a store failed), `on_success` when they
-    were right.
+    What was found is left in the scope of the request as `nora.principal`, and the name of a user whose
+    secret was wrong as `nora.claimed`.
     """
 
     def __init__(
@@ -58,9 +68,7 @@ class Authenticator:
         roles: Mapping[str, Role],
         sessions: Sessions | None = None,
         identities: IdentityVerifier | None = None,
-        on_attempt: Callable[[Request], None] = _nothing,
-        on_failure: Callable[[Request], None] = _nothing,
-        on_success: Callable[[Request], None] = _nothing,
+        attempts: Attempts | None = None,
     ) -> None:
         """`roles` are those of users whose role is not `write`."""
         self._enabled = enabled
@@ -69,9 +77,7 @@ class Authenticator:
         self._roles = roles
         self._sessions = sessions
         self._identities = identities
-        self._on_attempt = on_attempt
-        self._on_failure = on_failure
-        self._on_success = on_success
+        self._attempts = attempts
         self._key = os.urandom(32)
         self._known: dict[bytes, tuple[str, Principal]] = {}
         """By the keyed hash of a header: the hash of its token, and who that is. A token never changes."""
@@ -94,9 +100,12 @@ class Authenticator:
             if known is not None:
                 hashed, principal = known
                 if await self._tokens.find(hashed) is not None:
+                    _scope(request)["nora.principal"] = principal
                     return principal
                 self._known.pop(key, None)
-            return await self._read(request, header, key, count=not allow_foreign)
+            principal = await self._read(request, header, key, count=not allow_foreign)
+            _scope(request)["nora.principal"] = principal
+            return principal
         except (Unauthenticated, TooManyRequests):
             if allow_foreign:
                 return ANONYMOUS
@@ -108,7 +117,9 @@ class Authenticator:
         Raises as `identify` does.
         """
         credentials = Basic(user, password)
-        return self._recall(credentials) or await self._attempt(request, credentials, count=True)
+        principal = self._recall(credentials) or await self._attempt(request, credentials, count=True)
+        _scope(request)["nora.principal"] = principal
+        return principal
 
     async def still_valid(self, parent: str) -> bool:
         """Whether what a session was made from (`Principal.parent`) still holds. Raises StorageFailed."""
@@ -148,16 +159,24 @@ class Authenticator:
 
     async def _attempt(self, request: Request, credentials: Credentials, *, count: bool) -> Principal:
         """Check what was not seen before. `count`: whether it is a failure when it is wrong."""
-        if count:
-            self._on_attempt(request)
+        attempts = self._attempts if count else None
+        # Only a password can be guessed: a wrong token keeps nobody at the same address from using a right one
+        guess = isinstance(credentials, Basic) and not is_token(credentials.password)
+        user = credentials.user if isinstance(credentials, Basic) and guess else ""
+        address = _scope(request).get("nora.client", "")
+        if attempts is not None and guess:
+            await asyncio.sleep(attempts.check(address, user))
         try:
             principal = await self._check(credentials)
         except Unauthenticated:
-            if count:
-                self._on_failure(request)
+            _scope(request)["nora.claimed"] = user
+            if attempts is not None:
+                if not guess:
+                    attempts.check(address, user)
+                attempts.on_failure(address, user)
             raise
-        if count:
-            self._on_success(request)
+        if attempts is not None and guess:
+            attempts.on_success(address, user)
         return principal
 
     async def _check(self, credentials: Credentials) -> Principal:
@@ -180,6 +199,10 @@ class Authenticator:
         role = self._roles.get(account.name, "write")
         parent = f"user:{account.name}:{account.fingerprint}"
         return Principal(account.name, "password", role, parent=parent)
+
+
+def _scope(request: Request) -> dict[str, Any]:
+    return cast("dict[str, Any]", request.scope)
 
 
 def _secret_of(credentials: Credentials) -> str:
