@@ -26,10 +26,13 @@ from nora.errors import ConfigError
 from nora.formats import discover
 from nora.formats.base import Format, Services
 from nora.http.application import NoraApplication
+from nora.http.clients import Clients
+from nora.http.limits import RateLimits
 from nora.http.memory import MemoryCache
 from nora.http.system import Probe, System
 from nora.http.tasks import every
 from nora.model import Repository, RepositorySpec
+from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 
@@ -48,9 +51,17 @@ def build_app(
     config: Config, *, memory: SharedMemory | None = None, worker: int = 0, started_at: float | None = None
 ) -> NoraApplication:
     """The application of worker number `worker`, which counts into its slot of the shared `memory`."""
-    metrics = Metrics(memory or SharedMemory(1), worker, version=__version__, compiled=COMPILED)
-    app = NoraApplication(metrics, config.server.body_limit)
-    Worker(config, app, metrics, started_at or time.time())
+    memory = memory or SharedMemory(1)
+    metrics = Metrics(memory, worker, version=__version__, compiled=COMPILED)
+    audit = Audit.build(config, metrics)
+    app = NoraApplication(
+        metrics,
+        config.server.body_limit,
+        clients=Clients.build(config),
+        limits=RateLimits.build(config, memory, metrics),
+        audit=audit,
+    )
+    Worker(config, app, metrics, audit, started_at or time.time())
     return app
 
 
@@ -88,10 +99,18 @@ async def refuse_hidden_packages(catalog: Catalog, repositories: Mapping[str, Re
 class Worker:
     """What one worker process holds, and its life from start to stop."""
 
-    def __init__(self, config: Config, app: NoraApplication, metrics: Metrics, started_at: float) -> None:
+    def __init__(
+        self,
+        config: Config,
+        app: NoraApplication,
+        metrics: Metrics,
+        audit: Audit | None,
+        started_at: float,
+    ) -> None:
         self._config = config
         self._app = app
         self._metrics = metrics
+        self._audit = audit
         layout = Layout(config.storage.path)
         self._catalog = SQLiteCatalog.open(layout.catalog)
         self._blobs = LocalBlobStore(
@@ -118,6 +137,8 @@ class Worker:
 
     async def _start(self, app: NoraApplication) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
+        if self._audit is not None:
+            self._audit.start()
         repositories = await self._catalog.sync_repositories(declared_repositories(self._config))
         services = Services(
             config=self._config,
@@ -139,10 +160,10 @@ class Worker:
     def _mount(self, one: Format, services: Services, repositories: Mapping[str, Repository]) -> None:
         own = {name: repository for name, repository in repositories.items() if repository.format == one.name}
         handler = one.build(services, own)
-        self._app.attach(one.mount, one.name, handler, one.render_error)
+        self._app.attach(one.mount, one.name, handler, one.render_error, limited=one.limited)
         if not one.shares_mount:
             for name in own:
-                self._app.attach(f"/r/{name}/", one.name, handler, one.render_error)
+                self._app.attach(f"/r/{name}/", one.name, handler, one.render_error, limited=one.limited)
 
     async def _check(self) -> None:
         await self._blobs.check()
@@ -154,3 +175,5 @@ class Worker:
         await self._leases.flush()
         await self._catalog.close()
         self._blobs.close()
+        if self._audit is not None:
+            await asyncio.to_thread(self._audit.close)

@@ -12,9 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nora.config.kinds import LOOPBACK_HOSTS
+
+if TYPE_CHECKING:
+    from nora.config import Config
 
 Network = IPv4Network | IPv6Network
 
@@ -46,6 +49,12 @@ class Clients:
         self._public_url = public_url
         self._on_loopback = host in LOOPBACK_HOSTS
         self._known = lru_cache(4096)(self._look_up)
+
+    @classmethod
+    def build(cls, config: Config) -> Clients:
+        """As the configuration has it."""
+        trusted = parse_networks(getattr(config.auth, "trusted_proxies", ("127.0.0.1", "::1")))
+        return cls(trusted, public_url=config.server.public_url, host=config.server.host)
 
     def address(self, scope: dict[str, Any]) -> str:
         """The client of a request: an IP address in its shortest form, or `unknown`. Never fails."""

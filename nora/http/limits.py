@@ -1,34 +1,32 @@
 """How much one client may ask for, over all workers: rates of requests, and failures to say who it is.
 
-Both are numbers in memory that the parent maps before it forks the workers (`Cells`). A rate is one number
-for each client, the time at which its credit is whole again (GCRA, the leaky bucket as a meter): there is no
+Both are numbers in memory that the workers share (nora.observability.cells). A rate is one number for each
+client, the time at which its credit is whole again (GCRA, the leaky bucket as a meter): there is no
 window that starts anew, and how long a request that comes too early has to wait is known exactly.
 """
 
 from __future__ import annotations
 
-import mmap
-import os
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from ipaddress import ip_network
 from math import ceil
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nora.errors import TooManyRequests
 from nora.http.clients import SCOPE_KEY
-from nora.locks import NumberedLocks
 from nora.model import ANONYMOUS
 from nora.observability.audit import CREDENTIAL_HEADERS
+from nora.observability.cells import Cell, Cells
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from nora.config import Config
+    from nora.observability.metrics import Metrics
+    from nora.observability.shared import SharedMemory
 
 Class = Literal["auth", "upload", "general"]
 """`auth`: failures to say who one is; `upload`: requests that would change something; `general`: others."""
-CLASSES: tuple[Class, ...] = ("auth", "upload", "general")
 
 FIRST_LOCK: Final = 5
 """The failure of a name from an address that locks it, for one second; each further one doubles that."""
@@ -38,69 +36,7 @@ MEMORY_SECONDS: Final = 900.0
 LONGEST_DELAY: Final = 1.0
 _DELAY_PER_FAILURE: Final = 0.05
 
-_WAYS: Final = 4
-_CELL: Final = 4
-"""Numbers of a cell: whose it is, until when it says anything, and the two that its owner keeps there."""
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What is kept for a key."""
-
-    expires: float
-    """When it may be forgotten, on the clock of `time.monotonic`."""
-    level: float = 0.0
-    count: float = 0.0
-
-
-Step = Callable[[Cell, float], tuple[Cell | None, T]]
-"""Gets a cell and the time; returns what is to stand there, None for no change, and a result."""
-
-
-class Cells:
-    """A table of fixed size in the memory of all workers. Make it in the parent process.
-
-    A key has its place in one of the rows of four cells; where these are taken, the one that can be forgotten
-    first makes room. Keys are told apart by 64 bits of a hash with a secret key, so that nobody can choose an
-    address or a name that shares a cell with another's.
-    """
-
-    def __init__(self, rows: int) -> None:
-        memory = memoryview(mmap.mmap(-1, rows * _WAYS * _CELL * 8)).cast("B")
-        self._rows = rows
-        self._owners = memory.cast("Q")
-        self._numbers = memory.cast("d")
-        self._locks = NumberedLocks()
-        self._secret = os.urandom(16)
-
-    def change(self, key: str, step: Step[T]) -> T:
-        """Let `step` look at the cell of a key, and change it, while no other process does."""
-        hashed = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=self._secret).digest()
-        owner = int.from_bytes(hashed, "little") | 1  # 0 is nobody
-        row = (owner >> 1) % self._rows
-        self._locks.acquire(row)
-        try:
-            now = time.monotonic()
-            place, cell = self._find(owner, row * _WAYS * _CELL)
-            changed, result = step(cell, now)
-            if changed is not None:
-                self._owners[place] = owner
-                self._numbers[place + 1] = changed.expires
-                self._numbers[place + 2] = changed.level
-                self._numbers[place + 3] = changed.count
-            return result
-        finally:
-            self._locks.release(row)
-
-    def _find(self, owner: int, start: int) -> tuple[int, Cell]:
-        """Where the cell of an owner is, or may be put."""
-        numbers = self._numbers
-        places = range(start, start + _WAYS * _CELL, _CELL)
-        for place in places:
-            if self._owners[place] == owner:
-                return place, Cell(numbers[place + 1], numbers[place + 2], numbers[place + 3])
-        return min(places, key=lambda place: numbers[place + 1]), Cell(0.0)
 
 
 @lru_cache(4096)
@@ -155,7 +91,7 @@ class RateLimits:
         self,
         cells: Cells,
         rates: Mapping[Class, Rate],
-        refused: Callable[[Class], None],
+        refused: Callable[[str], None],
         *,
         credentials_count: bool = True,
     ) -> None:
@@ -166,6 +102,22 @@ class RateLimits:
         self._rates = rates
         self._refused = refused
         self._credentials_count = credentials_count
+
+    @classmethod
+    def build(cls, config: Config, memory: SharedMemory, metrics: Metrics) -> RateLimits | None:
+        """As the configuration has it; None when it has them off."""
+        settings = config.rate_limit
+        if not (config.auth.enabled if settings.enabled == "auto" else settings.enabled):
+            return None
+        return cls(
+            memory.requests,
+            {
+                "general": Rate(settings.general_rps, settings.general_burst),
+                "upload": Rate(settings.upload_rps, settings.upload_burst),
+            },
+            metrics.count_refusal,
+            credentials_count=config.auth.enabled and not settings.authenticated,
+        )
 
     def admit(self, scope: dict[str, Any]) -> None:
         """Before a request is handled. Raises TooManyRequests."""
@@ -220,11 +172,18 @@ class Attempts:
     with that name slower, by a second at most.
     """
 
-    def __init__(self, cells: Cells, rate: Rate, refused: Callable[[Class], None]) -> None:
+    def __init__(self, cells: Cells, rate: Rate, refused: Callable[[str], None]) -> None:
         """`rate` limits the failures of one client, whatever name it gives."""
         self._cells = cells
         self._rate = rate
         self._refused = refused
+
+    @classmethod
+    def build(cls, config: Config, memory: SharedMemory, metrics: Metrics) -> Attempts:
+        """As the configuration has it. That limits are off does not make guessing free: names are locked."""
+        settings = config.rate_limit
+        rate = Rate(settings.auth_rps, settings.auth_burst) if settings.enabled else Rate(0, 0)
+        return cls(memory.failures, rate, metrics.count_refusal)
 
     def check(self, address: str, user: str) -> float:
         """Before a secret is looked at: how many seconds to wait with that. Raises TooManyRequests while the

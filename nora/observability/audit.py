@@ -24,7 +24,7 @@ from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
@@ -32,7 +32,11 @@ from nora.errors import StorageFailed
 from nora.locks import FileLock
 from nora.model import ANONYMOUS, Action, Principal
 from nora.observability.logs import REQUEST_ID
-from nora.observability.shared import Value
+
+if TYPE_CHECKING:
+    from nora.config import Config
+    from nora.observability.metrics import Metrics
+    from nora.observability.shared import Value
 
 _log = logging.getLogger(__name__)
 
@@ -170,6 +174,21 @@ class Audit:
         self._closing = threading.Event()
         self._complained_at = float("-inf")
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+
+    @classmethod
+    def build(cls, config: Config, metrics: Metrics) -> Audit | None:
+        """As the configuration has it; None when it has none."""
+        settings = config.audit
+        if settings.mode == "off":
+            return None
+        path = config.storage.path / "audit.jsonl"
+        return cls(
+            None if settings.mode == "stdout" else AuditFile(path, settings.max_size, settings.keep),
+            stdout=settings.mode != "file",
+            reads=settings.reads,
+            dropped=metrics.counter("nora_audit_dropped", ("reason", "queue")),
+            failed=metrics.counter("nora_audit_dropped", ("reason", "write")),
+        )
 
     def start(self) -> None:
         """Begin to write; in the process of the worker."""

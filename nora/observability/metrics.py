@@ -124,6 +124,10 @@ class Metrics:
         """Count an operation of the blob store."""
         self.counter("nora_storage_operations", ("operation", operation), ("status", status)).add()
 
+    def count_refusal(self, kind: str) -> None:
+        """Count a request that was refused because its client asked for too much of a kind."""
+        self.counter("nora_rate_limited", ("class", kind)).add()
+
     def counter(self, family: str, *labels: tuple[str, str]) -> Value:
         """A number that only grows, summed over the workers. Keep it where it is used often."""
         return self._slot.value(_key(family, f"{family}_total", labels))
