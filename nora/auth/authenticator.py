@@ -160,7 +160,7 @@ class Authenticator:
     async def _attempt(self, request: Request, credentials: Credentials, *, count: bool) -> Principal:
         """Check what was not seen before. `count`: whether it is a failure when it is wrong."""
         attempts = self._attempts if count else None
-        # Only a password can be guessed: a wrong token keeps nobody at the same address from using a right one
+        # Only a password can be guessed: a wrong token keeps nobody at its address from using a right one
         guess = isinstance(credentials, Basic) and not is_token(credentials.password)
         user = credentials.user if isinstance(credentials, Basic) and guess else ""
         address = _scope(request).get("nora.client", "")
