@@ -66,7 +66,7 @@ class Authenticator:
         tokens: Tokens,
         passwords: Passwords,
         roles: Mapping[str, Role],
-        sessions: Sessions | None = None,
+        sessions: Sessions,
         identities: IdentityVerifier | None = None,
         attempts: Attempts | None = None,
     ) -> None:
@@ -75,7 +75,7 @@ class Authenticator:
         self._tokens = tokens
         self._passwords = passwords
         self._roles = roles
-        self._sessions = sessions
+        self.sessions = sessions
         self._identities = identities
         self._attempts = attempts
         self._key = os.urandom(32)
@@ -136,7 +136,7 @@ class Authenticator:
         if credentials is None:
             return ANONYMOUS
         text = _secret_of(credentials)
-        session = self._sessions.read(text) if self._sessions and _is_jwt(text) else None
+        session = self.sessions.read(text) if _is_jwt(text) else None
         if session is not None:
             if not await self.still_valid(session.principal.parent):
                 raise Unauthenticated("what the session was made from has been revoked")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 from blacksheep import Request
 
 from nora.config import Config
+from nora.config.kinds import LOOPBACK_HOSTS
 from nora.http.clients import Clients, parse_networks
 
 TOKEN_PATH = "/v2/token"  # noqa: S105 - a path
@@ -48,13 +48,4 @@ class Challenges:
         if base is None or self._public:
             return base
         url = urlsplit(base)
-        return base if url.scheme == "https" or _is_loopback(url.hostname or "") else None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):  # RFC 6761, 6.3
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return base if url.scheme == "https" or url.hostname in LOOPBACK_HOSTS else None

@@ -84,7 +84,7 @@ class TokenService:
                 refresh = self._refresh_token(holder) if offline else None
             case "refresh_token":
                 refresh = _first(form, "refresh_token")
-                holder = await self._holder(refresh)
+                holder = await self._holder(request, refresh)
             case _:
                 message = "grant_type is password or refresh_token"
                 return _oauth_error(400, "unsupported_grant_type", message, "UNSUPPORTED")
@@ -104,10 +104,11 @@ class TokenService:
         except Unauthenticated as error:
             raise Unauthenticated(str(error), (BASIC,)) from None
 
-    async def _holder(self, refresh: str) -> Principal:
+    async def _holder(self, request: Request, refresh: str) -> Principal:
         holder = self._sessions.read_refresh(refresh)
         if holder is None or not await self._authenticator.still_valid(holder.parent):
             raise Unauthenticated("the refresh token is not valid")
+        _scope(request)["nora.principal"] = holder
         return holder
 
     def _refresh_token(self, holder: Principal) -> str | None:
