@@ -11,7 +11,7 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -105,6 +105,15 @@ class NoraApplication(Application):
     ) -> None:
         """Let `handler` answer everything below a prefix of one or two segments: `/v2/`, `/r/internal/`."""
         self._mounts[prefix] = Mount(name, handler, render_error, self._metrics.mount(name), limited)
+
+    def routes(self) -> Iterator[tuple[str, str]]:
+        """Method and path of everything that is answered, as the handlers of the mounts tell it by a method
+        `routes` of theirs. One that tells nothing may answer anything: `*`."""
+        for method, route in self.router.iter_with_methods():
+            yield method, route.mustache_pattern
+        for prefix, mount in self._mounts.items():
+            told = getattr(mount.handler, "routes", None)
+            yield from told() if told is not None else (("*", prefix),)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == "http":  # without a coroutine in between
