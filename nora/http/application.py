@@ -109,7 +109,7 @@ class NoraApplication(Application):
     def routes(self) -> Iterator[tuple[str, str]]:
         """Method and path of everything that is answered, as the handlers of the mounts tell it by a method
         `routes` of theirs. One that tells nothing may answer anything: `*`."""
-        for method, route in self.router.iter_with_methods():
+        for method, route in self.router.iter_with_methods():  # type: ignore[no-untyped-call]
             yield method, route.mustache_pattern
         for prefix, mount in self._mounts.items():
             told = getattr(mount.handler, "routes", None)
