@@ -73,6 +73,11 @@ class Clients:
                     break
         return address
 
+    def is_trusted(self, address: str) -> bool:
+        """Whether an address is that of a trusted proxy."""
+        known = self._parse(address)
+        return known is not None and known[1]
+
     def base_url(self, scope: dict[str, Any]) -> str | None:
         """What absolute links to this server begin with, without a trailing slash.
 
@@ -82,8 +87,7 @@ class Clients:
         if self._public_url:
             return self._public_url.rstrip("/")
         peer = scope.get("client")
-        known = self._parse(str(peer[0])) if peer else None
-        behind_proxy = known is not None and known[1]
+        behind_proxy = peer is not None and self.is_trusted(str(peer[0]))
         if not behind_proxy and not self._on_loopback:
             return None
         headers = dict(reversed(scope["headers"]))
