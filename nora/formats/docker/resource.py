@@ -45,7 +45,7 @@ class Resource(NamedTuple):
         cast("dict[str, Any]", self.request.scope)["nora.event"] = event
 
     def audit(self, action: Action, digest: str = "", tags: Sequence[str] = ()) -> None:
-        """What the audit log tells of this request; said before it is done, so that it tells of failures too."""
+        """What the audit log tells of this request; said before it is done, so that failures are told too."""
         name = f"{self.image.full_name}:{','.join(tags)}" if tags else self.image.full_name
         note(cast("dict[str, Any]", self.request.scope), action, self.image.repository.name, name, digest)
 
