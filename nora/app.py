@@ -11,9 +11,19 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+
+from blacksheep import Request
 
 from nora import __version__
 from nora._speedups import COMPILED
+from nora.auth.access import Access, AccessRules
+from nora.auth.authenticator import Attempts, Authenticator
+from nora.auth.htpasswd import Htpasswd
+from nora.auth.passwords import Passwords
+from nora.auth.sessions import SECRET, Sessions
+from nora.auth.tokens import FLUSH_SECONDS as TOKEN_FLUSH_SECONDS
+from nora.auth.tokens import Tokens
 from nora.blobs.counted import CountedBlobStore
 from nora.blobs.layout import Layout
 from nora.blobs.leases import Leases
@@ -21,13 +31,13 @@ from nora.blobs.local import LocalBlobStore
 from nora.blobs.uploads import Uploads
 from nora.catalog.base import Catalog
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import Config, repository_specs
-from nora.errors import ConfigError
+from nora.config import Config, anonymous_repositories, repository_specs
+from nora.errors import ConfigError, StorageFailed
 from nora.formats import discover
 from nora.formats.base import Format, Services
+from nora.http import limits
 from nora.http.application import NoraApplication
 from nora.http.clients import Clients
-from nora.http.limits import RateLimits
 from nora.http.memory import MemoryCache
 from nora.http.system import Probe, System
 from nora.http.tasks import every
@@ -58,10 +68,11 @@ def build_app(
         metrics,
         config.server.body_limit,
         clients=Clients.build(config),
-        limits=RateLimits.build(config, memory, metrics),
+        limits=limits.RateLimits.build(config, memory, metrics),
         audit=audit,
     )
-    Worker(config, app, metrics, audit, started_at or time.time())
+    attempts = limits.Attempts.build(config, memory, metrics)
+    Worker(config, app, metrics, attempts, audit, started_at or time.time())
     return app
 
 
@@ -73,6 +84,15 @@ def served_formats(config: Config) -> list[Format]:
 def declared_repositories(config: Config) -> tuple[RepositorySpec, ...]:
     """Every repository that the configuration makes. Raises ConfigError."""
     return repository_specs(config, [one.name for one in discover()])
+
+
+def access_rules(config: Config) -> AccessRules:
+    """What is decided by the configuration alone. Raises ConfigError."""
+    return AccessRules(
+        enabled=config.auth.enabled,
+        open_administration=config.server.on_loopback or config.auth.allow_anonymous_admin,
+        anonymous_read=anonymous_repositories(config, declared_repositories(config)),
+    )
 
 
 async def refuse_hidden_packages(catalog: Catalog, repositories: Mapping[str, Repository]) -> None:
@@ -104,12 +124,14 @@ class Worker:
         config: Config,
         app: NoraApplication,
         metrics: Metrics,
+        attempts: Attempts,
         audit: Audit | None,
         started_at: float,
     ) -> None:
         self._config = config
         self._app = app
         self._metrics = metrics
+        self._attempts = attempts
         self._audit = audit
         layout = Layout(config.storage.path)
         self._catalog = SQLiteCatalog.open(layout.catalog)
@@ -126,10 +148,22 @@ class Worker:
             lease_seconds=LEASE_SECONDS,
         )
         self._leases = Leases(self._catalog, LEASE_SECONDS)
+        self._tokens = Tokens(self._catalog)
+        self._passwords = Passwords(
+            Htpasswd(config.auth.htpasswd_file), layout.password_lock, config.auth.password_cache_ttl
+        )
+        self._access = Access(access_rules(config))
+        self._authenticator: Authenticator | None = None
         self._periodic: list[asyncio.Task[None]] = []
         formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
         system = System(
-            metrics, Probe(self._check), self._catalog.count_uploads, formats, __version__, started_at
+            metrics,
+            Probe(self._check),
+            self._catalog.count_uploads,
+            formats,
+            __version__,
+            started_at,
+            self._admit_to_metrics,
         )
         system.add_to(app.router)
         app.on_start += self._start
@@ -140,6 +174,7 @@ class Worker:
         if self._audit is not None:
             self._audit.start()
         repositories = await self._catalog.sync_repositories(declared_repositories(self._config))
+        self._authenticator = await self._authentication()
         services = Services(
             config=self._config,
             catalog=self._catalog,
@@ -147,15 +182,36 @@ class Worker:
             uploads=self._uploads,
             leases=self._leases,
             memory=MemoryCache(self._config.cache.memory),
+            authenticator=self._authenticator,
+            access=self._access,
         )
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
         self._periodic = [
             every(FLUSH_SECONDS, self._leases.flush, "renewing leases"),
+            every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens"),
             every(
                 min(SWEEP_SECONDS, self._config.docker.upload_ttl), self._uploads.sweep, "sweeping uploads"
             ),
         ]
+
+    async def _authentication(self) -> Authenticator:
+        auth = self._config.auth
+        return Authenticator(
+            enabled=auth.enabled,
+            tokens=self._tokens,
+            passwords=self._passwords,
+            role_of=auth.role_of,
+            sessions=Sessions(await self._catalog.secret(SECRET)),
+            attempts=self._attempts,
+        )
+
+    async def _admit_to_metrics(self, request: Request) -> None:
+        """Raises Unauthenticated or Denied for who may not read the metrics."""
+        if not self._config.auth.public_metrics:
+            assert self._authenticator is not None
+            principal = await self._authenticator.identify(request)
+            self._access.require(principal, "read", None, None)
 
     def _mount(self, one: Format, services: Services, repositories: Mapping[str, Repository]) -> None:
         own = {name: repository for name, repository in repositories.items() if repository.format == one.name}
@@ -173,7 +229,10 @@ class Worker:
         for task in self._periodic:
             task.cancel()
         await self._leases.flush()
+        with suppress(StorageFailed):  # when a token was last used may be lost, what is queued may not
+            await self._tokens.flush()
         await self._catalog.close()
+        await asyncio.to_thread(self._passwords.close)
         self._blobs.close()
         if self._audit is not None:
             await asyncio.to_thread(self._audit.close)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, Protocol, cast
 
@@ -65,16 +65,16 @@ class Authenticator:
         enabled: bool,
         tokens: Tokens,
         passwords: Passwords,
-        roles: Mapping[str, Role],
+        role_of: Callable[[str], Role],
         sessions: Sessions,
         identities: IdentityVerifier | None = None,
         attempts: Attempts | None = None,
     ) -> None:
-        """`roles` are those of users whose role is not `write`."""
+        """`role_of` says the role of a user of the file."""
         self._enabled = enabled
         self._tokens = tokens
         self._passwords = passwords
-        self._roles = roles
+        self._role_of = role_of
         self.sessions = sessions
         self._identities = identities
         self._attempts = attempts
@@ -196,7 +196,7 @@ class Authenticator:
         raise Unauthenticated("the token is none that NORA has made")
 
     def _principal_of(self, account: Account) -> Principal:
-        role = self._roles.get(account.name, "write")
+        role = self._role_of(account.name)
         parent = f"user:{account.name}:{account.fingerprint}"
         return Principal(account.name, "password", role, parent=parent)
 

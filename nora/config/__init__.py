@@ -9,7 +9,7 @@ knows what has to wait, `describe` writes it all down for people.
 
 from nora.config.kinds import TtlSeconds, Upstream
 from nora.config.loading import load
-from nora.config.repositories import default_specs, repository_specs
+from nora.config.repositories import anonymous_repositories, default_specs, repository_specs
 from nora.config.settings import (
     AuditSettings,
     AuthSettings,
@@ -36,6 +36,7 @@ __all__ = [
     "StorageSettings",
     "TtlSeconds",
     "Upstream",
+    "anonymous_repositories",
     "default_specs",
     "load",
     "repository_specs",

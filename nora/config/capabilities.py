@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 
 CAPABILITIES: Mapping[str, bool] = {
-    "authentication": False,
+    "authentication": True,
+    "workload identity": True,
+    "secret providers": False,
     "object storage": False,
     "proxy": False,
     "maven": False,
@@ -33,8 +35,6 @@ CAPABILITIES: Mapping[str, bool] = {
 }
 
 INSTEAD: Mapping[str, str] = {
-    "authentication": "NORA does not run open where credentials were asked for: set it to false and let an "
-    "authenticating reverse proxy stand in front, or wait for the version that has it",
     "object storage": 'use "local"',
     "curation": "NORA does not run without a policy that was to be enforced: remove the setting",
 }
@@ -66,7 +66,6 @@ class _Section:
 
 _PREFIXES = {
     "server": "NORA_",
-    "auth.oidc": "NORA_AUTH_OIDC_",
     "circuit_breaker": "NORA_CB_",
     "pub_dart": "NORA_PUB_",
     "terraform": "NORA_TF_",
@@ -74,7 +73,6 @@ _PREFIXES = {
 
 _SECTIONS = (
     _Section("server", "proxy", "proxy_coalesce trust_upstream_dates"),
-    _Section("tls", "proxy", "ca_cert"),
     _Section("proxy", "proxy", "mode"),
     _Section("circuit_breaker", "proxy", "enabled failure_threshold reset_timeout overrides"),
     _Section(
@@ -83,14 +81,7 @@ _SECTIONS = (
         "s3_url bucket s3_access_key s3_secret_key s3_region s3_virtual_hosted gcs_service_account_path "
         "gcs_base_url",
     ),
-    _Section(
-        "auth",
-        "authentication",
-        "anonymous_read docker_anon_pull public_web_ui public_metrics token_storage token_cache_ttl "
-        "trusted_proxies admin_users",
-    ),
-    _Section("auth.oidc", "authentication", "enabled leeway_secs jwks_cache_secs providers"),
-    _Section("secrets", "authentication", "provider clear_env"),
+    _Section("secrets", "secret providers", "provider clear_env"),
     _Section("gc", "collection", "enabled interval dry_run grace_secs proxy_cache_max_bytes unlink_delay"),
     _Section("retention", "retention", "enabled interval dry_run rules"),
     _Section(
@@ -160,11 +151,9 @@ _ENV: Mapping[str, str | None] = {
     "circuit_breaker.overrides": None,
     "nuget.metadata_proxy_timeout": "NORA_NUGET_METADATA_TIMEOUT",
     "retention.rules": None,
-    "auth.oidc.providers": None,
 }
 
 _STOPS = {
-    "auth.oidc.enabled": "true",
     "curation.mode": "enforce",
     "curation.quarantine": "enforce",
 }

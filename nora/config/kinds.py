@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from nora.model import ROLES, Role
 
 TtlSeconds = float
 """How long a copy is fresh, for all formats: 0 always revalidate, more: seconds, `math.inf` for ever."""
@@ -242,6 +245,31 @@ def _render_texts(value: object) -> object:
     return [*value]
 
 
+def _networks(raw: object) -> tuple[str, ...]:
+    texts = _texts(raw) if raw not in ("", []) else ()
+    try:
+        for text in texts:
+            ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError('expected addresses and networks such as "127.0.0.1", "10.0.0.0/8"') from None
+    return texts
+
+
+def _roles(raw: object) -> tuple[tuple[str, Role], ...]:
+    if isinstance(raw, str):
+        raw = dict(entry.strip().rpartition("=")[::2] for entry in raw.split(","))
+    if not isinstance(raw, dict) or not all(
+        name and isinstance(role, str) and role in ROLES for name, role in raw.items()
+    ):
+        raise ValueError('expected { alice = "read" }, or alice=read,…; the roles are read, write and admin')
+    return tuple(raw.items())
+
+
+def _render_roles(value: object) -> object:
+    assert isinstance(value, tuple)
+    return dict(value)
+
+
 def _upstream(entry: object) -> Upstream:
     if isinstance(entry, str):
         entry = dict(zip(("url", "auth", "prefix"), entry.strip().split("|", 2), strict=False))
@@ -278,4 +306,6 @@ PATH = Kind("path", _path, str)
 OPTIONAL_URL = Kind("URL", _optional_url)
 WORKERS = Kind("number or `auto`", _workers)
 TEXTS = Kind("list of texts", _texts, _render_texts)
+NETWORKS = Kind("list of addresses and networks", _networks, _render_texts)
+ROLES_OF_USERS = Kind("`{ user = role }`, or `user=role,…`", _roles, _render_roles)
 UPSTREAMS = Kind("list of upstreams", _upstreams, _render_upstreams)
