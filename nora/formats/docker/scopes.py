@@ -85,8 +85,10 @@ def grant(asked: Iterable[Asked], principal: Principal, access: Access, images: 
     whole = True
     for one in asked:
         if (one.type, one.name) == ("registry", "catalog"):
-            scopes += _listing(principal, access, images)
-            texts.append(CATALOG)
+            listed = _listing(principal, access, images)
+            scopes += listed
+            texts += [CATALOG] if listed else []
+            whole = whole and bool(listed)
             continue
         found = _granted(one, principal, access, images) if one.type == "repository" else None
         if found is not None:
@@ -109,7 +111,10 @@ def _granted(asked: Asked, principal: Principal, access: Access, images: Images)
 
 
 def _listing(principal: Principal, access: Access, images: Images) -> list[Scope]:
-    """A listing shows what the principal may read: the session may read that, and no more."""
+    """A listing shows what the principal may read: the session may read that, and no more. Nobody unknown
+    gets a part of it."""
+    if principal.is_anonymous and not all(map(access.readable_by_all, images.repositories)):
+        return []
     if principal.scopes:
         return [Scope(one.repository, one.name, _READ) for one in principal.scopes if "read" in one.actions]
     return [

@@ -176,7 +176,10 @@ def test_a_listing_reads_what_its_holder_may_read() -> None:
     everything = (Scope("docker", actions=read), Scope("public", actions=read))
     assert grant(asked, WRITER, ACCESS, IMAGES).access == everything
     assert grant(asked, SCOPED, ACCESS, IMAGES).access == (Scope("docker", "team/**", read),)
-    assert grant(asked, ANONYMOUS, ACCESS, IMAGES).access == (Scope("public", actions=read),)
+    nobody = grant(asked, ANONYMOUS, ACCESS, IMAGES)
+    assert (nobody.access, nobody.text, nobody.whole) == ((), "", False)
+    open_to_all = Access(AccessRules(True, False, frozenset({"docker", "public"})))
+    assert grant(asked, ANONYMOUS, open_to_all, IMAGES).access == everything
 
 
 # -- the service -------------------------------------------------------------------------------------------
