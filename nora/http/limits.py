@@ -126,21 +126,21 @@ class RateLimits:
 
     def settle(self, scope: dict[str, Any], status: int) -> None:
         """When the answer is known. Raises TooManyRequests when it must not be given."""
-        if not self._credentials_count or status == TooManyRequests.status:
+        principal = scope.get("nora.principal", ANONYMOUS)
+        if not principal.is_anonymous or not self._credentials_count or status == TooManyRequests.status:
             return
         if not self._shows_credentials(scope):
             if status == 401:
                 self._give_back(scope)
-        elif status != 401 and scope["method"] in _READS and self._is_anonymous(scope):
+        elif status != 401 and scope["method"] in _READS:
             self._take(scope)
 
     def _shows_credentials(self, scope: dict[str, Any]) -> bool:
-        return self._credentials_count and any(name in CREDENTIAL_HEADERS for name, _ in scope["headers"])
-
-    @staticmethod
-    def _is_anonymous(scope: dict[str, Any]) -> bool:
-        principal = scope.get("nora.principal", ANONYMOUS)
-        return bool(principal.is_anonymous)
+        if self._credentials_count:
+            for name, _ in scope["headers"]:
+                if name in CREDENTIAL_HEADERS:
+                    return True
+        return False
 
     def _take(self, scope: dict[str, Any]) -> None:
         kind = _class_of(scope)
@@ -213,14 +213,14 @@ def _locked(cell: Cell, now: float) -> tuple[None, float]:
 
 
 def _fail(cell: Cell, now: float) -> tuple[Cell, None]:
-    failures = cell.count + 1 if cell.expires > now else 1.0
+    failures = cell.tally + 1 if cell.expires > now else 1.0
     beyond = failures - FIRST_LOCK
     until = now + min(LONGEST_LOCK, 2.0 ** min(beyond, 64.0)) if beyond >= 0 else 0.0
     return Cell(max(until, now) + MEMORY_SECONDS, until, failures), None
 
 
 def _forget(cell: Cell, now: float) -> tuple[Cell | None, None]:
-    return Cell(0.0) if cell.count else None, None
+    return Cell(0.0) if cell.tally else None, None
 
 
 def _slow(cell: Cell, now: float) -> tuple[Cell, None]:

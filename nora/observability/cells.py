@@ -10,9 +10,9 @@ import mmap
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from nora.locks import NumberedLocks
 
@@ -24,14 +24,13 @@ _CELL: Final = 4
 """Numbers of a cell: whose it is, until when it says anything, and the two that are kept there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(NamedTuple):
     """What is kept for a key."""
 
     expires: float
     """When it may be forgotten, on the clock of `time.monotonic`."""
     level: float = 0.0
-    count: float = 0.0
+    tally: float = 0.0
 
 
 Step = Callable[[Cell, float], tuple[Cell | None, T]]
@@ -46,32 +45,42 @@ class Cells:
     address or a name that shares a cell with another's.
     """
 
-    def __init__(self, rows: int) -> None:
+    def __init__(self, rows: int, *, processes: int = 2) -> None:
+        """With one process there is nobody to lock against, which saves most of what a change costs."""
         memory = memoryview(mmap.mmap(-1, rows * _WAYS * _CELL * 8)).cast("B")
         self._rows = rows
         self._owners = memory.cast("Q")
         self._numbers = memory.cast("d")
-        self._locks = NumberedLocks()
+        self._locks = NumberedLocks() if processes > 1 else None
         self._secret = os.urandom(16)
+        self._owner_of = lru_cache(1024)(self._hash)
 
     def change(self, key: str, step: Step[T]) -> T:
         """Let `step` look at the cell of a key, and change it, while no other process does."""
-        hashed = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=self._secret).digest()
-        owner = int.from_bytes(hashed, "little") | 1  # 0 is nobody
+        owner = self._owner_of(key)
         row = (owner >> 1) % self._rows
+        if self._locks is None:
+            return self._change(owner, row, step)
         self._locks.acquire(row)
         try:
-            now = time.monotonic()
-            place, cell = self._find(owner, row * _WAYS * _CELL)
-            changed, result = step(cell, now)
-            if changed is not None:
-                self._owners[place] = owner
-                self._numbers[place + 1] = changed.expires
-                self._numbers[place + 2] = changed.level
-                self._numbers[place + 3] = changed.count
-            return result
+            return self._change(owner, row, step)
         finally:
             self._locks.release(row)
+
+    def _change(self, owner: int, row: int, step: Step[T]) -> T:
+        now = time.monotonic()
+        place, cell = self._find(owner, row * _WAYS * _CELL)
+        changed, result = step(cell, now)
+        if changed is not None:
+            self._owners[place] = owner
+            self._numbers[place + 1] = changed.expires
+            self._numbers[place + 2] = changed.level
+            self._numbers[place + 3] = changed.tally
+        return result
+
+    def _hash(self, key: str) -> int:
+        hashed = blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=self._secret).digest()
+        return int.from_bytes(hashed, "little") | 1  # 0 is nobody
 
     def _find(self, owner: int, start: int) -> tuple[int, Cell]:
         """Where the cell of an owner is, or may be put."""

@@ -51,9 +51,9 @@ class SharedMemory:
     """The memory of all workers. Make it in the parent process."""
 
     def __init__(self, slots: int) -> None:
-        self.requests = Cells(REQUEST_ROWS)
+        self.requests = Cells(REQUEST_ROWS, processes=slots)
         """What is counted of the requests of each client."""
-        self.failures = Cells(FAILURE_ROWS)
+        self.failures = Cells(FAILURE_ROWS, processes=slots)
         """What is counted of failed logins; apart, so that requests of many clients do not push it out."""
         self._slots = slots
         self._memory = mmap.mmap(-1, slots * SLOT_BYTES)

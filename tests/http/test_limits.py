@@ -178,7 +178,7 @@ def test_everybody_is_limited_when_asked_for(clock: Clock) -> None:
 
 
 def _add(cell: Cell, now: float) -> tuple[Cell, float]:
-    return Cell(now + 60, cell.level, cell.count + 1), cell.count + 1
+    return Cell(now + 60, cell.level, cell.tally + 1), cell.tally + 1
 
 
 def test_a_full_row_forgets_what_ends_first(clock: Clock) -> None:
@@ -233,12 +233,12 @@ def test_the_limit_holds_over_four_processes() -> None:
             except TooManyRequests:
                 continue
             done += 1
-        table.change("done", lambda cell, now: (Cell(now + 60, 0.0, cell.count + done), None))
+        table.change("done", lambda cell, now: (Cell(now + 60, 0.0, cell.tally + done), None))
 
     for pid in [_forked(ask) for _ in range(4)]:
         assert os.waitpid(pid, 0)[1] == 0
     took = time.monotonic() - began
-    total = table.change("done", lambda cell, now: (None, cell.count))
+    total = table.change("done", lambda cell, now: (None, cell.tally))
     assert 0.9 * (burst + rate * seconds) <= total <= burst + rate * took + 1
 
 
