@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit
@@ -93,9 +93,9 @@ def _within(inner: str, outer: str) -> bool:
 
 # -- reading ----------------------------------------------------------------------------------------------
 
-_PROVIDER = frozenset(OidcProvider.__dataclass_fields__)
-_RULE = frozenset(RoleRule.__dataclass_fields__)
-_SCOPE = frozenset(Scope.__dataclass_fields__)
+_PROVIDER = frozenset(one.name for one in fields(OidcProvider))
+_RULE = frozenset(one.name for one in fields(RoleRule))
+_SCOPE = frozenset(one.name for one in fields(Scope))
 
 
 def _read_providers(raw: object) -> tuple[OidcProvider, ...]:
@@ -113,7 +113,7 @@ def _read_providers(raw: object) -> tuple[OidcProvider, ...]:
     ):
         twice = next((value for value in values if values.count(value) > 1), None)
         if twice is not None:
-            raise ValueError(f"two providers have the {what} {twice}")
+            raise ValueError(f"two providers have the {what} {twice}; expected each once")
     return providers
 
 
@@ -163,8 +163,8 @@ def _check_scopes(provider: OidcProvider) -> None:
         for name in (*(rule.namespace_scope or ()), *scopes):
             if not narrowed(name, provider.namespace_scope):
                 raise ValueError(
-                    f"{provider.name}.role_rules, rule {number}: {name} lies outside of the provider's "
-                    f"namespace_scope {', '.join(provider.namespace_scope)}"
+                    f"{provider.name}.role_rules, rule {number}: {name} lies outside of what is expected, "
+                    f"the provider's namespace_scope {', '.join(provider.namespace_scope)}"
                 )
 
 
@@ -229,11 +229,11 @@ def _checked(
     for name in table:
         if name not in known:
             near = get_close_matches(str(name), known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(sorted(known))}"
+            hint = f"expected {near[0]}?" if near else f"expected one of {', '.join(sorted(known))}"
             raise ValueError(f"{label}.{name}: there is no such setting; {hint}")
     for name in required:
         if not table.get(name):
-            raise ValueError(f"{label}.{name} is missing")
+            raise ValueError(f"{label}.{name} is missing; expected {', '.join(required)}")
     return table
 
 
@@ -295,7 +295,7 @@ def _write_providers(value: object) -> object:
 def _write(record: Any) -> dict[str, object]:
     """A record as the table that makes it; what is not set is left out."""
     written: dict[str, object] = {}
-    for name in record.__dataclass_fields__:
+    for name in (one.name for one in fields(record)):
         value = getattr(record, name)
         if name == "claims":
             value = _write_claims(value)

@@ -130,7 +130,7 @@ def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
         ({"NORA_STORAGE_MODE": "s3"}, 'object storage is not available in this version; use "local"'),
         ({"NORA_AUTH_ENABLED": "true"}, "does not run open where credentials were asked for"),
         ({"NORA_AUTH_ENABLED": "1"}, "does not run open where credentials were asked for"),
-        ({"NORA_AUTH_OIDC_ENABLED": "1"}, "does not run open where credentials were asked for"),
+        ({"NORA_AUTH_OIDC_ENABLED": "1"}, "does not run open instead"),
         ({"NORA_CURATION_MODE": "enforce"}, "does not run without a policy"),
         ({"NORA_CURATION_NPM_QUARANTINE": "enforce"}, "does not run without a policy"),
     ],
