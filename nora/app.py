@@ -10,14 +10,15 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing, suppress
 
 from blacksheep import Request
 
 from nora import __version__
 from nora._speedups import COMPILED
 from nora.auth.access import Access, AccessRules
+from nora.auth.api import TokenApi
 from nora.auth.authenticator import Attempts, Authenticator
 from nora.auth.htpasswd import Htpasswd
 from nora.auth.passwords import Passwords
@@ -41,6 +42,7 @@ from nora.http.clients import Clients
 from nora.http.memory import MemoryCache
 from nora.http.system import Probe, System
 from nora.http.tasks import every
+from nora.locks import FileLock
 from nora.model import Repository, RepositorySpec
 from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
@@ -84,6 +86,27 @@ def served_formats(config: Config) -> list[Format]:
 def declared_repositories(config: Config) -> tuple[RepositorySpec, ...]:
     """Every repository that the configuration makes. Raises ConfigError."""
     return repository_specs(config, [one.name for one in discover()])
+
+
+@asynccontextmanager
+async def open_catalog(config: Config) -> AsyncIterator[Catalog]:
+    """The catalog of the data directory, for a command: beside a running server, else prepared as one would.
+
+    Raises StartError, StorageFailed.
+    """
+    layout = Layout(config.storage.path)
+    try:
+        config.storage.path.mkdir(0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(f"{layout.root} cannot be made: {error.strerror}") from error
+    with closing(FileLock(config.storage.path / "nora.lock")) as lock:
+        if lock.acquire(block=False):  # no server runs, which would have prepared it
+            SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)
+    catalog = SQLiteCatalog.open(layout.catalog)
+    try:
+        yield catalog
+    finally:
+        await catalog.close()
 
 
 def access_rules(config: Config) -> AccessRules:
@@ -166,6 +189,7 @@ class Worker:
             self._admit_to_metrics,
         )
         system.add_to(app.router)
+        TokenApi(self._ready_authenticator, self._access, self._tokens).add_to(app.router)
         app.on_start += self._start
         app.on_stop += self._stop
 
@@ -206,11 +230,14 @@ class Worker:
             attempts=self._attempts,
         )
 
+    def _ready_authenticator(self) -> Authenticator:
+        assert self._authenticator is not None  # no request comes before the start
+        return self._authenticator
+
     async def _admit_to_metrics(self, request: Request) -> None:
         """Raises Unauthenticated or Denied for who may not read the metrics."""
         if not self._config.auth.public_metrics:
-            assert self._authenticator is not None
-            principal = await self._authenticator.identify(request)
+            principal = await self._ready_authenticator().identify(request)
             self._access.require(principal, "read", None, None)
 
     def _mount(self, one: Format, services: Services, repositories: Mapping[str, Repository]) -> None:

@@ -71,7 +71,7 @@ class Authenticator:
         attempts: Attempts | None = None,
     ) -> None:
         """`role_of` says the role of a user of the file."""
-        self._enabled = enabled
+        self.enabled = enabled
         self._tokens = tokens
         self._passwords = passwords
         self._role_of = role_of
@@ -89,7 +89,7 @@ class Authenticator:
         since clients send those of one registry to its mirrors. Raises Unauthenticated, TooManyRequests and -
         never Unauthenticated - StorageFailed when a store cannot be asked.
         """
-        if not self._enabled:
+        if not self.enabled:
             return ANONYMOUS
         try:
             header = find_header(request.scope["headers"])

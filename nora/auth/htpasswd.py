@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import stat
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from nora.errors import StorageFailed
+from nora.errors import Conflict, StorageFailed
+from nora.locks import FileLock
 
 _log = logging.getLogger(__name__)
 
@@ -127,3 +131,76 @@ class Htpasswd:
         if text != self._complaint:
             self._complaint = text
             _log.warning("%s is not taken over: %s", self._path, text)
+
+
+def set_account(path: Path, name: str, password_hash: str, *, exists: bool) -> None:
+    """Write the account of a name into the file, for good. Raises Conflict when it is there, or not there,
+    against `exists`; StorageFailed."""
+
+    def change(lines: list[str]) -> list[str]:
+        own = [line for line in lines if _name_in(line) == name]
+        if bool(own) is not exists:
+            raise Conflict(f"there is {'a' if own else 'no'} user {name} in {path}")
+        entry = f"{name}:{password_hash}"
+        if not own:
+            return [*lines, entry]
+        return [entry if line == own[0] else line for line in lines if line not in own[1:]]
+
+    _edit(path, change)
+
+
+def remove_account(path: Path, name: str) -> bool:
+    """Take a name out of the file; whether it was there. Raises StorageFailed."""
+    found = False
+
+    def change(lines: list[str]) -> list[str]:
+        nonlocal found
+        kept = [line for line in lines if _name_in(line) != name]
+        found = len(kept) < len(lines)
+        return kept
+
+    _edit(path, change)
+    return found
+
+
+def _name_in(line: str) -> str:
+    return "" if line.lstrip().startswith("#") else line.strip().partition(":")[0]
+
+
+def _edit(path: Path, change: Callable[[list[str]], list[str]]) -> None:
+    """Replace the file by its changed lines: whoever reads it sees the old one or the new one."""
+    path = path.resolve()
+    lock = FileLock(path.with_name(path.name + ".lock"))
+    try:
+        with lock:
+            old = path.read_bytes() if path.exists() else b""
+            lines = old.decode(errors="surrogateescape").splitlines()
+            changed = change(lines)
+            if changed != lines:
+                _replace(path, "".join(f"{line}\n" for line in changed).encode(errors="surrogateescape"))
+    except OSError as error:
+        raise StorageFailed(f"{path} cannot be changed: {error.strerror}") from error
+    finally:
+        lock.close()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            if path.exists() and hasattr(os, "fchown"):  # whoever runs the server can still read it
+                status = path.stat()
+                os.fchown(file.fileno(), status.st_uid, status.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        if sys.platform != "win32":
+            folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    finally:
+        temporary.unlink(missing_ok=True)

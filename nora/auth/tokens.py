@@ -12,18 +12,20 @@ import secrets
 import time
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Final
+from typing import Final, cast
 from zlib import crc32
 
 from nora.catalog.base import Catalog, Token
 from nora.errors import BadRequest
-from nora.model import Role, Scope
+from nora.model import Action, Role, Scope
 
 PREFIX: Final = "nra_"
 FLUSH_SECONDS: Final = 30.0
 """How old `last_used_at` may be."""
 LONGEST_DESCRIPTION: Final = 256
 LONGEST_USER: Final = 128
+SCOPED_ACTIONS: Final = frozenset({"read", "write", "delete"})
+"""What a scope may allow; administration is of no part."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS: Final = 43
@@ -55,12 +57,27 @@ def parse_token_id(text: str) -> str:
 
 
 def parse_user(text: str) -> str:
-    """The name of a user: printable, without spaces around it, and a colon (RFC 7617). Raises BadRequest."""
-    if not text or len(text) > LONGEST_USER or not text.isprintable() or ":" in text or text != text.strip():
+    """The name of a user, fit for a line of the htpasswd file and for Basic (RFC 7617). Raises BadRequest."""
+    fits = 0 < len(text) <= LONGEST_USER and text.isprintable() and text == text.strip()
+    if not fits or ":" in text or text.startswith("#"):
         raise BadRequest(
-            f"the name of a user has 1 to {LONGEST_USER} printable characters, no colon, no space around it"
+            f"the name of a user has 1 to {LONGEST_USER} printable characters, no colon, no space around it, "
+            "no # in front"
         )
     return text
+
+
+def parse_scope(text: str) -> Scope:
+    """`repository:name:actions`, as in `docker:team/*:read,write`; an empty repository or name is any.
+
+    Raises BadRequest.
+    """
+    repository, _, rest = text.partition(":")
+    name, colon, actions = rest.rpartition(":")
+    wanted = frozenset(actions.split(","))
+    if not colon or not wanted <= SCOPED_ACTIONS:
+        raise BadRequest(f"a scope is repository:name:actions, as in docker:team/*:read,write, not {text!r}")
+    return Scope(repository or "**", name or "**", cast("frozenset[Action]", wanted))
 
 
 def new_token() -> str:
