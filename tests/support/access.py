@@ -50,6 +50,7 @@ def make_token(server: Server, *words: str, user: str = "ci") -> Credentials:
         "nora",
         "token",
         "create",
+        "--user",
         user,
         *words,
         env=server.environment(),
