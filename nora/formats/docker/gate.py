@@ -93,14 +93,16 @@ class Gate:
             return error
         needed = needed_scope(image.full_name, action)
         challenge = self._challenges.render(request, needed, "insufficient_scope")
-        holder = self._holder(request)
-        if holder is not None and self._access.decide(holder, action, image.repository, image.package):
+        holder = self.holder(request, principal)
+        if self._access.decide(holder, action, image.repository, image.package):
             return Unauthenticated("the session was not made for this", (challenge,))
         return Denied(str(error), (challenge,))
 
-    def _holder(self, request: Request) -> Principal | None:
-        """Who the session of a request was made for, with all that they may do."""
+    def holder(self, request: Request, principal: Principal) -> Principal:
+        """Who asks with all their rights: for a session, who it was made for."""
+        if principal.method != "session":
+            return principal
         found = find_header(cast("dict[str, Any]", request.scope)["headers"])
         credentials = parse_credentials(found) if found else None
         session = self._sessions.read(credentials.token) if isinstance(credentials, Bearer) else None
-        return session.holder if session is not None else None
+        return session.holder if session is not None else principal

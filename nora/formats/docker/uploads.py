@@ -107,12 +107,14 @@ class UploadSessions:
     async def _mount(self, resource: Resource, text: str, source: str | None) -> Digest | None:
         """Mounts on any doubt nothing: the client then uploads (distribution-spec, Mounting a blob).
 
-        Nor from where the caller may not read: who knows a digest would get the bytes.
+        Nor from where the caller may not read: who knows a digest would get the bytes. What counts is all that
+        they may read, not what their session was made for: clients ask for the target alone.
         """
         if not is_digest(text):
             return None
         digest = Digest(text)
-        principal, image = resource.principal, resource.image
+        image = resource.image
+        principal = self._gate.holder(resource.request, resource.principal)
         holders: list[tuple[int, str]] = []
         if source is None:
             for holder, package in await self._catalog.list_blob_holders(digest, _MOUNT_SOURCES):
