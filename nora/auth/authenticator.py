@@ -39,17 +39,17 @@ class IdentityVerifier(Protocol):
 
 
 class Attempts(Protocol):
-    """Counts failures by the address of a client and the name of a user; see nora.http.limits."""
+    """Counts wrong passwords by the address of a client and the name of a user; see nora.http.limits."""
 
     def check(self, address: str, user: str) -> float:
-        """How many seconds to wait before a secret is looked at. Raises TooManyRequests."""
+        """How many seconds to wait before a password is looked at. Raises TooManyRequests."""
         ...
 
     def on_failure(self, address: str, user: str) -> None:
-        """The secret was wrong. Not when a store failed."""
+        """The password was wrong. Not when a store failed."""
 
     def on_success(self, address: str, user: str) -> None:
-        """The secret was right."""
+        """The password was checked, and right."""
 
 
 class Authenticator:
@@ -103,7 +103,7 @@ class Authenticator:
                     _scope(request)["nora.principal"] = principal
                     return principal
                 self._known.pop(key, None)
-            principal = await self._read(request, header, key, count=not allow_foreign)
+            principal = await self._read(request, header, key)
             _scope(request)["nora.principal"] = principal
             return principal
         except (Unauthenticated, TooManyRequests):
@@ -117,7 +117,10 @@ class Authenticator:
         Raises as `identify` does.
         """
         credentials = Basic(user, password)
-        principal = self._recall(credentials) or await self._attempt(request, credentials, count=True)
+        if is_token(password):
+            principal = await self._check(credentials)
+        else:
+            principal = await self._check_password(request, credentials)
         _scope(request)["nora.principal"] = principal
         return principal
 
@@ -131,7 +134,7 @@ class Authenticator:
             return self._passwords.is_current(name, fingerprint)
         return True  # of what nobody can revoke; it ends by itself
 
-    async def _read(self, request: Request, header: bytes, key: bytes, *, count: bool) -> Principal:
+    async def _read(self, request: Request, header: bytes, key: bytes) -> Principal:
         credentials = parse_credentials(header)
         if credentials is None:
             return ANONYMOUS
@@ -141,41 +144,35 @@ class Authenticator:
             if not await self.still_valid(session.principal.parent):
                 raise Unauthenticated("what the session was made from has been revoked")
             return session.principal
-        principal = self._recall(credentials)
-        if principal is None:
-            principal = await self._attempt(request, credentials, count=count)
-            if is_token(text):
-                if len(self._known) >= REMEMBERED:
-                    del self._known[next(iter(self._known))]
-                self._known[key] = (secret_hash(text), principal)
+        if isinstance(credentials, Basic) and not is_token(text):
+            return await self._check_password(request, credentials)
+        principal = await self._check(credentials)
+        if is_token(text):
+            if len(self._known) >= REMEMBERED:
+                del self._known[next(iter(self._known))]
+            self._known[key] = (secret_hash(text), principal)
         return principal
 
-    def _recall(self, credentials: Credentials) -> Principal | None:
-        """Whose password this is, when that is known without checking it."""
-        if not isinstance(credentials, Basic) or is_token(credentials.password):
-            return None
-        account = self._passwords.recall(credentials.user, credentials.password)
-        return self._principal_of(account) if isinstance(account, Account) else None
+    async def _check_password(self, request: Request, credentials: Basic) -> Principal:
+        """Of all secrets only passwords can be guessed, so only with them failures count.
 
-    async def _attempt(self, request: Request, credentials: Credentials, *, count: bool) -> Principal:
-        """Check what was not seen before. `count`: whether it is a failure when it is wrong."""
-        attempts = self._attempts if count else None
-        # Only a password can be guessed: a wrong token keeps nobody at its address from using a right one
-        guess = isinstance(credentials, Basic) and not is_token(credentials.password)
-        user = credentials.user if isinstance(credentials, Basic) and guess else ""
+        They count before what is remembered is looked at: else a right guess could be told from others.
+        """
+        user, attempts = credentials.user, self._attempts
         address = _scope(request).get("nora.client", "")
-        if attempts is not None and guess:
-            await asyncio.sleep(attempts.check(address, user))
+        if attempts is not None and (delay := attempts.check(address, user)):
+            await asyncio.sleep(delay)
+        known = self._passwords.recall(user, credentials.password)
+        if isinstance(known, Account):
+            return self._principal_of(known)
         try:
             principal = await self._check(credentials)
         except Unauthenticated:
             _scope(request)["nora.claimed"] = user
             if attempts is not None:
-                if not guess:
-                    attempts.check(address, user)
                 attempts.on_failure(address, user)
             raise
-        if attempts is not None and guess:
+        if attempts is not None:
             attempts.on_success(address, user)
         return principal
 

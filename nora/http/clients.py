@@ -53,7 +53,7 @@ class Clients:
     @classmethod
     def build(cls, config: Config) -> Clients:
         """As the configuration has it."""
-        trusted = parse_networks(getattr(config.auth, "trusted_proxies", ("127.0.0.1", "::1")))
+        trusted = parse_networks(config.auth.trusted_proxies)
         return cls(trusted, public_url=config.server.public_url, host=config.server.host)
 
     def address(self, scope: dict[str, Any]) -> str:

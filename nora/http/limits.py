@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nora.observability.shared import SharedMemory
 
 Class = Literal["auth", "upload", "general"]
-"""`auth`: failures to say who one is; `upload`: requests that would change something; `general`: others."""
+"""`auth`: wrong passwords; `upload`: requests that would change something; `general`: all others."""
 
 FIRST_LOCK: Final = 5
 """The failure of a name from an address that locks it, for one second; each further one doubles that."""
@@ -83,8 +83,8 @@ class RateLimits:
 
     Whether credentials are good is known only when the request has been answered. So a request without any
     takes its turn before it is handled, and gets it back when all it learned is that it has to give some; one
-    with credentials that count for nothing takes it afterwards, and its answer is withheld when there is none
-    left. Wrong credentials are counted by `Attempts`.
+    with credentials that are wrong, or count for nothing, takes it afterwards, and its answer is withheld
+    when there is none left. Guessing passwords is limited by `Attempts`.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class RateLimits:
         if not self._shows_credentials(scope):
             if status == 401:
                 self._give_back(scope)
-        elif status != 401 and scope["method"] in _READS:
+        elif status == 401 or scope["method"] in _READS:
             self._take(scope)
 
     def _shows_credentials(self, scope: dict[str, Any]) -> bool:
@@ -164,12 +164,12 @@ def _key(kind: str, address: str, user: str = "") -> str:
 
 
 class Attempts:
-    """Failures to say who one is, and what follows from them.
+    """Wrong passwords, and what follows from them.
 
     What is locked is a name *from an address*: nobody can lock a name for others, and a name with a stale
     password does not lock its neighbours behind the same address. Whoever tries many names from one address
-    runs into the rate of the class `auth`. Whoever tries one name from many addresses makes every first login
-    with that name slower, by a second at most.
+    runs into the rate of the class `auth`, but for a name whose right password came from there lately.
+    Whoever tries one name from many addresses makes logins with that name slower, by a second at most.
     """
 
     def __init__(self, cells: Cells, rate: Rate, refused: Callable[[str], None]) -> None:
@@ -186,41 +186,48 @@ class Attempts:
         return cls(memory.failures, rate, metrics.count_refusal)
 
     def check(self, address: str, user: str) -> float:
-        """Before a secret is looked at: how many seconds to wait with that. Raises TooManyRequests while the
-        name is locked for this address, or the address has failed too often."""
-        wait = self._cells.change(_key("lock", address, user), _locked)
+        """Before a password is looked at: how many seconds to wait with that. Raises TooManyRequests while
+        the name is locked for this address, or the address has failed too often."""
+        wait, proven = self._cells.change(_key("lock", address, user), _standing)
+        if proven:
+            return 0.0
         if not wait and self._rate:
             wait = self._cells.change(_key("auth", address), self._rate.wait)
         if wait:
             self._refused("auth")
-            raise _refuse("too many failed attempts to authenticate", wait)
+            raise _refuse("too many wrong passwords", wait)
         return self._cells.change(f"name\0{user}", _slowness)
 
     def on_failure(self, address: str, user: str) -> None:
-        """The secret was wrong, or nobody has this name. Not when the storage could not tell."""
+        """The password was wrong, or nobody has this name. Not when a store could not tell."""
         self._cells.change(_key("lock", address, user), _fail)
         if self._rate:
             self._cells.change(_key("auth", address), self._rate.take)
         self._cells.change(f"name\0{user}", _slow)
 
     def on_success(self, address: str, user: str) -> None:
-        """The secret was right: what failed before from this address with this name is forgotten."""
-        self._cells.change(_key("lock", address, user), _forget)
+        """The password was checked, and right: what failed before with this name from there is forgotten."""
+        self._cells.change(_key("lock", address, user), _prove)
 
 
-def _locked(cell: Cell, now: float) -> tuple[None, float]:
-    return None, max(0.0, cell.level - now)
+_PROVEN: Final = -1.0
+"""In place of the failures of a name at an address: its right password came from there. One failure ends that,
+so a neighbour has one guess for each time that the password is checked, and no more."""
+
+
+def _standing(cell: Cell, now: float) -> tuple[None, tuple[float, bool]]:
+    return None, (max(0.0, cell.level - now), cell.tally == _PROVEN and cell.expires > now)
 
 
 def _fail(cell: Cell, now: float) -> tuple[Cell, None]:
-    failures = cell.tally + 1 if cell.expires > now else 1.0
+    failures = max(0.0, cell.tally) + 1 if cell.expires > now else 1.0
     beyond = failures - FIRST_LOCK
     until = now + min(LONGEST_LOCK, 2.0 ** min(beyond, 64.0)) if beyond >= 0 else 0.0
     return Cell(max(until, now) + MEMORY_SECONDS, until, failures), None
 
 
-def _forget(cell: Cell, now: float) -> tuple[Cell | None, None]:
-    return Cell(0.0) if cell.tally else None, None
+def _prove(cell: Cell, now: float) -> tuple[Cell, None]:
+    return Cell(now + MEMORY_SECONDS, 0.0, _PROVEN), None
 
 
 def _slow(cell: Cell, now: float) -> tuple[Cell, None]:

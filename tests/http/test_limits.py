@@ -152,6 +152,15 @@ def test_credentials_that_count_for_nothing_do_not_lift_the_limit(clock: Clock) 
     assert refusal(lambda: one.admit(request())) == 1
 
 
+def test_wrong_credentials_are_limited_whatever_they_are(clock: Clock) -> None:
+    one = make_limits()
+    scope = request("PUT", credentials="Bearer revoked")
+    for _ in range(3):
+        one.admit(scope)
+        one.settle(scope, 401)
+    assert refusal(lambda: one.settle(scope, 401)) == 1
+
+
 def test_the_answer_to_a_change_that_was_made_is_never_withheld(clock: Clock) -> None:
     one = make_limits()
     scope = request("PUT", credentials="Basic junk", who=ANONYMOUS)
@@ -313,6 +322,17 @@ def test_many_names_from_one_address_run_into_its_rate(clock: Clock) -> None:
     one.check("192.0.2.2", "user6")
     clock.now += 1
     one.check("192.0.2.1", "user6")
+
+
+def test_who_logged_in_there_before_does_not_suffer_from_neighbours(clock: Clock) -> None:
+    one = Attempts(Cells(64), Rate(1, 5), lambda kind: None)
+    one.on_success("192.0.2.1", "ann")
+    for number in range(20):
+        one.on_failure("192.0.2.1", f"user{number}")
+    assert one.check("192.0.2.1", "ann") == 0
+    assert refusal(lambda: one.check("192.0.2.1", "bob"))
+    one.on_failure("192.0.2.1", "ann")  # but a neighbour gets no second guess out of that
+    assert refusal(lambda: one.check("192.0.2.1", "ann"))
 
 
 def test_a_locked_name_does_not_use_up_the_rate_of_its_neighbours(clock: Clock) -> None:
