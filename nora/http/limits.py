@@ -211,8 +211,8 @@ class Attempts:
 
 
 _PROVEN: Final = -1.0
-"""In place of the failures of a name at an address: its right password came from there. One failure ends that,
-so a neighbour has one guess for each time that the password is checked, and no more."""
+"""In place of the failures of a name at an address: its right password came from there. One failure ends
+that, so a neighbour has one guess for each time that the password is checked, and no more."""
 
 
 def _standing(cell: Cell, now: float) -> tuple[None, tuple[float, bool]]:
