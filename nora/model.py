@@ -65,6 +65,8 @@ class Scope:
     name: str = "**"
     actions: frozenset[Action] = frozenset({"read", "write"})
     """`delete` here lets a principal of the role `write` delete in this part."""
+    enforced: bool = True
+    """False: what only this scope allows is allowed, and counted as what would have been denied."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,8 +26,11 @@ class AccessRules:
 class Access:
     """The decisions of one server."""
 
-    def __init__(self, rules: AccessRules) -> None:
+    def __init__(self, rules: AccessRules, observe: Callable[[str, str], None] | None = None) -> None:
+        """`observe` is told what scopes say to a workload that wants to change something: the name of its
+        provider, and `allow`, `deny`, or `would_deny` where the provider only audits."""
         self._rules = rules
+        self._observe = observe
 
     def decide(
         self, principal: Principal, action: Action, repository: Repository | None, name: str | None
@@ -44,7 +48,15 @@ class Access:
             return False
         if not principal.scopes:
             return action in ROLES[principal.role]
-        return any(_allows(scope, principal, action, repository, name) for scope in principal.scopes)
+        allowing = [
+            scope.enforced
+            for scope in principal.scopes
+            if _allows(scope, principal, action, repository, name)
+        ]
+        if self._observe is not None and action != "read" and principal.parent.startswith("oidc:"):
+            decision = "allow" if any(allowing) else "would_deny" if allowing else "deny"
+            self._observe(principal.parent.removeprefix("oidc:"), decision)
+        return bool(allowing)
 
     def require(
         self, principal: Principal, action: Action, repository: Repository | None, name: str | None

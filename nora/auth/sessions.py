@@ -61,12 +61,12 @@ class Sessions:
         self._clock = clock
         self._recent: OrderedDict[str, Session] = OrderedDict()
 
-    def mint(self, holder: Principal, access: tuple[Scope, ...]) -> str:
-        """A session of `holder`, for LIFETIME_SECONDS, that may do no more than `access`.
+    def mint(self, holder: Principal, access: tuple[Scope, ...], seconds: int = LIFETIME_SECONDS) -> str:
+        """A session of `holder`, for so many `seconds`, that may do no more than `access`.
 
         The caller has decided that the holder may do all of `access`.
         """
-        return self._sign(holder, access, _ACCESS, LIFETIME_SECONDS)
+        return self._sign(holder, access, _ACCESS, seconds)
 
     def mint_refresh(self, holder: Principal) -> str:
         """A token that opens nothing but new sessions of `holder`."""

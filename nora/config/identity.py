@@ -95,7 +95,7 @@ def _within(inner: str, outer: str) -> bool:
 
 _PROVIDER = frozenset(one.name for one in fields(OidcProvider))
 _RULE = frozenset(one.name for one in fields(RoleRule))
-_SCOPE = frozenset(one.name for one in fields(Scope))
+_SCOPE = frozenset({"repository", "name", "actions"})
 
 
 def _read_providers(raw: object) -> tuple[OidcProvider, ...]:
@@ -295,7 +295,7 @@ def _write_providers(value: object) -> object:
 def _write(record: Any) -> dict[str, object]:
     """A record as the table that makes it; what is not set is left out."""
     written: dict[str, object] = {}
-    for name in (one.name for one in fields(record)):
+    for name in (one.name for one in fields(record) if one.name != "enforced"):
         value = getattr(record, name)
         if name == "claims":
             value = _write_claims(value)
