@@ -110,7 +110,10 @@ class NoraApplication(Application):
         """Method and path of everything that is answered, as the handlers of the mounts tell it by a method
         `routes` of theirs. One that tells nothing may answer anything: `*`."""
         for method, route in self.router.iter_with_methods():  # type: ignore[no-untyped-call]
-            yield method, route.mustache_pattern
+            if method in _METHODS:  # not its fallback
+                yield method, route.mustache_pattern
+                if method == "GET":
+                    yield "HEAD", route.mustache_pattern
         for prefix, mount in self._mounts.items():
             told = getattr(mount.handler, "routes", None)
             yield from told() if told is not None else (("*", prefix),)

@@ -107,8 +107,8 @@ class UploadSessions:
     async def _mount(self, resource: Resource, text: str, source: str | None) -> Digest | None:
         """Mounts on any doubt nothing: the client then uploads (distribution-spec, Mounting a blob).
 
-        Nor from where the caller may not read: who knows a digest would get the bytes. What counts is all that
-        they may read, not what their session was made for: clients ask for the target alone.
+        Nor from where the caller may not read: who knows a digest would get the bytes. What counts is all
+        that they may read, not what their session was made for: clients ask for the target alone.
         """
         if not is_digest(text):
             return None
