@@ -21,7 +21,10 @@ from nora.auth.access import Access, AccessRules
 from nora.auth.api import TokenApi
 from nora.auth.authenticator import Attempts, Authenticator
 from nora.auth.htpasswd import Htpasswd
+from nora.auth.oidc import OidcVerifier
 from nora.auth.passwords import Passwords
+from nora.auth.publishing import MOUNT, TrustedPublishing
+from nora.auth.publishing import render_error as render_publishing_error
 from nora.auth.sessions import SECRET, Sessions
 from nora.auth.tokens import FLUSH_SECONDS as TOKEN_FLUSH_SECONDS
 from nora.auth.tokens import Tokens
@@ -47,6 +50,7 @@ from nora.model import Repository, RepositorySpec
 from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
+from nora.outbound import Outbound
 
 _log = logging.getLogger(__name__)
 
@@ -175,7 +179,9 @@ class Worker:
         self._passwords = Passwords(
             Htpasswd(config.auth.htpasswd_file), layout.password_lock, config.auth.password_cache_ttl
         )
-        self._access = Access(access_rules(config))
+        self._access = Access(access_rules(config), metrics.count_scope)
+        self._outbound = Outbound(config.tls.ca_cert)
+        self._identities = OidcVerifier(config.oidc, self._outbound) if config.oidc.enabled else None
         self._authenticator: Authenticator | None = None
         self._periodic: list[asyncio.Task[None]] = []
         formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
@@ -211,6 +217,9 @@ class Worker:
         )
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
+        if self._identities is not None:
+            publishing = TrustedPublishing(self._identities, self._authenticator.sessions.mint)
+            self._app.attach(MOUNT, "oidc", publishing, render_publishing_error)
         self._periodic = [
             every(FLUSH_SECONDS, self._leases.flush, "renewing leases"),
             every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens"),
@@ -227,6 +236,7 @@ class Worker:
             passwords=self._passwords,
             role_of=auth.role_of,
             sessions=Sessions(await self._catalog.secret(SECRET)),
+            identities=self._identities,
             attempts=self._attempts,
         )
 
@@ -258,6 +268,7 @@ class Worker:
         await self._leases.flush()
         with suppress(StorageFailed):  # when a token was last used may be lost, what is queued may not
             await self._tokens.flush()
+        await self._outbound.close()
         await self._catalog.close()
         await asyncio.to_thread(self._passwords.close)
         self._blobs.close()

@@ -112,8 +112,9 @@ class TokenService:
         return holder
 
     def _refresh_token(self, holder: Principal) -> str | None:
-        """None for those whom nobody could revoke."""
-        return self._sessions.mint_refresh(holder) if holder.parent else None
+        """None for those whom nobody could revoke; the token of a workload, too, ends by itself."""
+        lasting = holder.parent and holder.method != "oidc"
+        return self._sessions.mint_refresh(holder) if lasting else None
 
     def _session(self, holder: Principal, granted: Granted, refresh: str | None) -> Response:
         token = self._sessions.mint(holder, granted.access)
