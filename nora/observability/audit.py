@@ -220,7 +220,8 @@ class Audit:
 
     def _concerns(self, scope: dict[str, Any], registry: str, status: int) -> bool:
         if status == 401:  # without any credentials it is only the question for some
-            return any(name in CREDENTIAL_HEADERS for name, _ in scope["headers"])
+            shown = any(name in CREDENTIAL_HEADERS for name, _ in scope["headers"])
+            return shown or "nora.claimed" in scope  # in the body, perhaps
         return status == 403 or (self._reads and registry != "system" and scope["method"] in _ACTIONS)
 
     def close(self) -> None:

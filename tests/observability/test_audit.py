@@ -113,6 +113,7 @@ def test_a_line(log: Log, path: Path) -> None:
         (scope("GET"), 401, None),  # only asked for credentials
         (scope("GET", (b"authorization",)), 401, "authenticate"),
         (scope("GET", (b"x-nuget-apikey",)), 401, "authenticate"),
+        (scope("POST", claimed="ann"), 401, "authenticate"),
         (scope("GET", principal=CI), 403, "read"),
         (scope("POST", principal=CI), 403, "write"),
         (scope("DELETE", principal=CI), 403, "delete"),
