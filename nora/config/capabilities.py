@@ -15,6 +15,7 @@ CAPABILITIES: Mapping[str, bool] = {
     "authentication": True,
     "workload identity": True,
     "secret providers": False,
+    "web UI": False,
     "object storage": False,
     "proxy": False,
     "maven": False,

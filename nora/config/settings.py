@@ -138,7 +138,7 @@ class AuthSettings:
         "Whether anybody may pull images, where that is not as `anonymous_read` says. Deprecated: say "
         "`anonymous_read` in `[repositories.docker]`.",
     )
-    public_web_ui: bool = setting(False, kinds.BOOLEAN, "Anybody may see the web pages.")
+    public_web_ui: bool = setting(False, kinds.BOOLEAN, "Anybody may see the web pages.", needs="web UI")
     public_metrics: bool = setting(True, kinds.BOOLEAN, "Anybody may read `/metrics`.")
     allow_anonymous_admin: bool = setting(
         False,
