@@ -89,9 +89,14 @@ def _allows(
         return False
     if repository is None:
         return False  # what concerns the whole server is not for those who are limited to a part of it
-    if not _matcher(scope.repository).fullmatch(repository.name):
+    if not _matches(scope.repository, repository.name):
         return False
-    return name is None or _matcher(scope.name).fullmatch(name) is not None
+    return name is None or _matches(scope.name, name)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """A session's scopes are names, of which there may be more than patterns are remembered."""
+    return pattern == text or _matcher(pattern).fullmatch(text) is not None
 
 
 @lru_cache(1024)

@@ -12,22 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 from blacksheep import Request
 
 from nora.auth.credentials import Basic, Credentials, find_header, parse_credentials
 from nora.auth.htpasswd import Account
 from nora.auth.passwords import Passwords
-from nora.auth.sessions import Sessions
+from nora.auth.sessions import Session, Sessions
 from nora.auth.tokens import Tokens, is_token, secret_hash
 from nora.errors import TooManyRequests, Unauthenticated
 from nora.model import ANONYMOUS, Principal, Role
 
+T = TypeVar("T")
+
 REMEMBERED = 4096
-"""Headers of tokens."""
+"""Headers of tokens, and of sessions."""
 
 
 class IdentityVerifier(Protocol):
@@ -81,6 +84,8 @@ class Authenticator:
         self._key = os.urandom(32)
         self._known: dict[bytes, tuple[str, Principal]] = {}
         """By the keyed hash of a header: the hash of its token, and who that is. A token never changes."""
+        self._in_session: dict[bytes, Session] = {}
+        """The same of sessions."""
 
     async def identify(self, request: Request, *, allow_foreign: bool = False) -> Principal:
         """Who sent a request; ANONYMOUS when nobody says so, and while authentication is off.
@@ -103,6 +108,12 @@ class Authenticator:
                     _scope(request)["nora.principal"] = principal
                     return principal
                 self._known.pop(key, None)
+            session = self._in_session.get(key)
+            if session is not None:
+                if session.expires_at > time.time() and await self.still_valid(session.principal.parent):
+                    _scope(request)["nora.principal"] = session.principal
+                    return session.principal
+                self._in_session.pop(key, None)
             principal = await self._read(request, header, key)
             _scope(request)["nora.principal"] = principal
             return principal
@@ -143,14 +154,13 @@ class Authenticator:
         if session is not None:
             if not await self.still_valid(session.principal.parent):
                 raise Unauthenticated("what the session was made from has been revoked")
+            _remember(self._in_session, key, session)
             return session.principal
         if isinstance(credentials, Basic) and not is_token(text):
             return await self._check_password(request, credentials)
         principal = await self._check(credentials)
         if is_token(text):
-            if len(self._known) >= REMEMBERED:
-                del self._known[next(iter(self._known))]
-            self._known[key] = (secret_hash(text), principal)
+            _remember(self._known, key, (secret_hash(text), principal))
         return principal
 
     async def _check_password(self, request: Request, credentials: Basic) -> Principal:
@@ -196,6 +206,12 @@ class Authenticator:
         role = self._role_of(account.name)
         parent = f"user:{account.name}:{account.fingerprint}"
         return Principal(account.name, "password", role, parent=parent)
+
+
+def _remember(known: dict[bytes, T], key: bytes, value: T) -> None:
+    if len(known) >= REMEMBERED:
+        del known[next(iter(known))]
+    known[key] = value
 
 
 def _scope(request: Request) -> dict[str, Any]:

@@ -144,12 +144,18 @@ def _decode(text: str) -> bytes:
 _HEADER: Final = _encode(b'{"alg":"HS256","typ":"JWT"}')
 
 
-def _dump(scopes: Iterable[Scope]) -> list[tuple[str, str, list[str]]]:
-    return [(scope.repository, scope.name, sorted(scope.actions)) for scope in scopes]
+_Dumped = tuple[str, str, list[Any], bool]
 
 
-def _scopes(dumped: list[tuple[str, str, list[Any]]]) -> tuple[Scope, ...]:
-    return tuple(Scope(repository, name, frozenset(actions)) for repository, name, actions in dumped)
+def _dump(scopes: Iterable[Scope]) -> list[_Dumped]:
+    return [(scope.repository, scope.name, sorted(scope.actions), scope.enforced) for scope in scopes]
+
+
+def _scopes(dumped: list[_Dumped]) -> tuple[Scope, ...]:
+    return tuple(
+        Scope(repository, name, frozenset(actions), enforced)
+        for repository, name, actions, enforced in dumped
+    )
 
 
 def _load(claims: dict[str, Any]) -> Session:

@@ -153,7 +153,11 @@ def test_no_changed_character_goes_unseen(at: int, character: str) -> None:
 
 
 scopes = st.builds(
-    Scope, st.text(max_size=20), st.text(max_size=20), st.frozensets(st.sampled_from(sorted(ACTIONS)))
+    Scope,
+    st.text(max_size=20),
+    st.text(max_size=20),
+    st.frozensets(st.sampled_from(sorted(ACTIONS))),
+    st.booleans(),
 )
 
 

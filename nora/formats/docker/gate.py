@@ -24,6 +24,7 @@ class Gate:
         self._access = services.access
         self._enabled = services.config.auth.enabled
         self._images = images
+        self._any_public = any(map(self.is_public, images.repositories))
         self._challenges = Challenges(services.config)
 
     async def admit(self, request: Request, action: Action, image: Image) -> Principal:
@@ -33,7 +34,7 @@ class Gate:
         another registry to a mirror. Raises Unauthenticated or Denied, with a challenge.
         """
         repository, package = image.repository, image.package
-        public = self._access.decide(ANONYMOUS, action, repository, package)
+        public = self._any_public and self._access.decide(ANONYMOUS, action, repository, package)
         try:
             principal = await self._authenticator.identify(request, allow_foreign=public)
             self._access.require(principal, action, repository, package)
@@ -61,7 +62,7 @@ class Gate:
         if not (self._enabled and principal.is_anonymous):
             return None
         challenge = self._challenges.render(request)
-        if challenge.startswith("Bearer") or not any(map(self.is_public, self._images.repositories)):
+        if challenge.startswith("Bearer") or not self._any_public:
             raise Unauthenticated("authentication is required", (challenge,))
         return b"www-authenticate", challenge.encode()
 
