@@ -17,13 +17,13 @@ Behind an outbound proxy names are the proxy's to resolve; only literal addresse
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import urlsplit
@@ -113,8 +113,6 @@ class Outbound:
     def __init__(self, ca_cert: Path | None = None) -> None:
         """`ca_cert` is a PEM file of authorities that are trusted beside those of the system."""
         self._ca_cert = ca_cert
-        self._context: ssl.SSLContext | None = None
-        self._proxies: dict[str, str] | None = None
         self._pools: dict[tuple[str | None, bool], httpcore.AsyncConnectionPool] = {}
 
     async def get(self, url: str, terms: Terms, headers: Headers | None = None) -> Reply:
@@ -187,6 +185,8 @@ class Outbound:
         import httpcore
         import httpx
 
+        patience = dict.fromkeys(("connect", "pool"), terms.connect_seconds)
+        patience |= dict.fromkeys(("read", "write"), terms.idle_seconds)
         with _translated(url):
             request = httpx.Request(method, url, headers={**headers})
             target = request.url
@@ -201,14 +201,7 @@ class Outbound:
                         target=target.raw_path,
                     ),
                     headers=request.headers.raw,
-                    extensions={
-                        "timeout": {
-                            "connect": terms.connect_seconds,
-                            "pool": terms.connect_seconds,
-                            "read": terms.idle_seconds,
-                            "write": terms.idle_seconds,
-                        }
-                    },
+                    extensions={"timeout": patience},
                 )
             )
 
@@ -223,8 +216,8 @@ class Outbound:
         if found is None:
             guard = _Guard(httpcore.AnyIOBackend()) if guarded and proxy is None else httpcore.AnyIOBackend()
             found = self._pools[proxy, guarded] = httpcore.AsyncConnectionPool(
-                ssl_context=self._trust(),
-                proxy=None if proxy is None else _proxy(proxy, self._trust()),
+                ssl_context=self._trust,
+                proxy=None if proxy is None else _proxy(proxy, self._trust),
                 max_connections=MAX_CONNECTIONS,
                 max_keepalive_connections=KEPT_CONNECTIONS,
                 keepalive_expiry=KEPT_SECONDS,
@@ -236,18 +229,21 @@ class Outbound:
         """The proxy for a target, as the environment has it."""
         from urllib import request
 
-        if self._proxies is None:
-            self._proxies = request.getproxies_environment()
         found = self._proxies.get(target.scheme) or self._proxies.get("all")
         port = target.port or _PORTS[target.scheme]
         if not found or request.proxy_bypass_environment(f"{target.host}:{port}", self._proxies):  # type: ignore[attr-defined]
             return None
         return found if "://" in found else f"http://{found}"
 
+    @cached_property
+    def _proxies(self) -> dict[str, str]:
+        from urllib import request
+
+        return request.getproxies_environment()
+
+    @cached_property
     def _trust(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = trust_store(self._ca_cert)
-        return self._context
+        return trust_store(self._ca_cert)
 
 
 def trust_store(ca_cert: Path | None) -> ssl.SSLContext:
@@ -255,7 +251,7 @@ def trust_store(ca_cert: Path | None) -> ssl.SSLContext:
     Raises OSError (ssl.SSLError is one) when the file cannot be used."""
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
-    if not paths.cafile and not (paths.capath and any(os.scandir(paths.capath))):
+    if not paths.cafile and not (paths.capath and any(Path(paths.capath).iterdir())):
         import certifi
 
         context.load_verify_locations(certifi.where())
@@ -270,9 +266,7 @@ def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
 
     parsed = httpx.URL(url)
     if parsed.scheme not in _PORTS:
-        raise UpstreamUnavailable(
-            f"the outbound proxy is of the kind {parsed.scheme}; expected http or https"
-        )
+        raise UpstreamUnavailable(f"the outbound proxy is {parsed.scheme}; expected http or https")
     address = httpcore.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=b"/")
     auth = (parsed.username, parsed.password) if parsed.username or parsed.password else None
     return httpcore.Proxy(address, auth=auth, ssl_context=trust if parsed.scheme == "https" else None)
@@ -294,10 +288,9 @@ class _Guard:
         """Resolve, check, and connect to the first address that answers. Raises UpstreamFailed."""
         import httpcore
 
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + (timeout or CONNECT_SECONDS)
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(timeout or CONNECT_SECONDS):
+                loop = asyncio.get_running_loop()
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(str(error)) from error
@@ -306,18 +299,11 @@ class _Guard:
         addresses = [str(address[0]) for *_, address in found if is_public(str(address[0]))]
         if not addresses:
             raise _private(host)
-        failure: Exception | None = None
-        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            patience = max(0.1, (deadline - loop.time()) / left)
-            try:
+        patience = (timeout or CONNECT_SECONDS) / len(addresses)
+        for address in addresses[:-1]:
+            with suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await self._backend.connect_tcp(address, port, timeout=patience, **options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise httpcore.ConnectError(str(failure)) from failure
-
-    async def sleep(self, seconds: float) -> None:
-        """httpcore's protocol: between attempts."""
-        await self._backend.sleep(seconds)
+        return await self._backend.connect_tcp(addresses[-1], port, timeout=patience, **options)
 
 
 def _private(host: str) -> UpstreamFailed:
@@ -332,9 +318,7 @@ async def _read(response: httpcore.Response, url: str, max_bytes: int) -> Reply:
     headers = _lowered(response)
     encoding = headers.get("content-encoding", "identity").lower()
     if encoding not in ("identity", "gzip", "x-gzip"):
-        raise UpstreamFailed(
-            f"{_host(url)} answers in the encoding {encoding[:40]!r}, which was not asked for"
-        )
+        raise UpstreamFailed(f"{_host(url)} answers in an encoding that was not asked for")
     expand = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding != "identity" else None
     body, received = bytearray(), 0
     with _translated(url):
