@@ -19,6 +19,7 @@ from nora.auth.oidc import MAX_TOKEN, OidcVerifier
 from nora.errors import BadRequest, Denied, MethodNotAllowed, NoraError, NotFound, Unauthenticated
 from nora.http.body import read_body
 from nora.model import ROLES, Principal, Scope
+from nora.observability.audit import note
 
 MOUNT: Final = "/_/oidc/"
 LIFETIME_SECONDS: Final = 900
@@ -53,6 +54,7 @@ class TrustedPublishing:
             raise MethodNotAllowed(allowed)
         if path == "audience":
             return _json({"audience": self._verifier.audience})
+        note(scope, "admin", "", "a credential for an identity token")
         principal = await self._verifier.verify(_token(await read_body(request, LARGEST_BODY)))
         scope["nora.principal"] = principal
         return _json({"success": True, "token": self._mint(principal, rights(principal), LIFETIME_SECONDS)})

@@ -193,7 +193,7 @@ def _read_rule(label: str, table: object) -> RoleRule:
 def _read_claims(
     label: str, table: object, above: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], tuple[Pattern, ...]]]:
-    if not isinstance(table, dict) or len(above) > 8:
+    if not isinstance(table, dict) or len(above) > 8 or (above and not table):
         raise ValueError(f'{label}: expected a table such as {{ repository = "acme/app" }}')
     for name, value in table.items():
         path = (*above, name)

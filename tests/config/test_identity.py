@@ -111,6 +111,8 @@ def test_an_issuer_stays_as_it_is_written() -> None:
         ({"role_rules": [{"role": "root", "pattern": "x"}]}, "expected one of read, write, admin"),
         ({"role_rules": [{"pattern": "x"}]}, "role is missing"),
         ({"role_rules": [{"role": "read", "claims": {"groups": 1.5}}]}, "expected a text"),
+        ({"role_rules": [{"role": "read", "claims": {"a": "b", "c": {}}}]}, "expected a table"),
+        ({"role_rules": [{"role": "read", "claims": {"a": []}}]}, "expected a text"),
         (
             {"role_rules": [{"role": "read", "pattern": "x", "scopes": [{"actions": ["admin"]}]}]},
             "expected one of",
