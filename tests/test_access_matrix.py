@@ -31,6 +31,15 @@ from tests.support.server import Server, running
 
 MATRIX: dict[str, Any] = tomllib.loads((Path(__file__).parent / "access_matrix.toml").read_text())
 ROUTES: list[dict[str, Any]] = MATRIX["route"]
+PROVIDER = """
+[[auth.oidc.providers]]
+name = "ci"
+issuer = "https://127.0.0.1:9/"
+audience = "nora"
+[[auth.oidc.providers.role_rules]]
+role = "write"
+pattern = "repo:org/*"
+"""
 NUMBERS = itertools.count()
 CALLERS = {name for row in MATRIX["class"].values() for name in row}
 NAME, ABSENT, CHUNK = "team/app", "team/absent", b"a chunk"
@@ -93,7 +102,14 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def registry(folder: Path, **env: str) -> Any:
     """A running server; the failures of the callers are not to lock them out."""
     off = {f"NORA_RATE_LIMIT_{name}": "0" for name in ("AUTH_RPS", "AUTH_BURST", "GENERAL_RPS", "UPLOAD_RPS")}
-    return running(folder, env={"NORA_AUTH_ENABLED": "true", **off, **env})
+    return running(folder, env={**settings(folder / "data"), **off, **env})
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """All that has routes is on, below `folder`, where the configuration is looked for."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(PROVIDER)
+    return {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_OIDC_ENABLED": "true"}
 
 
 def client(server: Server, who: Credentials | None = None) -> httpx.Client:
@@ -125,7 +141,7 @@ def revoked(server: Server, http: httpx.Client) -> Credentials:
 
 def test_no_route_is_missing(tmp_path: Path) -> None:
     """The application that runs lists what it answers; each entry is in the file, and nothing else is."""
-    config = load({"NORA_STORAGE_PATH": str(tmp_path / "storage"), "NORA_AUTH_ENABLED": "true"}, tmp_path)
+    config = load({"NORA_STORAGE_PATH": str(tmp_path / "storage"), **settings(tmp_path)}, tmp_path)
     config.storage.path.mkdir()
     SQLiteCatalog.prepare(Layout(config.storage.path).catalog)
 
