@@ -3,7 +3,7 @@
     GET  /_/oidc/audience      {"audience": …}: what to ask the CI system a token for
     POST /_/oidc/mint-token    {"token": …} → {"success": true, "token": …}: the password of an upload
 
-uv takes 404 to the first for "not offered here", and speaks to both by https only; twine asks nobody but PyPI.
+uv takes 404 to the first for "not offered here", and speaks https only; twine asks nobody but PyPI.
 The same providers and rules decide as for an identity token that is sent as it is.
 """
 
