@@ -47,5 +47,8 @@ class Challenges:
         base = self._clients.base_url(cast("dict[str, Any]", request.scope))
         if base is None or self._public:
             return base
-        url = urlsplit(base)
+        try:
+            url = urlsplit(base)
+        except ValueError:  # brackets around what is no IPv6 address
+            return None
         return base if url.scheme == "https" or url.hostname in LOOPBACK_HOSTS else None

@@ -350,7 +350,9 @@ def test_a_trusted_proxy_says_where_it_is() -> None:
 
 @settings(max_examples=2000, deadline=None)
 @given(
-    asked=st.text(max_size=40) | st.from_regex(r"[a-z.:\[\]0-9]{0,30}"),
+    asked=st.text(max_size=40)
+    | st.from_regex(r"[a-z.:\[\]0-9]{0,30}")
+    | st.from_regex(r"\A\[[0-9a-f:.]{2,20}\](:[0-9]{1,5})?\Z"),
     proto=st.sampled_from(("https", "http", "HTTPS, https", "")) | st.text("htps:/\"',; ", max_size=10),
     bound=st.sampled_from(("127.0.0.1", "0.0.0.0")),
 )
