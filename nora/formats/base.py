@@ -60,7 +60,7 @@ class Format:
     render_error: Callable[[NoraError], Response]
     """An error in the format's own dialect."""
     limited: bool = True
-    """False when its clients cannot be told that they ask for too much: Maven's wait for minutes, then fail."""
+    """False when its clients cannot be told that they ask too much: Maven's wait for minutes, then fail."""
     shares_mount: bool = False
     """True when named repositories live below `mount` itself (OCI: the first name segment), False when
     they live below `/r/<name>/`."""
