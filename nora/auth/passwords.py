@@ -29,13 +29,16 @@ from nora.locks import FileLock
 
 QUEUE_LIMIT: Final = 8
 """Checks that wait in one process."""
+LONGEST_WAIT: Final = 5.0
+"""Seconds that they may take, as far as one can tell: a busy machine has a shorter queue."""
 REFUSED_SECONDS: Final = 10.0
 """How long a wrong password is remembered."""
 REMEMBERED: Final = 4096
 LONGEST_PASSWORD: Final = 72
 """Bytes that bcrypt looks at; htpasswd, like everybody, ignores what follows."""
 _DEFAULT_COST = 10
-_NICENESS = 10
+_NICENESS = 5
+"""A quarter of what a thread that answers requests gets, when there is not enough for both."""
 
 
 class Passwords:
@@ -57,7 +60,7 @@ class Passwords:
         self._pending: dict[bytes, asyncio.Future[bool]] = {}
         self._thread = ThreadPoolExecutor(1, "passwords", _step_back)
         self._seconds = 0.25
-        """That the last check took."""
+        """That the last check took, with the wait for those of other processes."""
 
     def recall(self, user: str, password: str) -> Account | bool | None:
         """What is known without asking: the account, False for a wrong password, None when it is not known.
@@ -109,10 +112,10 @@ class Passwords:
 
     def _ask(self, question: bytes, hashed: bytes, password: str) -> asyncio.Future[bool]:
         waiting = len(self._pending)
-        if waiting >= QUEUE_LIMIT:
+        seconds = waiting * self._seconds
+        if waiting >= QUEUE_LIMIT or seconds > LONGEST_WAIT:
             raise TooManyRequests(
-                "too many passwords are being checked; a token needs no check",
-                int(waiting * self._seconds) + 1,
+                "too many passwords are being checked; a token needs none", int(seconds) + 1
             )
         loop = asyncio.get_running_loop()
         pending = loop.run_in_executor(self._thread, self._check, hashed, password.encode())
@@ -126,8 +129,8 @@ class Passwords:
             done.exception()  # whoever asked may have left: it counts as seen
 
     def _check(self, hashed: bytes, password: bytes) -> bool:
+        began = time.monotonic()
         with self._lock:
-            began = time.monotonic()
             try:
                 return bcrypt.checkpw(password[:LONGEST_PASSWORD], hashed)
             except ValueError:  # whatever bcrypt cannot take for a hash or a password
