@@ -10,10 +10,24 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing, suppress
+
+from blacksheep import Request
 
 from nora import __version__
 from nora._speedups import COMPILED
+from nora.auth.access import Access, AccessRules
+from nora.auth.api import TokenApi
+from nora.auth.authenticator import Attempts, Authenticator
+from nora.auth.htpasswd import Htpasswd
+from nora.auth.oidc import OidcVerifier
+from nora.auth.passwords import Passwords
+from nora.auth.publishing import MOUNT, TrustedPublishing
+from nora.auth.publishing import render_error as render_publishing_error
+from nora.auth.sessions import SECRET, Sessions
+from nora.auth.tokens import FLUSH_SECONDS as TOKEN_FLUSH_SECONDS
+from nora.auth.tokens import Tokens
 from nora.blobs.counted import CountedBlobStore
 from nora.blobs.layout import Layout
 from nora.blobs.leases import Leases
@@ -21,17 +35,22 @@ from nora.blobs.local import LocalBlobStore
 from nora.blobs.uploads import Uploads
 from nora.catalog.base import Catalog
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import Config, repository_specs
-from nora.errors import ConfigError
+from nora.config import Config, anonymous_repositories, repository_specs
+from nora.errors import ConfigError, StorageFailed
 from nora.formats import discover
 from nora.formats.base import Format, Services
+from nora.http import limits
 from nora.http.application import NoraApplication
+from nora.http.clients import Clients
 from nora.http.memory import MemoryCache
 from nora.http.system import Probe, System
 from nora.http.tasks import every
+from nora.locks import FileLock
 from nora.model import Repository, RepositorySpec
+from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
+from nora.outbound import Outbound
 
 _log = logging.getLogger(__name__)
 
@@ -48,9 +67,18 @@ def build_app(
     config: Config, *, memory: SharedMemory | None = None, worker: int = 0, started_at: float | None = None
 ) -> NoraApplication:
     """The application of worker number `worker`, which counts into its slot of the shared `memory`."""
-    metrics = Metrics(memory or SharedMemory(1), worker, version=__version__, compiled=COMPILED)
-    app = NoraApplication(metrics, config.server.body_limit)
-    Worker(config, app, metrics, started_at or time.time())
+    memory = memory or SharedMemory(1)
+    metrics = Metrics(memory, worker, version=__version__, compiled=COMPILED)
+    audit = Audit.build(config, metrics)
+    app = NoraApplication(
+        metrics,
+        config.server.body_limit,
+        clients=Clients.build(config),
+        limits=limits.RateLimits.build(config, memory, metrics),
+        audit=audit,
+    )
+    attempts = limits.Attempts.build(config, memory, metrics)
+    Worker(config, app, metrics, attempts, audit, started_at or time.time())
     return app
 
 
@@ -62,6 +90,36 @@ def served_formats(config: Config) -> list[Format]:
 def declared_repositories(config: Config) -> tuple[RepositorySpec, ...]:
     """Every repository that the configuration makes. Raises ConfigError."""
     return repository_specs(config, [one.name for one in discover()])
+
+
+@asynccontextmanager
+async def open_catalog(config: Config) -> AsyncIterator[Catalog]:
+    """The catalog of the data directory, for a command: beside a running server, else prepared as one would.
+
+    Raises StartError, StorageFailed.
+    """
+    layout = Layout(config.storage.path)
+    try:
+        config.storage.path.mkdir(0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(f"{layout.root} cannot be made: {error.strerror}") from error
+    with closing(FileLock(config.storage.path / "nora.lock")) as lock:
+        if lock.acquire(block=False):  # no server runs, which would have prepared it
+            SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)
+    catalog = SQLiteCatalog.open(layout.catalog)
+    try:
+        yield catalog
+    finally:
+        await catalog.close()
+
+
+def access_rules(config: Config) -> AccessRules:
+    """What is decided by the configuration alone. Raises ConfigError."""
+    return AccessRules(
+        enabled=config.auth.enabled,
+        open_administration=config.server.on_loopback or config.auth.allow_anonymous_admin,
+        anonymous_read=anonymous_repositories(config, declared_repositories(config)),
+    )
 
 
 async def refuse_hidden_packages(catalog: Catalog, repositories: Mapping[str, Repository]) -> None:
@@ -88,10 +146,20 @@ async def refuse_hidden_packages(catalog: Catalog, repositories: Mapping[str, Re
 class Worker:
     """What one worker process holds, and its life from start to stop."""
 
-    def __init__(self, config: Config, app: NoraApplication, metrics: Metrics, started_at: float) -> None:
+    def __init__(
+        self,
+        config: Config,
+        app: NoraApplication,
+        metrics: Metrics,
+        attempts: Attempts,
+        audit: Audit | None,
+        started_at: float,
+    ) -> None:
         self._config = config
         self._app = app
         self._metrics = metrics
+        self._attempts = attempts
+        self._audit = audit
         layout = Layout(config.storage.path)
         self._catalog = SQLiteCatalog.open(layout.catalog)
         self._blobs = LocalBlobStore(
@@ -107,18 +175,36 @@ class Worker:
             lease_seconds=LEASE_SECONDS,
         )
         self._leases = Leases(self._catalog, LEASE_SECONDS)
+        self._tokens = Tokens(self._catalog)
+        self._passwords = Passwords(
+            Htpasswd(config.auth.htpasswd_file), layout.password_lock, config.auth.password_cache_ttl
+        )
+        self._access = Access(access_rules(config), metrics.count_scope)
+        self._outbound = Outbound(config.tls.ca_cert)
+        self._identities = OidcVerifier(config.oidc, self._outbound) if config.oidc.enabled else None
+        self._authenticator: Authenticator | None = None
         self._periodic: list[asyncio.Task[None]] = []
         formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
         system = System(
-            metrics, Probe(self._check), self._catalog.count_uploads, formats, __version__, started_at
+            metrics,
+            Probe(self._check),
+            self._catalog.count_uploads,
+            formats,
+            __version__,
+            started_at,
+            self._admit_to_metrics,
         )
         system.add_to(app.router)
+        TokenApi(self._ready_authenticator, self._access, self._tokens).add_to(app.router)
         app.on_start += self._start
         app.on_stop += self._stop
 
     async def _start(self, app: NoraApplication) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
+        if self._audit is not None:
+            self._audit.start()
         repositories = await self._catalog.sync_repositories(declared_repositories(self._config))
+        self._authenticator = await self._authentication()
         services = Services(
             config=self._config,
             catalog=self._catalog,
@@ -126,23 +212,51 @@ class Worker:
             uploads=self._uploads,
             leases=self._leases,
             memory=MemoryCache(self._config.cache.memory),
+            authenticator=self._authenticator,
+            access=self._access,
         )
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
+        if self._identities is not None:
+            publishing = TrustedPublishing(self._identities, self._authenticator.sessions.mint)
+            self._app.attach(MOUNT, "oidc", publishing, render_publishing_error)
         self._periodic = [
             every(FLUSH_SECONDS, self._leases.flush, "renewing leases"),
+            every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens"),
             every(
                 min(SWEEP_SECONDS, self._config.docker.upload_ttl), self._uploads.sweep, "sweeping uploads"
             ),
         ]
 
+    async def _authentication(self) -> Authenticator:
+        auth = self._config.auth
+        return Authenticator(
+            enabled=auth.enabled,
+            tokens=self._tokens,
+            passwords=self._passwords,
+            role_of=auth.role_of,
+            sessions=Sessions(await self._catalog.secret(SECRET)),
+            identities=self._identities,
+            attempts=self._attempts,
+        )
+
+    def _ready_authenticator(self) -> Authenticator:
+        assert self._authenticator is not None  # no request comes before the start
+        return self._authenticator
+
+    async def _admit_to_metrics(self, request: Request) -> None:
+        """Raises Unauthenticated or Denied for who may not read the metrics."""
+        if not self._config.auth.public_metrics:
+            principal = await self._ready_authenticator().identify(request)
+            self._access.require(principal, "read", None, None)
+
     def _mount(self, one: Format, services: Services, repositories: Mapping[str, Repository]) -> None:
         own = {name: repository for name, repository in repositories.items() if repository.format == one.name}
         handler = one.build(services, own)
-        self._app.attach(one.mount, one.name, handler, one.render_error)
+        self._app.attach(one.mount, one.name, handler, one.render_error, limited=one.limited)
         if not one.shares_mount:
             for name in own:
-                self._app.attach(f"/r/{name}/", one.name, handler, one.render_error)
+                self._app.attach(f"/r/{name}/", one.name, handler, one.render_error, limited=one.limited)
 
     async def _check(self) -> None:
         await self._blobs.check()
@@ -152,5 +266,11 @@ class Worker:
         for task in self._periodic:
             task.cancel()
         await self._leases.flush()
+        with suppress(StorageFailed):  # when a token was last used may be lost, what is queued may not
+            await self._tokens.flush()
+        await self._outbound.close()
         await self._catalog.close()
+        await asyncio.to_thread(self._passwords.close)
         self._blobs.close()
+        if self._audit is not None:
+            await asyncio.to_thread(self._audit.close)

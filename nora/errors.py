@@ -34,6 +34,9 @@ that catches them on the way to a client.
     ├── ClientGone            499      nobody is left to answer
     ├── StorageFailed         500      the disk, the bucket or the catalog failed
     │   └── StorageBusy       503      it may work in a moment
+    ├── UpstreamFailed        502      somebody whom NORA asked gave no answer that can be used
+    │   ├── UpstreamUnavailable 503    cannot be reached, or says so itself
+    │   └── UpstreamTimeout   504      did not answer in time
     └── StorageFull           507
 """
 
@@ -103,15 +106,23 @@ class InvalidPage(BadRequest):
 
 
 class Unauthenticated(NoraError):
-    """Who is asking is not known, and must be."""
+    """Who is asking is not known, and must be. `challenges` go into `WWW-Authenticate`, in this order."""
 
     status = 401
 
+    def __init__(self, message: str, challenges: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.challenges = challenges
+
 
 class Denied(NoraError):
-    """Who is asking may not do this."""
+    """Who is asking may not do this. `challenges` say how more could be asked for, as in Unauthenticated."""
 
     status = 403
+
+    def __init__(self, message: str, challenges: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.challenges = challenges
 
 
 class NotFound(NoraError):
@@ -214,6 +225,28 @@ class StorageBusy(StorageFailed):
     """The storage cannot answer now and may in a moment."""
 
     status = 503
+
+
+class UpstreamFailed(NoraError):
+    """Somebody whom NORA asked (an upstream, an issuer) gave no answer that can be used. Never an absence."""
+
+    status = 502
+
+
+class UpstreamUnavailable(UpstreamFailed):
+    """Somebody whom NORA asked cannot be reached, or says so itself; `retry_after` is in seconds."""
+
+    status = 503
+
+    def __init__(self, message: str, retry_after: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UpstreamTimeout(UpstreamFailed):
+    """Somebody whom NORA asked did not answer in time."""
+
+    status = 504
 
 
 class StorageFull(NoraError):

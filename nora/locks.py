@@ -61,6 +61,30 @@ else:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
 
+class NumberedLocks:
+    """Any number of short locks between processes, told apart by number. Make them in the parent process.
+
+    They are byte-range locks of fcntl(2) on a file of memory that has no name: a process that dies lets go of
+    what it holds. They belong to a process, so one thread of each takes them, and one at a time. Only Linux
+    has such files, and only there is more than one process: elsewhere there is nothing to lock against.
+    """
+
+    __slots__ = ("_fd",)
+
+    def __init__(self) -> None:
+        self._fd = os.memfd_create("nora-locks", os.MFD_CLOEXEC) if sys.platform == "linux" else -1
+
+    def acquire(self, number: int) -> None:
+        """Take a lock; waits for another process that has it."""
+        if sys.platform == "linux":
+            fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, number)
+
+    def release(self, number: int) -> None:
+        """Let go of a lock."""
+        if sys.platform == "linux":
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, number)
+
+
 class FileLock:
     """An exclusive lock named by a file, between processes and between holders in one process.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from nora._speedups import is_digest
 from nora.errors import InvalidDigest
@@ -34,6 +34,60 @@ class Digest(str):
 
 
 Kind = Literal["hosted", "proxy", "group"]
+
+Action = Literal["read", "write", "delete", "admin"]
+"""What a request wants to do. Moving or removing a tag, yanking and cancelling an upload are writes; removing
+a version, a manifest or a file is a delete; tokens, users and upkeep are administration."""
+
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+Role = Literal["read", "write", "admin"]
+
+ROLES: dict[Role, frozenset[Action]] = {
+    "read": frozenset({"read"}),
+    "write": frozenset({"read", "write"}),
+    "admin": frozenset(ACTIONS),
+}
+"""What each role may do."""
+
+Method = Literal["anonymous", "password", "token", "session", "oidc"]
+"""How a principal proved who it is; `session` is a short-lived token of the token service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A part of the registry, and what may be done there.
+
+    Patterns: `*` matches within a segment (up to the next `/`), `**` anything.
+    """
+
+    repository: str = "**"
+    name: str = "**"
+    actions: frozenset[Action] = frozenset({"read", "write"})
+    """`delete` here lets a principal of the role `write` delete in this part."""
+    enforced: bool = True
+    """False: what only this scope allows is allowed, and counted as what would have been denied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking."""
+
+    name: str
+    method: Method
+    role: Role
+    scopes: tuple[Scope, ...] = ()
+    """What the role is limited to; empty: not limited."""
+    parent: str = ""
+    """What it was made from: `token:<id>` or `user:<name>`; whoever revokes that revokes this."""
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether nobody said who is asking."""
+        return self.method == "anonymous"
+
+
+ANONYMOUS = Principal("anonymous", "anonymous", "read")
 
 
 @dataclass(frozen=True, slots=True)

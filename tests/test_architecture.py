@@ -23,12 +23,13 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"formats", "ui", "upkeep"}),
     frozenset({"http", "proxy", "curation", "auth"}),
     frozenset({"catalog", "blobs", "outbound", "observability"}),
-    frozenset({"model", "errors", "config", "locks", "processes", "_speedups", "__init__"}),
+    frozenset({"addresses", "model", "errors", "config", "locks", "processes", "_speedups", "__init__"}),
 )
 ALSO: dict[str, frozenset[str]] = {
     "cli": frozenset({"server"}),
     "__main__": frozenset({"cli"}),
     "blobs": frozenset({"catalog"}),  # the store and the sessions speak of the catalog's rows
+    "auth": frozenset({"http"}),  # its own endpoints read bodies as all others do
     "model": frozenset({"errors", "_speedups"}),
     "config": frozenset({"errors", "model"}),
     "locks": frozenset({"errors"}),
@@ -38,8 +39,11 @@ ALSO: dict[str, frozenset[str]] = {
 # One owner per library; the key is the library, the values are the modules or packages that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
     "granian": ("nora.server",),
-    "blacksheep": ("nora.app", "nora.http", "nora.ui", "nora.formats"),
+    "blacksheep": ("nora.app", "nora.http", "nora.ui", "nora.formats", "nora.auth"),
+    "bcrypt": ("nora.auth.passwords",),
     "httpx": ("nora.outbound",),
+    "httpcore": ("nora.outbound",),
+    "joserfc": ("nora.auth",),
     "boto3": ("nora.blobs.s3",),
     "botocore": ("nora.blobs.s3",),
     "sqlite3": ("nora.catalog.sqlite",),

@@ -11,8 +11,10 @@
       uploads/<uuid>                             the bytes of an upload session; its row says how many count
       tmp/<16 hex>                               bytes on their way in; locked by their writer, so what can
                                                  be locked was left by a crash
-      nora.lock  sweep.lock                      locked by the server of this directory, and by the process
-                                                 that tidies it; never removed
+      audit.jsonl  audit.jsonl.1 …               the audit log and what was put aside of it; .lock is its lock
+      nora.lock  sweep.lock  password.lock       locked by the server of this directory, by the process that
+                                                 tidies it, and by the one that checks a password; never
+                                                 removed
 
 Everything is on one file system, which knows flock and hard links: files come to their final names by rename
 and by link. Directories and files are made for their owner alone (0700, 0600); a directory that exists keeps
@@ -37,12 +39,14 @@ _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 class Layout:
     """The tree under one root. Builds paths from values that were parsed before, and never looks at them."""
 
-    __slots__ = ("catalog", "root", "sweep_lock", "temporary", "uploads")
+    __slots__ = ("audit", "catalog", "password_lock", "root", "sweep_lock", "temporary", "uploads")
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = os.path.abspath(root)
         self.catalog = Path(self.root, "catalog.sqlite3")
+        self.audit = Path(self.root, "audit.jsonl")
         self.sweep_lock = Path(self.root, "sweep.lock")
+        self.password_lock = Path(self.root, "password.lock")
         self.temporary = f"{self.root}/tmp"  # noqa: S108
         """The folder of bytes on their way in."""
         self.uploads = f"{self.root}/uploads"

@@ -11,11 +11,11 @@ False or an empty list, never an exception, unless a docstring says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from nora.model import Digest, Repository, RepositorySpec
+from nora.model import Digest, Repository, RepositorySpec, Role, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +130,22 @@ class Upload:
     hashes: dict[str, str]
     updated_at: float
     """Seconds since the epoch, by the catalog's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token. The token itself is nowhere: `secret_hash` is its sha256 in hexadecimal."""
+
+    id: str
+    """Public, to list and revoke it by: 16 hexadecimal digits."""
+    secret_hash: str
+    user: str
+    role: Role
+    scopes: tuple[Scope, ...]
+    description: str
+    created_at: float
+    expires_at: float | None
+    last_used_at: float | None = None
 
 
 class Catalog(Protocol):
@@ -288,6 +304,37 @@ class Catalog(Protocol):
 
     async def list_idle_uploads(self, idle_seconds: float, limit: int) -> list[Upload]:
         """Sessions without progress for so long."""
+        ...
+
+    # -- tokens and secrets ------------------------------------------------------------------------
+
+    async def add_token(self, token: Token) -> None:
+        """Store a token."""
+        ...
+
+    async def find_token(self, secret_hash: str) -> Token | None:
+        """The token with this secret, expired or not. Point lookup; revocation is seen at once by all
+        processes, `last_used_at` is not."""
+        ...
+
+    async def find_token_by_id(self, token_id: str) -> Token | None:
+        """A token by its public id. Point lookup, as fresh as `find_token`."""
+        ...
+
+    async def list_tokens(self, user: str | None, after: str, limit: int) -> list[Token]:
+        """Tokens of a user, or of all, by id after `after`."""
+        ...
+
+    async def revoke_token(self, token_id: str, user: str | None) -> bool:
+        """Remove a token, if it is of this user when one is given; whether there was one."""
+        ...
+
+    async def note_token_uses(self, uses: Mapping[str, float]) -> None:
+        """Record when tokens (by id) were last used. Not durable by itself."""
+        ...
+
+    async def secret(self, name: str) -> bytes:
+        """32 random bytes under a name, made when first asked for: the same for all processes, for good."""
         ...
 
     # -- the engine --------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ CROSS JOIN says in which order the tables are visited: the plan depends on the k
 Parameters are positional.
 """
 
-# ruff: noqa: S608 - what is put together here are the constants of this module
+# ruff: noqa: S105, S608 - what is put together here are the constants of this module; none is a secret
 
 from __future__ import annotations
 
@@ -200,6 +200,36 @@ INSERT INTO upload (id, package_id, algorithm, hashes, created_at, updated_at) V
 SAVE_UPLOAD: Final = "UPDATE upload SET committed = ?, hashes = ?, updated_at = ? WHERE id = ?"
 
 DELETE_UPLOAD: Final = "DELETE FROM upload WHERE id = ?"
+
+# -- tokens and secrets ----------------------------------------------------------------------------------
+
+_TOKEN: Final = """
+SELECT id, secret_hash, owner, role, scopes, description, created_at, expires_at, last_used_at FROM token"""
+
+FIND_TOKEN: Final = _TOKEN + " WHERE secret_hash = ?"
+
+FIND_TOKEN_BY_ID: Final = _TOKEN + " WHERE id = ?"
+
+LIST_TOKENS: Final = _TOKEN + " WHERE id > ? ORDER BY id LIMIT ?"
+
+LIST_TOKENS_OF_OWNER: Final = _TOKEN + " WHERE owner = ? AND id > ? ORDER BY id LIMIT ?"
+
+INSERT_TOKEN: Final = """
+INSERT INTO token (id, secret_hash, owner, role, scopes, description, created_at, expires_at, last_used_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+DELETE_TOKEN: Final = "DELETE FROM token WHERE id = ?"
+
+DELETE_TOKEN_OF_OWNER: Final = "DELETE FROM token WHERE id = ? AND owner = ?"
+
+NOTE_TOKEN_USE: Final = """
+UPDATE token SET last_used_at = ? WHERE id = ? AND coalesce(last_used_at, 0) < ?"""
+
+FIND_SECRET: Final = "SELECT value FROM secret WHERE name = ?"
+
+INSERT_SECRET: Final = "INSERT INTO secret (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+# -- the engine ------------------------------------------------------------------------------------------
 
 WRITE_PROBE: Final = """
 INSERT INTO probe (id, written_at) VALUES (1, ?)

@@ -14,6 +14,7 @@ but for the types of identifiers. How the keys serve the hot reads:
 - `file.package_id` is there although the version knows it: a file may belong to a package without a
   version, and "the file of this package with these bytes" is then one index lookup.
 - `reference.package_id` answers "does any version of this package need this content" in one lookup.
+- `token` is found by the hash of its secret, and never holds the secret.
 - `link` says that a package holds a blob; its lease keeps a blob that no version names (yet).
 
 Times are seconds since the epoch, sizes bytes, digests `algorithm:hex`. Text compares as bytes.
@@ -165,7 +166,26 @@ _FOUNDATION: Final = (
     "CREATE TABLE probe (id INTEGER PRIMARY KEY, written_at REAL NOT NULL)",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION,)
+_TOKENS: Final = (
+    """
+    CREATE TABLE token (
+        id TEXT NOT NULL PRIMARY KEY,
+        secret_hash TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        role TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        description TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        expires_at REAL,
+        last_used_at REAL
+    ) WITHOUT ROWID
+    """,
+    "CREATE UNIQUE INDEX token_by_secret ON token (secret_hash)",
+    "CREATE INDEX token_by_owner ON token (owner, id)",
+    "CREATE TABLE secret (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION, _TOKENS)
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -9,29 +9,36 @@ knows what has to wait, `describe` writes it all down for people.
 
 from nora.config.kinds import TtlSeconds, Upstream
 from nora.config.loading import load
-from nora.config.repositories import default_specs, repository_specs
+from nora.config.repositories import anonymous_repositories, default_specs, repository_specs
 from nora.config.settings import (
+    AuditSettings,
     AuthSettings,
     CacheSettings,
     Config,
     DockerSettings,
     LogSettings,
+    OidcSettings,
+    RateLimitSettings,
     RepositorySetting,
     ServerSettings,
     StorageSettings,
 )
 
 __all__ = [
+    "AuditSettings",
     "AuthSettings",
     "CacheSettings",
     "Config",
     "DockerSettings",
     "LogSettings",
+    "OidcSettings",
+    "RateLimitSettings",
     "RepositorySetting",
     "ServerSettings",
     "StorageSettings",
     "TtlSeconds",
     "Upstream",
+    "anonymous_repositories",
     "default_specs",
     "load",
     "repository_specs",

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 
 CAPABILITIES: Mapping[str, bool] = {
-    "authentication": False,
+    "authentication": True,
+    "workload identity": True,
+    "secret providers": False,
+    "web UI": False,
     "object storage": False,
     "proxy": False,
     "maven": False,
@@ -21,11 +24,11 @@ CAPABILITIES: Mapping[str, bool] = {
     "pypi": False,
     "go": False,
     "raw": False,
-    "rate limits": False,
+    "rate limits": True,
     "collection": False,
     "retention": False,
     "curation": False,
-    "audit": False,
+    "audit": True,
     "choice of formats": False,
     "log files": False,
     "import": False,
@@ -33,8 +36,6 @@ CAPABILITIES: Mapping[str, bool] = {
 }
 
 INSTEAD: Mapping[str, str] = {
-    "authentication": "NORA does not run open where credentials were asked for: set it to false and let an "
-    "authenticating reverse proxy stand in front, or wait for the version that has it",
     "object storage": 'use "local"',
     "curation": "NORA does not run without a policy that was to be enforced: remove the setting",
 }
@@ -66,7 +67,6 @@ class _Section:
 
 _PREFIXES = {
     "server": "NORA_",
-    "auth.oidc": "NORA_AUTH_OIDC_",
     "circuit_breaker": "NORA_CB_",
     "pub_dart": "NORA_PUB_",
     "terraform": "NORA_TF_",
@@ -74,7 +74,6 @@ _PREFIXES = {
 
 _SECTIONS = (
     _Section("server", "proxy", "proxy_coalesce trust_upstream_dates"),
-    _Section("tls", "proxy", "ca_cert"),
     _Section("proxy", "proxy", "mode"),
     _Section("circuit_breaker", "proxy", "enabled failure_threshold reset_timeout overrides"),
     _Section(
@@ -83,19 +82,7 @@ _SECTIONS = (
         "s3_url bucket s3_access_key s3_secret_key s3_region s3_virtual_hosted gcs_service_account_path "
         "gcs_base_url",
     ),
-    _Section(
-        "auth",
-        "authentication",
-        "anonymous_read docker_anon_pull public_web_ui public_metrics token_storage token_cache_ttl "
-        "trusted_proxies admin_users",
-    ),
-    _Section("auth.oidc", "authentication", "enabled leeway_secs jwks_cache_secs providers"),
-    _Section("secrets", "authentication", "provider clear_env"),
-    _Section(
-        "rate_limit",
-        "rate limits",
-        "enabled auth_rps auth_burst upload_rps upload_burst general_rps general_burst",
-    ),
+    _Section("secrets", "secret providers", "provider clear_env"),
     _Section("gc", "collection", "enabled interval dry_run grace_secs proxy_cache_max_bytes unlink_delay"),
     _Section("retention", "retention", "enabled interval dry_run rules"),
     _Section(
@@ -104,7 +91,6 @@ _SECTIONS = (
         "mode on_failure allowlist_path blocklist_path bypass_token require_integrity internal_namespaces "
         "min_release_age quarantine quarantine_ttl",
     ),
-    _Section("audit", "audit", "mode"),
     _Section("docker", "proxy", "proxies read_timeout metadata_ttl serve_stale default_action"),
     _Section(
         "maven",
@@ -164,14 +150,11 @@ _ENV: Mapping[str, str | None] = {
     "curation.internal_namespaces": "NORA_CURATION_INTERNAL_NS",
     "circuit_breaker.failure_threshold": "NORA_CB_THRESHOLD",
     "circuit_breaker.overrides": None,
-    "audit.mode": "NORA_AUDIT_LOG",
     "nuget.metadata_proxy_timeout": "NORA_NUGET_METADATA_TIMEOUT",
     "retention.rules": None,
-    "auth.oidc.providers": None,
 }
 
 _STOPS = {
-    "auth.oidc.enabled": "true",
     "curation.mode": "enforce",
     "curation.quarantine": "enforce",
 }

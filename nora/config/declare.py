@@ -41,9 +41,31 @@ def setting(
     return field(default=default, metadata={"setting": Declaration(kind, doc, env, toml, needs, stops)})
 
 
-def section(kind: type, doc: str, env: str) -> Any:
-    """A field of the configuration that is a section; `env` begins the names of its derived variables."""
-    return field(default=kind(), metadata={"section": (kind, doc, env)})
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What is known of a section."""
+
+    kind: type
+    doc: str
+    env: str
+    """How its derived variables begin."""
+    key: str
+    """Its name in the file: `server`, `auth.oidc`."""
+    attribute: str
+    """Its field in the configuration: `server`, `oidc`."""
+
+
+def section(kind: type, doc: str, env: str, key: str = "") -> Any:
+    """A field of the configuration that is a section; `env` begins the names of its derived variables, and
+    `key` is its name in the file where that is not the field's."""
+    return field(default=kind(), metadata={"section": (kind, doc, env, key)})
+
+
+@cache
+def sections_of(root: type) -> tuple[Section, ...]:
+    """Every section of a configuration class, in the order of declaration."""
+    declared = [(part.name, part.metadata["section"]) for part in fields(root) if "section" in part.metadata]
+    return tuple(Section(kind, doc, env, key or name, name) for name, (kind, doc, env, key) in declared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +73,8 @@ class Setting:
     """A declared setting, with its names."""
 
     section: str
+    attribute: str
+    """The field of the configuration that has its section."""
     name: str
     default: object
     declaration: Declaration
@@ -75,11 +99,8 @@ def settings_of(root: type) -> tuple[Setting, ...]:
 
 
 def _walk(root: type) -> Iterator[Setting]:
-    for part in fields(root):
-        if "section" not in part.metadata:
-            continue
-        kind, _, prefix = part.metadata["section"]
-        for one in fields(kind):
+    for part in sections_of(root):
+        for one in fields(part.kind):
             declaration: Declaration = one.metadata["setting"]
-            env = declaration.env or (prefix + one.name.upper(),)
-            yield Setting(part.name, one.name, one.default, declaration, env)
+            env = declaration.env or (part.env + one.name.upper(),)
+            yield Setting(part.key, part.attribute, one.name, one.default, declaration, env)

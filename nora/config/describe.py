@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 
 from nora.config.capabilities import CAPABILITIES, planned
-from nora.config.declare import Setting, settings_of
+from nora.config.declare import Setting, sections_of, settings_of
 from nora.config.secrets import hide
 from nora.config.settings import Config
 
@@ -21,7 +22,7 @@ def effective(config: Config) -> dict[str, dict[str, object]]:
 
 
 def _shown(setting: Setting, config: Config) -> object:
-    value = getattr(getattr(config, setting.section), setting.name)
+    value = getattr(getattr(config, setting.attribute), setting.name)
     return None if value is None else hide(setting.key, setting.declaration.kind.write(value))
 
 
@@ -42,16 +43,26 @@ def _toml_lines(config: Config) -> Iterator[str]:
         yield f"{line:<39} # {known['origin']}"
     for name, repository in config.repositories.items():
         yield f'\n[repositories."{name}"]' if "." in name else f"\n[repositories.{name}]"
-        yield from (f"{key} = {toml_value(value)}" for key, value in asdict(repository).items() if value)
+        yield from (
+            f"{key} = {toml_value(value)}"
+            for key, value in asdict(repository).items()
+            if value not in (None, "", ())
+        )
 
 
 def toml_value(value: object) -> str:
     """A value in TOML's notation. Its basic strings escape as JSON's do, but for U+007F."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{name} = {toml_value(entry)}" for name, entry in value.items()) + " }"
+        entries = [f"{toml_key(name)} = {toml_value(entry)}" for name, entry in value.items()]
+        return "{ " + ", ".join(entries) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml_value, value)) + "]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+
+
+def toml_key(name: str) -> str:
+    """A key in TOML's notation: quoted where it must be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else toml_value(name)
 
 
 # -- the reference ----------------------------------------------------------------------------------------
@@ -63,12 +74,10 @@ def reference() -> str:
 
 
 def _setting_tables() -> Iterator[str]:
-    for part in fields(Config):
-        if "section" not in part.metadata:
-            continue
-        yield f"### [{part.name}]\n\n{part.metadata['section'][1]}\n"
+    for part in sections_of(Config):
+        yield f"### [{part.key}]\n\n{part.doc}\n"
         yield "| key | environment | default | value | meaning |\n|---|---|---|---|---|"
-        yield from (_row(one) for one in settings_of(Config) if one.section == part.name)
+        yield from (_row(one) for one in settings_of(Config) if one.section == part.key)
         yield ""
 
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from math import inf
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from nora.model import ROLES, Role
 
 TtlSeconds = float
 """How long a copy is fresh, for all formats: 0 always revalidate, more: seconds, `math.inf` for ever."""
@@ -19,6 +22,8 @@ TtlSeconds = float
 MIB = 2**20
 HOUR = 3600
 DAY = 24 * HOUR
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+"""Values of `server.host` that nobody else than this machine reaches."""
 LARGEST_SIZE = 2**59
 """Far beyond any disk, and within 64 bits."""
 LONGEST_DURATION = 10_000 * DAY
@@ -217,6 +222,15 @@ def _workers(raw: object) -> int | str:
     return number
 
 
+def _switch(raw: object) -> bool | str:
+    if isinstance(raw, str) and raw.lower() == "auto":
+        return "auto"
+    try:
+        return _boolean(raw)
+    except ValueError:
+        raise ValueError("expected true, false or auto") from None
+
+
 def _texts(raw: object) -> tuple[str, ...]:
     entries: Sequence[object] = (
         raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [0]
@@ -229,6 +243,31 @@ def _texts(raw: object) -> tuple[str, ...]:
 def _render_texts(value: object) -> object:
     assert isinstance(value, tuple)
     return [*value]
+
+
+def _networks(raw: object) -> tuple[str, ...]:
+    texts = _texts(raw) if raw not in ("", []) else ()
+    try:
+        for text in texts:
+            ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError('expected addresses and networks such as "127.0.0.1", "10.0.0.0/8"') from None
+    return texts
+
+
+def _roles(raw: object) -> tuple[tuple[str, Role], ...]:
+    if isinstance(raw, str):
+        raw = dict(entry.strip().rpartition("=")[::2] for entry in raw.split(","))
+    if not isinstance(raw, dict) or not all(
+        name and isinstance(role, str) and role in ROLES for name, role in raw.items()
+    ):
+        raise ValueError('expected { alice = "read" }, or alice=read,…; the roles are read, write and admin')
+    return tuple(raw.items())
+
+
+def _render_roles(value: object) -> object:
+    assert isinstance(value, tuple)
+    return dict(value)
 
 
 def _upstream(entry: object) -> Upstream:
@@ -258,6 +297,7 @@ def _render_upstreams(value: object) -> object:
 
 TEXT = Kind("text", _text)
 BOOLEAN = Kind("true or false", _boolean)
+SWITCH = Kind("true, false or `auto`", _switch)
 PORT = integer(1, 65535)
 TTL = Kind(
     '0 (always revalidate), seconds, `"7d"`, or `"forever"`', _ttl, lambda v: "forever" if v == inf else v
@@ -266,4 +306,6 @@ PATH = Kind("path", _path, str)
 OPTIONAL_URL = Kind("URL", _optional_url)
 WORKERS = Kind("number or `auto`", _workers)
 TEXTS = Kind("list of texts", _texts, _render_texts)
+NETWORKS = Kind("list of addresses and networks", _networks, _render_texts)
+ROLES_OF_USERS = Kind("`{ user = role }`, or `user=role,…`", _roles, _render_roles)
 UPSTREAMS = Kind("list of upstreams", _upstreams, _render_upstreams)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nora.config.capabilities import CAPABILITIES, INSTEAD, find_planned, planned
-from nora.config.declare import Setting, settings_of
+from nora.config.declare import Setting, sections_of, settings_of
 from nora.config.kinds import MIB
 from nora.config.repositories import read_repositories
 from nora.config.secrets import hide
@@ -23,13 +24,16 @@ DEFAULT_FILE = "config.toml"
 PROCESS_VARIABLES = frozenset({FILE_VARIABLE, "NORA_NO_EXTENSIONS", "NORA_REQUIRE_EXTENSIONS"})
 """Variables that are no settings: they are read by others."""
 
+FILE_SUFFIX = "_FILE"
+"""NORA_X_FILE is the path of a file with what NORA_X would say."""
+LARGEST_SECRET = 64 * 1024
+
 # Kubernetes describes a Service `nora` or `nora-…` to every container of its namespace in variables that
 # look like settings; the value of NORA_PORT is then `tcp://10.0.0.1:4000`.
 _SERVICE_LINK = re.compile(
     r"NORA_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(slots=True)
@@ -128,12 +132,27 @@ def _take_environment(found: Findings, environ: Mapping[str, str]) -> None:
                 found.warnings.append(f"{name}={raw}: describes a Kubernetes Service, ignored")
         elif name in known:
             _take(found, known[name], name, raw, name)
-        elif find_planned(name):
+        elif find_planned(name) or find_planned(name.removesuffix(FILE_SUFFIX)):
             _take_planned(found, name, raw)
+        elif name.removesuffix(FILE_SUFFIX) in known:
+            _take_file(found, known[name.removesuffix(FILE_SUFFIX)], name, raw)
         else:
             names = {*known, *(one.env for one in planned() if one.env), *PROCESS_VARIABLES}
             hint = _did_you_mean(name, sorted(names))
             found.problems.append(f"{_assignment(name, raw)}: there is no such setting{hint}")
+
+
+def _take_file(found: Findings, setting: Setting, name: str, path: str) -> None:
+    """A value that is in a file, as container platforms hand out secrets: without its last line end."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            raw = file.read(LARGEST_SECRET)
+    except OSError as error:
+        found.problems.append(f"{name}={path}: cannot be read: {error.strerror}")
+    except ValueError:
+        found.problems.append(f"{name}={path}: is not UTF-8")
+    else:
+        _take(found, setting, name.removesuffix(FILE_SUFFIX), raw.removesuffix("\n").removesuffix("\r"), name)
 
 
 # -- one value --------------------------------------------------------------------------------------------
@@ -142,7 +161,7 @@ def _take_environment(found: Findings, environ: Mapping[str, str]) -> None:
 def _take(found: Findings, setting: Setting, name: str, raw: object, origin: str) -> None:
     """Read the value that `name` (a key of the file, or a variable) gives to a setting."""
     earlier = found.origins.get(setting.key)
-    if earlier is not None and (earlier == origin or earlier in setting.env):
+    if earlier is not None and (earlier == origin or earlier.removesuffix(FILE_SUFFIX) in setting.env):
         found.problems.append(f"{_assignment(name, raw)}: {setting.key} is set twice; keep one of them")
         return
     try:
@@ -169,7 +188,7 @@ def _in_mib(raw: object) -> int:
 
 
 def _take_planned(found: Findings, name: str, raw: object) -> None:
-    known = find_planned(name)
+    known = find_planned(name) or find_planned(name.removesuffix(FILE_SUFFIX))
     assert known is not None
     text = str(raw).lower()
     if known.stops is not None and (text == known.stops or (text == "1" and known.stops == "true")):
@@ -220,12 +239,13 @@ def _nearest_word(expected: str, raw: object) -> str:
 def _assemble(found: Findings, directory: Path) -> Config:
     """The sections with what was found; relative paths are below the directory."""
     parts: dict[str, Any] = {}
-    for part in fields(Config):
-        if "section" not in part.metadata:
-            continue
-        kind = part.metadata["section"][0]
-        values = {one.name: found.values.get(f"{part.name}.{one.name}", one.default) for one in fields(kind)}
-        parts[part.name] = kind(**{k: directory / v if isinstance(v, Path) else v for k, v in values.items()})
+    for part in sections_of(Config):
+        values = {
+            one.name: found.values.get(f"{part.key}.{one.name}", one.default) for one in fields(part.kind)
+        }
+        parts[part.attribute] = part.kind(
+            **{k: directory / v if isinstance(v, Path) else v for k, v in values.items()}
+        )
     return Config(origins=found.origins, **parts)
 
 
@@ -236,14 +256,47 @@ def _contradictions(config: Config) -> Iterator[str]:
     for key, path in (("server.tls_cert", server.tls_cert), ("server.tls_key", server.tls_key)):
         if path is not None and not path.is_file():
             yield f'{key} = "{path}": there is no such file'
+    if config.tls.ca_cert is not None:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(config.tls.ca_cert)
+        except OSError as error:
+            reason = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+            yield f'tls.ca_cert = "{config.tls.ca_cert}": {reason}'
+    if config.oidc.enabled and not config.auth.enabled:
+        yield "auth.oidc.enabled = true: set auth.enabled = true as well; NORA does not run open instead"
+    if config.oidc.enabled and not config.oidc.active:
+        yield "auth.oidc.enabled = true: there is no provider; see [[auth.oidc.providers]]"
 
 
 def _risks(config: Config) -> Iterator[str]:
     server = config.server
-    if server.host not in _LOOPBACK and not CAPABILITIES["authentication"]:
-        yield (
-            f"server.host = {server.host}: whoever reaches this address may push and delete; "
-            "authentication is not available in this version"
-        )
+    yield from _risks_of_access(config)
+    for name in ("auth_rps", "auth_burst", "upload_rps", "upload_burst", "general_rps", "general_burst"):
+        if getattr(config.rate_limit, name) == 0:
+            yield f"rate_limit.{name} = 0: this class of requests has no limit"
+    for one in config.oidc.active:
+        if any(rule.pattern == "*" and not rule.claims for rule in one.role_rules):
+            yield f"auth.oidc.providers: {one.name} has a rule for everybody whom {one.issuer} knows"
     if server.workers != "auto" and server.workers != server.worker_count:
         yield f"server.workers = {server.workers}: this system runs {server.worker_count}"
+
+
+def _risks_of_access(config: Config) -> Iterator[str]:
+    host, auth = config.server.host, config.auth
+    if not auth.enabled and not config.server.on_loopback:
+        what = "push, delete and administrate" if auth.allow_anonymous_admin else "push"
+        yield (
+            f"AUTHENTICATION IS OFF and server.host = {host}: whoever reaches this address may {what}; "
+            "set NORA_AUTH_ENABLED=true"
+        )
+    for name in ("token_storage", "token_cache_ttl"):
+        if getattr(auth, name) is not None:
+            yield f"auth.{name} is ignored: tokens are in the catalog, and revoked at once"
+    if auth.docker_anon_pull is not None:
+        yield "auth.docker_anon_pull is deprecated: say anonymous_read in [repositories.docker]"
+    for network in auth.trusted_proxies:
+        if network.endswith("/0"):
+            yield f"auth.trusted_proxies has {network}: every client may say that it is another"
+    for user, role in auth.roles:
+        if role != "admin" and user in auth.admin_users:
+            yield f"auth.roles has {user}, who is one of auth.admin_users: that counts"

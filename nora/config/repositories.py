@@ -18,7 +18,7 @@ _RESERVED = frozenset(
     {"blobs", "manifests", "tags", "referrers", "uploads", "v1", "v2", "api", "r", "ui", "health", "ready"}
 )
 _KINDS = ("hosted", "proxy", "group")
-_FIELDS = ("format", "kind", "members", "writes")
+_FIELDS = ("format", "kind", "members", "writes", "anonymous_read")
 
 
 def read_repositories(tables: object, problems: list[str]) -> dict[str, RepositorySetting]:
@@ -37,10 +37,11 @@ def read_repositories(tables: object, problems: list[str]) -> dict[str, Reposito
 
 def _read(table: Mapping[str, object]) -> RepositorySetting:
     return RepositorySetting(
-        format=str(table["format"]),
+        format=str(table.get("format", "")),
         kind=cast("RepositoryKind", table.get("kind", "hosted")),
         members=tuple(cast("list[str]", table.get("members", []))),
         writes=cast("str | None", table.get("writes")),
+        anonymous_read=cast("bool | None", table.get("anonymous_read")),
     )
 
 
@@ -63,7 +64,9 @@ def _table_problems(name: str, table: object) -> Iterator[str]:
 
 def _value_problems(table: Mapping[str, object]) -> Iterator[str]:
     kind, members = table.get("kind", "hosted"), table.get("members", [])
-    if not isinstance(table.get("format"), str):
+    if not isinstance(table.get("anonymous_read", False), bool):
+        yield f".anonymous_read = {table['anonymous_read']!r}: expected true or false"
+    if not isinstance(table.get("format"), str) and [*table] != ["anonymous_read"]:
         yield '.format: expected the name of a format, such as "docker"'
     if kind not in _KINDS:
         yield f".kind = {kind!r}: expected hosted, proxy or group"
@@ -92,7 +95,11 @@ def repository_specs(config: Config, formats: Sequence[str]) -> tuple[Repository
     for name, one in config.repositories.items():
         label = f"repositories.{name}"
         if name in taken:
-            problems.append(f"{label}: the name belongs to a repository that is there by default")
+            if one.format:
+                problems.append(
+                    f"{label}: the name belongs to a repository that is there by default; of that only "
+                    "anonymous_read can be said"
+                )
         elif one.format not in formats:
             near = get_close_matches(one.format, formats, n=1) or list(formats)
             problems.append(
@@ -137,3 +144,17 @@ def _group_problems(spec: RepositorySpec, specs: Mapping[str, RepositorySpec]) -
             yield f'{label}.members: "{member}" is of format {other.format}, not {spec.format}'
     if spec.target is not None and spec.target not in spec.members:
         yield f'{label}.writes = "{spec.target}": expected one of its members'
+
+
+def anonymous_repositories(config: Config, specs: Sequence[RepositorySpec]) -> frozenset[str]:
+    """The names of the repositories that anybody may read."""
+    return frozenset(spec.name for spec in specs if _is_anonymous(config, spec))
+
+
+def _is_anonymous(config: Config, spec: RepositorySpec) -> bool:
+    one, auth = config.repositories.get(spec.name), config.auth
+    if one is not None and one.anonymous_read is not None:
+        return one.anonymous_read
+    if spec.format == "docker" and auth.docker_anon_pull is not None:
+        return auth.docker_anon_pull
+    return auth.anonymous_read

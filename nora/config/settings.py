@@ -11,7 +11,9 @@ from typing import Literal
 
 from nora.config import kinds
 from nora.config.declare import section, setting
-from nora.config.kinds import HOUR, MIB, Upstream
+from nora.config.identity import PROVIDERS, OidcProvider
+from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB, Upstream
+from nora.model import Role
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error"]
 DOCKER_HUB = Upstream("https://registry-1.docker.io")
@@ -46,6 +48,11 @@ class ServerSettings:
     )
     tls_cert: Path | None = setting(None, kinds.PATH, "Certificate chain (PEM): serve HTTPS. Needs the key.")
     tls_key: Path | None = setting(None, kinds.PATH, "Private key (PEM) of the certificate.")
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only clients on this machine reach the server."""
+        return self.host in LOOPBACK_HOSTS
 
     @property
     def worker_count(self) -> int:
@@ -110,10 +117,118 @@ class LogSettings:
 class AuthSettings:
     """Who may do what."""
 
-    enabled: bool = setting(False, kinds.BOOLEAN, "Ask for credentials.", needs="authentication", stops=True)
+    enabled: bool = setting(False, kinds.BOOLEAN, "Ask for credentials.")
     htpasswd_file: Path = setting(
-        Path("users.htpasswd"), kinds.PATH, "Users and bcrypt hashes.", needs="authentication"
+        Path("users.htpasswd"),
+        kinds.PATH,
+        "Users and bcrypt hashes, as `htpasswd -B` and `nora user` write them. Looked at once a second.",
     )
+    admin_users: tuple[str, ...] = setting(
+        (), kinds.TEXTS, "Users of the file whose role is `admin`; the others may read and write."
+    )
+    roles: tuple[tuple[str, Role], ...] = setting(
+        (), kinds.ROLES_OF_USERS, "Users of the file with another role than `write`."
+    )
+    anonymous_read: bool = setting(
+        False, kinds.BOOLEAN, "Anybody may read every repository that does not say otherwise."
+    )
+    docker_anon_pull: bool | None = setting(
+        None,
+        kinds.BOOLEAN,
+        "Whether anybody may pull images, where that is not as `anonymous_read` says. Deprecated: say "
+        "`anonymous_read` in `[repositories.docker]`.",
+    )
+    public_web_ui: bool = setting(False, kinds.BOOLEAN, "Anybody may see the web pages.", needs="web UI")
+    public_metrics: bool = setting(True, kinds.BOOLEAN, "Anybody may read `/metrics`.")
+    allow_anonymous_admin: bool = setting(
+        False,
+        kinds.BOOLEAN,
+        "While no credentials are asked for: let anybody delete and administrate, not only clients of a "
+        "server that listens on the loopback.",
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        ("127.0.0.1", "::1"),
+        kinds.NETWORKS,
+        "Whose `X-Forwarded-For`, `X-Forwarded-Host` and `X-Forwarded-Proto` are believed.",
+    )
+    password_cache_ttl: int = setting(
+        60, kinds.duration(), "How long a password that was right is not checked again."
+    )
+    token_storage: Path | None = setting(
+        None, kinds.PATH, "Ignored: tokens are in the catalog. Those of a folder have to be made again."
+    )
+    token_cache_ttl: int | None = setting(
+        None, kinds.duration(), "Ignored: a token that is revoked is refused at once."
+    )
+
+    def role_of(self, user: str) -> Role:
+        """The role of a user of the file."""
+        return "admin" if user in self.admin_users else dict(self.roles).get(user, "write")
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitSettings:
+    """How much one client may ask for, over all workers."""
+
+    enabled: bool | Literal["auto"] = setting(
+        "auto",
+        kinds.SWITCH,
+        "Limit the requests of those who do not say who they are; `auto`: while authentication is on.",
+    )
+    auth_rps: int = setting(1, kinds.integer(0), "Failed logins a second; 0 is no limit.")
+    auth_burst: int = setting(5, kinds.integer(0), "As many at once; 0 is no limit.")
+    upload_rps: int = setting(200, kinds.integer(0), "Requests a second that change something.")
+    upload_burst: int = setting(500, kinds.integer(0), "As many at once.")
+    general_rps: int = setting(100, kinds.integer(0), "Other requests a second.")
+    general_burst: int = setting(200, kinds.integer(0), "As many at once.")
+    authenticated: bool = setting(
+        False, kinds.BOOLEAN, "Limit also those who say who they are: all behind one address together."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AuditSettings:
+    """The log of who did what."""
+
+    mode: Literal["file", "stdout", "both", "off"] = setting(
+        "file",
+        kinds.choice("file", "stdout", "both", "off"),
+        "Where it is written; the file is `audit.jsonl` in the directory of the storage.",
+        env=("NORA_AUDIT_LOG",),
+    )
+    reads: bool = setting(False, kinds.BOOLEAN, "Log reads of packages too.")
+    max_size: int = setting(
+        100 * MIB,
+        kinds.size(MIB),
+        "The file is put aside before it becomes larger, as `audit.jsonl.1`, `.2` …",
+    )
+    keep: int = setting(10, kinds.integer(0, 1000), "How many files that were put aside are kept.")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """Whom NORA trusts when it asks others."""
+
+    ca_cert: Path | None = setting(
+        None, kinds.PATH, "Authorities (PEM) that are trusted beside the system's, for everything NORA asks."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """Workload identity: tokens of CI systems instead of stored secrets."""
+
+    enabled: bool = setting(False, kinds.BOOLEAN, "Take tokens of the providers. Needs `auth.enabled`.")
+    leeway_secs: int = setting(60, kinds.duration(), "How far the clocks of issuers may be off.")
+    jwks_cache_secs: int = setting(
+        HOUR, kinds.duration(1), "How long an issuer's keys are used before they are asked for again."
+    )
+    providers: tuple[OidcProvider, ...] = setting((), PROVIDERS, "Whose tokens are taken, and for what.")
+
+    @property
+    def active(self) -> tuple[OidcProvider, ...]:
+        """The providers that are switched on."""
+        return tuple(one for one in self.providers if one.enabled) if self.enabled else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +277,8 @@ RepositoryKind = Literal["hosted", "proxy", "group"]
 
 @dataclass(frozen=True, slots=True)
 class RepositorySetting:
-    """A named repository: `[repositories.<name>]`."""
+    """A named repository: `[repositories.<name>]`. Of a repository that is there by default only
+    `anonymous_read` can be said; its format is then empty."""
 
     format: str
     kind: RepositoryKind = "hosted"
@@ -170,6 +286,8 @@ class RepositorySetting:
     """Of a group: the repositories that are read, in this order."""
     writes: str | None = None
     """Of a group: the member that takes its writes; without one the group is read-only."""
+    anonymous_read: bool | None = None
+    """Whether anybody may read it; None: as `auth.anonymous_read` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +301,21 @@ class Config:
     cache: CacheSettings = section(CacheSettings, "What is kept in memory.", "NORA_CACHE_")
     log: LogSettings = section(LogSettings, "What is written to standard error.", "NORA_LOG_")
     auth: AuthSettings = section(AuthSettings, "Who may do what.", "NORA_AUTH_")
+    rate_limit: RateLimitSettings = section(
+        RateLimitSettings,
+        "How much one client may ask for, over all workers. A client is an IPv4 address, or an IPv6 /64.",
+        "NORA_RATE_LIMIT_",
+    )
+    audit: AuditSettings = section(
+        AuditSettings, "The log of who did what, a JSON object a line.", "NORA_AUDIT_"
+    )
+    oidc: OidcSettings = section(
+        OidcSettings,
+        "Workload identity: tokens of CI systems instead of stored secrets.",
+        "NORA_AUTH_OIDC_",
+        key="auth.oidc",
+    )
+    tls: TlsSettings = section(TlsSettings, "Whom NORA trusts when it asks others.", "NORA_TLS_")
     docker: DockerSettings = section(DockerSettings, "Docker, OCI and Helm.", "NORA_DOCKER_")
     repositories: Mapping[str, RepositorySetting] = field(default_factory=dict)
     file: Path | None = None

@@ -17,6 +17,8 @@ from nora.errors import NoraError
 from nora.model import Repository
 
 if TYPE_CHECKING:
+    from nora.auth.access import Access
+    from nora.auth.authenticator import Authenticator
     from nora.blobs.base import BlobStore
     from nora.blobs.leases import Leases
     from nora.blobs.uploads import Uploads
@@ -38,6 +40,8 @@ class Services:
     uploads: Uploads
     leases: Leases
     memory: MemoryCache
+    authenticator: Authenticator
+    access: Access
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,8 @@ class Format:
     the name of the format and is served at `mount`; for named ones see `shares_mount`."""
     render_error: Callable[[NoraError], Response]
     """An error in the format's own dialect."""
+    limited: bool = True
+    """False when its clients cannot be told that they ask too much: Maven's wait for minutes, then fail."""
     shares_mount: bool = False
     """True when named repositories live below `mount` itself (OCI: the first name segment), False when
     they live below `/r/<name>/`."""

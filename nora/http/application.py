@@ -11,7 +11,7 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -20,10 +20,14 @@ from blacksheep import Application, Request, Response, Router
 from blacksheep.contents import ASGIContent
 
 from nora._speedups import is_request_id
-from nora.errors import BadRequest, ClientGone, MethodNotAllowed, NotFound
+from nora.errors import BadRequest, ClientGone, MethodNotAllowed, NotFound, TooManyRequests
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody, drain
+from nora.http.clients import SCOPE_KEY as CLIENT_KEY
+from nora.http.clients import Clients
+from nora.http.limits import RateLimits
 from nora.http.send import Header, Receive, Scope, Send, transmit
+from nora.observability.audit import Audit
 from nora.observability.logs import REQUEST_ID
 from nora.observability.metrics import Metrics, MountMetrics
 
@@ -57,6 +61,8 @@ class Mount:
     handler: Handler
     render_error: errors.RenderError
     metrics: MountMetrics
+    limited: bool
+    """Whether a client may be told that it asks for too much."""
 
 
 class NoraApplication(Application):
@@ -65,19 +71,52 @@ class NoraApplication(Application):
     Overrides `_handle_http`, which is internal to BlackSheep 2.6; a test watches it.
     """
 
-    def __init__(self, metrics: Metrics, body_limit: int | None = None) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        body_limit: int | None = None,
+        *,
+        clients: Clients | None = None,
+        limits: RateLimits | None = None,
+        audit: Audit | None = None,
+    ) -> None:
         super().__init__(router=Router())
         self._body_limit = body_limit
         self._metrics = metrics
+        self._clients = clients or Clients()
+        self._limits = limits
+        self._audit = audit
         self._mounts: dict[str, Mount] = {}
-        self._system = Mount("system", self._route, errors.render_json, metrics.mount("system"))
+        self._system = Mount(
+            "system", self._route, errors.render_json, metrics.mount("system"), limited=False
+        )
         # Unique is all that an id must be: a random start for each process, then counted.
         self._id_prefix = os.urandom(8).hex()
         self._id_numbers = itertools.count(1)
 
-    def attach(self, prefix: str, name: str, handler: Handler, render_error: errors.RenderError) -> None:
+    def attach(
+        self,
+        prefix: str,
+        name: str,
+        handler: Handler,
+        render_error: errors.RenderError,
+        *,
+        limited: bool = True,
+    ) -> None:
         """Let `handler` answer everything below a prefix of one or two segments: `/v2/`, `/r/internal/`."""
-        self._mounts[prefix] = Mount(name, handler, render_error, self._metrics.mount(name))
+        self._mounts[prefix] = Mount(name, handler, render_error, self._metrics.mount(name), limited)
+
+    def routes(self) -> Iterator[tuple[str, str]]:
+        """Method and path of everything that is answered, as the handlers of the mounts tell it by a method
+        `routes` of theirs. One that tells nothing may answer anything: `*`."""
+        for method, route in self.router.iter_with_methods():  # type: ignore[no-untyped-call]
+            if method in _METHODS:  # not its fallback
+                yield method, route.mustache_pattern
+                if method == "GET":
+                    yield "HEAD", route.mustache_pattern
+        for prefix, mount in self._mounts.items():
+            told = getattr(mount.handler, "routes", None)
+            yield from told() if told is not None else (("*", prefix),)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] == "http":  # without a coroutine in between
@@ -96,15 +135,23 @@ class NoraApplication(Application):
         request = Request.incoming(method, scope["raw_path"], scope["query_string"], scope["headers"])
         request.scope = scope  # type: ignore[assignment]
         request.content = ASGIContent(receive)
+        scope[CLIENT_KEY] = self._clients.address(scope)
         mount = self._find(path)
+        limits = self._limits if mount.limited else None
         try:
             if not (path.isascii() and path.isprintable()) or "%" in path:
                 _check_path(path)
+            if limits is not None:
+                limits.admit(scope)
             response = await mount.handler(request)
         except Exception as error:  # noqa: BLE001 - this is the one place
             response = errors.answer(error, mount.render_error)
+        if limits is not None:
+            response = _settled(limits, scope, mount, response)
         seconds = perf_counter() - began
         mount.metrics.observe(method, response.status, seconds, scope.get("nora.event"))
+        if self._audit is not None:
+            self._audit.observe(scope, mount.name, response.status)
         if _log.isEnabledFor(logging.DEBUG):
             _log.debug("%s %s %d %.1f ms", method, path, response.status, seconds * 1000)
         extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
@@ -154,6 +201,15 @@ class NoraApplication(Application):
         found = self.router.get_match_by_method_and_path(method, path)
         fallback = self.router.fallback  # which BlackSheep sets at its start
         return None if found is None or found.handler is fallback.handler else found
+
+
+def _settled(limits: RateLimits, scope: Scope, mount: Mount, response: Response) -> Response:
+    """The answer, or that its client asks for too much."""
+    try:
+        limits.settle(scope, response.status)
+    except TooManyRequests as error:
+        return errors.answer(error, mount.render_error)
+    return response
 
 
 def _check_path(path: str) -> None:

@@ -19,6 +19,9 @@ from nora.observability.logs import REQUEST_ID
 
 _log = logging.getLogger(__name__)
 
+BASIC = 'Basic realm="NORA"'
+"""The challenge where none is given."""
+
 RenderError = Callable[[NoraError], Response]
 
 
@@ -70,9 +73,13 @@ def _as_known(error: Exception) -> NoraError:
 
 def _headers(error: NoraError) -> list[tuple[bytes, bytes]]:
     match error:
+        case errors.Unauthenticated():  # RFC 9110, 15.5.2: never without one
+            return [(b"www-authenticate", one.encode()) for one in error.challenges or (BASIC,)]
+        case errors.Denied():  # RFC 6750, 3.1
+            return [(b"www-authenticate", one.encode()) for one in error.challenges]
         case errors.MethodNotAllowed():  # RFC 9110, 15.5.6
             return [(b"allow", ", ".join(error.allow).encode())]
-        case errors.TooManyRequests():  # RFC 6585, 4
+        case errors.TooManyRequests() | errors.UpstreamUnavailable():  # RFC 6585, 4; RFC 9110, 15.6.4
             return [(b"retry-after", b"%d" % error.retry_after)]
         case errors.StorageBusy():  # RFC 9110, 15.6.4
             return [(b"retry-after", b"1")]

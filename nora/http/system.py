@@ -60,8 +60,11 @@ class System:
         mounts: Sequence[tuple[str, str, str]],
         version: str,
         started_at: float,
+        admit_to_metrics: Callable[[Request], Awaitable[None]],
     ) -> None:
-        """`mounts` are name, title and path of every format that is served."""
+        """`mounts` are name, title and path of every format that is served; `admit_to_metrics` raises what
+        is to be answered to who may not read the metrics."""
+        self._admit_to_metrics = admit_to_metrics
         self._metrics = metrics
         self._probe = probe
         self._count_uploads = count_uploads
@@ -87,6 +90,7 @@ class System:
 
         @router.get("/metrics")
         async def metrics(request: Request) -> Response:
+            await self._admit_to_metrics(request)
             return Response(200, [_NO_STORE], Content(CONTENT_TYPE, await self._render()))
 
     async def _health(self) -> bytes:

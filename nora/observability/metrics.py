@@ -37,6 +37,9 @@ _FAMILIES: dict[str, tuple[Kind, str]] = {
     "nora_downloads": ("counter", "Artifacts downloaded."),
     "nora_uploads": ("counter", "Artifacts uploaded."),
     "nora_storage_operations": ("counter", "Operations of the blob store."),
+    "nora_rate_limited": ("counter", "Requests refused because their client asked for too much."),
+    "nora_audit_dropped": ("counter", "Lines that the audit log lost."),
+    "nora_auth_namespace_scope": ("counter", "Changes that workloads wanted to make, by what scopes say."),
     "nora_upload_sessions": ("gauge", "Upload sessions that are open."),
 }
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
@@ -121,6 +124,14 @@ class Metrics:
     def count_storage(self, operation: str, status: str) -> None:
         """Count an operation of the blob store."""
         self.counter("nora_storage_operations", ("operation", operation), ("status", status)).add()
+
+    def count_refusal(self, kind: str) -> None:
+        """Count a request that was refused because its client asked for too much of a kind."""
+        self.counter("nora_rate_limited", ("class", kind)).add()
+
+    def count_scope(self, provider: str, decision: str) -> None:
+        """Count what scopes say to a workload: allow, deny or would_deny."""
+        self.counter("nora_auth_namespace_scope", ("provider", provider), ("decision", decision)).add()
 
     def counter(self, family: str, *labels: tuple[str, str]) -> Value:
         """A number that only grows, summed over the workers. Keep it where it is used often."""

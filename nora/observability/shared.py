@@ -17,6 +17,8 @@ import mmap
 import struct
 from collections.abc import Iterator
 
+from nora.observability.cells import Cells
+
 SLOT_BYTES = 1 << 20
 """Of each worker; pages that nobody wrote to cost nothing."""
 _U64 = struct.Struct("=Q")
@@ -41,10 +43,18 @@ class Value:
         self._view[self._index] = value
 
 
+REQUEST_ROWS = 4096
+FAILURE_ROWS = 2048
+
+
 class SharedMemory:
     """The memory of all workers. Make it in the parent process."""
 
     def __init__(self, slots: int) -> None:
+        self.requests = Cells(REQUEST_ROWS, processes=slots)
+        """What is counted of the requests of each client."""
+        self.failures = Cells(FAILURE_ROWS, processes=slots)
+        """What is counted of failed logins; apart, so that requests of many clients do not push it out."""
         self._slots = slots
         self._memory = mmap.mmap(-1, slots * SLOT_BYTES)
         for number in range(slots):

@@ -6,14 +6,17 @@ push land on different processes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support import images
+from tests.support.access import PASSWORD, USER, Credentials, make_token, write_users
 from tests.support.images import Layout
 from tests.support.oci import DOCKER_IMAGE, DOCKER_LIST, IMAGE, INDEX, Repository, digest
 from tests.support.server import Server, running
@@ -26,6 +29,45 @@ Walk = Callable[[str, str], dict[str, bytes]]
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with running(tmp_path_factory.mktemp("registry"), workers=4) as server:
         yield server
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """A registry that asks for credentials, and the secrets that it knows."""
+
+    server: Server
+    write: Credentials
+    read: Credentials
+    admin: Credentials
+    password: Credentials
+
+    @property
+    def address(self) -> str:
+        return self.server.address
+
+
+@contextlib.contextmanager
+def closed_registry(folder: Path, **env: str) -> Iterator[Closed]:
+    users = write_users(folder / "users", **{USER: PASSWORD})
+    settings = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users), **env}
+    with running(folder, workers=4, env=settings) as server:
+        tokens = {role: make_token(server, "--role", role) for role in ("write", "read", "admin")}
+        yield Closed(server, **tokens, password=Credentials(USER, PASSWORD))
+
+
+@pytest.fixture(scope="session")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
+    """Nobody gets anything without credentials."""
+    with closed_registry(tmp_path_factory.mktemp("closed")) as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
+    """Anybody may pull; who pushes has to say who they are."""
+    folder = tmp_path_factory.mktemp("mixed")
+    with closed_registry(folder, NORA_AUTH_ANONYMOUS_READ="true") as registry:
+        yield registry
 
 
 @pytest.fixture

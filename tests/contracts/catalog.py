@@ -18,17 +18,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nora.catalog.base import Blob, Catalog, NewBlob, Publication, Reference, TagWrite
+from nora.catalog.base import Blob, Catalog, NewBlob, Publication, Reference, TagWrite, Token
 from nora.errors import (
     BlobNotFound,
     ConfigError,
     Conflict,
     MissingReferences,
     PreconditionFailed,
+    StorageFailed,
     TooManyRequests,
     UploadNotFound,
 )
-from nora.model import Digest, RepositorySpec
+from nora.model import Digest, RepositorySpec, Role, Scope
 
 LEASE = 60.0
 HOSTED = RepositorySpec("hosted", "docker", "hosted")
@@ -85,6 +86,19 @@ def layer(content: str) -> Reference:
 
 def subject(content: str) -> Reference:
     return Reference(sha256(content), "subject", required=False)
+
+
+def token(
+    number: int,
+    user: str,
+    *,
+    role: Role = "read",
+    scopes: tuple[Scope, ...] = (),
+    description: str = "",
+    expires_at: float | None = None,
+) -> Token:
+    secret_hash = hashlib.sha256(b"%d" % number).hexdigest()
+    return Token(f"{number:016x}", secret_hash, user, role, scopes, description, 1.5, expires_at)
 
 
 @pytest.mark.anyio
@@ -542,6 +556,61 @@ class CatalogContract:
         assert await catalog.list_idle_uploads(0, 1) == idle[:1]
         await catalog.close_upload("u1")
         await catalog.open_upload("u3", hosted, "app", "sha256", 3)
+
+    # -- tokens and secrets --------------------------------------------------------------------------
+
+    async def test_a_token_comes_back_as_it_was_stored(self, catalog: Catalog) -> None:
+        scopes = (Scope("docker", "team/*", frozenset({"read", "delete"})), Scope())
+        made = token(1, "alice", role="write", scopes=scopes, description="for „CI“\n", expires_at=5.5)
+        await catalog.add_token(made)
+        for _ in range(2):  # read, then recalled
+            assert await catalog.find_token(made.secret_hash) == made
+            assert await catalog.find_token_by_id(made.id) == made
+        assert await catalog.find_token(made.id) is None
+        assert await catalog.find_token_by_id(made.secret_hash) is None
+
+    async def test_tokens_are_listed_by_owner_and_page(self, catalog: Catalog) -> None:
+        owners = ["alice", "bob", "alice", "alice"]
+        for number, user in enumerate(owners):
+            await catalog.add_token(token(number, user))
+        assert [one.user for one in await catalog.list_tokens(None, "", 10)] == owners
+        first = await catalog.list_tokens("alice", "", 2)
+        assert [one.id for one in first] == [token(0, "").id, token(2, "").id]
+        assert [one.id for one in await catalog.list_tokens("alice", first[-1].id, 2)] == [token(3, "").id]
+        assert await catalog.list_tokens("Alice", "", 10) == []
+
+    async def test_only_the_owner_revokes_when_one_is_given(self, catalog: Catalog) -> None:
+        made = token(1, "alice")
+        await catalog.add_token(made)
+        assert await catalog.find_token(made.secret_hash) == made
+        assert await catalog.revoke_token(made.id, "mallory") is False
+        assert await catalog.find_token(made.secret_hash) == made
+        assert await catalog.revoke_token(made.id, "alice") is True
+        assert await catalog.find_token(made.secret_hash) is None
+        assert await catalog.find_token_by_id(made.id) is None
+        assert await catalog.revoke_token(made.id, None) is False
+
+    async def test_of_two_uses_of_a_token_the_later_is_remembered(self, catalog: Catalog) -> None:
+        await catalog.add_token(token(1, "alice"))
+        name = token(1, "").id
+        await catalog.note_token_uses({})
+        await catalog.note_token_uses({name: 20.0, "absent": 1.0})
+        await catalog.note_token_uses({name: 10.0})
+        assert [one.last_used_at for one in await catalog.list_tokens(None, "", 10)] == [20.0]
+
+    async def test_the_same_token_twice_is_a_failure(self, catalog: Catalog) -> None:
+        await catalog.add_token(token(1, "alice"))
+        with pytest.raises(StorageFailed):
+            await catalog.add_token(token(1, "mallory"))
+        assert [one.user for one in await catalog.list_tokens(None, "", 10)] == ["alice"]
+
+    async def test_a_secret_is_made_once(self, catalog: Catalog, tmp_path: Path) -> None:
+        other = self.make(tmp_path)
+        made = await asyncio.gather(*(one.secret("sessions") for one in (catalog, other) * 4))
+        assert len(set(made)) == 1
+        assert len(made[0]) == 32
+        assert await catalog.secret("other") != made[0]
+        await other.close()
 
     # -- the engine ----------------------------------------------------------------------------------
 

@@ -105,9 +105,9 @@ class Tool:
     options: tuple[str, ...]
     policy: Path
 
-    def __call__(self, command: str, *words: str | Path) -> str:
+    def __call__(self, command: str, *words: str | Path, fails: bool = False) -> str:
         signed = [f"--signature-policy={self.policy}"] if command in {"pull", "push", "commit"} else []
-        return run(self.program, *self.options, command, *signed, *words)
+        return run(self.program, *self.options, command, *signed, *words, fails=fails)
 
 
 @contextlib.contextmanager

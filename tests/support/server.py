@@ -195,9 +195,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(folder: Path, *, workers: int = 1, env: Mapping[str, str] | None = None) -> Iterator[Server]:
+def running(
+    folder: Path, *, workers: int = 1, env: Mapping[str, str] | None = None, host: str = HOST
+) -> Iterator[Server]:
     """A ready server with its data and log below `folder`; nothing of it is left running afterwards."""
-    server = Server(folder / "data", folder / "nora.log", workers=workers, env=env or {})
+    server = Server(folder / "data", folder / "nora.log", host=host, workers=workers, env=env or {})
     try:
         server.start()
         yield server

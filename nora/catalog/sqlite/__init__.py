@@ -13,16 +13,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from nora.catalog import queries
-from nora.catalog.base import Blob, File, Referrer, Upload
+from nora.catalog.base import Blob, File, Referrer, Token, Upload
 from nora.catalog.sqlite import changes, preparation, repositories
 from nora.catalog.sqlite.engine import Connection, connect_reader, translate
 from nora.catalog.sqlite.recent import Epochs, Recent, slot_of
-from nora.catalog.sqlite.rows import blob_of, file_of, upload_of
+from nora.catalog.sqlite.rows import blob_of, file_of, token_of, upload_of
 from nora.catalog.sqlite.writer import Writer
 from nora.errors import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from nora.catalog.base import NewBlob, Publication
@@ -32,6 +32,9 @@ T = TypeVar("T")
 
 RECENT_ANSWERS = 4096
 """Of each kind of point read that are kept; some 700 bytes each."""
+
+_ALL_TOKENS = (0, "")
+"""What a revocation touches, in the place of a package: no repository has the id 0."""
 
 
 class SQLiteCatalog:
@@ -245,6 +248,51 @@ class SQLiteCatalog:
         rows = self._rows(queries.LIST_IDLE_UPLOADS, (time.time() - idle_seconds, limit))
         return [upload_of(*row) for row in rows]
 
+    # -- tokens and secrets ------------------------------------------------------------------------
+
+    async def add_token(self, token: Token) -> None:
+        await self._write(lambda db: changes.add_token(db, token))
+
+    async def find_token(self, secret_hash: str) -> Token | None:
+        return self._token(queries.FIND_TOKEN, secret_hash)
+
+    async def find_token_by_id(self, token_id: str) -> Token | None:
+        return self._token(queries.FIND_TOKEN_BY_ID, token_id)
+
+    def _token(self, query: str, value: str) -> Token | None:
+        key = (query, value)
+        found = self._recent_tokens.get(key)
+        if found is None:
+            slot = slot_of(*_ALL_TOKENS)
+            epoch = self._epochs[slot]
+            row = self._row(query, (value,))
+            if row is not None:
+                found = token_of(*row)
+                self._recent_tokens.put(key, slot, epoch, found)
+        return found
+
+    async def list_tokens(self, user: str | None, after: str, limit: int) -> list[Token]:
+        if user is None:
+            rows = self._rows(queries.LIST_TOKENS, (after, limit))
+        else:
+            rows = self._rows(queries.LIST_TOKENS_OF_OWNER, (user, after, limit))
+        return [token_of(*row) for row in rows]
+
+    async def revoke_token(self, token_id: str, user: str | None) -> bool:
+        return await self._write(lambda db: changes.revoke_token(db, token_id, user), _ALL_TOKENS)
+
+    async def note_token_uses(self, uses: Mapping[str, float]) -> None:
+        if uses:  # no epoch moves: when a token was last used is no reason to read it again
+            batch = dict(uses)
+            await self._write(lambda db: changes.note_token_uses(db, batch), durable=False)
+
+    async def secret(self, name: str) -> bytes:
+        row = self._row(queries.FIND_SECRET, (name,))
+        if row is None:
+            return await self._write(lambda db: changes.make_secret(db, name))
+        value: bytes = row[0]
+        return value
+
     # -- the engine --------------------------------------------------------------------------------
 
     async def check(self) -> None:
@@ -277,6 +325,10 @@ class SQLiteCatalog:
 
     @cached_property
     def _recent_tags(self) -> Recent[File]:
+        return Recent(self._epochs, RECENT_ANSWERS)
+
+    @cached_property
+    def _recent_tokens(self) -> Recent[Token]:
         return Recent(self._epochs, RECENT_ANSWERS)
 
     @cached_property

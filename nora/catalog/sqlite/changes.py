@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import orjson
 
 from nora.catalog import queries
 from nora.catalog.base import Blob, Upload
-from nora.catalog.sqlite.rows import blob_of
+from nora.catalog.sqlite.rows import blob_of, row_of
 from nora.errors import (
     BlobNotFound,
     Conflict,
@@ -20,13 +21,14 @@ from nora.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from nora.catalog.base import NewBlob, Publication, TagWrite
+    from nora.catalog.base import NewBlob, Publication, TagWrite, Token
     from nora.catalog.sqlite.engine import Connection
     from nora.model import Digest
 
 _RETRY_UPLOAD_SECONDS = 10
+SECRET_BYTES = 32
 
 
 def find_blob(db: Connection, digest: str) -> tuple[int, str, int, int] | None:
@@ -152,6 +154,30 @@ def save_upload(db: Connection, upload_id: str, offset: int, hashes: dict[str, s
 def close_upload(db: Connection, upload_id: str) -> bool:
     """See Catalog.close_upload."""
     return bool(db.execute(queries.DELETE_UPLOAD, (upload_id,)).rowcount)
+
+
+def add_token(db: Connection, token: Token) -> None:
+    """See Catalog.add_token."""
+    db.execute(queries.INSERT_TOKEN, row_of(token))
+
+
+def revoke_token(db: Connection, token_id: str, user: str | None) -> bool:
+    """See Catalog.revoke_token."""
+    if user is None:
+        return db.execute(queries.DELETE_TOKEN, (token_id,)).rowcount > 0
+    return db.execute(queries.DELETE_TOKEN_OF_OWNER, (token_id, user)).rowcount > 0
+
+
+def note_token_uses(db: Connection, uses: Mapping[str, float]) -> None:
+    """See Catalog.note_token_uses: of two times the later one stays."""
+    db.executemany(queries.NOTE_TOKEN_USE, [(when, token_id, when) for token_id, when in uses.items()])
+
+
+def make_secret(db: Connection, name: str) -> bytes:
+    """The secret of this name, made if there is none: under the write lock, so that there is one only."""
+    db.execute(queries.INSERT_SECRET, (name, os.urandom(SECRET_BYTES)))
+    value: bytes = db.execute(queries.FIND_SECRET, (name,)).fetchone()[0]
+    return value
 
 
 def probe(db: Connection) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import orjson
 
-from nora.catalog.base import Blob, File, Upload
-from nora.model import Digest
+from nora.catalog.base import Blob, File, Token, Upload
+from nora.model import Digest, Role, Scope
 
 _trusted = str.__new__
 
@@ -43,3 +43,28 @@ def upload_of(
 ) -> Upload:
     """An upload of the columns that the queries for uploads select."""
     return Upload(id, repository_id, package, algorithm, offset, orjson.loads(hashes), updated_at)
+
+
+def token_of(
+    id: str,  # noqa: A002
+    secret_hash: str,
+    owner: str,
+    role: Role,
+    scopes: str,
+    description: str,
+    created_at: float,
+    expires_at: float | None,
+    last_used_at: float | None,
+) -> Token:
+    """A token of the columns that the queries for tokens select."""
+    parts = tuple(
+        Scope(repository, name, frozenset(actions)) for repository, name, actions in orjson.loads(scopes)
+    )
+    return Token(id, secret_hash, owner, role, parts, description, created_at, expires_at, last_used_at)
+
+
+def row_of(token: Token) -> tuple[object, ...]:
+    """The columns of a token, in the order of `token_of`."""
+    scopes = orjson.dumps([(one.repository, one.name, sorted(one.actions)) for one in token.scopes]).decode()
+    times = (token.created_at, token.expires_at, token.last_used_at)
+    return (token.id, token.secret_hash, token.user, token.role, scopes, token.description, *times)

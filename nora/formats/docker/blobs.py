@@ -6,19 +6,23 @@ from blacksheep import Response
 
 from nora.errors import BlobNotFound, PackageNotFound
 from nora.formats.base import Services
-from nora.formats.docker.names import Image, Images
+from nora.formats.docker.gate import Gate
+from nora.formats.docker.names import Image
 from nora.formats.docker.resource import API_VERSION, Resource
 from nora.http.send import blob_response
 from nora.model import Digest
 
 _OCTETS = b"application/octet-stream"
+_PUBLIC = (b"cache-control", b"public, max-age=31536000, immutable")
+_PRIVATE = (b"cache-control", b"private, max-age=31536000, immutable")
+"""For what not everybody may read: `public` would let shared caches give it to all (RFC 9111, 3.5)."""
 
 
 class Blobs:
     """The endpoints of one blob. A blob is visible in the images that it was pushed or mounted to."""
 
-    def __init__(self, services: Services, images: Images) -> None:
-        self._images = images
+    def __init__(self, services: Services, gate: Gate) -> None:
+        self._gate = gate
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._memory = services.memory
@@ -26,7 +30,7 @@ class Blobs:
 
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD, with ranges. A HEAD hit renews the lease: the client will not upload again."""
-        image = self._images.resolve(resource.name)
+        image = resource.image
         digest = Digest(resource.reference)
         for repository in image.repository.readable:
             blob = await self._catalog.find_linked_blob(repository.id, image.package, digest)
@@ -46,15 +50,16 @@ class Blobs:
             headers=(
                 API_VERSION,
                 (b"docker-content-digest", name),
-                (b"cache-control", b"public, max-age=31536000, immutable"),
+                _PUBLIC if self._gate.is_public(image.repository) else _PRIVATE,
             ),
             etag=b'"%b"' % name,
         )
 
     async def delete(self, resource: Resource) -> Response:
         """Take a blob out of an image; other images keep it."""
-        image = self._images.resolve(resource.name)
+        image = resource.image
         digest = Digest(resource.reference)
+        resource.audit("delete", digest)
         if not await self._catalog.unlink_blob(image.target.id, image.package, digest):
             raise await self._absent(image, digest)
         return Response(202, [API_VERSION])

@@ -35,6 +35,7 @@ _CODES: dict[type[errors.NoraError], str] = {
     errors.TooManyRequests: "TOOMANYREQUESTS",
     errors.StorageBusy: "UNAVAILABLE",
     errors.StorageFull: "UNAVAILABLE",
+    errors.UpstreamFailed: "UNAVAILABLE",
     errors.NoraError: "UNKNOWN",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from nora.formats.docker.documents import (
     render_names,
     render_referrers,
 )
+from nora.formats.docker.gate import Gate
 from nora.formats.docker.names import Image, Images
 from nora.formats.docker.resource import API_VERSION, Resource
 from nora.model import Digest
@@ -40,14 +42,15 @@ Page = Callable[[str, int], Awaitable[list[str]]]
 class Listings:
     """The endpoints that list."""
 
-    def __init__(self, services: Services, images: Images) -> None:
+    def __init__(self, services: Services, images: Images, gate: Gate) -> None:
         self._images = images
+        self._gate = gate
         self._catalog = services.catalog
         self._blobs = services.blobs
 
     async def tags(self, resource: Resource) -> Response:
         """`tags/list`: byte order, `last` is exclusive and need not exist."""
-        image = self._images.resolve(resource.name)
+        image = resource.image
         repositories = image.repository.readable
         if not any([await self._catalog.has_package(r.id, image.package) for r in repositories]):
             raise PackageNotFound(f"there is no image {image.full_name}")
@@ -55,15 +58,20 @@ class Listings:
         return await self._names(resource, "tags", pages, name=image.full_name)
 
     async def catalog(self, resource: Resource) -> Response:
-        """`_catalog`: the images that hold a manifest, by their full names."""
-        pages = [self._image_page(repository.id, "") for repository in self._images.default.readable]
-        for prefix, named in self._images.named.items():
-            pages += [self._image_page(repository.id, f"{prefix}/") for repository in named.readable]
+        """`_catalog`: the images that hold a manifest, by their full names; those that may be read."""
+        principal = await self._gate.admit_listing(resource.request)
+        places = [("", self._images.default)]
+        places += [(f"{name}/", repository) for name, repository in self._images.named.items()]
+        pages = [
+            self._image_page(member.id, prefix, partial(self._gate.may_read, principal, repository))
+            for prefix, repository in places
+            for member in repository.readable
+        ]
         return await self._names(resource, "repositories", pages)
 
     async def referrers(self, resource: Resource) -> Response:
         """The manifests whose subject is a digest; an empty index where there are none."""
-        image = self._images.resolve(resource.name)
+        image = resource.image
         subject = Digest(resource.reference)
         artifact_type = resource.parameter("artifactType") or None
         last = resource.parameter("last") or ""
@@ -127,7 +135,7 @@ class Listings:
 
         return page
 
-    def _image_page(self, repository: int, prefix: str) -> Page:
+    def _image_page(self, repository: int, prefix: str, may_read: Callable[[str], bool]) -> Page:
         async def page(after: str, limit: int) -> list[str]:
             if after.startswith(prefix):
                 after = after[len(prefix) :]
@@ -135,7 +143,15 @@ class Listings:
                 return []  # every name here sorts before it
             else:
                 after = ""
-            return [prefix + name for name in await self._catalog.list_packages(repository, after, limit)]
+            found: list[str] = []
+            while len(found) < limit:  # a page is full even if most of what it passes is hidden
+                names = await self._catalog.list_packages(repository, after, _CHUNK)
+                found += [prefix + name for name in names if may_read(name)]
+                if len(names) < _CHUNK:
+                    break
+                after = names[-1]
+                await asyncio.sleep(0)  # let other requests in between
+            return found[:limit]
 
         return page
 

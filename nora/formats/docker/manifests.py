@@ -11,19 +11,18 @@ from nora.blobs.base import Expect
 from nora.catalog.base import Blob, File, NewBlob, Publication, TagWrite
 from nora.errors import BlobNotFound, PackageNotFound, VersionNotFound
 from nora.formats.base import Services
-from nora.formats.docker.names import Image, Images, Tag, parse_reference
+from nora.formats.docker.names import Image, Tag, parse_reference
 from nora.formats.docker.publish import ParsedManifest, parse_manifest
 from nora.formats.docker.resource import API_VERSION, Resource, link_base
 from nora.http.body import read_body
 from nora.http.send import blob_response
-from nora.model import Digest, Repository
+from nora.model import Action, Digest, Repository
 
 
 class Manifests:
     """The endpoints of one manifest."""
 
-    def __init__(self, services: Services, images: Images) -> None:
-        self._images = images
+    def __init__(self, services: Services) -> None:
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._memory = services.memory
@@ -32,9 +31,15 @@ class Manifests:
         self._base = link_base(services.config)
         self._idle_seconds = services.config.server.idle_timeout
 
+    @staticmethod
+    def deleting(reference: str) -> Action:
+        """What a DELETE is: of a digest it takes content away; of a tag it moves a name, but `latest` is what
+        everybody gets who names none."""
+        return "delete" if ":" in reference or reference == "latest" else "write"
+
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD: the bytes exactly as they were pushed."""
-        image = self._images.resolve(resource.name)
+        image = resource.image
         reference = parse_reference(resource.reference)
         file = await self._find(image, reference)
         if file is None:
@@ -53,7 +58,7 @@ class Manifests:
 
     async def put(self, resource: Resource) -> Response:
         """Store a manifest under its digest, and under the tag of the URL or those of `?tag=`."""
-        image = self._images.resolve(resource.name)
+        image = resource.image
         target = image.target
         reference = parse_reference(resource.reference)
         named = reference if isinstance(reference, Digest) else None
@@ -63,15 +68,18 @@ class Manifests:
         manifest = parse_manifest(
             body, resource.header(b"content-type"), named, required=self._settings.required_content
         )
+        resource.audit("write", manifest.digest, tags)
         await self._store(image, target, body, manifest, self._tag_writes(resource.request, tags))
         resource.count_as("upload")
         return Response(201, self._created(image, manifest, tags if named else []))
 
     async def delete(self, resource: Resource) -> Response:
         """By tag: that tag only. By digest: the manifest and every tag that points to it."""
-        image = self._images.resolve(resource.name)
+        image = resource.image
         repository = image.target.id
         reference = parse_reference(resource.reference)
+        tags, digest = ([reference], "") if isinstance(reference, Tag) else ([], reference)
+        resource.audit(self.deleting(reference), digest, tags)
         if isinstance(reference, Tag):
             done = await self._catalog.delete_tag(repository, image.package, reference)
         else:

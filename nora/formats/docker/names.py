@@ -34,7 +34,7 @@ class Image:
     """As in the URL: `internal/team/app`."""
     repository: Repository
     package: str
-    """The name inside the repository: `team/app`."""
+    """The name inside the repository: `team/app`. Empty when the name is the repository's own."""
 
     @property
     def target(self) -> Repository:
@@ -43,6 +43,12 @@ class Image:
         if target is None:
             raise MethodNotAllowed(("GET", "HEAD"), f"repository {self.repository.name} takes no writes")
         return target
+
+    def check(self) -> None:
+        """Raises InvalidName when the name is that of a repository."""
+        if not self.package:
+            name = self.full_name
+            raise InvalidName(f"{name} is a repository here: name an image in it, {name}/<image>")
 
     def file_path(self, digest: str) -> str:
         """The path of a manifest among the files of its repository."""
@@ -56,19 +62,24 @@ class Images:
     def __init__(self, default: Repository, named: Mapping[str, Repository]) -> None:
         self.default = default
         self.named = dict(named)
+        self.repositories = (default, *self.named.values())
+        """All that images can be named in."""
+        self.none = Image("", default, "")
+        """What a path without a name names."""
 
     def resolve(self, full_name: str) -> Image:
-        """Raises InvalidName when the name does not follow OCI's grammar, or is a repository's own."""
+        """Raises InvalidName when the name does not follow OCI's grammar.
+
+        That it is a repository's own is for those to know who may read there: see `Image.check`.
+        """
         if not is_image_name(full_name):
             raise InvalidName(
                 "an image name is lower-case letters and digits, separated by one of . _ __ - inside"
                 " components and / between them, at most 255 characters"
             )
         if self.named:
-            first, slash, rest = full_name.partition("/")
+            first, _, rest = full_name.partition("/")
             repository = self.named.get(first)
             if repository is not None:
-                if not slash:
-                    raise InvalidName(f"{first} is a repository here: name an image in it, {first}/<image>")
                 return Image(full_name, repository, rest)
         return Image(full_name, self.default, full_name)

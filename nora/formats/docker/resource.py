@@ -1,11 +1,15 @@
-"""What an endpoint of `/v2/` gets: the request with its path taken apart."""
+"""What an endpoint of `/v2/` gets: a request that may be answered, with its path taken apart."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from blacksheep import Request, Response
+
+from nora.formats.docker.names import Image
+from nora.model import Action, Principal
+from nora.observability.audit import note
 
 if TYPE_CHECKING:
     from nora.config import Config
@@ -18,11 +22,13 @@ class Resource(NamedTuple):
     """A request for the thing that its path names."""
 
     request: Request
-    name: str
-    """The image name, not yet validated; empty where the path has none."""
+    image: Image
+    """The image of the path; `Images.none` where the path has none."""
     reference: str
     """The tag, digest or upload id, not yet validated; empty where the path has none."""
     query: dict[str, list[str]]
+    principal: Principal
+    """Who is asking, and may."""
 
     def parameter(self, name: str) -> str | None:
         """The first value of a query parameter."""
@@ -37,6 +43,11 @@ class Resource(NamedTuple):
     def count_as(self, event: Literal["download", "upload"]) -> None:
         """What a successful answer counts as in the metrics: a package was pulled or published."""
         cast("dict[str, Any]", self.request.scope)["nora.event"] = event
+
+    def audit(self, action: Action, digest: str = "", tags: Sequence[str] = ()) -> None:
+        """What the audit log tells of this request; said before it is done, so that failures are told too."""
+        name = f"{self.image.full_name}:{','.join(tags)}" if tags else self.image.full_name
+        note(cast("dict[str, Any]", self.request.scope), action, self.image.repository.name, name, digest)
 
 
 Endpoint = Callable[[Resource], Awaitable[Response]]

@@ -1,85 +1,136 @@
-"""The routes of `/v2/`: parse the path, find the handler, let it answer."""
+"""The routes of `/v2/`: parse the path, ask whether this may be done, let the endpoint answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from blacksheep import Content, Request, Response
 
 from nora import _speedups as speedups
 from nora.errors import BadRequest, MethodNotAllowed, NotFound
-from nora.formats.base import Handler, Services
+from nora.formats.base import Services
 from nora.formats.docker.blobs import Blobs
+from nora.formats.docker.challenge import TOKEN_PATH
+from nora.formats.docker.gate import Gate
 from nora.formats.docker.listings import Listings
 from nora.formats.docker.manifests import Manifests
 from nora.formats.docker.names import Images
 from nora.formats.docker.resource import API_VERSION, Endpoint, Resource
+from nora.formats.docker.token import TokenService
 from nora.formats.docker.uploads import UploadSessions
-from nora.model import Repository
+from nora.model import ANONYMOUS, Action, Repository
+
+_TOKEN_PATH = TOKEN_PATH.encode()
+
+_PATHS = {
+    speedups.PING: "/v2/",
+    speedups.CATALOG: "/v2/_catalog",
+    speedups.TAGS: "/v2/{name}/tags/list",
+    speedups.MANIFEST: "/v2/{name}/manifests/{reference}",
+    speedups.BLOB: "/v2/{name}/blobs/{digest}",
+    speedups.UPLOADS: "/v2/{name}/blobs/uploads/",
+    speedups.UPLOAD: "/v2/{name}/blobs/uploads/{id}",
+    speedups.REFERRERS: "/v2/{name}/referrers/{digest}",
+    speedups.EXTENSIONS: "/v2/_oci/ext/discover",
+}
 
 
-async def _ping(resource: Resource) -> Response:
-    return Response(200, [API_VERSION], Content(b"application/json", b"{}"))
+class Route(NamedTuple):
+    """An endpoint, and what asking it means."""
+
+    endpoint: Endpoint
+    action: Action | None = None
+    """With the image of the path. None where the path names no image: such an endpoint asks for itself."""
 
 
-async def _extensions(resource: Resource) -> Response:
-    return Response(200, [API_VERSION], Content(b"application/json", b'{"extensions":[]}'))
+class Router:
+    """Answers everything below `/v2/` (distribution-spec, Endpoints)."""
 
+    def __init__(self, services: Services, images: Images) -> None:
+        self._images = images
+        self._gate = gate = Gate(services, images)
+        self._token = TokenService(services, images)
+        manifests = Manifests(services)
+        blobs = Blobs(services, gate)
+        uploads = UploadSessions(services, images, gate)
+        listings = Listings(services, images, gate)
+        self._deleting = manifests.deleting
+        self._table: dict[int, dict[str, Route]] = {
+            speedups.PING: {"GET": Route(self._ping), "HEAD": Route(self._ping)},
+            speedups.CATALOG: {"GET": Route(listings.catalog)},
+            speedups.TAGS: {"GET": Route(listings.tags, "read")},
+            speedups.MANIFEST: {
+                "GET": Route(manifests.get, "read"),
+                "HEAD": Route(manifests.get, "read"),
+                "PUT": Route(manifests.put, "write"),
+                "DELETE": Route(manifests.delete, "delete"),
+            },
+            speedups.BLOB: {
+                "GET": Route(blobs.get, "read"),
+                "HEAD": Route(blobs.get, "read"),
+                "DELETE": Route(blobs.delete, "delete"),
+            },
+            speedups.UPLOADS: {"POST": Route(uploads.open, "write")},
+            speedups.UPLOAD: {
+                "GET": Route(uploads.status, "write"),
+                "PATCH": Route(uploads.append, "write"),
+                "PUT": Route(uploads.finish, "write"),
+                "DELETE": Route(uploads.cancel, "write"),
+            },
+            speedups.REFERRERS: {"GET": Route(listings.referrers, "read")},
+            speedups.EXTENSIONS: {"GET": Route(self._extensions)},
+        }
 
-def build(services: Services, repositories: Mapping[str, Repository]) -> Handler:
-    """The handler of everything below `/v2/` (distribution-spec, Endpoints)."""
-    named = {name: repository for name, repository in repositories.items() if _is_addressable(name)}
-    images = Images(repositories["docker"], named)
-    manifests = Manifests(services, images)
-    blobs = Blobs(services, images)
-    uploads = UploadSessions(services, images)
-    listings = Listings(services, images)
-    table: dict[int, dict[str, Endpoint]] = {
-        speedups.PING: {"GET": _ping, "HEAD": _ping},
-        speedups.CATALOG: {"GET": listings.catalog},
-        speedups.TAGS: {"GET": listings.tags},
-        speedups.MANIFEST: {
-            "GET": manifests.get,
-            "HEAD": manifests.get,
-            "PUT": manifests.put,
-            "DELETE": manifests.delete,
-        },
-        speedups.BLOB: {"GET": blobs.get, "HEAD": blobs.get, "DELETE": blobs.delete},
-        speedups.UPLOADS: {"POST": uploads.open},
-        speedups.UPLOAD: {
-            "GET": uploads.status,
-            "PATCH": uploads.append,
-            "PUT": uploads.finish,
-            "DELETE": uploads.cancel,
-        },
-        speedups.REFERRERS: {"GET": listings.referrers},
-        speedups.EXTENSIONS: {"GET": _extensions},
-    }
+    def routes(self) -> Iterator[tuple[str, str]]:
+        """Method and path of everything that is answered."""
+        for kind, methods in self._table.items():
+            for method in methods:
+                yield method, _PATHS[kind]
+        for method in self._token.methods:
+            yield method, TOKEN_PATH
 
-    async def handle(request: Request) -> Response:
+    async def __call__(self, request: Request) -> Response:
+        """The answer to a request; raises a NoraError."""
         scope = request.scope
         try:
             kind, name, reference = speedups.split_oci_path(scope["raw_path"].decode("latin-1"))
         except ValueError as error:
             raise BadRequest(str(error)) from None
-        methods = table.get(kind)
+        methods = self._table.get(kind)
         if methods is None:
+            if scope["raw_path"] == _TOKEN_PATH:
+                return await self._token.answer(request)
             raise NotFound("there is nothing here; see the OCI distribution-spec for what is")
-        endpoint = methods.get(scope["method"])
-        if endpoint is None:
+        route = methods.get(scope["method"])
+        if route is None:
             raise MethodNotAllowed(tuple(methods))
+        image, principal, action = self._images.none, ANONYMOUS, route.action
+        if action is not None:
+            image = self._images.resolve(name)
+            if action == "delete" and kind == speedups.MANIFEST:
+                action = self._deleting(reference)
+            principal = await self._gate.admit(request, action, image)
+            image.check()
         query = scope["query_string"]
-        return await endpoint(
-            Resource(
-                request,
-                name,
-                reference,
-                parse_qs(query.decode("latin-1"), keep_blank_values=True) if query else {},
-            )
-        )
+        parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True) if query else {}
+        return await route.endpoint(Resource(request, image, reference, parameters, principal))
 
-    return handle
+    async def _ping(self, resource: Resource) -> Response:
+        challenge = await self._gate.admit_ping(resource.request)
+        headers = [API_VERSION] if challenge is None else [API_VERSION, challenge]
+        return Response(200, headers, Content(b"application/json", b"{}"))
+
+    async def _extensions(self, resource: Resource) -> Response:
+        await self._gate.admit_ping(resource.request)
+        return Response(200, [API_VERSION], Content(b"application/json", b'{"extensions":[]}'))
+
+
+def build(services: Services, repositories: Mapping[str, Repository]) -> Router:
+    """The handler of all repositories of this format."""
+    named = {name: repository for name, repository in repositories.items() if _is_addressable(name)}
+    return Router(services, Images(repositories["docker"], named))
 
 
 def _is_addressable(name: str) -> bool:

@@ -3,6 +3,7 @@ end-13, end-14). The rules of a session are in nora.blobs.uploads; here they mee
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 
 from blacksheep import Response
@@ -11,10 +12,11 @@ from nora._speedups import is_digest, parse_content_range
 from nora.catalog.base import Upload
 from nora.errors import BadRequest, InvalidDigest, InvalidName
 from nora.formats.base import Services
+from nora.formats.docker.gate import Gate
 from nora.formats.docker.names import Image, Images
 from nora.formats.docker.resource import API_VERSION, Resource, link_base
 from nora.http.body import content_length, stream_body
-from nora.model import Digest
+from nora.model import Digest, Repository
 
 _ALGORITHMS = ("sha256", "sha512")
 _MOUNT_SOURCES = 16
@@ -24,8 +26,14 @@ _MOUNT_SOURCES = 16
 class UploadSessions:
     """The endpoints of uploads."""
 
-    def __init__(self, services: Services, images: Images) -> None:
+    def __init__(self, services: Services, images: Images, gate: Gate) -> None:
         self._images = images
+        self._gate = gate
+        self._readers: dict[int, list[Repository]] = defaultdict(list)
+        """The repositories that read a repository, by its id."""
+        for repository in images.repositories:
+            for member in repository.readable:
+                self._readers[member.id].append(repository)
         self._catalog = services.catalog
         self._uploads = services.uploads
         self._settings = services.config.docker
@@ -35,14 +43,16 @@ class UploadSessions:
 
     async def open(self, resource: Resource) -> Response:
         """POST: mount a blob, take a whole one, or open a session - in this order, as asked."""
-        image = self._images.resolve(resource.name)
+        image = resource.image
         target = image.target
         if (digest := resource.parameter("mount")) is not None:
-            mounted = await self._mount(image, digest, resource.parameter("from"))
+            mounted = await self._mount(resource, digest, resource.parameter("from"))
             if mounted is not None:
+                resource.audit("write", mounted)
                 return self._created(image, mounted)
         elif (text := resource.parameter("digest")) is not None:
             whole = Digest(text)
+            resource.audit("write", whole)
             await self._uploads.put(
                 target.id,
                 image.package,
@@ -76,6 +86,7 @@ class UploadSessions:
         if text is None:
             raise InvalidDigest("the closing PUT names the blob's digest: ?digest=<algorithm>:<hex>")
         digest = Digest(text)
+        resource.audit("write", digest)
         start, length = self._chunk(resource)
         await self._uploads.finish(
             upload, None if length == 0 else self._body(resource), digest=digest, start=start, length=length
@@ -85,27 +96,39 @@ class UploadSessions:
     async def cancel(self, resource: Resource) -> Response:
         """DELETE: forget the session and its bytes."""
         _, upload = await self._find(resource)
+        resource.audit("write")
         await self._uploads.cancel(upload)
         return Response(204, [API_VERSION])
 
     async def _find(self, resource: Resource) -> tuple[Image, Upload]:
-        image = self._images.resolve(resource.name)
+        image = resource.image
         return image, await self._uploads.find(resource.reference, image.target.id, image.package)
 
-    async def _mount(self, image: Image, text: str, source: str | None) -> Digest | None:
-        """Mounts on any doubt nothing: the client then uploads (distribution-spec, Mounting a blob)."""
+    async def _mount(self, resource: Resource, text: str, source: str | None) -> Digest | None:
+        """Mounts on any doubt nothing: the client then uploads (distribution-spec, Mounting a blob).
+
+        Nor from where the caller may not read: who knows a digest would get the bytes. What counts is all
+        that they may read, not what their session was made for: clients ask for the target alone.
+        """
         if not is_digest(text):
             return None
         digest = Digest(text)
-        holders: list[tuple[int, str]]
+        image = resource.image
+        principal = self._gate.holder(resource.request, resource.principal)
+        holders: list[tuple[int, str]] = []
         if source is None:
-            holders = await self._catalog.list_blob_holders(digest, _MOUNT_SOURCES)
+            for holder, package in await self._catalog.list_blob_holders(digest, _MOUNT_SOURCES):
+                if any(self._gate.may_read(principal, one, package) for one in self._readers[holder]):
+                    holders.append((holder, package))
         else:
             try:
                 origin = self._images.resolve(source)
             except InvalidName:
                 return None
-            holders = [(repository.id, origin.package) for repository in origin.repository.readable]
+            if self._gate.may_read(principal, origin.repository, origin.package):
+                holders = [(repository.id, origin.package) for repository in origin.repository.readable]
+        if not holders:
+            return None
         blob = await self._catalog.mount_blob(digest, holders, image.target.id, image.package, self._lease)
         return digest if blob is not None else None
 

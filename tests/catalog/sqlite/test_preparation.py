@@ -78,6 +78,14 @@ def test_rows_survive_a_migration(path: Path) -> None:
     assert query(path, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
 
 
+def test_a_catalog_without_tokens_gets_them(path: Path) -> None:
+    prepare(path, MIGRATIONS[:1])
+    fill(path)
+    prepare(path)
+    assert query(path, "SELECT count(*) FROM package") == [(3,)]
+    assert query(path, "SELECT count(*) FROM token UNION ALL SELECT count(*) FROM secret") == [(0,), (0,)]
+
+
 def test_a_step_that_fails_leaves_the_version_before(path: Path) -> None:
     prepare(path)
     fill(path)

@@ -14,7 +14,7 @@ from nora.catalog.base import TagWrite
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.catalog.sqlite.recent import SLOTS, Epochs, Recent, epochs_path, slot_of
 from nora.errors import Conflict
-from tests.contracts.catalog import HOSTED, LEASE, new_blob, publication, sha256
+from tests.contracts.catalog import HOSTED, LEASE, new_blob, publication, sha256, token
 
 pytestmark = pytest.mark.anyio
 
@@ -58,6 +58,21 @@ async def test_another_process_removes_what_was_recalled(path: Path) -> None:
     await other.delete_version(hosted, "app", digest)
     for read in reads:
         assert await read() is None
+    await mine.close()
+    await other.close()
+
+
+async def test_another_process_revokes_a_token(path: Path) -> None:
+    mine, other = SQLiteCatalog.open(path), SQLiteCatalog.open(path)
+    made = token(1, "alice")
+    await other.add_token(made)
+    assert await mine.find_token(made.secret_hash) == made
+    kept = await mine.find_token(made.secret_hash)
+    await other.note_token_uses({made.id: 3.0})
+    assert await mine.find_token(made.secret_hash) is kept, "a use is no reason to read again"
+    await other.revoke_token(made.id, None)
+    assert await mine.find_token(made.secret_hash) is None
+    assert await mine.find_token_by_id(made.id) is None
     await mine.close()
     await other.close()
 

@@ -33,6 +33,9 @@ def test_every_error_has_a_code_of_its_own_or_its_parent(cls: type[errors.NoraEr
         (errors.TooLarge(5), 413, "SIZE_INVALID"),
         (errors.StorageFailed("x"), 500, "UNKNOWN"),
         (errors.StorageFull("x"), 507, "UNAVAILABLE"),
+        (errors.UpstreamFailed("x"), 502, "UNAVAILABLE"),
+        (errors.UpstreamUnavailable("x"), 503, "UNAVAILABLE"),
+        (errors.UpstreamTimeout("x"), 504, "UNAVAILABLE"),
         (errors.ClientGone("x"), 499, "UNKNOWN"),
     ],
 )

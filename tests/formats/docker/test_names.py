@@ -33,7 +33,7 @@ def test_the_first_segment_names_a_configured_repository() -> None:
 
 def test_a_repository_is_no_image() -> None:
     with pytest.raises(InvalidName, match="internal/<image>"):
-        IMAGES.resolve("internal")
+        IMAGES.resolve("internal").check()
 
 
 @pytest.mark.parametrize("name", ["", "App", "-a", "a_", "a//b", "/a", "a/", "a..b", "a" * 256, "ä", "a b"])

@@ -1,0 +1,111 @@
+"""The one decision: may this principal do this, there? Nobody else in the house says yes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from nora.errors import Denied, Unauthenticated
+from nora.model import ANONYMOUS, ROLES, Action, Principal, Repository, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRules:
+    """What the configuration says about those who give no credentials."""
+
+    enabled: bool
+    """Whether credentials are asked for at all."""
+    open_administration: bool
+    """While they are not: whether anybody may delete and administrate (on the loopback, or when allowed)."""
+    anonymous_read: frozenset[str] = frozenset()
+    """Names of the repositories that anybody may read."""
+
+
+class Access:
+    """The decisions of one server."""
+
+    def __init__(self, rules: AccessRules, observe: Callable[[str, str], None] | None = None) -> None:
+        """`observe` is told what scopes say to a workload that wants to change something: the name of its
+        provider, and `allow`, `deny`, or `would_deny` where the provider only audits."""
+        self._rules = rules
+        self._observe = observe
+
+    def decide(
+        self, principal: Principal, action: Action, repository: Repository | None, name: str | None
+    ) -> bool:
+        """Whether `principal` may do `action` with the package `name` of `repository`.
+
+        Without a name: with the repository as a whole (its listing). Without a repository: with the server.
+        """
+        rules = self._rules
+        if not rules.enabled:
+            return rules.open_administration or action in ROLES["write"]
+        if action == "read" and repository is not None and repository.name in rules.anonymous_read:
+            return True
+        if principal.is_anonymous:
+            return False
+        if not principal.scopes:
+            return action in ROLES[principal.role]
+        allowing = [
+            scope.enforced
+            for scope in principal.scopes
+            if _allows(scope, principal, action, repository, name)
+        ]
+        if self._observe is not None and action != "read" and principal.parent.startswith("oidc:"):
+            decision = "allow" if any(allowing) else "would_deny" if allowing else "deny"
+            self._observe(principal.parent.removeprefix("oidc:"), decision)
+        return bool(allowing)
+
+    def require(
+        self, principal: Principal, action: Action, repository: Repository | None, name: str | None
+    ) -> None:
+        """Raises Unauthenticated (who has not said who they are might be let in) or Denied."""
+        if self.decide(principal, action, repository, name):
+            return
+        if self._rules.enabled and principal.is_anonymous:
+            raise Unauthenticated("authentication is required")
+        if not self._rules.enabled:
+            raise Denied(
+                f"{action} is refused while authentication is off and the server is open to the network; "
+                "see NORA_AUTH_ENABLED and NORA_AUTH_ALLOW_ANONYMOUS_ADMIN"
+            )
+        raise Denied(
+            f"{principal.name} may not {action} {name or (repository and repository.name) or 'here'}"
+        )
+
+    def readable_by_all(self, repository: Repository) -> bool:
+        """Whether no credentials are needed to read a repository."""
+        return self.decide(ANONYMOUS, "read", repository, None)
+
+
+def _allows(
+    scope: Scope, principal: Principal, action: Action, repository: Repository | None, name: str | None
+) -> bool:
+    if action not in scope.actions:
+        return False
+    if action not in ROLES[principal.role] and not (action == "delete" and principal.role == "write"):
+        return False
+    if repository is None:
+        return False  # what concerns the whole server is not for those who are limited to a part of it
+    if not _matches(scope.repository, repository.name):
+        return False
+    return name is None or _matches(scope.name, name)
+
+
+def _matches(pattern: str, text: str) -> bool:
+    """A session's scopes are names, of which there may be more than patterns are remembered."""
+    return pattern == text or _matcher(pattern).fullmatch(text) is not None
+
+
+@lru_cache(1024)
+def _matcher(pattern: str) -> re.Pattern[str]:
+    """`*` is anything within a segment, `**` anything; every other character is itself."""
+    parts = re.split(r"(\*+)", pattern)
+    return re.compile(
+        "".join(
+            ".*" if part.startswith("**") else "[^/]*" if part == "*" else re.escape(part) for part in parts
+        ),
+        re.DOTALL,
+    )

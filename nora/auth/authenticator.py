@@ -1,0 +1,227 @@
+"""Who is asking: from the headers of a request to a Principal, once.
+
+    Bearer, or a password that is a token    an API token of the catalog; a session of the token service;
+                                             a workload's identity token (OIDC)
+    Basic                                    an account of the htpasswd file, else as above
+
+The way of a token that was seen before is short, since every request of a CI job takes it: one keyed hash of
+the header, one look whether the catalog still has the token, nothing to wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any, Protocol, TypeVar, cast
+
+from blacksheep import Request
+
+from nora.auth.credentials import Basic, Credentials, find_header, parse_credentials
+from nora.auth.htpasswd import Account
+from nora.auth.passwords import Passwords
+from nora.auth.sessions import Session, Sessions
+from nora.auth.tokens import Tokens, is_token, secret_hash
+from nora.errors import TooManyRequests, Unauthenticated
+from nora.model import ANONYMOUS, Principal, Role
+
+T = TypeVar("T")
+
+REMEMBERED = 4096
+"""Headers of tokens, and of sessions."""
+
+
+class IdentityVerifier(Protocol):
+    """Reads workload identity tokens."""
+
+    async def verify(self, text: str) -> Principal:
+        """The principal of a token. Raises Unauthenticated; StorageFailed when its issuer cannot be asked."""
+        ...
+
+
+class Attempts(Protocol):
+    """Counts wrong passwords by the address of a client and the name of a user; see nora.http.limits."""
+
+    def check(self, address: str, user: str) -> float:
+        """How many seconds to wait before a password is looked at. Raises TooManyRequests."""
+        ...
+
+    def on_failure(self, address: str, user: str) -> None:
+        """The password was wrong. Not when a store failed."""
+
+    def on_success(self, address: str, user: str) -> None:
+        """The password was checked, and right."""
+
+
+class Authenticator:
+    """Knows who is asking. One per worker process.
+
+    What was found is left in the scope of the request as `nora.principal`, and the name of a user whose
+    secret was wrong as `nora.claimed`.
+    """
+
+    def __init__(
+        self,
+        *,
+        enabled: bool,
+        tokens: Tokens,
+        passwords: Passwords,
+        role_of: Callable[[str], Role],
+        sessions: Sessions,
+        identities: IdentityVerifier | None = None,
+        attempts: Attempts | None = None,
+    ) -> None:
+        """`role_of` says the role of a user of the file."""
+        self.enabled = enabled
+        self._tokens = tokens
+        self._passwords = passwords
+        self._role_of = role_of
+        self.sessions = sessions
+        self._identities = identities
+        self._attempts = attempts
+        self._key = os.urandom(32)
+        self._known: dict[bytes, tuple[str, Principal]] = {}
+        """By the keyed hash of a header: the hash of its token, and who that is. A token never changes."""
+        self._in_session: dict[bytes, Session] = {}
+        """The same of sessions."""
+
+    async def identify(self, request: Request, *, allow_foreign: bool = False) -> Principal:
+        """Who sent a request; ANONYMOUS when nobody says so, and while authentication is off.
+
+        `allow_foreign`: where everybody may read, credentials that mean nothing here are no credentials,
+        since clients send those of one registry to its mirrors. Raises Unauthenticated, TooManyRequests and -
+        never Unauthenticated - StorageFailed when a store cannot be asked.
+        """
+        if not self.enabled:
+            return ANONYMOUS
+        try:
+            header = find_header(request.scope["headers"])
+            if header is None:
+                return ANONYMOUS
+            key = blake2b(header, key=self._key, digest_size=16).digest()
+            known = self._known.get(key)
+            if known is not None:
+                hashed, principal = known
+                if await self._tokens.find(hashed) is not None:
+                    _scope(request)["nora.principal"] = principal
+                    return principal
+                self._known.pop(key, None)
+            session = self._in_session.get(key)
+            if session is not None:
+                if session.expires_at > time.time() and await self.still_valid(session.principal.parent):
+                    _scope(request)["nora.principal"] = session.principal
+                    return session.principal
+                self._in_session.pop(key, None)
+            principal = await self._read(request, header, key)
+            _scope(request)["nora.principal"] = principal
+            return principal
+        except (Unauthenticated, TooManyRequests):
+            if allow_foreign:
+                return ANONYMOUS
+            raise
+
+    async def verify(self, request: Request, user: str, password: str) -> Principal:
+        """Who has this password, or this token as password, sent in the body of a request.
+
+        Raises as `identify` does.
+        """
+        credentials = Basic(user, password)
+        if is_token(password):
+            principal = await self._check(credentials)
+        else:
+            principal = await self._check_password(request, credentials)
+        _scope(request)["nora.principal"] = principal
+        return principal
+
+    async def still_valid(self, parent: str) -> bool:
+        """Whether what a session was made from (`Principal.parent`) still holds. Raises StorageFailed."""
+        kind, _, rest = parent.partition(":")
+        if kind == "token":
+            return await self._tokens.is_valid(rest)
+        if kind == "user":
+            name, _, fingerprint = rest.rpartition(":")
+            return self._passwords.is_current(name, fingerprint)
+        return True  # of what nobody can revoke; it ends by itself
+
+    async def _read(self, request: Request, header: bytes, key: bytes) -> Principal:
+        credentials = parse_credentials(header)
+        if credentials is None:
+            return ANONYMOUS
+        text = _secret_of(credentials)
+        session = self.sessions.read(text) if _is_jwt(text) else None
+        if session is not None:
+            if not await self.still_valid(session.principal.parent):
+                raise Unauthenticated("what the session was made from has been revoked")
+            _remember(self._in_session, key, session)
+            return session.principal
+        if isinstance(credentials, Basic) and not is_token(text):
+            return await self._check_password(request, credentials)
+        principal = await self._check(credentials)
+        if is_token(text):
+            _remember(self._known, key, (secret_hash(text), principal))
+        return principal
+
+    async def _check_password(self, request: Request, credentials: Basic) -> Principal:
+        """Of all secrets only passwords can be guessed, so only with them failures count.
+
+        They count before what is remembered is looked at: else a right guess could be told from others.
+        """
+        user, attempts = credentials.user, self._attempts
+        address = _scope(request).get("nora.client", "")
+        if attempts is not None and (delay := attempts.check(address, user)):
+            await asyncio.sleep(delay)
+        known = self._passwords.recall(user, credentials.password)
+        if isinstance(known, Account):
+            return self._principal_of(known)
+        try:
+            principal = await self._check(credentials)
+        except Unauthenticated:
+            _scope(request)["nora.claimed"] = user
+            if attempts is not None:
+                attempts.on_failure(address, user)
+            raise
+        if attempts is not None:
+            attempts.on_success(address, user)
+        return principal
+
+    async def _check(self, credentials: Credentials) -> Principal:
+        text = _secret_of(credentials)
+        if is_token(text):
+            token = await self._tokens.verify(text)
+            if token is None:
+                raise Unauthenticated("the token is unknown, revoked or expired")
+            return Principal(token.user, "token", token.role, token.scopes, f"token:{token.id}")
+        if _is_jwt(text) and self._identities is not None:
+            return await self._identities.verify(text)
+        if isinstance(credentials, Basic):
+            account = await self._passwords.check(credentials.user, credentials.password)
+            if account is not None:
+                return self._principal_of(account)
+            raise Unauthenticated("the user or the password is wrong")
+        raise Unauthenticated("the token is none that NORA has made")
+
+    def _principal_of(self, account: Account) -> Principal:
+        role = self._role_of(account.name)
+        parent = f"user:{account.name}:{account.fingerprint}"
+        return Principal(account.name, "password", role, parent=parent)
+
+
+def _remember(known: dict[bytes, T], key: bytes, value: T) -> None:
+    if len(known) >= REMEMBERED:
+        del known[next(iter(known))]
+    known[key] = value
+
+
+def _scope(request: Request) -> dict[str, Any]:
+    return cast("dict[str, Any]", request.scope)
+
+
+def _secret_of(credentials: Credentials) -> str:
+    return credentials.password if isinstance(credentials, Basic) else credentials.token
+
+
+def _is_jwt(text: str) -> bool:
+    """Whether a text is a signed token in compact form (RFC 7515, 3.1): its header begins with `{"`."""
+    return text.startswith("eyJ") and text.count(".") == 2

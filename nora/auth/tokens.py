@@ -1,0 +1,174 @@
+"""API tokens: `nra_`, 43 random characters (256 bits) and 6 of a checksum.
+
+The checksum lets secret scanners (`nra_[0-9A-Za-z]{49}`) know a token when they see one, and refuses a typing
+error before anything is looked up. What is stored is the sha256 of the whole text: a secret of 256 random
+bits needs no slow hash.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final, cast
+from zlib import crc32
+
+from nora.catalog.base import Catalog, Token
+from nora.errors import BadRequest
+from nora.model import Action, Role, Scope
+
+PREFIX: Final = "nra_"
+FLUSH_SECONDS: Final = 30.0
+"""How old `last_used_at` may be."""
+LONGEST_DESCRIPTION: Final = 256
+LONGEST_USER: Final = 128
+SCOPED_ACTIONS: Final = frozenset({"read", "write", "delete"})
+"""What a scope may allow; administration is of no part."""
+
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_RANDOM_CHARACTERS: Final = 43
+_CHECKSUM_CHARACTERS: Final = 6
+_LENGTH: Final = len(PREFIX) + _RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+def is_token(text: str) -> bool:
+    """Whether a text is a token: of the right form, and with its checksum."""
+    return (
+        len(text) == _LENGTH
+        and text.startswith(PREFIX)
+        and text.isascii()
+        and text[-_CHECKSUM_CHARACTERS:] == _checksum(text[:-_CHECKSUM_CHARACTERS])
+    )
+
+
+def secret_hash(text: str) -> str:
+    """Under what the catalog knows a token."""
+    return sha256(text.encode()).hexdigest()
+
+
+def parse_token_id(text: str) -> str:
+    """The public id of a token, 16 hexadecimal digits. Raises BadRequest for anything else."""
+    if not _ID.fullmatch(text):
+        raise BadRequest("the id of a token is 16 hexadecimal digits, in lower case")
+    return text
+
+
+def parse_user(text: str) -> str:
+    """The name of a user, fit for a line of the htpasswd file and for Basic (RFC 7617). Raises BadRequest."""
+    fits = 0 < len(text) <= LONGEST_USER and text.isprintable() and text == text.strip()
+    if not fits or ":" in text or text.startswith("#"):
+        raise BadRequest(
+            f"the name of a user has 1 to {LONGEST_USER} printable characters, no colon, no space around it, "
+            "no # in front"
+        )
+    return text
+
+
+def parse_scope(text: str) -> Scope:
+    """`repository:name:actions`, as in `docker:team/*:read,write`; an empty repository or name is any.
+
+    Raises BadRequest.
+    """
+    repository, _, rest = text.partition(":")
+    name, colon, actions = rest.rpartition(":")
+    wanted = frozenset(actions.split(","))
+    if not colon or not wanted <= SCOPED_ACTIONS:
+        raise BadRequest(f"a scope is repository:name:actions, as in docker:team/*:read,write, not {text!r}")
+    return Scope(repository or "**", name or "**", cast("frozenset[Action]", wanted))
+
+
+def new_token() -> str:
+    """A token that nobody has had before."""
+    body = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
+    return body + _checksum(body)
+
+
+def _checksum(body: str) -> str:
+    number = crc32(body.encode())
+    digits = ""
+    for _ in range(_CHECKSUM_CHARACTERS):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits = _ALPHABET[digit] + digits
+    return digits
+
+
+class Tokens:
+    """The tokens of a catalog."""
+
+    def __init__(self, catalog: Catalog, clock: Callable[[], float] = time.time) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._uses: dict[str, float] = {}
+
+    async def create(
+        self,
+        user: str,
+        role: Role,
+        *,
+        scopes: tuple[Scope, ...] = (),
+        description: str = "",
+        ttl_seconds: float | None = None,
+    ) -> tuple[str, Token]:
+        """Make a token that lives for `ttl_seconds` (None: until it is revoked); its text is shown only here.
+
+        Raises BadRequest for a user, a description or a time that cannot be.
+        """
+        parse_user(user)
+        if len(description) > LONGEST_DESCRIPTION or (description and not description.isprintable()):
+            raise BadRequest(f"a description has at most {LONGEST_DESCRIPTION} printable characters")
+        if ttl_seconds is not None and ttl_seconds <= 0:
+            raise BadRequest("a token lives for more than no time")
+        text, now = new_token(), self._clock()
+        hashed = secret_hash(text)
+        expires_at = None if ttl_seconds is None else now + ttl_seconds
+        token = Token(hashed[:16], hashed, user, role, scopes, description, now, expires_at)
+        await self._catalog.add_token(token)
+        return text, token
+
+    async def find(self, hashed: str) -> Token | None:
+        """The token with this `secret_hash`; None when there is none, or it has expired. Counts as a use."""
+        token = await self._catalog.find_token(hashed)
+        if token is None:
+            return None
+        now = self._clock()
+        if token.expires_at is not None and token.expires_at <= now:
+            return None
+        self._uses[token.id] = now
+        return token
+
+    async def verify(self, text: str) -> Token | None:
+        """The token of this text; None when it is none, revoked or expired."""
+        return await self.find(secret_hash(text)) if is_token(text) else None
+
+    async def is_valid(self, token_id: str) -> bool:
+        """Whether the token of a public id is neither revoked nor expired."""
+        token = await self._catalog.find_token_by_id(token_id)
+        return token is not None and (token.expires_at is None or token.expires_at > self._clock())
+
+    async def revoke(self, token_id: str, user: str | None = None) -> bool:
+        """Remove a token, of this user when one is given; seen at once by every worker. Raises BadRequest."""
+        return await self._catalog.revoke_token(parse_token_id(token_id), user)
+
+    async def revoke_all(self, user: str) -> int:
+        """Remove every token of a user; how many there were."""
+        count = 0
+        while page := await self._catalog.list_tokens(user, "", 100):
+            for token in page:
+                count += await self._catalog.revoke_token(token.id, None)
+        return count
+
+    async def list(self, user: str | None, after: str = "", limit: int = 1000) -> list[Token]:
+        """Tokens of a user, or of all, by id."""
+        return await self._catalog.list_tokens(user, after, limit)
+
+    async def flush(self) -> None:
+        """Record what was used since the last time; what could not be recorded is kept for the next."""
+        uses, self._uses = self._uses, {}
+        try:
+            await self._catalog.note_token_uses(uses)
+        except BaseException:
+            self._uses = uses | self._uses
+            raise

@@ -1,0 +1,329 @@
+"""Every route and every kind of caller, through a real server: tests/access_matrix.toml says who gets what.
+
+Nothing here knows how NORA decides. The application itself lists its routes, and one that nobody has written
+into the file fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import sqlite3
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from nora.app import build_app
+from nora.blobs.layout import Layout
+from nora.catalog.sqlite import SQLiteCatalog
+from nora.config import load
+from tests.support.access import Credentials, make_token
+from tests.support.command import run
+from tests.support.oci import IMAGE, Image, Repository, digest
+from tests.support.server import Server, running
+
+MATRIX: dict[str, Any] = tomllib.loads((Path(__file__).parent / "access_matrix.toml").read_text())
+ROUTES: list[dict[str, Any]] = MATRIX["route"]
+PROVIDER = """
+[[auth.oidc.providers]]
+name = "ci"
+issuer = "https://127.0.0.1:9/"
+audience = "nora"
+[[auth.oidc.providers.role_rules]]
+role = "write"
+pattern = "repo:org/*"
+"""
+NUMBERS = itertools.count()
+CALLERS = {name for row in MATRIX["class"].values() for name in row}
+NAME, ABSENT, CHUNK = "team/app", "team/absent", b"a chunk"
+PATTERN = "docker:team/*"
+Caller = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A registry, an administrator's client of it, and what the callers send to it."""
+
+    http: httpx.Client
+    admin: httpx.Client
+    callers: dict[str, Credentials | None]
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Nobody gets anything without credentials."""
+    with registry(tmp_path_factory.mktemp("closed")) as server:
+        admin = make_token(server, "--role", "admin")
+        roles = {role: make_token(server, "--role", role) for role in ("read", "write")}
+        scopes = {
+            "scoped": f"{PATTERN}:read,write",
+            "outside": "docker:elsewhere/*:read,write",
+            "deleter": f"{PATTERN}:read,write,delete",
+        }
+        parts = {
+            name: make_token(server, "--role", "write", "--scope", scope) for name, scope in scopes.items()
+        }
+        with client(server) as http, client(server, admin) as administrator:
+            granted = http.get(
+                f"/v2/token?scope=repository:{NAME}:pull&scope=repository:{ABSENT}:pull&offline_token=true",
+                auth=roles["write"].basic,
+            ).json()
+            callers = {
+                "anonymous": None,
+                "admin": admin,
+                **roles,
+                **parts,
+                "session": Credentials("ci", granted["token"]),
+                "audience": Credentials("ci", granted["refresh_token"]),
+                "expired": expired(server),
+                "revoked": revoked(server, http),
+            }
+            yield Place(http, administrator, callers)
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """Anybody may read."""
+    folder = tmp_path_factory.mktemp("public")
+    with registry(folder, NORA_AUTH_ANONYMOUS_READ="true") as server:
+        admin = make_token(server, "--role", "admin")
+        with client(server) as http, client(server, admin) as administrator:
+            callers = {"public": None, "foreign": Credentials("somebody", "dckr_pat_of_another_registry")}
+            yield Place(http, administrator, callers)
+
+
+def registry(folder: Path, **env: str) -> Any:
+    """A running server; the failures of the callers are not to lock them out."""
+    off = {f"NORA_RATE_LIMIT_{name}": "0" for name in ("AUTH_RPS", "AUTH_BURST", "GENERAL_RPS", "UPLOAD_RPS")}
+    return running(folder, env={**settings(folder / "data"), **off, **env})
+
+
+def settings(folder: Path) -> dict[str, str]:
+    """All that has routes is on, below `folder`, where the configuration is looked for."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.toml").write_text(PROVIDER)
+    return {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_OIDC_ENABLED": "true"}
+
+
+def client(server: Server, who: Credentials | None = None) -> httpx.Client:
+    headers = who.bearer if who is not None else {}
+    return httpx.Client(base_url=server.url, timeout=30, trust_env=False, headers=headers)
+
+
+def expired(server: Server) -> Credentials:
+    """A token whose time is over; nobody wants to wait for that."""
+    token = make_token(server, "--role", "admin", "--ttl-days", "1", user="late")
+    with sqlite3.connect(Layout(server.storage).catalog, timeout=30) as catalog:
+        catalog.execute("UPDATE token SET expires_at = 1 WHERE owner = 'late'")
+    return token
+
+
+def revoked(server: Server, http: httpx.Client) -> Credentials:
+    """A token that was good until a moment ago."""
+    token = make_token(server, "--role", "admin", user="gone")
+    assert http.get("/v2/", headers=token.bearer).status_code == 200
+    command = (sys.executable, "-m", "nora", "token")
+    env = server.environment()
+    (line,) = run(*command, "list", "--user", "gone", env=env, cwd=server.data).splitlines()
+    run(*command, "revoke", line.split()[0], env=env, cwd=server.data)
+    return token
+
+
+# -- the file ------------------------------------------------------------------------------------------------
+
+
+def test_no_route_is_missing(tmp_path: Path) -> None:
+    """The application that runs lists what it answers; each entry is in the file, and nothing else is."""
+    config = load({"NORA_STORAGE_PATH": str(tmp_path / "storage"), **settings(tmp_path)}, tmp_path)
+    config.storage.path.mkdir()
+    SQLiteCatalog.prepare(Layout(config.storage.path).catalog)
+
+    async def listing() -> set[str]:
+        app = build_app(config)
+        await app.start()
+        try:
+            return {f"{method} {path}" for method, path in app.routes()}
+        finally:
+            await app.stop()
+
+    assert asyncio.run(listing()) == {entry["route"] for entry in ROUTES}
+
+
+@pytest.mark.parametrize("name", MATRIX["class"])
+def test_every_class_speaks_of_every_caller(name: str) -> None:
+    assert MATRIX["class"][name].keys() == CALLERS
+
+
+# -- the matrix ----------------------------------------------------------------------------------------------
+
+
+def expectations(entry: dict[str, Any]) -> dict[str, str]:
+    """What each caller must see; a HEAD shows no code."""
+    row: dict[str, str] = MATRIX["class"][entry["class"]]
+    return {name: text[:3] if is_head(entry) and text[:3].isdigit() else text for name, text in row.items()}
+
+
+def is_head(entry: dict[str, Any]) -> bool:
+    return bool(entry["route"].startswith("HEAD "))
+
+
+def title(entry: dict[str, Any]) -> str:
+    return f"{entry['route']} {entry.get('reference') or entry.get('query') or ''}".strip()
+
+
+@pytest.mark.parametrize("entry", ROUTES, ids=title)
+def test_who_gets_what(entry: dict[str, Any], closed: Place, public: Place) -> None:
+    expected = expectations(entry)
+    seen = {
+        name: outcome(send(place, entry, NAME, who), entry["route"])
+        for place in (closed, public)
+        for name, who in place.callers.items()
+    }
+    assert seen == {
+        name: entry["allowed"] if wanted == "allowed" else wanted for name, wanted in expected.items()
+    }
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ROUTES if "{name}" in entry["route"]], ids=title)
+def test_nobody_learns_what_is_there(entry: dict[str, Any], closed: Place, public: Place) -> None:
+    """Who is refused is refused in the same way where there is no such image."""
+    expected = expectations(entry)
+    seen = {
+        name: outcome(send(place, entry, ABSENT, who), entry["route"])
+        for place in (closed, public)
+        for name, who in place.callers.items()
+        if expected[name] != "allowed"
+    }
+    assert seen == {name: wanted for name, wanted in expected.items() if wanted != "allowed"}
+    if "absent" in entry:
+        answer = outcome(send(closed, entry, ABSENT, closed.callers["admin"]), entry["route"])
+        assert answer == (entry["absent"][:3] if is_head(entry) else entry["absent"])
+
+
+def test_refusals_say_how_to_come_in(closed: Place) -> None:
+    """A challenge with the scope that is needed, or none where nothing would help."""
+    path = f"/v2/{NAME}/manifests/1"
+    for method, who, actions, error in (
+        ("GET", "anonymous", "pull", None),
+        ("GET", "revoked", "pull", None),
+        ("PUT", "anonymous", "pull,push", None),
+        ("PUT", "session", "pull,push", "insufficient_scope"),
+    ):
+        answer = closed.http.request(method, path, headers=headers_of(closed.callers[who]))
+        challenge = answer.headers["www-authenticate"]
+        host = httpx.URL(str(closed.http.base_url)).netloc.decode()
+        wanted = f'Bearer realm="http://{host}/v2/token",service="{host}",scope="repository:{NAME}:{actions}"'
+        assert challenge == wanted + (f',error="{error}"' if error else "")
+        assert answer.headers["docker-distribution-api-version"] == "registry/2.0"
+    denied = closed.http.put(path, headers=headers_of(closed.callers["read"]))
+    assert (denied.status_code, "www-authenticate" in denied.headers) == (403, False)
+    assert "scope=" not in closed.http.get("/v2/").headers["www-authenticate"]
+
+
+def test_a_listing_holds_what_one_may_read(closed: Place) -> None:
+    for name in ("elsewhere/a", "elsewhere/b", NAME, "zoo/z"):
+        push(closed, name)
+    seen = {}
+    for who in ("read", "scoped", "outside", "session"):
+        answer = closed.http.get("/v2/_catalog?n=1000", headers=headers_of(closed.callers[who]))
+        seen[who] = answer.json()["repositories"]
+    assert seen["outside"] == ["elsewhere/a", "elsewhere/b"]
+    assert seen["scoped"] == seen["session"] == [NAME]
+    assert seen["read"] == ["elsewhere/a", "elsewhere/b", NAME, "zoo/z"]
+    page = closed.http.get("/v2/_catalog?n=1", headers=headers_of(closed.callers["outside"]))
+    assert (page.json()["repositories"], page.links["next"]["url"]) == (
+        ["elsewhere/a"],
+        "/v2/_catalog?n=1&last=elsewhere%2Fa",
+    )
+    last = closed.http.get(page.links["next"]["url"], headers=headers_of(closed.callers["outside"]))
+    assert (last.json()["repositories"], last.links) == (["elsewhere/b"], {})
+
+
+def test_a_mount_takes_nothing_that_one_may_not_read(closed: Place) -> None:
+    """Named or not, a source that may not be read does not exist; one that may is mounted."""
+    secret = push(closed, "zoo/secret", seed="only there")
+    layer = digest(secret.layers[0])
+    for who, source, status in (
+        ("scoped", "&from=zoo/secret", 202),
+        ("scoped", "", 202),
+        ("write", "&from=zoo/secret", 201),
+        ("write", "", 201),
+    ):
+        answer = closed.http.post(
+            f"/v2/team/{who}/blobs/uploads/?mount={layer}{source}", headers=headers_of(closed.callers[who])
+        )
+        assert answer.status_code == status, (who, source)
+
+
+# -- one request ---------------------------------------------------------------------------------------------
+
+
+def send(place: Place, entry: dict[str, Any], name: str, who: Credentials | None) -> httpx.Response:
+    """The request of an entry, by a caller, to an image that is there in full, or not at all."""
+    method, _, path = entry["route"].partition(" ")
+    image = push(place, NAME) if "{name}" in path else None
+    repository = Repository(place.admin, NAME)
+    values = {
+        "name": name,
+        "reference": "1",
+        "chunk": digest(CHUNK),
+        "digest": digest(image.layers[0]) if image else "",
+        "manifest": image.digest if image else "",
+        "user": somebody(),
+        "secret": who.secret if who else "",
+        "id": repository.start().rpartition("/")[2] if "{id}" in path else "",
+    }
+    values["reference"] = entry.get("reference", "1").format(**values)
+    bodies = {"chunk": CHUNK, "manifest": image.manifest if image else b""}
+    content = bodies.get(entry.get("body", ""))
+    headers = {} if "form" in entry or entry.get("class") == "password" else headers_of(who)
+    if entry.get("body") == "manifest":
+        headers["content-type"] = IMAGE
+    return place.http.request(
+        method,
+        path.format(**values) + f"?{entry.get('query', '').format(**values)}",
+        headers=headers,
+        content=content,
+        data=filled(entry.get("form"), values),
+        json=filled(entry.get("json"), values),
+    )
+
+
+def filled(fields: dict[str, str] | None, values: dict[str, str]) -> dict[str, str] | None:
+    return fields and {name: text.format(**values) for name, text in fields.items()}
+
+
+def headers_of(who: Credentials | None) -> dict[str, str]:
+    """As a Bearer token; the password of another registry as Basic."""
+    if who is None or who.secret.startswith(("nra_", "ey")):
+        return dict(who.bearer) if who else {}
+    text = base64.b64encode(f"{somebody()}:{who.secret}".encode()).decode()
+    return {"authorization": f"Basic {text}"}
+
+
+def somebody() -> str:
+    """A name that has not failed before, which would be locked at some time."""
+    return f"somebody-{next(NUMBERS)}"
+
+
+def push(place: Place, name: str, seed: str = "") -> Image:
+    """An image with the tags `1` and `latest`."""
+    repository = Repository(place.admin, name)
+    image = repository.push_image("1", seed=seed)
+    repository.push_manifest("latest", image.manifest)
+    return image
+
+
+def outcome(answer: httpx.Response, route: str) -> str:
+    """`403 DENIED`; the code is OCI's, and a HEAD has none to show."""
+    oci = answer.status_code >= 400 and route.split()[1].startswith("/v2/")
+    if not oci or not answer.content:
+        return str(answer.status_code)
+    return f"{answer.status_code} {answer.json()['errors'][0]['code']}"
