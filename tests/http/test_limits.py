@@ -256,7 +256,7 @@ def test_the_limit_holds_over_four_processes() -> None:
 
 @pytest.fixture
 def attempts(clock: Clock) -> Attempts:
-    return Attempts(Cells(64), Rate(0, 0), lambda kind: None)
+    return Attempts(Cells(4096), Rate(0, 0), lambda kind: None)
 
 
 def fail(attempts: Attempts, times: int, address: str = "192.0.2.1", user: str = "ann") -> None:
