@@ -114,7 +114,7 @@ class Authenticator:
                     _scope(request)["nora.principal"] = session.principal
                     return session.principal
                 self._in_session.pop(key, None)
-            principal = await self._read(request, header, key)
+            principal = await self._read(request, header, key, allow_foreign)
             _scope(request)["nora.principal"] = principal
             return principal
         except (Unauthenticated, TooManyRequests):
@@ -145,7 +145,7 @@ class Authenticator:
             return self._passwords.is_current(name, fingerprint)
         return True  # of what nobody can revoke; it ends by itself
 
-    async def _read(self, request: Request, header: bytes, key: bytes) -> Principal:
+    async def _read(self, request: Request, header: bytes, key: bytes, allow_foreign: bool) -> Principal:
         credentials = parse_credentials(header)
         if credentials is None:
             return ANONYMOUS
@@ -157,6 +157,8 @@ class Authenticator:
             _remember(self._in_session, key, session)
             return session.principal
         if isinstance(credentials, Basic) and not is_token(text):
+            if allow_foreign:  # it would open nothing more, and is another registry's more often than not:
+                return ANONYMOUS  # neither worth a bcrypt nor a wrong guess
             return await self._check_password(request, credentials)
         principal = await self._check(credentials)
         if is_token(text):

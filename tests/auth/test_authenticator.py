@@ -248,6 +248,12 @@ async def test_only_wrong_passwords_are_failures(house: House) -> None:
     assert house.attempts.told == [("failure", "192.0.2.7", "alice"), ("success", "192.0.2.7", "alice")]
 
 
+async def test_passwords_of_another_registry_are_no_failures(house: House) -> None:
+    for value in (basic("hub-user", "secret"), basic("alice", "wrong"), basic("alice", "right")):
+        assert await house.who(value, allow_foreign=True) is ANONYMOUS
+    assert house.attempts.told == []
+
+
 async def test_who_is_locked_out_learns_nothing_and_tokens_go_on(house: House) -> None:
     text, _ = await house.tokens.create("ci", "read")
     await house.who(basic("alice", "right"))
