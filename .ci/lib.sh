@@ -1,7 +1,7 @@
 # Shared by .ci/run and its sections: one folder for all that a run makes, sections with limits, the table.
 
 export NORA_REQUIRE_EXTENSIONS=1
-export NORA_REQUIRE_CLIENTS=1
+export REQUIRE_CLIENTS=1
 export DEBIAN_FRONTEND=noninteractive
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 export PYTHONUNBUFFERED=1

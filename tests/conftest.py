@@ -71,10 +71,10 @@ def repository(request: pytest.FixtureRequest) -> Callable[[str], str]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """`client(name, …)`: where a named program is missing, skip; with NORA_REQUIRE_CLIENTS=1, fail."""
+    """`client(name, …)`: where a named program is missing, skip; with REQUIRE_CLIENTS=1, fail."""
     wanted = [name for marker in item.iter_markers("client") for name in marker.args]
     missing = sorted({name for name in wanted if shutil.which(name) is None})
-    if missing and os.environ.get("NORA_REQUIRE_CLIENTS") == "1":
+    if missing and os.environ.get("REQUIRE_CLIENTS") == "1":
         pytest.fail(f"missing client: {', '.join(missing)}", pytrace=False)
     if missing:
         pytest.skip(f"missing client: {', '.join(missing)}")

@@ -99,9 +99,9 @@ def missing() -> str | None:
 
 
 def require() -> None:
-    """Skip the test where a Disk cannot be had; with NORA_REQUIRE_CLIENTS=1, fail."""
+    """Skip the test where a Disk cannot be had; with REQUIRE_CLIENTS=1, fail."""
     lacking = missing()
-    if lacking and os.environ.get("NORA_REQUIRE_CLIENTS") == "1":
+    if lacking and os.environ.get("REQUIRE_CLIENTS") == "1":
         pytest.fail(f"missing for faultfs: {lacking}", pytrace=False)
     if lacking:
         pytest.skip(f"missing for faultfs: {lacking}")

@@ -32,7 +32,7 @@ class Size:
     clients: int
     acknowledged: int
     in_flight: int
-    seed: int = field(default_factory=lambda: int(os.environ.get("NORA_TEST_SEED", time.time_ns() % 10**9)))
+    seed: int = field(default_factory=lambda: int(os.environ.get("TEST_SEED", time.time_ns() % 10**9)))
 
 
 QUICK = Size(kills=2, clients=16, acknowledged=12, in_flight=5)
@@ -58,7 +58,7 @@ async def kill_run(
     pushes = Pushes(wire, size.seed, size.clients)
     verified: set[Path] = set()
     flying: list[int] = []
-    record("run", f"NORA_TEST_SEED={size.seed}, {size.kills} kills")
+    record("run", f"TEST_SEED={size.seed}, {size.kills} kills")
     pushes.start()
     try:
         for number in range(size.kills):

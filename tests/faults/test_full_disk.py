@@ -50,16 +50,17 @@ def wire(server: Server) -> Wire:
     return Wire(server.host, server.port)
 
 
+def room(server: Server) -> int:
+    return shutil.disk_usage(server.storage).free
+
+
 @contextlib.contextmanager
 def filled(server: Server, leave: int = 0) -> Iterator[Path]:
     """The disk, filled by somebody else but for `leave` bytes; freed at the end."""
     ballast = server.storage / "ballast"
-    size = shutil.disk_usage(server.storage).free - leave
     with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        os.posix_fallocate(file.fileno(), 0, max(size, 1))
-        while leave == 0:  # the last pages
-            file.seek(0, os.SEEK_END)
-            file.write(bytes(4096))
+        while room(server) > leave:  # the server may write at the same time
+            file.write(bytes(min(MIB, max(4096, (room(server) - leave) // 2))))
     try:
         yield ballast
     finally:
