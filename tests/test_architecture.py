@@ -23,7 +23,8 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"formats", "ui", "upkeep"}),
     frozenset({"http", "proxy", "curation", "auth"}),
     frozenset({"catalog", "blobs", "outbound", "observability"}),
-    frozenset({"addresses", "model", "errors", "config", "locks", "processes", "_speedups", "__init__"}),
+    frozenset({"addresses", "patterns", "model", "errors", "config", "locks", "processes", "_speedups"})
+    | frozenset({"__init__"}),
 )
 ALSO: dict[str, frozenset[str]] = {
     "cli": frozenset({"server"}),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 from nora.errors import Denied, Unauthenticated
 from nora.model import ANONYMOUS, ROLES, Action, Principal, Repository, Scope
+from nora.patterns import path_matcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +95,4 @@ def _allows(
 
 def _matches(pattern: str, text: str) -> bool:
     """A session's scopes are names, of which there may be more than patterns are remembered."""
-    return pattern == text or _matcher(pattern).fullmatch(text) is not None
-
-
-@lru_cache(1024)
-def _matcher(pattern: str) -> re.Pattern[str]:
-    """`*` is anything within a segment, `**` anything; every other character is itself."""
-    parts = re.split(r"(\*+)", pattern)
-    return re.compile(
-        "".join(
-            ".*" if part.startswith("**") else "[^/]*" if part == "*" else re.escape(part) for part in parts
-        ),
-        re.DOTALL,
-    )
+    return pattern == text or path_matcher(pattern).fullmatch(text) is not None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 
 from nora.config.identity import OidcProvider, RoleRule, narrowed
 from nora.model import ROLES, Action, Scope
+from nora.patterns import text_matcher
 
 Claims = Mapping[str, object]
 
@@ -69,10 +68,4 @@ def _fits(value: object, patterns: tuple[str, ...]) -> bool:
         return any(_fits(item, patterns) for item in value if not isinstance(item, list))
     if isinstance(value, bool | int):
         value = str(value).lower()  # as JSON writes them
-    return isinstance(value, str) and any(_matcher(pattern).fullmatch(value) for pattern in patterns)
-
-
-@lru_cache(1024)
-def _matcher(pattern: str) -> re.Pattern[str]:
-    """`*` is anything, every other character is itself."""
-    return re.compile(".*".join(map(re.escape, re.split(r"\*+", pattern))), re.DOTALL)
+    return isinstance(value, str) and any(text_matcher(pattern).fullmatch(value) for pattern in patterns)
