@@ -24,7 +24,7 @@ from nora.auth.htpasswd import Account
 from nora.auth.passwords import Passwords
 from nora.auth.sessions import Session, Sessions
 from nora.auth.tokens import Tokens, is_token, secret_hash
-from nora.errors import TooManyRequests, Unauthenticated
+from nora.errors import Denied, TooManyRequests, Unauthenticated
 from nora.model import ANONYMOUS, Principal, Role
 
 T = TypeVar("T")
@@ -91,8 +91,9 @@ class Authenticator:
         """Who sent a request; ANONYMOUS when nobody says so, and while authentication is off.
 
         `allow_foreign`: where everybody may read, credentials that mean nothing here are no credentials,
-        since clients send those of one registry to its mirrors. Raises Unauthenticated, TooManyRequests and -
-        never Unauthenticated - StorageFailed when a store cannot be asked.
+        since clients send those of one registry to its mirrors. Raises Unauthenticated, TooManyRequests,
+        Denied (a workload that no rule is for) and - never Unauthenticated - StorageFailed when a store
+        cannot be asked.
         """
         if not self.enabled:
             return ANONYMOUS
@@ -117,7 +118,7 @@ class Authenticator:
             principal = await self._read(request, header, key, allow_foreign)
             _scope(request)["nora.principal"] = principal
             return principal
-        except (Unauthenticated, TooManyRequests):
+        except (Unauthenticated, TooManyRequests, Denied):  # the last one: a workload that no rule is for
             if allow_foreign:
                 return ANONYMOUS
             raise
@@ -128,10 +129,10 @@ class Authenticator:
         Raises as `identify` does.
         """
         credentials = Basic(user, password)
-        if is_token(password):
-            principal = await self._check(credentials)
-        else:
+        if self._is_password(password):
             principal = await self._check_password(request, credentials)
+        else:
+            principal = await self._check(credentials)
         _scope(request)["nora.principal"] = principal
         return principal
 
@@ -159,11 +160,16 @@ class Authenticator:
         if isinstance(credentials, Basic) and not is_token(text):
             if allow_foreign:  # it would open nothing more, and is another registry's more often than not:
                 return ANONYMOUS  # neither worth a bcrypt nor a wrong guess
-            return await self._check_password(request, credentials)
+            if self._is_password(text):
+                return await self._check_password(request, credentials)
         principal = await self._check(credentials)
         if is_token(text):
             _remember(self._known, key, (secret_hash(text), principal))
         return principal
+
+    def _is_password(self, text: str) -> bool:
+        """Whether a secret is one that can be guessed: else it says nothing about the name beside it."""
+        return not is_token(text) and not (_is_jwt(text) and self._identities is not None)
 
     async def _check_password(self, request: Request, credentials: Basic) -> Principal:
         """Of all secrets only passwords can be guessed, so only with them failures count.

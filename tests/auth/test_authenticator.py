@@ -22,12 +22,13 @@ from nora.auth.passwords import Passwords, hash_password
 from nora.auth.sessions import Sessions
 from nora.auth.tokens import Tokens, new_token
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.errors import StorageFailed, TooManyRequests, Unauthenticated
+from nora.errors import Denied, StorageFailed, TooManyRequests, Unauthenticated
 from nora.model import ANONYMOUS, Principal, Scope
 
 pytestmark = pytest.mark.anyio
 
 FOREIGN = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln"
+RULELESS = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ5In0.c2ln"
 WORKLOAD = Principal("repo:acme/app", "oidc", "write")
 
 
@@ -43,6 +44,8 @@ class Workloads:
     """Knows one identity token."""
 
     async def verify(self, text: str) -> Principal:
+        if text == RULELESS:
+            raise Denied("no rule")
         if text != FOREIGN:
             raise Unauthenticated("unknown issuer")
         return WORKLOAD
@@ -246,6 +249,23 @@ async def test_only_wrong_passwords_are_failures(house: House) -> None:
     await house.who(basic("alice", "right"))
     await house.who(basic("alice", "right"))
     assert house.attempts.told == [("failure", "192.0.2.7", "alice"), ("success", "192.0.2.7", "alice")]
+
+
+async def test_an_identity_token_says_nothing_about_the_name_beside_it(house: House) -> None:
+    """Else whoever has one could end the lock of any name, and go on guessing its password."""
+    house.attempts.locked = True
+    assert await house.who(basic("alice", FOREIGN)) is WORKLOAD
+    assert await house.authenticator.verify(request(), "alice", FOREIGN) is WORKLOAD
+    with pytest.raises(Unauthenticated):
+        await house.who(basic("alice", f"{FOREIGN}x"))
+    assert house.attempts.told == []
+
+
+async def test_a_workload_without_a_rule_is_denied_or_foreign(house: House) -> None:
+    with pytest.raises(Denied):
+        await house.who(f"Bearer {RULELESS}")
+    for value in (f"Bearer {RULELESS}", basic("oidc", RULELESS)):
+        assert await house.who(value, allow_foreign=True) is ANONYMOUS
 
 
 async def test_passwords_of_another_registry_are_no_failures(house: House) -> None:

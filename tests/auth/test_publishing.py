@@ -85,6 +85,8 @@ def test_an_identity_token_is_taken_as_it_is(place: Place) -> None:
         assert place.upload("acme/app", reader, basic).status_code == 403
         wrong = place.issuer.token(aud="other")
         assert place.upload("acme/app", wrong, basic).status_code == 401
+        ruleless = place.upload("acme/app", place.issuer.token(repository="acme/unknown"), basic)
+        assert (ruleless.status_code, ruleless.json()["errors"][0]["code"]) == (403, "DENIED")
     counted = [
         line for line in place.http.get("/metrics").text.splitlines() if "namespace_scope_total{" in line
     ]

@@ -35,6 +35,7 @@ class Gate:
         """
         repository, package = image.repository, image.package
         public = self._any_public and self._access.decide(ANONYMOUS, action, repository, package)
+        principal = ANONYMOUS
         try:
             principal = await self._authenticator.identify(request, allow_foreign=public)
             self._access.require(principal, action, repository, package)
