@@ -80,7 +80,8 @@ class TagWrite:
     replace: bool = True
     """False: a tag that already points to another version raises Conflict (immutable tags)."""
     expected: str | None = None
-    """When set: the version that the tag must point to now, or "" for none; else PreconditionFailed."""
+    """When set: the version that the tag must point to now, "*" for any, "" for none; else
+    PreconditionFailed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,9 +290,11 @@ class CatalogContract:
     ) -> None:
         hosted, _ = ids
         await catalog.publish(publication(hosted, "app", "a", TagWrite("1", expected="")), LEASE)
-        for wrong in ("", sha256("b")):
+        for tag, wrong in (("1", ""), ("1", sha256("b")), ("absent", "*")):
             with pytest.raises(PreconditionFailed):
-                await catalog.publish(publication(hosted, "app", "b", TagWrite("1", expected=wrong)), LEASE)
+                await catalog.publish(publication(hosted, "app", "b", TagWrite(tag, expected=wrong)), LEASE)
+        await catalog.publish(publication(hosted, "app", "c", TagWrite("1", expected="*")), LEASE)
+        await catalog.publish(publication(hosted, "app", "a", TagWrite("1", expected=sha256("c"))), LEASE)
         await catalog.publish(publication(hosted, "app", "b", TagWrite("1", expected=sha256("a"))), LEASE)
         file = await catalog.find_tagged_file(hosted, "app", "1")
         assert file is not None

@@ -62,8 +62,8 @@ class Manifests:
         target = image.target
         reference = parse_reference(resource.reference)
         named = reference if isinstance(reference, Digest) else None
-        tags = [reference] if isinstance(reference, Tag) else []
-        tags += [Tag(text) for text in resource.query.get("tag", ()) if text not in tags]
+        wanted = [resource.reference] if named is None else []
+        tags = [Tag(text) for text in dict.fromkeys(wanted + resource.query.get("tag", []))]
         body = await read_body(resource.request, self._settings.max_manifest_size, self._idle_seconds)
         manifest = parse_manifest(
             body, resource.header(b"content-type"), named, required=self._settings.required_content
