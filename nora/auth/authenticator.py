@@ -14,6 +14,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, Protocol, TypeVar, cast
 
@@ -145,6 +146,17 @@ class Authenticator:
             name, _, fingerprint = rest.rpartition(":")
             return self._passwords.is_current(name, fingerprint)
         return True  # of what nobody can revoke; it ends by itself
+
+    async def renew(self, holder: Principal) -> Principal | None:
+        """Who a session was made for, with the role that they have today; None when that no longer holds.
+
+        The rights of a token never change, the role of a user does. Raises StorageFailed.
+        """
+        if not await self.still_valid(holder.parent):
+            return None
+        if holder.method == "password":
+            return replace(holder, role=self._role_of(holder.name))
+        return holder
 
     async def _read(self, request: Request, header: bytes, key: bytes, allow_foreign: bool) -> Principal:
         credentials = parse_credentials(header)

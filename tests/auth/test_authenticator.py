@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -201,6 +201,18 @@ async def test_a_session_of_a_user_ends_with_the_password(house: House) -> None:
     assert not await house.authenticator.still_valid(alice.parent)
     with pytest.raises(Unauthenticated, match="revoked"):
         await house.who(f"Bearer {session}")
+
+
+async def test_who_is_no_administrator_any_more_renews_no_administration(house: House) -> None:
+    was = replace(await house.who(basic("alice", "right")), role="admin")
+    renewed = await house.authenticator.renew(was)
+    assert renewed is not None
+    assert renewed.role == "write"
+    _, token = await house.tokens.create("ci", "admin", scopes=(Scope("docker", "team/*"),))
+    holder = Principal("ci", "token", "admin", token.scopes, f"token:{token.id}")
+    assert await house.authenticator.renew(holder) == holder
+    await house.tokens.revoke(token.id)
+    assert await house.authenticator.renew(holder) is None
 
 
 async def test_what_a_parent_may_be(house: House) -> None:

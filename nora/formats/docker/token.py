@@ -105,8 +105,9 @@ class TokenService:
             raise Unauthenticated(str(error), (BASIC,)) from None
 
     async def _holder(self, request: Request, refresh: str) -> Principal:
-        holder = self._sessions.read_refresh(refresh)
-        if holder is None or not await self._authenticator.still_valid(holder.parent):
+        found = self._sessions.read_refresh(refresh)
+        holder = None if found is None else await self._authenticator.renew(found)
+        if holder is None:
             raise Unauthenticated("the refresh token is not valid")
         _scope(request)["nora.principal"] = holder
         return holder

@@ -53,8 +53,8 @@ class Knows:
     async def verify(self, request: Request, user: str, password: str) -> Principal:
         return await self.identify(request)
 
-    async def still_valid(self, parent: str) -> bool:
-        return parent != "token:revoked"
+    async def renew(self, holder: Principal) -> Principal | None:
+        return None if holder.parent == "token:revoked" else holder
 
 
 def ask(knows: Knows, method: str, query: bytes = b"", form: bytes = b"", **headers: str) -> Response:
