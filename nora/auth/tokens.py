@@ -24,6 +24,8 @@ FLUSH_SECONDS: Final = 30.0
 """How old `last_used_at` may be."""
 LONGEST_DESCRIPTION: Final = 256
 LONGEST_USER: Final = 128
+LONGEST_TTL: Final = 100 * 366 * 24 * 3600.0
+"""Seconds; a time far beyond cannot be written as a date."""
 SCOPED_ACTIONS: Final = frozenset({"read", "write", "delete"})
 """What a scope may allow; administration is of no part."""
 
@@ -119,8 +121,8 @@ class Tokens:
         parse_user(user)
         if len(description) > LONGEST_DESCRIPTION or (description and not description.isprintable()):
             raise BadRequest(f"a description has at most {LONGEST_DESCRIPTION} printable characters")
-        if ttl_seconds is not None and ttl_seconds <= 0:
-            raise BadRequest("a token lives for more than no time")
+        if ttl_seconds is not None and not 0 < ttl_seconds <= LONGEST_TTL:  # nor NaN
+            raise BadRequest("a token lives for more than no time, and for a hundred years at most")
         text, now = new_token(), self._clock()
         hashed = secret_hash(text)
         expires_at = None if ttl_seconds is None else now + ttl_seconds

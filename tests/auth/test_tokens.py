@@ -137,7 +137,10 @@ async def test_a_token_expires_exactly(tokens: Tokens, clock: Clock) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize(
     ("user", "description", "seconds"),
-    [("", "", None), ("a:b", "", None), ("a", "x" * 257, None), ("a", "\x1b[31m", None), ("a", "", 0.0)],
+    [
+        *[("", "", None), ("a:b", "", None), ("a", "x" * 257, None), ("a", "\x1b[31m", None)],
+        *[("a", "", seconds) for seconds in (0.0, -1.0, float("nan"), float("inf"), 1e12)],
+    ],
 )
 async def test_what_cannot_be_is_refused(
     tokens: Tokens, user: str, description: str, seconds: float | None
