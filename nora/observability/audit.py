@@ -265,7 +265,7 @@ def _subject(principal: Principal, claimed: str) -> str:
     """Who it is; where that was not accepted, who it claimed to be. A token in place of a name is no name."""
     if not principal.is_anonymous or not claimed:
         return principal.name
-    return "***" if "nra_" in claimed else claimed
+    return "***" if "nra_" in claimed or "eyJ" in claimed else claimed
 
 
 def _line(entry: _Entry) -> bytes:

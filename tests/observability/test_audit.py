@@ -142,11 +142,12 @@ def test_reads_when_asked_for(path: Path) -> None:
 
 def test_who_was_not_let_in(log: Log, path: Path) -> None:
     log.audit.start()
-    for claimed in ("mallory", "nra_0123", "", "line\nbreak\x00\x1b[31m", "\ud800"):
+    for claimed in ("mallory", "nra_0123", "eyJhbGciOi.eyJ.x", "", "line\nbreak\x00\x1b[31m", "\ud800"):
         log.audit.observe(scope("GET", (b"authorization",), claimed=claimed), "docker", 401)
     log.audit.observe(scope("GET", (b"authorization",), claimed="ci", principal=CI), "docker", 403)
     assert [line["subject"] for line in written(log, path)] == [
         "mallory",
+        "***",
         "***",
         ANONYMOUS.name,
         "line\nbreak\x00\x1b[31m",
@@ -155,7 +156,7 @@ def test_who_was_not_let_in(log: Log, path: Path) -> None:
     ]
     data = path.read_bytes()
     assert b"secret" not in data
-    assert data.count(b"\n") == 6
+    assert data.count(b"\n") == 7
     assert not any(byte < 32 and byte != 10 for byte in data)
 
 
