@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import os
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -91,6 +93,29 @@ def test_an_unknown_host_is_refused(tmp_path: Path) -> None:
 
 def test_a_bad_setting_is_refused_with_its_name(tmp_path: Path) -> None:
     assert "NORA_PORT" in start_and_fail(Server(tmp_path, tmp_path / "log", env={"NORA_PORT": "http"}))
+
+
+def test_a_catalog_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        pass
+    catalog = server.storage / "catalog.sqlite3"
+    with contextlib.closing(sqlite3.connect(catalog)) as db:
+        db.execute("PRAGMA user_version = 9999")
+    before = catalog.read_bytes()
+    assert "9999" in start_and_fail(server)
+    assert catalog.read_bytes() == before
+
+
+def test_a_damaged_catalog_is_told_at_the_start(tmp_path: Path) -> None:
+    with running(tmp_path) as server:
+        pass
+    catalog = server.storage / "catalog.sqlite3"
+    data = bytearray(catalog.read_bytes())
+    data[4096:] = b"\xa5" * (len(data) - 4096)  # all but the first page
+    catalog.write_bytes(data)
+    message = start_and_fail(server)
+    assert str(catalog) in message
+    assert "damaged" in message
 
 
 def test_a_server_starts_again_at_once(tmp_path: Path) -> None:

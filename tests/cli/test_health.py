@@ -23,6 +23,13 @@ def test_a_running_server_is_healthy(nora: Server) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "/health: 200")
 
 
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
+@pytest.mark.parametrize("host", ["::", "::1"])
+def test_a_server_of_ipv6_is_healthy(tmp_path: Path, host: str) -> None:
+    with running(tmp_path, host=host) as server:
+        assert health(server).returncode == 0
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
 def test_a_server_that_is_not_there_is_not(tmp_path: Path, host: str) -> None:
     done = health(Server(tmp_path, tmp_path / "log", port=free_port(), host=host))

@@ -13,6 +13,7 @@ from nora.observability.metrics import CONTENT_TYPE, Metrics
 from nora.observability.shared import SharedMemory
 from tests.http.toy import install
 from tests.http.wire import eventually
+from tests.support.oci import Repository
 from tests.support.server import running
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -119,3 +120,26 @@ def test_any_worker_shows_exactly_what_all_have_done(tmp_path: Path) -> None:
         assert value(samples, "nora_uploads_total", registry="toy") == 20
         assert requests(samples, "system", "GET", 200) >= number
         assert value(samples, "nora_uploads_total", registry="docker") == 0
+
+
+def test_images_are_counted_by_every_worker_alike(tmp_path: Path) -> None:
+    """1,000 pulls, 10 pushes and 5 refusals over four workers; blobs are parts of them and no pulls."""
+    with running(tmp_path, workers=4) as server:
+        with httpx.Client(base_url=server.url, trust_env=False) as client:
+            image = Repository(client, "team/app").push_image("0")
+        for turn in range(10):
+            with httpx.Client(base_url=server.url, trust_env=False) as client:  # perhaps another worker
+                repo = Repository(client, "team/app")
+                if turn:
+                    repo.push_manifest(str(turn), image.manifest)
+                for _ in range(100):
+                    assert repo.get_manifest("0").status_code == 200
+                if turn % 2:
+                    assert repo.put_manifest("bad", b"{}").status_code == 400
+        pages = [parse(httpx.get(f"{server.url}/metrics", trust_env=False).text) for _ in range(8)]
+    for samples in pages:
+        assert requests(samples, "docker", "GET", 200) == 1000
+        assert requests(samples, "docker", "PUT", 400) == 5
+        assert requests(samples, "docker", "PUT", 201) == 10 + len((image.config, *image.layers))
+        assert value(samples, "nora_downloads_total", registry="docker") == 1000
+        assert value(samples, "nora_uploads_total", registry="docker") == 10
