@@ -71,7 +71,7 @@ class Manifests:
         resource.audit("write", manifest.digest, tags)
         await self._store(image, target, body, manifest, self._tag_writes(resource.request, tags))
         resource.count_as("upload")
-        return Response(201, self._created(image, manifest, tags if named else []))
+        return Response(201, self._created(image, manifest, tags[len(wanted) :]))
 
     async def delete(self, resource: Resource) -> Response:
         """By tag: that tag only. By digest: the manifest and every tag that points to it."""

@@ -63,6 +63,14 @@ def test_a_tag_is_set_once_however_often_it_is_named(kinds: httpx.Client) -> Non
     assert repo.tags() == ["a", "b"]
 
 
+def test_tags_beside_the_one_of_the_url_are_announced(kinds: httpx.Client) -> None:
+    repo = Repository(kinds, "conditions/beside")
+    image = repo.push_image()
+    assert put(repo, "a?tag=a&tag=b", image).headers["oci-tag"] == "b"
+    assert "oci-tag" not in put(repo, "c", image).headers
+    assert repo.tags() == ["a", "b", "c"]
+
+
 def test_a_bad_tag_parameter_stores_nothing(kinds: httpx.Client) -> None:
     repo = Repository(kinds, "conditions/bad")
     image = repo.push_image("one")
