@@ -147,14 +147,27 @@ def _group_problems(spec: RepositorySpec, specs: Mapping[str, RepositorySpec]) -
 
 
 def anonymous_repositories(config: Config, specs: Sequence[RepositorySpec]) -> frozenset[str]:
-    """The names of the repositories that anybody may read."""
-    return frozenset(spec.name for spec in specs if _is_anonymous(config, spec))
+    """The names of the repositories that anybody may read.
+
+    A group that does not say so itself is not a way around a member that says otherwise.
+    """
+    found = {spec.name for spec in specs if _is_anonymous(config, spec)}
+    return frozenset(
+        spec.name
+        for spec in specs
+        if spec.name in found and (_said(config, spec) is not None or found.issuperset(spec.members))
+    )
+
+
+def _said(config: Config, spec: RepositorySpec) -> bool | None:
+    one = config.repositories.get(spec.name)
+    return None if one is None else one.anonymous_read
 
 
 def _is_anonymous(config: Config, spec: RepositorySpec) -> bool:
-    one, auth = config.repositories.get(spec.name), config.auth
-    if one is not None and one.anonymous_read is not None:
-        return one.anonymous_read
+    said, auth = _said(config, spec), config.auth
+    if said is not None:
+        return said
     if spec.format == "docker" and auth.docker_anon_pull is not None:
         return auth.docker_anon_pull
     return auth.anonymous_read

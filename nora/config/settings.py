@@ -287,7 +287,7 @@ class RepositorySetting:
     writes: str | None = None
     """Of a group: the member that takes its writes; without one the group is read-only."""
     anonymous_read: bool | None = None
-    """Whether anybody may read it; None: as `auth.anonymous_read` says."""
+    """Whether anybody may read it; None: as `auth.anonymous_read` and the members of a group say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,19 @@ def test_anonymous_read_is_said_for_all_or_for_each(tmp_path: Path) -> None:
     assert rules(tmp_path, default)["anonymous"] == ["docker"]
 
 
+def test_a_group_is_no_way_around_a_member(tmp_path: Path) -> None:
+    text = (
+        "[repositories.secret]\nformat = 'docker'\nanonymous_read = false\n"
+        "[repositories.all]\nformat = 'docker'\nkind = 'group'\nmembers = ['secret', 'docker-hosted']\n"
+    )
+    environ = {"NORA_AUTH_ANONYMOUS_READ": "true"}
+    assert rules(tmp_path, text, **environ)["anonymous"] == ["docker", "docker-hosted"]
+    said = rules(tmp_path, text + "anonymous_read = true", **environ)
+    assert said["anonymous"] == ["all", "docker", "docker-hosted"]
+    hosted = "[repositories.docker-hosted]\nanonymous_read = false"
+    assert rules(tmp_path, hosted, **environ)["anonymous"] == []
+
+
 def test_the_old_name_for_docker(tmp_path: Path) -> None:
     assert rules(tmp_path, NORA_AUTH_DOCKER_ANON_PULL="true")["anonymous"] == ["docker", "docker-hosted"]
     environ = {"NORA_AUTH_DOCKER_ANON_PULL": "false", "NORA_AUTH_ANONYMOUS_READ": "true"}
