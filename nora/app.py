@@ -218,6 +218,7 @@ class Worker:
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
         if self._identities is not None:
+            self._identities.prepare()
             publishing = TrustedPublishing(self._identities, self._authenticator.sessions.mint)
             self._app.attach(MOUNT, "oidc", publishing, render_publishing_error)
         self._periodic = [

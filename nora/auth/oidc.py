@@ -39,6 +39,7 @@ class OidcVerifier:
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._outbound = outbound
         self._leeway = settings.leeway_secs
         self._now = now
         self._providers = {
@@ -47,6 +48,12 @@ class OidcVerifier:
         }
         self.audience = _common_audience(settings.active)
         """What to ask a token for when it is to be taken here."""
+
+    def prepare(self) -> None:
+        """Load what the first token needs before anybody waits for it: the event loop would stand still."""
+        from joserfc import jwk, jws  # noqa: F401
+
+        self._outbound.prepare()
 
     async def verify(self, token: str) -> Principal:
         """Who a token says it is. Its name is `<provider>:<sub>`, made fit for logs.

@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 import hmac
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
@@ -499,3 +501,28 @@ def test_any_header_and_claims_are_good_or_refused(shared: Issuer) -> None:
 
 def test_what_is_refused_is_always_one_of_noras() -> None:
     assert issubclass(Unauthenticated, NoraError)
+
+
+FIRST_TOKEN = """
+import sys
+from tests.auth.test_oidc import run
+from tests.support.issuer import running_issuer
+
+async def work(verifier, clock):
+    verifier.prepare()
+    before = {*sys.modules}
+    await verifier.verify(token)
+    print(*(one for one in {*sys.modules} - before if one.split(".")[0] in {"joserfc", "httpx", "httpcore"}))
+
+with running_issuer() as issuer:
+    token = issuer.token()
+    run(issuer, work)
+"""
+
+
+def test_the_first_token_waits_for_no_library() -> None:
+    """Loading them takes a quarter of a second, in which the event loop would answer nobody."""
+    done = subprocess.run(
+        [sys.executable, "-c", FIRST_TOKEN], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split() == []
