@@ -28,7 +28,7 @@ from nora.http.clients import Clients
 from nora.http.limits import RateLimits
 from nora.http.send import Header, Receive, Scope, Send, transmit
 from nora.observability.audit import Audit
-from nora.observability.logs import REQUEST_ID
+from nora.observability.logs import REQUEST_ID, TRACE
 from nora.observability.metrics import Metrics, MountMetrics
 
 _log = logging.getLogger("nora.access")
@@ -50,6 +50,10 @@ DRAIN_SECONDS = 30.0
 it has sent a whole layer sees it."""
 _MAY_HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_TELLING = frozenset(
+    b"accept accept-encoding connection content-length content-range content-type expect if-match"
+    b" if-none-match if-range range te transfer-encoding user-agent".split()
+)
 _control_character = re.compile(r"[\x00-\x1f\x7f]|%00").search
 
 
@@ -153,7 +157,7 @@ class NoraApplication(Application):
         if self._audit is not None:
             self._audit.observe(scope, mount.name, response.status)
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s %d %.1f ms", method, path, response.status, seconds * 1000)
+            _tell(scope, response.status, seconds)
         extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
         try:
             await transmit(response, extra, scope, receive, send)
@@ -210,6 +214,15 @@ def _settled(limits: RateLimits, scope: Scope, mount: Mount, response: Response)
     except TooManyRequests as error:
         return errors.answer(error, mount.render_error)
     return response
+
+
+def _tell(scope: Scope, status: int, seconds: float) -> None:
+    """The lines of a request at `debug` and `trace`: of its headers only those that can hold no secret."""
+    method, path = scope["method"], scope["path"]
+    _log.debug("%s %s %d %.1f ms", method, path, status, seconds * 1000)
+    if _log.isEnabledFor(TRACE):
+        headers = (f"{name.decode()}: {value!r}" for name, value in scope["headers"] if name in _TELLING)
+        _log.log(TRACE, "%s %s had %s", method, path, ", ".join(headers))
 
 
 def _check_path(path: str) -> None:

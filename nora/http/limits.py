@@ -132,7 +132,7 @@ class RateLimits:
         if not self._shows_credentials(scope):
             if status == 401:
                 self._give_back(scope)
-        elif status == 401 or scope["method"] in _READS:
+        elif status >= 400 or scope["method"] in _READS:  # of a change that was made the answer is given
             self._take(scope)
 
     def _shows_credentials(self, scope: dict[str, Any]) -> bool:

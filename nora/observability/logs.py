@@ -1,8 +1,8 @@
 """Log lines: text or JSON, on standard error, with the id of the request that they belong to.
 
-`info` tells the life of the server and what failed; it has no line for each request. `debug` and `trace`
-do: one line when a request is answered. Neither ever has a query string, a header or a body: those may
-hold secrets.
+`info` tells the life of the server and what failed; it has no line for each request. `debug`
+has one when a request is answered, `trace` another with the headers that say how its client speaks. Neither
+ever has a query string, a credential or a body: those may hold secrets.
 """
 
 from __future__ import annotations

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx
 import pytest
 from blacksheep import Application
 
 from nora.http.application import SECURITY_HEADERS
+from tests.http.toy import install
 from tests.http.wire import ask, connect, read_answer
-from tests.support.server import Server
+from tests.support.server import Server, running
 
 EVERY_ANSWER = [
     ("GET", "/", 200),
@@ -144,3 +147,19 @@ def test_a_body_that_falls_short_is_cut(toy: Server) -> None:
 def test_what_is_overridden_is_still_there() -> None:
     """`_handle_http` is internal to BlackSheep: a version without it needs another seam."""
     assert callable(Application._handle_http)
+
+
+def test_trace_tells_how_a_client_speaks_and_no_secret(tmp_path: Path) -> None:
+    env = install(tmp_path) | {"NORA_LOG_LEVEL": "trace"}
+    (tmp_path / "traced").mkdir()
+    with running(tmp_path / "traced", env=env) as server:
+        secret = {"authorization": "Bearer very-secret", "cookie": "very-secret", "x-other": "very-secret"}
+        httpx.get(
+            f"{server.url}/toy/get?token=very-secret",
+            headers={"user-agent": "a client/1", "range": "bytes=0-1", **secret},
+            trust_env=False,
+        )
+        log = server.log.read_text()
+    assert "a client" in log
+    assert "range: b'bytes=0-1'" in log
+    assert "very-secret" not in log

@@ -152,13 +152,15 @@ def test_credentials_that_count_for_nothing_do_not_lift_the_limit(clock: Clock) 
     assert refusal(lambda: one.admit(request())) == 1
 
 
-def test_wrong_credentials_are_limited_whatever_they_are(clock: Clock) -> None:
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
+def test_wrong_credentials_are_limited_whatever_they_are(clock: Clock, status: int) -> None:
+    """Also with what fails for another reason before anybody has looked at them."""
     one = make_limits()
     scope = request("PUT", credentials="Bearer revoked")
     for _ in range(3):
         one.admit(scope)
-        one.settle(scope, 401)
-    assert refusal(lambda: one.settle(scope, 401)) == 1
+        one.settle(scope, status)
+    assert refusal(lambda: one.settle(scope, status)) == 1
 
 
 def test_the_answer_to_a_change_that_was_made_is_never_withheld(clock: Clock) -> None:
