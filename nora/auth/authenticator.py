@@ -116,7 +116,7 @@ class Authenticator:
                     _scope(request)["nora.principal"] = session.principal
                     return session.principal
                 self._in_session.pop(key, None)
-            principal = await self._read(request, header, key, allow_foreign)
+            principal = await self._read(request, header, key)
             _scope(request)["nora.principal"] = principal
             return principal
         except (Unauthenticated, TooManyRequests, Denied):  # the last one: a workload that no rule is for
@@ -158,7 +158,7 @@ class Authenticator:
             return replace(holder, role=self._role_of(holder.name))
         return holder
 
-    async def _read(self, request: Request, header: bytes, key: bytes, allow_foreign: bool) -> Principal:
+    async def _read(self, request: Request, header: bytes, key: bytes) -> Principal:
         credentials = parse_credentials(header)
         if credentials is None:
             return ANONYMOUS
@@ -169,11 +169,8 @@ class Authenticator:
                 raise Unauthenticated("what the session was made from has been revoked")
             _remember(self._in_session, key, session)
             return session.principal
-        if isinstance(credentials, Basic) and not is_token(text):
-            if allow_foreign:  # it would open nothing more, and is another registry's more often than not:
-                return ANONYMOUS  # neither worth a bcrypt nor a wrong guess
-            if self._is_password(text):
-                return await self._check_password(request, credentials)
+        if isinstance(credentials, Basic) and self._is_password(text):
+            return await self._check_password(request, credentials)
         principal = await self._check(credentials)
         if is_token(text):
             _remember(self._known, key, (secret_hash(text), principal))

@@ -280,12 +280,6 @@ async def test_a_workload_without_a_rule_is_denied_or_foreign(house: House) -> N
         assert await house.who(value, allow_foreign=True) is ANONYMOUS
 
 
-async def test_passwords_of_another_registry_are_no_failures(house: House) -> None:
-    for value in (basic("hub-user", "secret"), basic("alice", "wrong"), basic("alice", "right")):
-        assert await house.who(value, allow_foreign=True) is ANONYMOUS
-    assert house.attempts.told == []
-
-
 async def test_who_is_locked_out_learns_nothing_and_tokens_go_on(house: House) -> None:
     text, _ = await house.tokens.create("ci", "read")
     await house.who(basic("alice", "right"))
