@@ -98,33 +98,29 @@ class LocalBlobStore:
             hasher.size,
             expect.digest,
         )
+        # The bytes first, then the name: whatever has a name is what the name says, also after a power loss.
+        # Files of concurrent ingests share a commit of the journal, so gathering them here would only add a
+        # wait (measured on ext4: 355 µs alone; the name first would be 310, without the directory 235).
+        self.disk.sync(draft.fd)
         draft.rename(self.layout.blob(new))
-        self._make_durable(draft, new)
+        self.disk.sync_directory(self.layout.shard(new))
         draft.close()
         return new
 
     def adopt(self, file: Draft, new: NewBlob) -> None:
-        """Make an object of the file of an upload session, which keeps its name as well. For disk threads."""
+        """Make an object of the file of an upload session, which keeps its name as well. For disk threads.
+
+        The bytes are durable before they get the name, as in `_finish`.
+        """
         path = self.layout.blob(new)
         file.cut(new.size)
+        self.disk.sync(file.fd)
         os.link(file.path, path)
         try:
-            self._make_durable(file, new)
+            self.disk.sync_directory(self.layout.shard(new))
         except OSError:
             remove(path)
             raise
-
-    def _make_durable(self, file: Draft, new: NewBlob) -> None:
-        """Make the bytes of an object durable, and its name, which it has already.
-
-        The name comes before the fsync: nobody knows it until a row names it, which happens after both, and
-        on a journalling file system the fsync of the file then commits the rename as well, so that the fsync
-        of the directory finds nothing left to write (measured on ext4: 310 µs against 355 µs the other way
-        round, 235 µs without the directory). Files of concurrent ingests share a commit of the journal,
-        which is the group commit; gathering them here would only add a wait.
-        """
-        self.disk.sync(file.fd)
-        self.disk.sync_directory(self.layout.shard(new))
 
     async def forget(self, new: NewBlob) -> None:
         """Remove an object that no row names, if it can be done; garbage collection finds it otherwise."""

@@ -76,21 +76,27 @@ async def test_an_object_is_named_by_digest_and_generation(layout: Layout, store
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was synced, in order: "file" or "directory"."""
+    """What was synced, "file" or "directory", and when the file got its "name", in order."""
     calls: list[str] = []
-    really = os.fsync
+    really, rename = os.fsync, os.rename
 
     def fsync(descriptor: int) -> None:
         calls.append("directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
         really(descriptor)
 
+    def name(old: str, new: str) -> None:
+        calls.append("name")
+        rename(old, new)
+
     monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "rename", name)
     return calls
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(
-    ("durable", "expected"), [("full", ["file", "directory"]), ("data", ["file"]), ("none", [])]
+    ("durable", "expected"),
+    [("full", ["file", "name", "directory"]), ("data", ["file", "name"]), ("none", ["name"])],
 )
 @pytest.mark.parametrize("size", [10, 200_000])
 async def test_an_ingest_syncs_file_and_directory_once(
@@ -106,7 +112,7 @@ async def test_an_ingest_syncs_file_and_directory_once(
 async def test_full_durability_is_the_default(layout: Layout, synced: list[str]) -> None:
     store = LocalBlobStore(layout, reserve_bytes=0)
     await keep(store, b"abc")
-    assert synced == ["file", "directory"]
+    assert synced == ["file", "name", "directory"]
     store.close()
 
 
