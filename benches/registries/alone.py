@@ -1,4 +1,4 @@
-"""What NORA promises by itself, with no rival beside it: memory, chunked uploads, the size of the store."""
+"""What NORA promises by itself, with no rival beside it: memory, chunks, a large store, access."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benches.registries import chunks, memory, scale
+from benches.registries import access, chunks, memory, scale
 from benches.registries.gates import Check
 from benches.registries.generators import LoadFailed
 from benches.registries.rivals import StartFailed
@@ -15,7 +15,12 @@ from benches.registries.wire import WireError
 
 Part = Callable[..., list[Check]]
 
-PARTS: dict[str, Part] = {"memory": memory.run, "chunks": chunks.run, "scale": scale.run}
+PARTS: dict[str, Part] = {
+    "memory": memory.run,
+    "chunks": chunks.run,
+    "scale": scale.run,
+    "access": access.run,
+}
 
 
 def run(part: str, work: Path, *, smoke: bool, say: Callable[[str], None]) -> list[Check]:

@@ -76,6 +76,30 @@ class Check:
         return f"{verdict:6} {self.name}: {self.value:.3g} {self.unit} {sign} {self.bound:g}{aim}"
 
 
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """A bound on a ratio of NORA to itself."""
+
+    name: str
+    bound: float
+    at_most: bool = True
+
+    def check(self, value: float) -> Check:
+        """Hold it against what was measured."""
+        return Check(self.name, value, "x", self.bound, self.at_most)
+
+
+ACCESS_RATES = {
+    "token": Promise("manifest by tag with a token, rate beside anonymous", 0.8, at_most=False),
+    "password": Promise("manifest by tag with a known password, rate beside anonymous", 0.7, at_most=False),
+}
+# By the number of addresses that the wrong passwords come from.
+ACCESS_STORMS = {
+    1: Promise("p99 of others under 50 wrong passwords/s from one address, beside before", 2),
+    50: Promise("p99 of others under 50 wrong passwords/s from 50 addresses, beside before", 2),
+}
+
+
 def judge(gate: Gate, results: Results) -> Check:
     """Hold one gate against the medians of NORA's default column."""
     ours, theirs = results.cell(gate.line, NORA.name), results.cell(gate.line, gate.rival)

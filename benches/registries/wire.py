@@ -43,9 +43,14 @@ class Answer:
 
 
 class Wire:
-    """One client. ``keep_alive=False`` opens a connection for each request, as docker does."""
+    """One client. ``keep_alive=False`` opens a connection for each request, as docker does.
 
-    def __init__(self, address: Address, *, keep_alive: bool = True, timeout: float = 60.0) -> None:
+    ``headers`` are ready lines, each with its CRLF, that every request has.
+    """
+
+    def __init__(
+        self, address: Address, *, keep_alive: bool = True, timeout: float = 60.0, headers: str = ""
+    ) -> None:
         self.address = address
         self.keep_alive = keep_alive
         self.timeout = timeout
@@ -53,7 +58,7 @@ class Wire:
         self._pending = bytearray()
         self._scratch = memoryview(bytearray(SCRATCH))
         connection = "" if keep_alive else "Connection: close\r\n"
-        self._host = f"Host: {address[0]}:{address[1]}\r\n{connection}"
+        self._host = f"Host: {address[0]}:{address[1]}\r\n{connection}{headers}"
 
     def __enter__(self) -> Wire:
         return self
