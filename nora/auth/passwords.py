@@ -156,4 +156,7 @@ def _step_back() -> None:
     """Let the threads that answer requests go first; on Linux a priority belongs to a thread."""
     if sys.platform == "linux":
         with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+            thread = threading.get_native_id()
+            # from where it is: a server that was started with `nice` must not check at a higher priority
+            niceness = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
+            os.setpriority(os.PRIO_PROCESS, thread, niceness)  # Linux takes 19 for anything above
