@@ -31,6 +31,7 @@ ALSO: dict[str, frozenset[str]] = {
     "__main__": frozenset({"cli"}),
     "blobs": frozenset({"catalog"}),  # the store and the sessions speak of the catalog's rows
     "auth": frozenset({"http"}),  # its own endpoints read bodies as all others do
+    "proxy": frozenset({"http"}),  # an answer may be a file that is still on its way
     "model": frozenset({"errors", "_speedups"}),
     "config": frozenset({"errors", "model"}),
     "locks": frozenset({"errors"}),

@@ -12,7 +12,7 @@ False or an empty list, never an exception, unless a docstring says so.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from nora.model import Digest, Repository, RepositorySpec, Role, Scope
@@ -60,6 +60,90 @@ class File:
     version: str | None
     media_type: str
     blob: Blob
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package and what its format remembers of it."""
+
+    id: int
+    name: str
+    owned: bool
+    """Whether a hosted repository has claimed the name: by its first upload, until it is released."""
+    revision: int
+    """Grows with every change of the package: documents derived from it may be cached under it."""
+    document: bytes
+    """JSON; `{}` when nothing was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a package without its files."""
+
+    name: str
+    state: str
+    """`live`, or a word of the format: `yanked`."""
+    document: bytes
+    published_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """A file as the documents of its package list it."""
+
+    path: str
+    version: str | None
+    media_type: str
+    blob: Blob
+    document: bytes
+    """What the format remembers of this file, as JSON."""
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """One more file of a version (new or known) of a package. A path is never given other bytes."""
+
+    package: str
+    version: str
+    path: str
+    media_type: str
+    blob: NewBlob
+    document: bytes = b"{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What a proxy repository holds of an upstream."""
+
+    id: int
+    """Of the file: for `note_file_uses`."""
+    path: str
+    package: str | None
+    media_type: str
+    blob: Blob
+    upstream_url: str
+    validators: Mapping[str, str]
+    document: bytes
+    fetched_at: float
+    fresh_until: float
+    """`inf`: for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCached:
+    """What was fetched and is to be kept, in the place of what was at this path before."""
+
+    path: str
+    package: str | None
+    version: str | None = None
+    media_type: str
+    blob: NewBlob | Blob
+    upstream_url: str
+    validators: Mapping[str, str] = field(default_factory=dict)
+    document: bytes = b"{}"
+    fetched_at: float
+    fresh_until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +255,95 @@ class Catalog(Protocol):
 
     async def list_packages(self, repository_id: int, after: str, limit: int, prefix: str = "") -> list[str]:
         """Names of the packages that hold at least one version, after `after`, in byte order."""
+        ...
+
+    async def find_package(self, repository_id: int, package: str) -> Package | None:
+        """A package. Point lookup, cheap when asked again: it is what says that a document is still right."""
+        ...
+
+    async def update_package(self, repository_id: int, package: str, document: bytes) -> bool:
+        """Replace the document of a package; False when there is no such package. Moves its revision."""
+        ...
+
+    async def claim_package(self, repository_id: int, package: str) -> None:
+        """Make a package known and owned before its first file (an opened upload counts)."""
+        ...
+
+    async def release_package(self, repository_id: int, package: str) -> bool:
+        """Give the name back to the upstreams; False when it was not owned. Its files stay."""
+        ...
+
+    async def list_known_packages(self, repository_id: int, after: str, limit: int) -> list[str]:
+        """As `list_packages`, with those that hold files without versions (cached documents) as well."""
+        ...
+
+    # -- files of packages with many ---------------------------------------------------------------
+
+    async def add_files(
+        self, repository_id: int, files: Sequence[NewFile], lease_seconds: float
+    ) -> list[Blob] | None:
+        """Add files, all or none, with the versions they belong to; the package is owned from here on.
+
+        None when the first of them is there already with the same bytes: nothing is written. Raises
+        Conflict when a path has other bytes, or had been deleted for good.
+        """
+        ...
+
+    async def list_package_files(self, repository_id: int, package: str) -> list[PackageFile]:
+        """All files of a package, by path. In a reader thread when there are many."""
+        ...
+
+    async def list_versions(self, repository_id: int, package: str) -> list[Version]:
+        """All versions of a package, by name as bytes."""
+        ...
+
+    async def update_version(
+        self, repository_id: int, package: str, version: str, *, state: str | None, document: bytes | None
+    ) -> bool:
+        """Replace what is given; False when there is no such version. Moves the package's revision."""
+        ...
+
+    async def delete_files(self, repository_id: int, paths: Sequence[str], *, for_good: bool) -> int:
+        """Remove files, and versions that have none left; how many there were. `for_good`: a tombstone
+        keeps each path from being used again."""
+        ...
+
+    # -- what comes from upstreams -----------------------------------------------------------------
+
+    async def find_cached(self, repository_id: int, path: str) -> Cached | None:
+        """What is cached at a path, fresh or not. Point lookup, cheap when asked again."""
+        ...
+
+    async def put_cached(self, repository_id: int, entry: NewCached, lease_seconds: float) -> Blob:
+        """Keep what was fetched; returns the live blob row (see `publish` about its generation)."""
+        ...
+
+    async def touch_cached(
+        self,
+        repository_id: int,
+        path: str,
+        *,
+        validators: Mapping[str, str] | None,
+        fetched_at: float,
+        fresh_until: float,
+    ) -> bool:
+        """What is cached was found to be right still. Not durable by itself. False when it is gone."""
+        ...
+
+    async def drop_cached(self, repository_id: int, path: str) -> bool:
+        """The upstream has it no more; whether there was anything."""
+        ...
+
+    async def has_reference(self, repository_id: int, package: str, digest: str) -> bool:
+        """Whether a version of the package refers to this content. Point lookup."""
+        ...
+
+    async def note_file_uses(self, uses: Mapping[int, float]) -> None:
+        """Record when cached files (by id) were last used. Not durable by itself."""
+        ...
+
+    async def list_idle_cached(self, repository_id: int, unused_since: float, limit: int) -> list[str]:
+        """Paths of cached documents (those that are not for good) last used and fetched before then."""
         ...
 
     # -- files, versions, tags ---------------------------------------------------------------------

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from nora.catalog.base import Catalog
     from nora.config import Config
     from nora.http.memory import MemoryCache
+    from nora.proxy.cache import Cache
+    from nora.proxy.routing import Routing
+    from nora.proxy.upstreams import Upstreams
 
 Handler = Callable[[Request], Awaitable[Response]]
 """Answers a request below its format's mount, or raises a NoraError."""
@@ -42,6 +45,12 @@ class Services:
     memory: MemoryCache
     authenticator: Authenticator
     access: Access
+    routing: Routing
+    """Which repositories are asked for a name."""
+    upstreams: Upstreams
+    """Whom a proxy repository asks."""
+    cache: Cache
+    """What upstreams gave."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
