@@ -17,6 +17,8 @@ import httpx
 import pytest
 
 from tests.support.server import KEPT, Server, running
+from tests.support.upstream import Upstream
+from tests.support.upstream import upstream as running_upstream
 
 
 class StartServer(Protocol):
@@ -53,6 +55,13 @@ def nora_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Star
             return server
 
         yield start
+
+
+@pytest.fixture
+def upstream() -> Iterator[Upstream]:
+    """An upstream registry of the test's own, in a thread."""
+    with running_upstream() as server:
+        yield server
 
 
 @pytest.fixture
