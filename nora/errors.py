@@ -14,6 +14,7 @@ that catches them on the way to a client.
     │   ├── DigestMismatch             the bytes are not those that were announced
     │   ├── SizeMismatch               more or fewer bytes than were announced
     │   ├── InvalidManifest
+    │   ├── InvalidDistribution        a wheel, an sdist … is not what its format demands
     │   ├── MissingReferences          a manifest needs content that is not there
     │   └── InvalidPage                `n` or `last` of a listing
     ├── Unauthenticated       401
@@ -24,6 +25,7 @@ that catches them on the way to a client.
     │   ├── BlobNotFound
     │   └── UploadNotFound
     ├── MethodNotAllowed      405
+    ├── NotAcceptable         406      nothing that the client would take can be had
     ├── RequestTimeout        408      the client stopped sending
     ├── Conflict              409      it is there already, and may not be changed
     ├── PreconditionFailed    412
@@ -36,6 +38,7 @@ that catches them on the way to a client.
     │   └── StorageBusy       503      it may work in a moment
     ├── UpstreamFailed        502      somebody whom NORA asked gave no answer that can be used
     │   ├── UpstreamUnavailable 503    cannot be reached, or says so itself
+    │   │   └── UpstreamLimited        asked too often (429)
     │   └── UpstreamTimeout   504      did not answer in time
     └── StorageFull           507
 """
@@ -91,6 +94,10 @@ class SizeMismatch(BadRequest):
 
 class InvalidManifest(BadRequest):
     """A document that describes content is not valid."""
+
+
+class InvalidDistribution(BadRequest):
+    """A package file is damaged, dangerous to unpack, or not what its name says."""
 
 
 class MissingReferences(BadRequest):
@@ -155,6 +162,16 @@ class MethodNotAllowed(NoraError):
     def __init__(self, allow: tuple[str, ...], message: str | None = None) -> None:
         super().__init__(message or f"method not allowed here; allowed: {', '.join(allow) or 'none'}")
         self.allow = allow
+
+
+class NotAcceptable(NoraError):
+    """There is no representation that the client takes; `offers` lists the media types that there are."""
+
+    status = 406
+
+    def __init__(self, offers: tuple[str, ...]) -> None:
+        super().__init__(f"nothing acceptable; there are: {', '.join(offers)}")
+        self.offers = offers
 
 
 class RequestTimeout(NoraError):
@@ -232,15 +249,27 @@ class UpstreamFailed(NoraError):
 
     status = 502
 
+    transient: bool = False
+    """Whether the same request may well be answered in a moment, and was not tried again yet."""
+    origin: str = ""
+    """Who failed (see `nora.outbound.origin`), which after a redirect is not who was asked. Empty: nobody."""
+
 
 class UpstreamUnavailable(UpstreamFailed):
     """Somebody whom NORA asked cannot be reached, or says so itself; `retry_after` is in seconds."""
 
     status = 503
 
-    def __init__(self, message: str, retry_after: int = 5) -> None:
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after = 5 if retry_after is None else retry_after
+        self.is_told = retry_after is not None
+        """Whether somebody said how long to wait."""
+
+
+class UpstreamLimited(UpstreamUnavailable):
+    """Somebody whom NORA asked was asked too often (429). To clients it is 503, where their protocol has no
+    way to say more."""
 
 
 class UpstreamTimeout(UpstreamFailed):

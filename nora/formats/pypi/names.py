@@ -24,7 +24,7 @@ EXTENSIONS = (
     *(".whl", ".tar.gz", ".zip", ".egg", ".tar.bz2", ".tgz", ".tar.xz", ".tar.z"),
     *(".exe", ".msi", ".rpm", ".deb", ".dmg"),
 )
-"""What files of a simple repository end in. All but the first three are relics that are listed, never taken in."""
+"""What files of a simple repository end in. Only the first three are taken in; the others are relics."""
 
 MAX_NAME = 128
 MAX_FILENAME = 255
@@ -103,8 +103,8 @@ def parse_filename(filename: str) -> Distribution:
     """What the name of a wheel or sdist says. Raises InvalidName for every other name."""
     if not is_filename(filename):
         raise InvalidName(
-            f"a file name is at most {MAX_FILENAME} of A-Z a-z 0-9 . _ + ! ~ @ = , - and ends in .whl, .tar.gz"
-            " or .zip"
+            f"a file name is at most {MAX_FILENAME} of A-Z a-z 0-9 . _ + ! ~ @ = , - and ends in .whl,"
+            " .tar.gz or .zip"
         )
     try:
         if filename.endswith(".whl"):
