@@ -9,6 +9,7 @@
                                                  same bytes never share an object; the catalog's row says
                                                  which one lives, and an object that no row names is garbage
       uploads/<uuid>                             the bytes of an upload session; its row says how many count
+      derived/<32 hex>                           documents that were computed, too large for memory; swept
       tmp/<16 hex>                               bytes on their way in; locked by their writer, so what can
                                                  be locked was left by a crash
       audit.jsonl  audit.jsonl.1 …               the audit log and what was put aside of it; .lock is its lock
@@ -39,7 +40,7 @@ _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 class Layout:
     """The tree under one root. Builds paths from values that were parsed before, and never looks at them."""
 
-    __slots__ = ("audit", "catalog", "password_lock", "root", "sweep_lock", "temporary", "uploads")
+    __slots__ = ("audit", "catalog", "derived", "password_lock", "root", "sweep_lock", "temporary", "uploads")
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = os.path.abspath(root)
@@ -47,6 +48,8 @@ class Layout:
         self.audit = Path(self.root, "audit.jsonl")
         self.sweep_lock = Path(self.root, "sweep.lock")
         self.password_lock = Path(self.root, "password.lock")
+        self.derived = f"{self.root}/derived"
+        """The folder of computed documents: see nora.http.derived."""
         self.temporary = f"{self.root}/tmp"  # noqa: S108
         """The folder of bytes on their way in."""
         self.uploads = f"{self.root}/uploads"
@@ -77,7 +80,7 @@ class Layout:
         if not os.path.isdir(self.root):
             os.makedirs(self.root, DIRECTORY_MODE, exist_ok=True)
             _sync_directory(os.path.dirname(os.path.abspath(self.root)))
-        _fill(self.root, ("blobs", "uploads", "tmp"))
+        _fill(self.root, ("blobs", "derived", "uploads", "tmp"))
         _fill(f"{self.root}/blobs", ("sha256",))
         _fill(f"{self.root}/blobs/sha256", _SHARDS)
 

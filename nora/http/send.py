@@ -90,6 +90,12 @@ async def blob_response(
     return Response(200, head, FileContent(media_type, blob.size, path))
 
 
+def is_unchanged(request: Request, etag: bytes) -> bool:
+    """Whether the client has what this ETag is of: then 304 is the answer."""
+    none_match = request.get_first_header(b"if-none-match")
+    return none_match is not None and _matches(none_match, etag)
+
+
 def _conditions(headers: Iterable[Header]) -> tuple[bytes | None, bytes | None, bytes | None]:
     """Range, If-Range and If-None-Match."""
     wanted_range = if_range = none_match = None

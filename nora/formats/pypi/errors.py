@@ -1,0 +1,47 @@
+"""Errors as PyPI's clients show them: the message as text, or as a problem document (RFC 9457) when asked."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from http import HTTPStatus
+from typing import Final
+
+import orjson
+from blacksheep import Content, Response
+
+from nora import errors
+
+PROBLEM: Final = b"application/problem+json"
+TEXT: Final = b"text/plain; charset=utf-8"
+RETRY_SECONDS: Final = 5
+
+wants_problem: ContextVar[bool] = ContextVar("wants_problem", default=False)
+"""Whether the client of the current request reads problem documents: `routes` says so for each request."""
+
+
+def reads_problems(accept: bytes | None) -> bool:
+    """Whether an Accept header lists JSON."""
+    return accept is not None and (b"application/json" in accept or b"+json" in accept)
+
+
+def render_error(error: errors.NoraError) -> Response:
+    """An error for pip, uv, twine and their kin.
+
+    A timeout of an upstream is 503 here: pip does not try 504 again, and then reports that there is no such
+    project.
+    """
+    status, headers = error.status, []
+    if isinstance(error, errors.UpstreamTimeout):
+        status = 503
+        headers.append((b"retry-after", b"%d" % RETRY_SECONDS))
+    if wants_problem.get():
+        body = {"type": "about:blank", "title": _title(status), "status": status, "detail": str(error)}
+        return Response(status, headers, Content(PROBLEM, orjson.dumps(body)))
+    return Response(status, headers, Content(TEXT, f"{error}\n".encode("utf-8", "replace")))
+
+
+def _title(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:  # 499
+        return "Error"

@@ -1,0 +1,121 @@
+"""Documents that are computed from what is stored: made once, kept ready to be sent, and never the truth.
+
+A variant of a document (one media type, one encoding) has a name that says all that it depends on: the
+revision of a package, the id of a blob. So nothing here expires, and the ETag is known before there are any
+bytes. What is small is in the memory of the worker; what is large is a file that all workers share and the
+server sends by itself. A file that nobody has asked for in a while is swept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import xxhash
+from blacksheep import Content, Request, Response
+
+from nora.blobs.files import list_idle, remove
+from nora.blobs.layout import FILE_MODE
+from nora.http.memory import MemoryCache
+from nora.http.send import FileContent, Header, SizedContent, is_unchanged
+from nora.http.tasks import spawn
+
+_log = logging.getLogger(__name__)
+
+LARGE: Final = 1 << 20
+"""Bytes from which on a variant is a file."""
+IDLE_SECONDS: Final = 3600.0
+"""How long a file is kept that nobody asks for: longer than any transfer of it takes to begin."""
+TOUCH_SECONDS: Final = 60.0
+
+Make = Callable[[], Awaitable[bytes]]
+
+
+class Derived:
+    """The variants that one worker has in memory, and those that all workers have in `folder`."""
+
+    def __init__(self, memory: MemoryCache, folder: str, *, salt: str, reserve_bytes: int) -> None:
+        """`salt` is what all documents depend on: the version of NORA, its public URL. Of the file system
+        `reserve_bytes` stay free."""
+        self._memory = memory
+        self._folder = folder
+        self._salt = salt
+        self._reserve_bytes = reserve_bytes
+        self._making: dict[str, asyncio.Task[Content]] = {}
+
+    def name(self, *depends_on: object) -> str:
+        """The name of a variant, 32 hexadecimal digits. The `repr` of what it depends on tells it apart."""
+        return xxhash.xxh3_128_hexdigest(f"{self._salt}{depends_on!r}")
+
+    async def response(
+        self, request: Request, name: str, make: Make, *, media_type: bytes, headers: Sequence[Header]
+    ) -> Response:
+        """The variant of a name, made if need be; 304 to who has it. Raises what `make` raises."""
+        etag = b'"%b"' % name.encode()
+        head = [*headers, (b"etag", etag)]
+        if is_unchanged(request, etag):
+            return Response(304, head)
+        content = self._find(name, media_type)
+        if content is None:
+            task = self._making.get(name)
+            if task is None:
+                task = self._making[name] = spawn(self._make(name, make, media_type), f"making {name}")
+                task.add_done_callback(lambda _: self._making.pop(name, None))
+            content = await asyncio.shield(task)
+        if request.method == "HEAD":
+            return Response(200, head, SizedContent(media_type, content.length))
+        return Response(200, head, content)
+
+    async def sweep(self) -> None:
+        """Remove the files that nobody asks for any more."""
+        await asyncio.to_thread(self._sweep)
+
+    def _find(self, name: str, media_type: bytes) -> Content | None:
+        data = self._memory.get(name)
+        if data is not None:
+            return Content(media_type, data)
+        path = Path(self._folder, name)
+        try:
+            found = path.stat()
+            if time.time() - found.st_mtime > TOUCH_SECONDS:
+                os.utime(path)
+        except OSError:
+            return None
+        return FileContent(media_type, found.st_size, str(path))
+
+    async def _make(self, name: str, make: Make, media_type: bytes) -> Content:
+        data = await make()
+        if len(data) >= LARGE:
+            try:
+                await asyncio.to_thread(self._store, name, data)
+            except OSError as error:  # it can be sent all the same
+                _log.warning("a derived document cannot be kept: %s", error.strerror)
+            else:
+                return FileContent(media_type, len(data), f"{self._folder}/{name}")
+        self._memory.put(name, data)
+        return Content(media_type, data)
+
+    def _store(self, name: str, data: bytes) -> None:
+        room = os.statvfs(self._folder)
+        if room.f_bavail * room.f_frsize < self._reserve_bytes + len(data):
+            raise OSError(0, "there is no room")
+        draft = Path(self._folder, os.urandom(8).hex())
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            draft.replace(Path(self._folder, name))
+        except OSError:
+            draft.unlink(missing_ok=True)
+            raise
+
+    def _sweep(self) -> None:
+        for name in list_idle(self._folder, IDLE_SECONDS):
+            with suppress(OSError):
+                remove(f"{self._folder}/{name}")
