@@ -1,0 +1,81 @@
+"""What comes back: an answer in pieces, or with its whole body."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nora.errors import UpstreamFailed
+from nora.outbound.faults import check_size, transient, translated
+from nora.outbound.headers import parse_content_range
+from nora.outbound.terms import Headers, host_of
+
+if TYPE_CHECKING:
+    import httpcore
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer with its whole body. 304 and 4xx are answers; 429 and 5xx are errors."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    url: str
+    """Where it came from after redirects."""
+
+
+class Stream:
+    """An answer whose body comes in pieces, as they are on the wire: iterate once."""
+
+    def __init__(self, response: httpcore.Response, url: str, max_bytes: int) -> None:
+        self._response = response
+        self._max_bytes = max_bytes
+        self.url = url
+        self.status = response.status
+        self.headers = lowered(response)
+        declared = self.headers.get("content-length", "")
+        self.length = int(declared) if declared.isascii() and declared.isdigit() else None
+        """The declared size of the body in bytes."""
+        self.received = 0
+        """Bytes of the body so far, as they are on the wire."""
+
+    @property
+    def range(self) -> tuple[int, int, int | None] | None:
+        """Of a 206: the first byte, the last byte and the whole size, where that is told."""
+        return parse_content_range(self.headers.get("content-range")) if self.status == 206 else None
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Raises UpstreamFailed, also when the body ends before its declared length or is too large."""
+        with translated(self.url):
+            async for piece in self._response.aiter_stream():
+                self.received += len(piece)
+                check_size(self.received, self._max_bytes, self.url)
+                yield piece
+
+    async def reply(self) -> Reply:
+        """The whole answer; what is compressed is never expanded further than `max_bytes`."""
+        encoding = self.headers.get("content-encoding", "identity").lower()
+        if encoding not in ("identity", "gzip", "x-gzip"):
+            raise UpstreamFailed(f"{host_of(self.url)} answers in an encoding that was not asked for")
+        expand = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding != "identity" else None
+        body = bytearray()
+        with translated(self.url):
+            async for piece in self._response.aiter_stream():
+                self.received += len(piece)
+                body += piece if expand is None else expand.decompress(piece, self._max_bytes + 1 - len(body))
+                check_size(len(body), self._max_bytes, self.url)
+        if expand is not None and self.received and not expand.eof:
+            raise transient(UpstreamFailed(f"{host_of(self.url)} ends in the middle of its answer"), self.url)
+        return Reply(self.status, self.headers, bytes(body), self.url)
+
+
+def lowered(response: httpcore.Response) -> Headers:
+    """The header fields; one that stands there several times is joined as RFC 9110, 5.3 has it."""
+    found: dict[str, str] = {}
+    for name, value in response.headers:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found

@@ -1,0 +1,227 @@
+"""The connections of a worker, and where they lead."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from nora import __version__
+from nora.addresses import names_private
+from nora.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from nora.outbound.answers import Reply, Stream, lowered
+from nora.outbound.faults import check_size, refusal, transient, translated
+from nora.outbound.guard import Guard, private_network
+from nora.outbound.terms import PORTS, Headers, Method, Terms, host_of, origin
+
+if TYPE_CHECKING:
+    import httpcore
+    import httpx
+
+MAX_REDIRECTS = 5
+MAX_CONNECTIONS = 512
+"""Whoever asks one host often bounds that itself; this is what a worker may have open at all."""
+KEPT_CONNECTIONS = 32
+KEPT_SECONDS = 30.0
+USER_AGENT = f"nora/{__version__}"
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
+
+
+class Outbound:
+    """The connections of one worker. Use it from one event loop, and `close` it."""
+
+    def __init__(self, ca_cert: Path | None = None) -> None:
+        """`ca_cert` is a PEM file of authorities that are trusted beside those of the system."""
+        self._ca_cert = ca_cert
+        self._pools: dict[tuple[str | None, bool], httpcore.AsyncConnectionPool] = {}
+
+    def prepare(self) -> None:
+        """Load what the first request needs: a quarter of a second, before anybody waits for it."""
+        import httpcore  # noqa: F401
+        import httpx  # noqa: F401
+
+        _ = self._trust
+
+    async def get(self, url: str, terms: Terms, headers: Headers | None = None) -> Reply:
+        """A document. Conditional when `headers` has `if-none-match` or `if-modified-since`.
+
+        Raises UpstreamFailed and its kinds: for no answer, one that is too large, 429 and 5xx.
+        """
+        return await self._document("GET", url, terms, headers or {})
+
+    async def head(self, url: str, terms: Terms, headers: Headers | None = None) -> Reply:
+        """As `get`, without the body."""
+        return await self._document("HEAD", url, terms, headers or {})
+
+    @asynccontextmanager
+    async def stream(self, url: str, terms: Terms, headers: Headers | None = None) -> AsyncIterator[Stream]:
+        """A body of any length, uncompressed unless `headers` asks otherwise. Raises as `get` does."""
+        async with self.open("GET", url, terms, {"accept-encoding": "identity", **(headers or {})}) as answer:
+            _check(answer)
+            check_size(answer.length or 0, terms.max_bytes, answer.url)
+            yield answer
+
+    @asynccontextmanager
+    async def open(self, method: Method, url: str, terms: Terms, headers: Headers) -> AsyncIterator[Stream]:
+        """An answer of any status, its body not yet read. For whoever sees to what a status means.
+
+        Raises UpstreamFailed and its kinds for no answer. It is not timed beyond `terms.idle_seconds`.
+        """
+        response, final = await self._follow(method, url, terms, headers)
+        try:
+            yield Stream(response, final, terms.max_bytes)
+        finally:
+            await response.aclose()
+
+    async def close(self) -> None:
+        """Close what is open."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            await pool.aclose()
+
+    async def _document(self, method: Method, url: str, terms: Terms, headers: Headers) -> Reply:
+        headers = {"accept-encoding": "gzip", **headers}
+        try:
+            async with (
+                asyncio.timeout(terms.total_seconds),
+                self.open(method, url, terms, headers) as answer,
+            ):
+                _check(answer)
+                return await answer.reply()
+        except TimeoutError as error:
+            message = f"{host_of(url)} did not answer within {terms.total_seconds:g} s"
+            raise transient(UpstreamTimeout(message), url) from error
+
+    async def _follow(
+        self, method: Method, url: str, terms: Terms, headers: Headers
+    ) -> tuple[httpcore.Response, str]:
+        """The answer at the end of all redirects, its body not yet read, and where it came from."""
+        headers = {"user-agent": USER_AGENT, **headers}
+        url = _resolved(url)
+        for _ in range(MAX_REDIRECTS + 1):
+            response = await self._send(method, url, terms, headers)
+            target = lowered(response).get("location")
+            if response.status not in _REDIRECTS or target is None:
+                break
+            await response.aclose()
+            after = _resolved(url, target)
+            if origin(after) != origin(url):
+                headers = {name: value for name, value in headers.items() if name not in _CREDENTIALS}
+            url = after
+        else:
+            raise UpstreamFailed(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times")
+        return response, url
+
+    async def _send(self, method: Method, url: str, terms: Terms, headers: Headers) -> httpcore.Response:
+        import httpcore
+        import httpx
+
+        patience = dict.fromkeys(("connect", "pool"), terms.connect_seconds)
+        patience |= dict.fromkeys(("read", "write"), terms.idle_seconds)
+        with translated(url):
+            request = httpx.Request(method, url, headers={**headers})
+            target = request.url
+            pool = self._pool(target, guarded=origin(url) not in terms.given)
+            return await pool.handle_async_request(
+                httpcore.Request(
+                    method,
+                    httpcore.URL(
+                        scheme=target.raw_scheme,
+                        host=target.raw_host,
+                        port=target.port,
+                        target=target.raw_path,
+                    ),
+                    headers=request.headers.raw,
+                    extensions={"timeout": patience},
+                )
+            )
+
+    def _pool(self, target: httpx.URL, guarded: bool) -> httpcore.AsyncConnectionPool:
+        """The connections for a target; those that were checked when they were made are kept apart."""
+        import httpcore
+
+        proxy = self._proxy_of(target)
+        if proxy is not None and guarded and names_private(target.host):
+            raise private_network(target.host)
+        found = self._pools.get((proxy, guarded))
+        if found is None:
+            guard = Guard(httpcore.AnyIOBackend()) if guarded and proxy is None else httpcore.AnyIOBackend()
+            found = self._pools[proxy, guarded] = httpcore.AsyncConnectionPool(
+                ssl_context=self._trust,
+                proxy=None if proxy is None else _proxy(proxy, self._trust),
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=KEPT_CONNECTIONS,
+                keepalive_expiry=KEPT_SECONDS,
+                network_backend=cast("httpcore.AsyncNetworkBackend", guard),
+            )
+        return found
+
+    def _proxy_of(self, target: httpx.URL) -> str | None:
+        """The proxy for a target, as the environment has it."""
+        from urllib import request
+
+        found = self._proxies.get(target.scheme) or self._proxies.get("all")
+        port = target.port or PORTS[target.scheme]
+        if not found or request.proxy_bypass_environment(f"{target.host}:{port}", self._proxies):  # type: ignore[attr-defined]
+            return None
+        return found if "://" in found else f"http://{found}"
+
+    @cached_property
+    def _proxies(self) -> dict[str, str]:
+        from urllib import request
+
+        return request.getproxies_environment()
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        return trust_store(self._ca_cert)
+
+
+def trust_store(ca_cert: Path | None) -> ssl.SSLContext:
+    """The authorities that are trusted: the system's, certifi's where the system has none, and `ca_cert`'s.
+    Raises OSError (ssl.SSLError is one) when the file cannot be used."""
+    context = ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    if not paths.cafile and not (paths.capath and any(Path(paths.capath).iterdir())):
+        import certifi
+
+        context.load_verify_locations(certifi.where())
+    if ca_cert is not None:
+        context.load_verify_locations(ca_cert)
+    return context
+
+
+def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
+    import httpcore
+    import httpx
+
+    parsed = httpx.URL(url)
+    if parsed.scheme not in PORTS:
+        raise UpstreamUnavailable(f"the outbound proxy is {parsed.scheme}; expected http or https")
+    address = httpcore.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=b"/")
+    auth = (parsed.username, parsed.password) if parsed.username or parsed.password else None
+    return httpcore.Proxy(address, auth=auth, ssl_context=trust if parsed.scheme == "https" else None)
+
+
+def _resolved(url: str, location: str = "") -> str:
+    """Where a URL, or a redirect from it, leads: without user and fragment. Raises UpstreamFailed."""
+    import httpx
+
+    with translated(url):
+        before = httpx.URL(url)
+        after = before.join(location).copy_with(userinfo=b"", fragment=None)
+        secure = after.scheme == "https" or before.scheme == "http"
+    if after.scheme not in PORTS or not after.host or not secure:
+        raise UpstreamFailed(f"{host_of(url)} leads to where NORA does not follow")
+    return str(after)
+
+
+def _check(answer: Stream) -> None:
+    failed = refusal(answer.status, answer.headers, answer.url)
+    if failed is not None:
+        raise failed
