@@ -35,9 +35,9 @@ from nora.blobs.local import LocalBlobStore
 from nora.blobs.uploads import Uploads
 from nora.catalog.base import Catalog
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import Config, anonymous_repositories, repository_specs
+from nora.config import Config, anonymous_repositories
 from nora.errors import ConfigError, StorageFailed
-from nora.formats import discover
+from nora.formats import declared_repositories, discover
 from nora.formats.base import Format, Services
 from nora.http import limits
 from nora.http.application import NoraApplication
@@ -46,7 +46,7 @@ from nora.http.memory import MemoryCache
 from nora.http.system import Probe, System
 from nora.http.tasks import every
 from nora.locks import FileLock
-from nora.model import Repository, RepositorySpec
+from nora.model import Repository
 from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
@@ -85,11 +85,6 @@ def build_app(
 def served_formats(config: Config) -> list[Format]:
     """The formats that are switched on."""
     return [one for one in discover() if config.enabled(one.name)]
-
-
-def declared_repositories(config: Config) -> tuple[RepositorySpec, ...]:
-    """Every repository that the configuration makes. Raises ConfigError."""
-    return repository_specs(config, [one.name for one in discover()])
 
 
 @asynccontextmanager
@@ -132,7 +127,7 @@ async def refuse_hidden_packages(catalog: Catalog, repositories: Mapping[str, Re
         own = {default.name, *(member.name for member in default.readable)}
         named = [name for name, other in repositories.items() if other.format == one.name and name not in own]
         for name in named:
-            for member in default.readable:
+            for member in (one for one in default.readable if one.kind == "hosted"):
                 below = await catalog.list_packages(member.id, "", 1, prefix=f"{name}/")
                 same = await catalog.list_packages(member.id, "", 1, prefix=name)
                 hidden = below or [package for package in same if package == name]

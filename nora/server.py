@@ -74,7 +74,8 @@ def _data_directory(config: Config) -> FileLock:
 
 def _prepare(config: Config, layout: Layout) -> None:
     """What must be there before workers start: they never create or migrate anything."""
-    from nora.app import declared_repositories, refuse_hidden_packages
+    from nora.app import refuse_hidden_packages
+    from nora.formats import declared_repositories
 
     specs = declared_repositories(config)
     SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 import orjson
 
-from nora.config import Config, load, repository_specs
-from nora.config.describe import effective, render_toml
+from nora.config import Config, load
+from nora.config.describe import declared, effective, proxies, render_toml, toml_value
 from nora.errors import StartError
-from nora.formats import discover
+from nora.formats import declared_repositories
+from nora.model import RepositorySpec
 
 
 @click.command("check-config")
@@ -25,25 +27,28 @@ def check_config(as_json: bool) -> None:
     """
     try:
         config = load(os.environ, Path.cwd())
-        specs = repository_specs(config, [one.name for one in discover()])
+        specs = declared_repositories(config)
     except StartError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
     if as_json:
-        click.echo(_json(config, [spec.name for spec in specs]))
+        click.echo(_json(config, specs))
         return
     click.echo(render_toml(config), nl=False)
+    for name, known in proxies(config, specs).items():
+        click.echo(f"# {name} is {known['mode']} and asks {toml_value(known['upstreams'])}")
     for warning in config.warnings:
         click.echo(f"warning: {warning}", err=True)
 
 
-def _json(config: Config, repositories: list[str]) -> bytes:
+def _json(config: Config, specs: Sequence[RepositorySpec]) -> bytes:
     return orjson.dumps(
         {
             "file": None if config.file is None else str(config.file),
             "settings": effective(config),
-            "declared_repositories": config.repositories,
-            "repositories": repositories,
+            "declared_repositories": {name: declared(one) for name, one in config.repositories.items()},
+            "repositories": [spec.name for spec in specs],
+            "proxies": proxies(config, specs),
             "warnings": config.warnings,
         },
         option=orjson.OPT_INDENT_2,

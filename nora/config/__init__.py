@@ -4,18 +4,19 @@
     config.server.port
 
 `settings` declares, `loading` reads, `repositories` makes repositories of what was read, `capabilities`
-knows what has to wait, `describe` writes it all down for people.
+knows what has to wait, `registries` whom to ask by default, `describe` writes it all down for people.
 """
 
+from nora.config.formats import DockerSettings, PypiSettings
 from nora.config.kinds import TtlSeconds, Upstream
 from nora.config.loading import load
+from nora.config.proxy import Breaker, BreakerSettings, ProxyMode, ProxySettings, Timeouts
 from nora.config.repositories import anonymous_repositories, default_specs, repository_specs
 from nora.config.settings import (
     AuditSettings,
     AuthSettings,
     CacheSettings,
     Config,
-    DockerSettings,
     LogSettings,
     OidcSettings,
     RateLimitSettings,
@@ -27,15 +28,21 @@ from nora.config.settings import (
 __all__ = [
     "AuditSettings",
     "AuthSettings",
+    "Breaker",
+    "BreakerSettings",
     "CacheSettings",
     "Config",
     "DockerSettings",
     "LogSettings",
     "OidcSettings",
+    "ProxyMode",
+    "ProxySettings",
+    "PypiSettings",
     "RateLimitSettings",
     "RepositorySetting",
     "ServerSettings",
     "StorageSettings",
+    "Timeouts",
     "TtlSeconds",
     "Upstream",
     "anonymous_repositories",

@@ -17,11 +17,11 @@ CAPABILITIES: Mapping[str, bool] = {
     "secret providers": False,
     "web UI": False,
     "object storage": False,
-    "proxy": False,
+    "proxy": True,
     "maven": False,
     "npm": False,
     "cargo": False,
-    "pypi": False,
+    "pypi": True,
     "go": False,
     "raw": False,
     "rate limits": True,
@@ -67,15 +67,12 @@ class _Section:
 
 _PREFIXES = {
     "server": "NORA_",
-    "circuit_breaker": "NORA_CB_",
     "pub_dart": "NORA_PUB_",
     "terraform": "NORA_TF_",
 }
 
 _SECTIONS = (
-    _Section("server", "proxy", "proxy_coalesce trust_upstream_dates"),
-    _Section("proxy", "proxy", "mode"),
-    _Section("circuit_breaker", "proxy", "enabled failure_threshold reset_timeout overrides"),
+    _Section("server", "curation", "trust_upstream_dates"),
     _Section(
         "storage",
         "object storage",
@@ -91,7 +88,7 @@ _SECTIONS = (
         "mode on_failure allowlist_path blocklist_path bypass_token require_integrity internal_namespaces "
         "min_release_age quarantine quarantine_ttl",
     ),
-    _Section("docker", "proxy", "proxies read_timeout metadata_ttl serve_stale default_action"),
+    _Section("docker", "curation", "default_action"),
     _Section(
         "maven",
         "maven",
@@ -99,9 +96,6 @@ _SECTIONS = (
     ),
     _Section("npm", "npm", "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale revalidate"),
     _Section("cargo", "cargo", "enabled proxy proxy_auth proxy_timeout metadata_ttl serve_stale revalidate"),
-    _Section(
-        "pypi", "pypi", "enabled proxy proxy_auth proxies proxy_timeout metadata_ttl serve_stale revalidate"
-    ),
     _Section(
         "go",
         "go",
@@ -148,13 +142,12 @@ _ENV: Mapping[str, str | None] = {
     # Promised names that do not follow from section and name; None where there never was one.
     "gc.grace_secs": "NORA_GC_GRACE",
     "curation.internal_namespaces": "NORA_CURATION_INTERNAL_NS",
-    "circuit_breaker.failure_threshold": "NORA_CB_THRESHOLD",
-    "circuit_breaker.overrides": None,
     "nuget.metadata_proxy_timeout": "NORA_NUGET_METADATA_TIMEOUT",
     "retention.rules": None,
 }
 
 _STOPS = {
+    "docker.default_action": "deny",
     "curation.mode": "enforce",
     "curation.quarantine": "enforce",
 }

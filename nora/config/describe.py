@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 
 from nora.config.capabilities import CAPABILITIES, planned
 from nora.config.declare import Setting, sections_of, settings_of
+from nora.config.kinds import render_upstream
 from nora.config.secrets import hide
-from nora.config.settings import Config
+from nora.config.settings import Config, RepositorySetting
+from nora.model import RepositorySpec
 
 
 def effective(config: Config) -> dict[str, dict[str, object]]:
@@ -43,11 +45,26 @@ def _toml_lines(config: Config) -> Iterator[str]:
         yield f"{line:<39} # {known['origin']}"
     for name, repository in config.repositories.items():
         yield f'\n[repositories."{name}"]' if "." in name else f"\n[repositories.{name}]"
-        yield from (
-            f"{key} = {toml_value(value)}"
-            for key, value in asdict(repository).items()
-            if value not in (None, "", ())
-        )
+        yield from (f"{key} = {toml_value(value)}" for key, value in declared(repository).items())
+
+
+def declared(repository: RepositorySetting) -> dict[str, object]:
+    """What is said of a repository, secrets hidden."""
+    said = {one.name: getattr(repository, one.name) for one in fields(repository)}
+    said["upstreams"] = [hide("upstreams", render_upstream(one)) for one in repository.upstreams]
+    return {key: value for key, value in said.items() if value not in (None, "", (), [])}
+
+
+def proxies(config: Config, specs: Sequence[RepositorySpec]) -> dict[str, dict[str, object]]:
+    """Whom each proxy of `specs` asks, in this order, and whether it may; secrets hidden."""
+    return {
+        spec.name: {
+            "mode": "online" if config.is_online(spec.name) else "offline",
+            "upstreams": [hide("upstreams", render_upstream(one)) for one in config.upstreams_of(spec.name)],
+        }
+        for spec in specs
+        if spec.kind == "proxy"
+    }
 
 
 def toml_value(value: object) -> str:

@@ -266,6 +266,8 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "auth.oidc.enabled = true: set auth.enabled = true as well; NORA does not run open instead"
     if config.oidc.enabled and not config.oidc.active:
         yield "auth.oidc.enabled = true: there is no provider; see [[auth.oidc.providers]]"
+    if config.pypi.proxy_auth is not None and not config.pypi.proxy:
+        yield "pypi.proxy_auth: set pypi.proxy as well; nobody else gets these credentials"
 
 
 def _risks(config: Config) -> Iterator[str]:
@@ -277,8 +279,23 @@ def _risks(config: Config) -> Iterator[str]:
     for one in config.oidc.active:
         if any(rule.pattern == "*" and not rule.claims for rule in one.role_rules):
             yield f"auth.oidc.providers: {one.name} has a rule for everybody whom {one.issuer} knows"
+    yield from _risks_of_proxies(config)
     if server.workers != "auto" and server.workers != server.worker_count:
         yield f"server.workers = {server.workers}: this system runs {server.worker_count}"
+
+
+def _risks_of_proxies(config: Config) -> Iterator[str]:
+    for key, value in (
+        ("server.proxy_coalesce", config.server.proxy_coalesce),
+        ("pypi.revalidate", config.pypi.revalidate),
+    ):
+        if value is False:
+            yield f"{key} = false is ignored: it is always done"
+    if config.pypi.proxy is not None and config.pypi.proxies is not None:
+        yield "pypi.proxy is ignored: pypi.proxies says whom to ask"
+    for pattern in config.proxy.extend:
+        if not pattern.strip("*/@"):
+            yield f"proxy.extend has {pattern}: whoever uploads there can add files to packages of yours"
 
 
 def _risks_of_access(config: Config) -> Iterator[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import cast
 
+from nora.config.kinds import UPSTREAMS, Upstream
+from nora.config.proxy import PROXY_MODES, ProxyMode
+from nora.config.secrets import hide
 from nora.config.settings import Config, RepositoryKind, RepositorySetting
 from nora.errors import ConfigError
 from nora.model import RepositorySpec
@@ -18,7 +21,8 @@ _RESERVED = frozenset(
     {"blobs", "manifests", "tags", "referrers", "uploads", "v1", "v2", "api", "r", "ui", "health", "ready"}
 )
 _KINDS = ("hosted", "proxy", "group")
-_FIELDS = ("format", "kind", "members", "writes", "anonymous_read")
+_FIELDS = ("format", "kind", "members", "writes", "anonymous_read", "upstreams", "mode")
+_SAID_OF_DEFAULTS = frozenset({"anonymous_read", "mode"})
 
 
 def read_repositories(tables: object, problems: list[str]) -> dict[str, RepositorySetting]:
@@ -42,6 +46,8 @@ def _read(table: Mapping[str, object]) -> RepositorySetting:
         members=tuple(cast("list[str]", table.get("members", []))),
         writes=cast("str | None", table.get("writes")),
         anonymous_read=cast("bool | None", table.get("anonymous_read")),
+        upstreams=cast("tuple[Upstream, ...]", UPSTREAMS.read(table.get("upstreams", []))),
+        mode=cast("ProxyMode | None", table.get("mode")),
     )
 
 
@@ -56,7 +62,7 @@ def _table_problems(name: str, table: object) -> Iterator[str]:
     for field in table:
         if field not in _FIELDS:
             near = get_close_matches(field, _FIELDS, n=1)
-            yield f".{field} = {table[field]!r}: there is no such setting" + (
+            yield f".{field} = {hide(field, table[field])!r}: there is no such setting" + (
                 f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(_FIELDS)}"
             )
     yield from _value_problems(table)
@@ -66,7 +72,7 @@ def _value_problems(table: Mapping[str, object]) -> Iterator[str]:
     kind, members = table.get("kind", "hosted"), table.get("members", [])
     if not isinstance(table.get("anonymous_read", False), bool):
         yield f".anonymous_read = {table['anonymous_read']!r}: expected true or false"
-    if not isinstance(table.get("format"), str) and [*table] != ["anonymous_read"]:
+    if not isinstance(table.get("format"), str) and not (table and table.keys() <= _SAID_OF_DEFAULTS):
         yield '.format: expected the name of a format, such as "docker"'
     if kind not in _KINDS:
         yield f".kind = {kind!r}: expected hosted, proxy or group"
@@ -80,40 +86,46 @@ def _value_problems(table: Mapping[str, object]) -> Iterator[str]:
         yield f".writes = {table['writes']!r}: expected the name of a member"
     if kind != "group" and (members or "writes" in table):
         yield ": members and writes belong to groups only"
+    yield from _proxy_problems(table)
 
 
-def repository_specs(config: Config, formats: Sequence[str]) -> tuple[RepositorySpec, ...]:
+def _proxy_problems(table: Mapping[str, object]) -> Iterator[str]:
+    raw, mode = table.get("upstreams", []), table.get("mode")
+    try:
+        upstreams = UPSTREAMS.read(raw)
+    except ValueError as error:
+        yield f".upstreams = {hide('upstreams', raw)!r}: {error}"
+        return
+    if mode is not None and mode not in PROXY_MODES:
+        yield f".mode = {mode!r}: expected {' or '.join(PROXY_MODES)}"
+    if table.get("kind", "hosted") == "proxy":
+        if not upstreams:
+            yield '.upstreams: a proxy needs at least one, such as upstreams = ["https://registry.example.com"]'
+    elif "upstreams" in table or ("format" in table and mode is not None):
+        yield ": upstreams and mode belong to proxies only"
+
+
+def repository_specs(
+    config: Config, formats: Sequence[str], proxying: Collection[str] = ()
+) -> tuple[RepositorySpec, ...]:
     """Every repository to serve, of those of `formats` that are switched on.
 
-    Each format has two by default: a hosted one, `<format>-hosted`, and the one that is served at the
-    format's mount, a group with the format's name. Raises ConfigError for all that does not fit together.
+    Each format has some by default: a hosted one, `<format>-hosted`; a proxy, `<format>-proxy`, if it is one
+    of `proxying` and there is somebody to ask; and the one that is served at the format's mount, a group with
+    the format's name. Raises ConfigError for all that does not fit together.
     """
     served = [name for name in formats if config.enabled(name)]
-    specs = {spec.name: spec for name in served for spec in default_specs(name)}
-    taken = {spec.name for name in formats for spec in default_specs(name)}
+    specs = {spec.name: spec for name in served for spec in _defaults(config, name, proxying)}
+    taken = {spec.name for name in formats for spec in default_specs(name, proxied=True)}
     problems: list[str] = []
     for name, one in config.repositories.items():
-        label = f"repositories.{name}"
-        if name in taken:
-            if one.format:
-                problems.append(
-                    f"{label}: the name belongs to a repository that is there by default; of that only "
-                    "anonymous_read can be said"
-                )
-        elif one.format not in formats:
-            near = get_close_matches(one.format, formats, n=1) or list(formats)
-            problems.append(
-                f'{label}.format = "{one.format}": not available in this version; '
-                f"{'did you mean' if len(near) == 1 else 'expected one of'} {', '.join(near)}?"
-            )
-        elif one.kind == "proxy":
-            problems.append(
-                f'{label}.kind = "proxy": not available in this version; expected hosted or group'
-            )
-        elif one.format in served:
+        wrong = [*_declaration_problems(name, one, formats, proxying, taken)]
+        problems += [f"repositories.{name}{line}" for line in wrong]
+        if not wrong and one.format in served:
             specs[name] = RepositorySpec(name, one.format, one.kind, one.members, one.writes)
     for spec in specs.values():
         problems += _group_problems(spec, specs)
+        problems += _prefix_problems(spec, specs, config)
     if problems:
         raise ConfigError(
             "Repositories are declared wrongly:\n" + "\n".join(f"  {line}" for line in problems)
@@ -121,13 +133,41 @@ def repository_specs(config: Config, formats: Sequence[str]) -> tuple[Repository
     return tuple(specs.values())
 
 
-def default_specs(format_name: str) -> tuple[RepositorySpec, ...]:
+def _defaults(config: Config, format_name: str, proxying: Collection[str]) -> tuple[RepositorySpec, ...]:
+    proxied = format_name in proxying and bool(config.default_upstreams(format_name))
+    return default_specs(format_name, proxied=proxied)
+
+
+def default_specs(format_name: str, *, proxied: bool = False) -> tuple[RepositorySpec, ...]:
     """The repositories that a format has without being asked for, members before their group."""
-    hosted = f"{format_name}-hosted"
+    hosted, proxy = f"{format_name}-hosted", f"{format_name}-proxy"
+    members = (hosted, proxy) if proxied else (hosted,)
     return (
         RepositorySpec(hosted, format_name, "hosted"),
-        RepositorySpec(format_name, format_name, "group", members=(hosted,), target=hosted),
+        *([RepositorySpec(proxy, format_name, "proxy")] if proxied else []),
+        RepositorySpec(format_name, format_name, "group", members, target=hosted),
     )
+
+
+def _declaration_problems(
+    name: str, one: RepositorySetting, formats: Sequence[str], proxying: Collection[str], taken: set[str]
+) -> Iterator[str]:
+    if name in taken:
+        if one.format:
+            yield (
+                ": the name belongs to a repository that is there by default; of that only anonymous_read can"
+                " be said, and mode of a proxy"
+            )
+        elif one.mode is not None and not name.endswith("-proxy"):
+            yield f'.mode = "{one.mode}": upstreams and mode belong to proxies only'
+    elif one.format not in formats:
+        near = get_close_matches(one.format, formats, n=1) or list(formats)
+        yield (
+            f'.format = "{one.format}": not available in this version; '
+            f"{'did you mean' if len(near) == 1 else 'expected one of'} {', '.join(near)}?"
+        )
+    elif one.kind == "proxy" and one.format not in proxying:
+        yield f'.kind = "proxy": {one.format} cannot be a proxy in this version; expected hosted or group'
 
 
 def _group_problems(spec: RepositorySpec, specs: Mapping[str, RepositorySpec]) -> Iterator[str]:
@@ -142,8 +182,24 @@ def _group_problems(spec: RepositorySpec, specs: Mapping[str, RepositorySpec]) -
             yield f'{label}.members: "{member}" is a group; list its members instead'
         elif other.format != spec.format:
             yield f'{label}.members: "{member}" is of format {other.format}, not {spec.format}'
-    if spec.target is not None and spec.target not in spec.members:
-        yield f'{label}.writes = "{spec.target}": expected one of its members'
+    if spec.target is not None:
+        if spec.target not in spec.members:
+            yield f'{label}.writes = "{spec.target}": expected one of its members'
+        elif spec.target in specs and specs[spec.target].kind == "proxy":
+            yield f'{label}.writes = "{spec.target}": nothing is written to a proxy; expected a hosted member'
+    members = {specs[member].kind for member in spec.members if member in specs}
+    if "proxy" in members and "hosted" not in members:
+        yield f"{label}.members: a group with a proxy needs a hosted member, which keeps its names to itself"
+
+
+def _prefix_problems(
+    spec: RepositorySpec, specs: Mapping[str, RepositorySpec], config: Config
+) -> Iterator[str]:
+    """A prefix and a named repository are both the first segment of a name."""
+    for one in config.upstreams_of(spec.name) if spec.kind == "proxy" else ():
+        other = specs.get(one.prefix or "")
+        if other is not None and other.format == spec.format:
+            yield f'repositories.{spec.name}: the prefix "{one.prefix}" is the name of a repository'
 
 
 def anonymous_repositories(config: Config, specs: Sequence[RepositorySpec]) -> frozenset[str]:

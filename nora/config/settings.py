@@ -11,12 +11,13 @@ from typing import Literal
 
 from nora.config import kinds
 from nora.config.declare import section, setting
+from nora.config.formats import DockerSettings, PypiSettings
 from nora.config.identity import PROVIDERS, OidcProvider
 from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB, Upstream
+from nora.config.proxy import BreakerSettings, ProxyMode, ProxySettings, Timeouts
 from nora.model import Role
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error"]
-DOCKER_HUB = Upstream("https://registry-1.docker.io")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,9 @@ class ServerSettings:
     )
     tls_cert: Path | None = setting(None, kinds.PATH, "Certificate chain (PEM): serve HTTPS. Needs the key.")
     tls_key: Path | None = setting(None, kinds.PATH, "Private key (PEM) of the certificate.")
+    proxy_coalesce: bool | None = setting(
+        None, kinds.BOOLEAN, "Ignored: what many want of an upstream at once is asked for once."
+    )
 
     @property
     def on_loopback(self) -> bool:
@@ -231,54 +235,13 @@ class OidcSettings:
         return tuple(one for one in self.providers if one.enabled) if self.enabled else ()
 
 
-@dataclass(frozen=True, slots=True)
-class DockerSettings:
-    """Docker and OCI."""
-
-    enabled: bool = setting(True, kinds.BOOLEAN, "Serve `/v2/`.")
-    max_upload_sessions: int = setting(
-        1000,
-        kinds.integer(1),
-        "Open upload sessions, all images together; the next one gets 429.",
-        env=("NORA_MAX_UPLOAD_SESSIONS",),
-    )
-    max_upload_size: int = setting(
-        64 * 1024 * MIB,
-        kinds.size(1),
-        "Largest blob.",
-        env=("NORA_MAX_UPLOAD_SESSION_SIZE", "NORA_MAX_UPLOAD_SESSION_SIZE_MB"),
-    )
-    upload_ttl: int = setting(HOUR, kinds.duration(1), "An upload without progress for so long is dropped.")
-    max_manifest_size: int = setting(4 * MIB, kinds.size(1024), "Largest manifest.")
-    immutable_tags: tuple[str, ...] = setting(
-        (),
-        kinds.TEXTS,
-        "Tags that may be set once: patterns as in `v*`, `*` for all. Only the tag is matched.",
-    )
-    required_content: Literal["all", "image", "none"] = setting(
-        "image",
-        kinds.choice("all", "image", "none"),
-        "What must be there before a manifest is accepted: config and layers of an image (`image`), the "
-        "manifests of an index as well (`all`), nothing (`none`: sparse images as well as sparse indexes).",
-    )
-    proxy_timeout: int = setting(
-        60, kinds.duration(1), "How long an upstream may take to answer.", needs="proxy"
-    )
-    upstreams: tuple[Upstream, ...] = setting(
-        (DOCKER_HUB,),
-        kinds.UPSTREAMS,
-        "Registries to ask for what is not here; in the environment `url|user:pass,…`.",
-        needs="proxy",
-    )
-
-
 RepositoryKind = Literal["hosted", "proxy", "group"]
 
 
 @dataclass(frozen=True, slots=True)
 class RepositorySetting:
     """A named repository: `[repositories.<name>]`. Of a repository that is there by default only
-    `anonymous_read` can be said; its format is then empty."""
+    `anonymous_read` can be said, and `mode` of a proxy; its format is then empty."""
 
     format: str
     kind: RepositoryKind = "hosted"
@@ -288,6 +251,10 @@ class RepositorySetting:
     """Of a group: the member that takes its writes; without one the group is read-only."""
     anonymous_read: bool | None = None
     """Whether anybody may read it; None: as `auth.anonymous_read` and the members of a group say."""
+    upstreams: tuple[Upstream, ...] = ()
+    """Of a proxy: whom it asks, in this order."""
+    mode: ProxyMode | None = None
+    """Of a proxy: `offline` asks nobody, whatever `proxy.mode` says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +283,14 @@ class Config:
         key="auth.oidc",
     )
     tls: TlsSettings = section(TlsSettings, "Whom NORA trusts when it asks others.", "NORA_TLS_")
+    proxy: ProxySettings = section(
+        ProxySettings, "What is asked of upstreams, for all formats.", "NORA_PROXY_"
+    )
+    circuit_breaker: BreakerSettings = section(
+        BreakerSettings, "When an upstream that fails is left alone.", "NORA_CB_"
+    )
     docker: DockerSettings = section(DockerSettings, "Docker, OCI and Helm.", "NORA_DOCKER_")
+    pypi: PypiSettings = section(PypiSettings, "PyPI.", "NORA_PYPI_")
     repositories: Mapping[str, RepositorySetting] = field(default_factory=dict)
     file: Path | None = None
     """The file that was read."""
@@ -328,3 +302,30 @@ class Config:
     def enabled(self, name: str) -> bool:
         """Whether a format is switched on; one without a section always is."""
         return bool(getattr(getattr(self, name, None), "enabled", True))
+
+    def default_upstreams(self, format_name: str) -> tuple[Upstream, ...]:
+        """Whom the default proxy of a format asks, in this order; none: it has no such proxy."""
+        found: tuple[Upstream, ...] = getattr(getattr(self, format_name, None), "upstreams", ())
+        return found
+
+    def upstreams_of(self, repository_name: str) -> tuple[Upstream, ...]:
+        """Whom a proxy repository asks, in this order."""
+        named = self.repositories.get(repository_name)
+        if named is not None and named.format:
+            return named.upstreams
+        format_name, dash, kind = repository_name.rpartition("-")
+        return self.default_upstreams(format_name) if dash and kind == "proxy" else ()
+
+    def is_online(self, repository_name: str) -> bool:
+        """Whether a proxy repository may ask anybody: not when it or all of them are said to be offline."""
+        named = self.repositories.get(repository_name)
+        return self.proxy.mode == "online" and (named is None or named.mode != "offline")
+
+    def timeouts_of(self, format_name: str) -> Timeouts:
+        """How long the upstreams of a format may take."""
+        own, proxy = getattr(self, format_name, None), self.proxy
+        return Timeouts(
+            proxy.connect_timeout,
+            getattr(own, "read_timeout", proxy.read_timeout),
+            getattr(own, "proxy_timeout", proxy.timeout),
+        )

@@ -8,10 +8,13 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from nora.config import repository_specs
 from nora.errors import StartError
 
 if TYPE_CHECKING:
+    from nora.config import Config
     from nora.formats.base import Format
+    from nora.model import RepositorySpec
 
 ENTRY_POINTS = "nora.formats"
 """The group of entry points under which other distributions bring formats: `name = "package:FORMAT"`."""
@@ -37,3 +40,11 @@ def discover() -> tuple[Format, ...]:
         if twice:
             raise StartError(f"two formats have the {attribute} {', '.join(sorted(twice))}")
     return tuple(found)
+
+
+def declared_repositories(config: Config) -> tuple[RepositorySpec, ...]:
+    """Every repository that the configuration makes. Raises ConfigError."""
+    found = discover()
+    return repository_specs(
+        config, [one.name for one in found], frozenset(one.name for one in found if one.can_proxy)
+    )

@@ -34,7 +34,7 @@ def test_it_prints_json(check, tmp_path: Path) -> None:  # type: ignore[no-untyp
     shown = json.loads(check("--json", NORA_PORT="5000").stdout)
     assert shown["settings"]["server.port"] == {"value": 5000, "origin": "NORA_PORT"}
     assert shown["file"] == str(tmp_path / "config.toml")
-    assert shown["repositories"] == ["docker-hosted", "docker", "team"]
+    assert shown["repositories"] == ["docker-hosted", "docker-proxy", "docker", "team"]
 
 
 @pytest.mark.parametrize("text", ["server.prot = 1", "[repositories.team]\nformat = 'dokcer'"])

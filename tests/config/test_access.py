@@ -44,11 +44,12 @@ def test_anonymous_read_is_said_for_all_or_for_each(tmp_path: Path) -> None:
     assert rules(tmp_path, named, NORA_AUTH_ANONYMOUS_READ="true")["anonymous"] == [
         "docker",
         "docker-hosted",
+        "docker-proxy",
         "public",
     ]
     assert rules(tmp_path, named + "anonymous_read = true")["anonymous"] == ["public"]
     closed = "auth.anonymous_read = true\n" + named + "anonymous_read = false"
-    assert rules(tmp_path, closed)["anonymous"] == ["docker", "docker-hosted"]
+    assert rules(tmp_path, closed)["anonymous"] == ["docker", "docker-hosted", "docker-proxy"]
     default = "[repositories.docker]\nanonymous_read = true"
     assert rules(tmp_path, default)["anonymous"] == ["docker"]
 
@@ -59,15 +60,19 @@ def test_a_group_is_no_way_around_a_member(tmp_path: Path) -> None:
         "[repositories.all]\nformat = 'docker'\nkind = 'group'\nmembers = ['secret', 'docker-hosted']\n"
     )
     environ = {"NORA_AUTH_ANONYMOUS_READ": "true"}
-    assert rules(tmp_path, text, **environ)["anonymous"] == ["docker", "docker-hosted"]
+    assert rules(tmp_path, text, **environ)["anonymous"] == ["docker", "docker-hosted", "docker-proxy"]
     said = rules(tmp_path, text + "anonymous_read = true", **environ)
-    assert said["anonymous"] == ["all", "docker", "docker-hosted"]
+    assert said["anonymous"] == ["all", "docker", "docker-hosted", "docker-proxy"]
     hosted = "[repositories.docker-hosted]\nanonymous_read = false"
-    assert rules(tmp_path, hosted, **environ)["anonymous"] == []
+    assert rules(tmp_path, hosted, **environ)["anonymous"] == ["docker-proxy"]
 
 
 def test_the_old_name_for_docker(tmp_path: Path) -> None:
-    assert rules(tmp_path, NORA_AUTH_DOCKER_ANON_PULL="true")["anonymous"] == ["docker", "docker-hosted"]
+    assert rules(tmp_path, NORA_AUTH_DOCKER_ANON_PULL="true")["anonymous"] == [
+        "docker",
+        "docker-hosted",
+        "docker-proxy",
+    ]
     environ = {"NORA_AUTH_DOCKER_ANON_PULL": "false", "NORA_AUTH_ANONYMOUS_READ": "true"}
     assert rules(tmp_path, **environ)["anonymous"] == []
     assert "deprecated" in load(environ, tmp_path).warnings[0]

@@ -52,10 +52,9 @@ def test_without_file_and_environment_all_is_default(tmp_path: Path) -> None:
 def test_the_promised_file_starts_and_warns_by_name(tmp_path: Path) -> None:
     config = configured(tmp_path, PROMISED_FILE)
     assert config.server.host == "0.0.0.0"
-    assert config.warnings[:-1] == tuple(
-        f"{key}: not available in this version, ignored"
-        for key in ("[docker] proxy_timeout", "[docker] upstreams", "[go] proxy")
-    )
+    assert [one.url for one in config.docker.upstreams] == ["https://registry.example.com"]
+    assert config.docker.proxy_timeout == 60
+    assert config.warnings[:-1] == ("[go] proxy: not available in this version, ignored",)
     assert config.warnings[-1].startswith("AUTHENTICATION IS OFF and server.host = 0.0.0.0: whoever reaches")
 
 

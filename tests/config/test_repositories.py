@@ -80,7 +80,6 @@ def test_a_bad_table_stops_the_start(tmp_path: Path, text: str, reason: str) -> 
         ("[repositories.docker]\nformat = 'docker'", "there by default"),
         ("[repositories.a]\nformat = 'dokcer'", "did you mean docker?"),
         ("[repositories.a]\nformat = 'pypi'", "not available in this version"),
-        ("[repositories.a]\nformat = 'docker'\nkind = 'proxy'", "not available in this version"),
         ("[repositories.a]\nformat = 'docker'\nkind = 'group'\nmembers = ['docker']", '"docker" is a group'),
         (
             "[repositories.a]\nformat = 'docker'\nkind = 'group'\nmembers = ['dokcer-hosted']",

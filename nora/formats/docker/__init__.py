@@ -10,5 +10,6 @@ FORMAT = Format(
     mount="/v2/",
     build=build,
     render_error=render_error,
+    can_proxy=True,
     shares_mount=True,
 )
