@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
+from urllib.parse import quote
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -118,6 +119,11 @@ def parse_filename(filename: str) -> Distribution:
         ) from None
     except InvalidSdistFilename:
         raise InvalidName("an sdist is named <name>-<version>.tar.gz") from None
+
+
+def quote_filename(filename: str) -> str:
+    """A file name as a relative URL: `+` is `%2B`, because some servers and stores take it for a space."""
+    return filename if filename.isidentifier() else quote(filename, safe="")
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,271 @@
+"""What clients read: the page of a project and the list of projects, in the representation they ask for."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from functools import lru_cache
+from html import escape
+from typing import Any
+
+import orjson
+import zstandard
+
+from nora.errors import NotAcceptable
+from nora.formats.pypi.index import ListedFile, Project
+from nora.formats.pypi.names import quote_filename
+
+API_VERSION = "1.4"
+"""Of the simple API: 1.1 brought sizes and times (PEP 700), 1.3 provenance (740), 1.4 the status (792)."""
+OLDEST_API_VERSION = "1.0"
+
+
+class PageType(Enum):
+    """The representations (PEP 691). The value is the media type."""
+
+    JSON = "application/vnd.pypi.simple.v1+json"
+    HTML = "application/vnd.pypi.simple.v1+html"
+    TEXT_HTML = "text/html"
+    """The same bytes as HTML, under the name that browsers know."""
+
+    @property
+    def content_type(self) -> str:
+        """For the header. `+json` has no charset; HTML says it although the page does, too."""
+        return self.value if self is PageType.JSON else f"{self.value}; charset=utf-8"
+
+
+class Encoding(Enum):
+    """How a page is compressed. The value is the content coding; identity has no header."""
+
+    IDENTITY = "identity"
+    GZIP = "gzip"
+    ZSTD = "zstd"
+
+
+_NAMES = {
+    **{one.value: one for one in PageType},
+    "application/vnd.pypi.simple.latest+json": PageType.JSON,
+    "application/vnd.pypi.simple.latest+html": PageType.HTML,
+}
+_RANGES = {"application/*": (PageType.JSON, PageType.HTML), "text/*": (PageType.TEXT_HTML,)}
+# Measured with 11,221 files (JSON of 7.9 MB with two hashes each): see compress().
+_GZIP_LEVEL = 6
+_ZSTD_LEVEL = 3
+
+
+# -- negotiation ------------------------------------------------------------------------------------------
+
+
+def negotiate(accept: str | None, override: str | None = None) -> PageType:
+    """The representation for an `Accept` header, or for `?format=`, which wins (PEP 691).
+
+    What is named beats what a wildcard covers, JSON beats HTML; who takes anything (no header, `*/*`) gets
+    `text/html`, as from PyPI: those are browsers and scripts. Raises NotAcceptable.
+    """
+    if override is not None:
+        # A `+` in a query is a space to who decodes it as a form.
+        page_type = _NAMES.get(override.strip().replace(" ", "+").lower())
+    elif accept is None or not accept.strip():
+        page_type = PageType.TEXT_HTML
+    else:
+        page_type = _negotiated(accept) if len(accept) <= 512 else _negotiate(accept)
+    if page_type is None:
+        raise NotAcceptable(tuple(one.value for one in PageType))
+    return page_type
+
+
+def _negotiate(accept: str) -> PageType | None:
+    exact: dict[PageType, float] = {}
+    ranges: dict[PageType, float] = {}
+    anything: float | None = None
+    for name, weight in _weighted(accept):
+        if name in _NAMES:
+            exact.setdefault(_NAMES[name], weight)
+        elif name in _RANGES:
+            for one in _RANGES[name]:
+                ranges.setdefault(one, weight)
+        elif name == "*/*" and anything is None:
+            anything = weight
+    best: tuple[float, int, int] = (0.0, 0, 0)
+    found = None
+    for page_type in PageType:
+        if page_type in exact:
+            rank = (exact[page_type], 2, 0)
+        elif page_type in ranges:
+            rank = (ranges[page_type], 1, 0)
+        else:
+            rank = (anything or 0.0, 0, int(page_type is PageType.TEXT_HTML))
+        if rank[0] > 0 and rank > best:
+            best, found = rank, page_type
+    return found
+
+
+_negotiated = lru_cache(maxsize=256)(_negotiate)
+
+
+def _weighted(header: str) -> list[tuple[str, float]]:
+    """The members of a header with their q-values (RFC 9110, 12.4.2); a weight that is none counts as 0."""
+    found = []
+    for member in header.split(","):
+        name, *parameters = (part.strip().lower() for part in member.split(";"))
+        weight = 1.0
+        for parameter in parameters:
+            key, _, value = parameter.partition("=")
+            if key.strip() == "q":
+                weight = _weight(value.strip())
+        if name:
+            found.append((name, weight))
+    return found
+
+
+def _weight(text: str) -> float:
+    if not text.replace(".", "", 1).isdecimal() or len(text) > 5 or not text.isascii():
+        return 0.0
+    return min(float(text), 1.0)
+
+
+def choose_encoding(accept_encoding: str | None) -> Encoding:
+    """The encoding for an `Accept-Encoding` header: what it likes best, then what is smallest."""
+    if not accept_encoding:
+        return Encoding.IDENTITY
+    return _chosen(accept_encoding) if len(accept_encoding) <= 256 else _choose(accept_encoding)
+
+
+def _choose(header: str) -> Encoding:
+    weights = dict(_weighted(header))
+    others = weights.get("*", 0.0)
+    best, found = 0.0, Encoding.IDENTITY
+    for encoding, names in ((Encoding.ZSTD, ("zstd",)), (Encoding.GZIP, ("gzip", "x-gzip"))):
+        weight = max((weights[name] for name in names if name in weights), default=others)
+        if weight > best:
+            best, found = weight, encoding
+    return found if best >= weights.get("identity", 0.0) else Encoding.IDENTITY
+
+
+_chosen = lru_cache(maxsize=256)(_choose)
+
+
+def compress(body: bytes, encoding: Encoding) -> bytes:
+    """The same body gives the same bytes: there is no time in them."""
+    if encoding is Encoding.GZIP:
+        return gzip.compress(body, _GZIP_LEVEL, mtime=0)
+    if encoding is Encoding.ZSTD:
+        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)
+    return body
+
+
+# -- the page of a project --------------------------------------------------------------------------------
+
+
+def render(project: Project, page_type: PageType) -> bytes:
+    """The page of a project. URLs are relative to it: the file `x.whl` is `<page>x.whl`."""
+    return _render_json(project) if page_type is PageType.JSON else _render_html(project)
+
+
+def api_version(project: Project) -> str:
+    """What the JSON page may call itself. From 1.1 on every file has a size and says when it was uploaded
+    (PEP 700). An upstream that has only HTML, or is old, tells neither, and clients that were promised both
+    fail; the other keys may be there in any version, since unknown ones are ignored."""
+    known = all(file.size is not None and file.upload_time is not None for file in project.offered)
+    return API_VERSION if known else OLDEST_API_VERSION
+
+
+def _render_json(project: Project) -> bytes:
+    page: dict[str, Any] = {
+        "meta": {"api-version": api_version(project)},
+        "name": project.name,
+        "files": [_file_entry(file) for file in project.offered],
+        "versions": project.versions,
+    }
+    status = {"status": project.status}
+    if project.status_reason is not None:
+        status["reason"] = project.status_reason
+    page["project-status"] = status
+    return orjson.dumps(page)
+
+
+def _file_entry(file: ListedFile) -> dict[str, Any]:
+    filename, _, hashes, requires, metadata, yanked, size, uploaded, provenance, gpg_sig = file
+    entry: dict[str, Any] = {
+        "filename": filename,
+        "url": quote_filename(filename),
+        "hashes": hashes,
+        "core-metadata": metadata,
+        "yanked": yanked,
+    }
+    if metadata is not False:
+        entry["dist-info-metadata"] = metadata  # PEP 714: for clients of before
+    if requires is not None:
+        entry["requires-python"] = requires
+    if size is not None:
+        entry["size"] = size
+    if uploaded is not None:
+        entry["upload-time"] = uploaded
+    if provenance is not None:
+        entry["provenance"] = provenance
+    if gpg_sig is not None:
+        entry["gpg-sig"] = gpg_sig
+    return entry
+
+
+def _render_html(project: Project) -> bytes:
+    name = escape(project.name)
+    parts = [
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="pypi:repository-version" content="{API_VERSION}">\n'
+        f'<meta name="pypi:project-status" content="{escape(project.status)}">\n'
+    ]
+    if project.status_reason is not None:
+        reason = escape(project.status_reason)
+        parts.append(f'<meta name="pypi:project-status-reason" content="{reason}">\n')
+    parts.append(f"<title>Links for {name}</title>\n</head>\n<body>\n<h1>Links for {name}</h1>\n")
+    parts += map(_link, project.offered)
+    parts.append("</body>\n</html>\n")
+    return "".join(parts).encode("utf-8", "replace")
+
+
+def _link(file: ListedFile) -> str:
+    filename, _, hashes, requires, metadata, yanked, _, _, provenance, gpg_sig = file
+    digest = _one_hash(hashes)
+    link = f'<a href="{quote_filename(filename)}{"#" if digest else ""}{digest}"'
+    if requires is not None:
+        link += f' data-requires-python="{_escape(requires)}"'
+    if metadata is not False:
+        value = (_one_hash(metadata) if isinstance(metadata, Mapping) else "") or "true"
+        link += f' data-dist-info-metadata="{value}" data-core-metadata="{value}"'
+    if yanked is not False:
+        link += f' data-yanked="{_escape(yanked) if isinstance(yanked, str) else ""}"'
+    if provenance is not None:
+        link += f' data-provenance="{escape(provenance)}"'
+    if gpg_sig is not None:
+        link += f' data-gpg-sig="{"true" if gpg_sig else "false"}"'
+    return f"{link}>{escape(filename)}</a><br>\n"
+
+
+_escape = lru_cache(maxsize=1024)(escape)
+
+
+def _one_hash(hashes: Mapping[str, str]) -> str:
+    """The best of them: an anchor has room for one (PEP 503)."""
+    for algorithm in ("sha256", "sha512", "sha384"):
+        if algorithm in hashes:
+            return f"{algorithm}={escape(hashes[algorithm])}"
+    return next((f"{escape(name)}={escape(digest)}" for name, digest in hashes.items()), "")
+
+
+# -- the list of projects ---------------------------------------------------------------------------------
+
+
+def render_list(names: Iterable[str], page_type: PageType) -> bytes:
+    """The list of projects, in the order given; URLs are relative to it: `<name>/`."""
+    if page_type is PageType.JSON:
+        return orjson.dumps(
+            {"meta": {"api-version": API_VERSION}, "projects": [{"name": name} for name in names]}
+        )
+    links = "".join(f'<a href="{quote_filename(name)}/">{escape(name)}</a><br>\n' for name in names)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="pypi:repository-version" content="{API_VERSION}">\n'
+        f"<title>Simple index</title>\n</head>\n<body>\n{links}</body>\n</html>\n"
+    ).encode("utf-8", "replace")
