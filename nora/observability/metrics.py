@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import orjson
@@ -25,7 +25,13 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Upper bounds of durations in seconds."""
 _BOUNDS: list[str] = [floatToGoString(bound) for bound in BUCKETS]  # type: ignore[no-untyped-call]
 
-Kind = Literal["counter", "gauge", "histogram"]
+Kind = Literal["counter", "gauge", "worst", "latest", "histogram"]
+"""Counters and histograms are summed over the workers. A `gauge` is what the worker that is asked says, of
+`worst` the largest value counts, and of `latest` what was set last."""
+CacheResult = Literal["hit", "stale", "miss", "revalidated", "coalesced", "negative", "mismatch"]
+"""How something was had: it was here and fresh; here, but its upstream could not be asked; not here; here,
+and the upstream says that it is right still; on its way for somebody else already; known to be absent.
+`mismatch` are bytes of an upstream that were not what they must be."""
 _FAMILIES: dict[str, tuple[Kind, str]] = {
     "nora_build_info": ("gauge", "The version that runs, and whether its speedups are compiled or pure."),
     "nora_uptime_seconds": ("gauge", "Seconds since the server was started."),
@@ -41,10 +47,27 @@ _FAMILIES: dict[str, tuple[Kind, str]] = {
     "nora_audit_dropped": ("counter", "Lines that the audit log lost."),
     "nora_auth_namespace_scope": ("counter", "Changes that workloads wanted to make, by what scopes say."),
     "nora_upload_sessions": ("gauge", "Upload sessions that are open."),
+    "nora_cache_requests": ("counter", "What was asked of the cache of upstreams, by how it was had."),
+    "nora_upstream_requests": ("counter", "Requests to upstreams, each try, by what became of it."),
+    "nora_upstream_request_duration_seconds": (
+        "histogram",
+        "Seconds from the head of a request to an upstream to the head of its answer.",
+    ),
+    "nora_upstream_retries": ("counter", "Requests to upstreams that were tried again."),
+    "nora_upstream_bytes": ("counter", "Bytes of bodies that upstreams sent."),
+    "nora_upstream_ratelimit_limit": ("latest", "Requests that an upstream allows, as it says itself."),
+    "nora_upstream_ratelimit_remaining": ("latest", "Requests that an upstream still allows."),
+    "nora_circuit_breaker_state": ("worst", "0 closed, 1 half open, 2 open: the upstream is left alone."),
+    "nora_circuit_breaker_rejections": ("counter", "Requests that no upstream was asked because of that."),
 }
 _METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
 
 Labels = tuple[tuple[str, str], ...]
+Entry = tuple[int, str, Labels, float]
+"""Worker, sample, labels and value."""
+Samples = Iterable[tuple[tuple[str, Labels], float]]
+_AT = "at"
+"""The sample that says when another one was set."""
 
 
 class Histogram:
@@ -106,11 +129,15 @@ class Metrics:
         self._worker = worker
         self._slot: Slot = memory.slot(worker)
         self._mounts: dict[str, MountMetrics] = {}
+        self._cache: dict[tuple[str, CacheResult], Value] = {}
         self._uptime = self.gauge("nora_uptime_seconds")
         self.gauge(
             "nora_build_info", ("version", version), ("speedups", "compiled" if compiled else "pure")
         ).set(1)
         self.upload_sessions = self.gauge("nora_upload_sessions")
+        for key, value in self._slot.known():  # of a worker that died here
+            if _FAMILIES[orjson.loads(key)[0]][0] == "worst":
+                value.set(0)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -133,13 +160,31 @@ class Metrics:
         """Count what scopes say to a workload: allow, deny or would_deny."""
         self.counter("nora_auth_namespace_scope", ("provider", provider), ("decision", decision)).add()
 
+    def count_cache(self, registry: str, result: CacheResult) -> None:
+        """Count what was asked of the cache, below the mount or of the repository with this name."""
+        found = self._cache.get((registry, result))
+        if found is None:
+            labels = (("registry", registry), ("result", result))
+            found = self._cache[registry, result] = self.counter("nora_cache_requests", *labels)
+        found.add()
+
     def counter(self, family: str, *labels: tuple[str, str]) -> Value:
         """A number that only grows, summed over the workers. Keep it where it is used often."""
         return self._slot.value(_key(family, f"{family}_total", labels))
 
     def gauge(self, family: str, *labels: tuple[str, str]) -> Value:
-        """A number that describes the whole server: what the worker that is asked has set it to."""
+        """A number that is set: what holds for the whole server, its family says."""
         return self._slot.value(_key(family, family, labels))
+
+    def latest(self, family: str, *labels: tuple[str, str]) -> Callable[[float], None]:
+        """Sets a number of which the last value counts, whichever worker it came to."""
+        value, at = self.gauge(family, *labels), self._slot.value(_key(family, _AT, labels))
+
+        def set_to(number: float) -> None:
+            value.set(number)
+            at.set(time.time())
+
+        return set_to
 
     def histogram(self, family: str, *labels: tuple[str, str]) -> Histogram:
         """A distribution of durations, summed over the workers."""
@@ -155,15 +200,15 @@ class Metrics:
 
     def collect(self) -> Iterable[Metric]:
         """prometheus-client's protocol of a collector."""
-        sums: dict[str, dict[tuple[str, Labels], float]] = {name: defaultdict(float) for name in _FAMILIES}
+        found: dict[str, list[Entry]] = {name: [] for name in _FAMILIES}
         for worker, key, value in self._memory.read():
             family, sample, *pairs = orjson.loads(key)
             if worker == self._worker or _FAMILIES[family][0] != "gauge":
-                sums[family][sample, tuple(map(tuple, pairs))] += value
-        for family, samples in sums.items():
+                found[family].append((worker, sample, tuple(map(tuple, pairs)), value))
+        for family, entries in found.items():
             kind, text = _FAMILIES[family]
-            metric = Metric(family, text, kind)
-            for (sample, labels), value in _cumulative(samples) if kind == "histogram" else samples.items():
+            metric = Metric(family, text, kind if kind in ("counter", "histogram") else "gauge")
+            for (sample, labels), value in _MERGED[kind](entries):
                 metric.add_sample(sample, dict(labels), value)
             yield metric
 
@@ -172,12 +217,33 @@ def _key(family: str, sample: str, labels: Iterable[tuple[str, str]]) -> str:
     return orjson.dumps([family, sample, *labels]).decode()
 
 
-def _cumulative(
-    samples: dict[tuple[str, Labels], float],
-) -> Iterable[tuple[tuple[str, Labels], float]]:
+def _summed(entries: Iterable[Entry]) -> Samples:
+    sums: dict[tuple[str, Labels], float] = defaultdict(float)
+    for _, sample, labels, value in entries:
+        sums[sample, labels] += value
+    return sums.items()
+
+
+def _worst(entries: Iterable[Entry]) -> Samples:
+    largest: dict[tuple[str, Labels], float] = {}
+    for _, sample, labels, value in entries:
+        largest[sample, labels] = max(value, largest.get((sample, labels), value))
+    return largest.items()
+
+
+def _latest(entries: Iterable[Entry]) -> Samples:
+    """Of each number the value that was set last, which worker ever that was."""
+    entries = list(entries)
+    times = {(worker, labels): value for worker, sample, labels, value in entries if sample == _AT}
+    values = [(times.get((entry[0], entry[2]), 0.0), entry) for entry in entries if entry[1] != _AT]
+    values.sort()
+    return {(sample, labels): value for _, (_, sample, labels, value) in values}.items()
+
+
+def _cumulative(entries: Iterable[Entry]) -> Samples:
     """Buckets as the format wants them, each with all that is below, and their count."""
     running: dict[Labels, float] = defaultdict(float)
-    for (sample, labels), value in samples.items():
+    for (sample, labels), value in _summed(entries):
         if not sample.endswith("_bucket"):
             yield (sample, labels), value
             continue
@@ -186,3 +252,12 @@ def _cumulative(
         yield (sample, labels), running[others]
         if labels[-1] == ("le", "+Inf"):
             yield (sample.removesuffix("_bucket") + "_count", others), running[others]
+
+
+_MERGED: dict[Kind, Callable[[Iterable[Entry]], Samples]] = {
+    "counter": _summed,
+    "gauge": _summed,
+    "worst": _worst,
+    "latest": _latest,
+    "histogram": _cumulative,
+}

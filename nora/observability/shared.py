@@ -87,6 +87,10 @@ class Slot:
             found = self._values[key] = self._append(key)
         return found
 
+    def known(self) -> list[tuple[str, Value]]:
+        """Everything that is in the slot."""
+        return [*self._values.items()]
+
     def _append(self, key: str) -> Value:
         encoded = key.encode()
         padded = encoded.ljust(-(-len(encoded) // 8) * 8, b"\0")
