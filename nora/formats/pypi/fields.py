@@ -34,6 +34,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 _PLAIN_URL = re.compile(
     r"https?://[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?/[A-Za-z0-9._~+/-]*"
 )
+_PLAIN_RELATIVE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._~+/-]*")
 _RELATIVE_PARTS = re.compile(r"/\.\.?(?:/|$)")
 _PLAIN_TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?Z"
@@ -63,9 +64,21 @@ def clean_url(text: object, base: str) -> str | None:
         return None
     if _PLAIN_URL.fullmatch(text) and not _RELATIVE_PARTS.search(text):
         return text
+    if _PLAIN_RELATIVE.fullmatch(text) and not _RELATIVE_PARTS.search(text):
+        folder = _folder(base)
+        return None if folder is None or len(folder) + len(text) > MAX_URL else folder + text
+    return _absolute(text.strip(), base)
+
+
+@lru_cache(maxsize=16)
+def _folder(base: str) -> str | None:
+    """What plain relative addresses on a page are appended to."""
+    return _absolute("./", base)
+
+
+def _absolute(text: str, base: str) -> str | None:
     try:
-        url = urljoin(base, text.strip())
-        parts = urlsplit(url)
+        parts = urlsplit(urljoin(base, text))
         _ = parts.port
     except ValueError:
         return None
