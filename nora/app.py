@@ -42,6 +42,7 @@ from nora.formats.base import Format, Services
 from nora.http import limits
 from nora.http.application import NoraApplication
 from nora.http.clients import Clients
+from nora.http.derived import Derived
 from nora.http.memory import MemoryCache
 from nora.http.system import Probe, System
 from nora.http.tasks import every
@@ -155,7 +156,7 @@ class Worker:
         self._metrics = metrics
         self._attempts = attempts
         self._audit = audit
-        layout = Layout(config.storage.path)
+        self._layout = layout = Layout(config.storage.path)
         self._catalog = SQLiteCatalog.open(layout.catalog)
         self._blobs = LocalBlobStore(
             layout, reserve_bytes=config.storage.reserve, durable=config.storage.durability
@@ -200,13 +201,21 @@ class Worker:
             self._audit.start()
         repositories = await self._catalog.sync_repositories(declared_repositories(self._config))
         self._authenticator = await self._authentication()
+        memory = MemoryCache(self._config.cache.memory)
+        derived = Derived(
+            memory,
+            self._layout.derived,
+            salt=f"{__version__} {self._config.server.public_url or ''}",
+            reserve_bytes=self._config.storage.reserve,
+        )
         services = Services(
             config=self._config,
             catalog=self._catalog,
             blobs=CountedBlobStore(self._blobs, self._metrics.count_storage),
             uploads=self._uploads,
             leases=self._leases,
-            memory=MemoryCache(self._config.cache.memory),
+            memory=memory,
+            derived=derived,
             authenticator=self._authenticator,
             access=self._access,
         )
@@ -219,6 +228,7 @@ class Worker:
         self._periodic = [
             every(FLUSH_SECONDS, self._leases.flush, "renewing leases"),
             every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens"),
+            every(SWEEP_SECONDS, derived.sweep, "sweeping derived documents"),
             every(
                 min(SWEEP_SECONDS, self._config.docker.upload_ttl), self._uploads.sweep, "sweeping uploads"
             ),
@@ -249,7 +259,8 @@ class Worker:
     def _mount(self, one: Format, services: Services, repositories: Mapping[str, Repository]) -> None:
         own = {name: repository for name, repository in repositories.items() if repository.format == one.name}
         handler = one.build(services, own)
-        self._app.attach(one.mount, one.name, handler, one.render_error, limited=one.limited)
+        for mount in (one.mount, *one.also):
+            self._app.attach(mount, one.name, handler, one.render_error, limited=one.limited)
         if not one.shares_mount:
             for name in own:
                 self._app.attach(f"/r/{name}/", one.name, handler, one.render_error, limited=one.limited)

@@ -34,8 +34,10 @@ def discover() -> tuple[Format, ...]:
             found.append(entry.load())
         except Exception as error:
             raise StartError(f"the format {entry.name} ({entry.value}) cannot be loaded: {error}") from error
-    for attribute in ("name", "mount"):
-        values = [getattr(one, attribute) for one in found]
+    for attribute, values in (
+        ("name", [one.name for one in found]),
+        ("mount", [mount for one in found for mount in (one.mount, *one.also)]),
+    ):
         twice = {value for value in values if values.count(value) > 1}
         if twice:
             raise StartError(f"two formats have the {attribute} {', '.join(sorted(twice))}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nora.blobs.uploads import Uploads
     from nora.catalog.base import Catalog
     from nora.config import Config
+    from nora.http.derived import Derived
     from nora.http.memory import MemoryCache
     from nora.proxy.cache import Cache
     from nora.proxy.routing import Routing
@@ -43,6 +44,8 @@ class Services:
     uploads: Uploads
     leases: Leases
     memory: MemoryCache
+    derived: Derived
+    """Documents that were computed."""
     authenticator: Authenticator
     access: Access
     routing: Routing
@@ -63,6 +66,8 @@ class Format:
     """As people write it: `Docker / OCI`."""
     mount: str
     """Where the default repository is served: `/v2/`."""
+    also: tuple[str, ...] = ()
+    """More such mounts, where clients expect some things elsewhere: `/legacy/`."""
     build: Callable[[Services, Mapping[str, Repository]], Handler]
     """Called once per worker with all repositories of this format by name. The default repository has
     the name of the format and is served at `mount`; for named ones see `shares_mount`."""

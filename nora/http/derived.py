@@ -51,7 +51,7 @@ class Derived:
 
     def name(self, *depends_on: object) -> str:
         """The name of a variant, 32 hexadecimal digits. The `repr` of what it depends on tells it apart."""
-        return xxhash.xxh3_128_hexdigest(f"{self._salt}{depends_on!r}")
+        return xxhash.xxh3_128_hexdigest(f"{self._salt}{depends_on!r}".encode())
 
     async def response(
         self, request: Request, name: str, make: Make, *, media_type: bytes, headers: Sequence[Header]
