@@ -12,11 +12,36 @@ from typing import Final
 
 # -- reads -----------------------------------------------------------------------------------------------
 
-HAS_PACKAGE: Final = "SELECT 1 FROM package WHERE repository_id = ? AND name = ?"
+GET_PACKAGE: Final = """
+SELECT id, name, owned, revision, coalesce(document, CAST('{}' AS BLOB)) FROM package
+WHERE repository_id = ? AND name = ?"""
 
 LIST_PACKAGES: Final = """
 SELECT name FROM package WHERE repository_id = ? AND name >= ? AND versions > 0
 ORDER BY name LIMIT ?"""
+
+LIST_KNOWN_PACKAGES: Final = """
+SELECT name FROM package WHERE repository_id = ? AND name > ?
+AND (versions > 0 OR EXISTS (SELECT 1 FROM file WHERE file.package_id = package.id))
+ORDER BY name LIMIT ?"""
+
+LIST_VERSIONS: Final = """
+SELECT json_group_array(json_array(name, state, CAST(document AS TEXT), published_at)) FROM (
+SELECT version.name, version.state, version.document, version.published_at FROM package
+CROSS JOIN version ON version.package_id = package.id AND version.name > ?
+WHERE package.repository_id = ? AND package.name = ?
+ORDER BY version.name LIMIT ?)"""
+
+LIST_PACKAGE_FILES: Final = """
+SELECT json_group_array(json_array(path, version, media_type, blob_id, digest, size, generation,
+coalesce(CAST(document AS TEXT), '{}'), created_at)) FROM (
+SELECT file.path, version.name AS version, file.media_type, file.blob_id, blob.digest, blob.size,
+blob.generation, file.document, file.created_at FROM package
+CROSS JOIN file ON file.package_id = package.id AND file.path > ?
+CROSS JOIN blob ON blob.id = file.blob_id
+LEFT JOIN version ON version.id = file.version_id
+WHERE package.repository_id = ? AND package.name = ?
+ORDER BY file.path LIMIT ?)"""
 
 _FILE: Final = """file.id, file.repository_id, file.path, package.name, version.name, file.media_type,
 blob.id, blob.digest, blob.size, blob.generation"""
@@ -27,6 +52,22 @@ CROSS JOIN blob ON blob.id = file.blob_id
 LEFT JOIN version ON version.id = file.version_id
 LEFT JOIN package ON package.id = file.package_id
 WHERE file.repository_id = ? AND file.path = ?"""
+
+FIND_CACHED: Final = """
+SELECT file.id, file.path, package.name, file.media_type, blob.id, blob.digest, blob.size, blob.generation,
+file.upstream_url, file.validators, coalesce(file.document, CAST('{}' AS BLOB)), file.fetched_at,
+file.fresh_until FROM file
+CROSS JOIN blob ON blob.id = file.blob_id
+LEFT JOIN package ON package.id = file.package_id
+WHERE file.repository_id = ? AND file.path = ? AND file.fetched_at IS NOT NULL"""
+
+LIST_IDLE_CACHED: Final = """
+SELECT path FROM file WHERE repository_id = ? AND last_used_at < ? AND fetched_at < ?
+AND fresh_until IS NOT NULL ORDER BY last_used_at LIMIT ?"""
+
+FIND_REFERENCE: Final = """
+SELECT 1 FROM package CROSS JOIN reference ON reference.package_id = package.id AND reference.digest = ?
+WHERE package.repository_id = ? AND package.name = ? LIMIT 1"""
 
 FIND_TAGGED_FILE: Final = f"""
 SELECT {_FILE} FROM package
@@ -110,6 +151,7 @@ COUNT_UPLOADS: Final = "SELECT count(*) FROM upload"
 
 # -- repositories ----------------------------------------------------------------------------------------
 
+IS_PROXY: Final = "SELECT 1 FROM repository WHERE id = ? AND kind = 'proxy'"
 LIST_REPOSITORIES: Final = "SELECT id, name, format, kind, target_id FROM repository"
 LIST_MEMBERS: Final = "SELECT group_id, repository_id FROM member ORDER BY group_id, position"
 HOLDS_PACKAGES: Final = "SELECT 1 FROM package WHERE repository_id = ? LIMIT 1"
@@ -123,12 +165,24 @@ INSERT_MEMBER: Final = "INSERT INTO member (group_id, position, repository_id) V
 
 FIND_PACKAGE: Final = "SELECT id FROM package WHERE repository_id = ? AND name = ?"
 
+FIND_PACKAGE_TO_FILL: Final = """
+SELECT id, owned OR (SELECT kind FROM repository WHERE repository.id = repository_id) <> 'hosted' FROM package
+WHERE repository_id = ? AND name = ?"""
+
 INSERT_PACKAGE: Final = """
 INSERT INTO package (repository_id, name, owned, created_at)
 SELECT id, ?, kind = 'hosted', ? FROM repository WHERE id = ? RETURNING id"""
 
 TOUCH_PACKAGE: Final = """
 UPDATE package SET revision = revision + 1, versions = versions + ? WHERE id = ?"""
+
+OWN_PACKAGE: Final = "UPDATE package SET owned = 1, revision = revision + 1 WHERE id = ?"
+
+RELEASE_PACKAGE: Final = """
+UPDATE package SET owned = 0, revision = revision + 1 WHERE repository_id = ? AND name = ? AND owned"""
+
+UPDATE_PACKAGE: Final = """
+UPDATE package SET document = ?, revision = revision + 1 WHERE repository_id = ? AND name = ?"""
 
 FIND_VERSION: Final = "SELECT id FROM version WHERE package_id = ? AND name = ?"
 
@@ -140,9 +194,16 @@ RENEW_VERSION: Final = """
 UPDATE version SET artifact_type = ?, subject = ?, published_at = ?, document = ?, state = 'live'
 WHERE id = ?"""
 
+UPDATE_VERSION: Final = """
+UPDATE version SET state = coalesce(?, state), document = coalesce(?, document)
+WHERE package_id = ? AND name = ?"""
+
 FIND_VERSION_BLOBS: Final = """
 SELECT DISTINCT blob.id, blob.digest FROM file CROSS JOIN blob ON blob.id = file.blob_id
 WHERE file.version_id = ?"""
+
+DELETE_EMPTY_VERSION: Final = """
+DELETE FROM version WHERE id = ? AND NOT EXISTS (SELECT 1 FROM file WHERE file.version_id = version.id)"""
 
 DELETE_VERSION: Final = "DELETE FROM version WHERE id = ?"
 
@@ -151,7 +212,42 @@ INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
 version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
-media_type = excluded.media_type"""
+media_type = excluded.media_type, fetched_at = CASE WHEN blob_id = excluded.blob_id THEN fetched_at END"""
+
+ADD_FILE: Final = """
+INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type, created_at,
+document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+PUT_CACHED: Final = """
+INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type, created_at,
+document, upstream_url, validators, fetched_at, fresh_until, last_used_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
+version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
+media_type = excluded.media_type, document = excluded.document, upstream_url = excluded.upstream_url,
+validators = excluded.validators, fetched_at = excluded.fetched_at, fresh_until = excluded.fresh_until,
+last_used_at = max(coalesce(last_used_at, 0.0), excluded.last_used_at)"""
+
+TOUCH_CACHED: Final = """
+UPDATE file SET validators = coalesce(?, validators), fetched_at = ?, fresh_until = ?
+WHERE repository_id = ? AND path = ? AND fetched_at IS NOT NULL
+RETURNING (SELECT name FROM package WHERE package.id = package_id)"""
+
+NOTE_FILE_USE: Final = "UPDATE file SET last_used_at = ? WHERE id = ? AND coalesce(last_used_at, 0.0) < ?"
+
+FIND_OCCUPANT: Final = """
+SELECT file.id, file.package_id, package.name, file.version_id, file.blob_id, blob.digest, file.fetched_at
+FROM file
+CROSS JOIN blob ON blob.id = file.blob_id
+LEFT JOIN package ON package.id = file.package_id
+WHERE file.repository_id = ? AND file.path = ?"""
+
+DELETE_FILE: Final = "DELETE FROM file WHERE id = ?"
+
+HAS_TOMBSTONE: Final = "SELECT 1 FROM tombstone WHERE repository_id = ? AND path = ?"
+
+INSERT_TOMBSTONE: Final = """
+INSERT INTO tombstone (repository_id, path, deleted_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"""
 
 CLEAR_REFERENCES: Final = "DELETE FROM reference WHERE version_id = ?"
 

@@ -15,6 +15,9 @@ but for the types of identifiers. How the keys serve the hot reads:
   version, and "the file of this package with these bytes" is then one index lookup.
 - `reference.package_id` answers "does any version of this package need this content" in one lookup.
 - `token` is found by the hash of its secret, and never holds the secret.
+- `file.fetched_at` says that a file is a copy of an upstream's; NULL in `fresh_until` beside it that the copy
+  is good for ever. So `file_idle` holds the cached documents alone, those unused for longest first.
+- `tombstone` has the paths that may not be used again.
 - `link` says that a package holds a blob; its lease keeps a blob that no version names (yet).
 
 Times are seconds since the epoch, sizes bytes, digests `algorithm:hex`. Text compares as bytes.
@@ -185,7 +188,21 @@ _TOKENS: Final = (
     "CREATE TABLE secret (name TEXT NOT NULL PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION, _TOKENS)
+_UPSTREAMS: Final = (
+    "ALTER TABLE file ADD COLUMN document BLOB",
+    "CREATE INDEX file_by_package ON file (package_id, path) WHERE package_id IS NOT NULL",
+    "CREATE INDEX file_idle ON file (repository_id, last_used_at) WHERE fresh_until IS NOT NULL",
+    """
+    CREATE TABLE tombstone (
+        repository_id INTEGER NOT NULL REFERENCES repository (id),
+        path TEXT NOT NULL,
+        deleted_at REAL NOT NULL,
+        PRIMARY KEY (repository_id, path)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION, _TOKENS, _UPSTREAMS)
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

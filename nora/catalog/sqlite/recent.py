@@ -19,13 +19,17 @@ import os
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, Literal, TypeVar
 from zlib import crc32
 
 SLOTS: Final = 8192
 """Packages that share a slot make each other's answers unknown, not wrong."""
 _BYTES: Final = SLOTS * 8
+
+RECENT_ANSWERS: Final = 4096
+"""Of each kind of point read that are kept; some 700 bytes each."""
 
 T = TypeVar("T")
 
@@ -70,31 +74,41 @@ def slot_of(repository_id: int, package: str) -> int:
     return crc32(package.encode(), repository_id) % SLOTS
 
 
+class Unknown(Enum):
+    """What `Recent.get` answers when it has no answer: None is one."""
+
+    UNKNOWN = "unknown"
+
+
+UNKNOWN: Final = Unknown.UNKNOWN
+
+
 class Recent(Generic[T]):
     """The most recent answers of one kind of read, at most `limit` of them."""
 
-    __slots__ = ("_answers", "_epochs", "_limit")
+    __slots__ = ("_answers", "_epochs", "_keeps_absence", "_limit")
 
-    def __init__(self, epochs: Epochs, limit: int) -> None:
+    def __init__(self, epochs: Epochs, limit: int, *, keeps_absence: bool = True) -> None:
         self._epochs = epochs
         self._limit = limit
-        self._answers: OrderedDict[Hashable, tuple[int, int, T]] = OrderedDict()
+        self._keeps_absence = keeps_absence
+        self._answers: OrderedDict[Hashable, tuple[int, int, T | None]] = OrderedDict()
 
-    def get(self, key: Hashable) -> T | None:
-        """The answer, if it is known and still true."""
+    def get(self, key: Hashable) -> T | Literal[Unknown.UNKNOWN] | None:
+        """The answer, if it is known and still true; None is the answer that there is nothing."""
         known = self._answers.get(key)
         if known is None:
-            return None
+            return UNKNOWN
         slot, epoch, answer = known
         if self._epochs[slot] != epoch:
             del self._answers[key]
-            return None
+            return UNKNOWN
         self._answers.move_to_end(key)
         return answer
 
-    def put(self, key: Hashable, slot: int, epoch: int, answer: T) -> None:
+    def put(self, key: Hashable, slot: int, epoch: int, answer: T | None) -> None:
         """Keep an answer that was read while or after `epoch` stood in `slot`."""
-        if epoch & 1:
+        if epoch & 1 or (answer is None and not self._keeps_absence):
             return
         if len(self._answers) >= self._limit:
             self._answers.popitem(last=False)

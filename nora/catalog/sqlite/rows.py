@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import orjson
 
-from nora.catalog.base import Blob, File, Token, Upload
+from nora.catalog.base import Blob, Cached, File, Package, PackageFile, Token, Upload, Version
 from nora.model import Digest, Role, Scope
 
 _trusted = str.__new__
@@ -30,6 +32,62 @@ def file_of(
     """A file of the columns that the queries for files select."""
     blob = Blob(blob_id, _trusted(Digest, digest), size, generation)
     return File(id, repository_id, path, package, version, media_type, blob)
+
+
+def package_of(id: int, name: str, owned: int, revision: int, document: bytes) -> Package:  # noqa: A002
+    """A package of the columns that the query for packages selects."""
+    return Package(id, name, bool(owned), revision, document)
+
+
+def version_of(name: str, state: str, document: str, published_at: float) -> Version:
+    """A version of the values that the listing of versions has."""
+    return Version(name, state, document.encode(), published_at)
+
+
+def package_file_of(
+    path: str,
+    version: str | None,
+    media_type: str,
+    blob_id: int,
+    digest: str,
+    size: int,
+    generation: int,
+    document: str,
+    created_at: float,
+) -> PackageFile:
+    """A file of the values that the listing of a package's files has."""
+    blob = Blob(blob_id, _trusted(Digest, digest), size, generation)
+    return PackageFile(path, version, media_type, blob, document.encode(), created_at)
+
+
+def cached_of(
+    id: int,  # noqa: A002
+    path: str,
+    package: str | None,
+    media_type: str,
+    blob_id: int,
+    digest: str,
+    size: int,
+    generation: int,
+    upstream_url: str,
+    validators: str,
+    document: bytes,
+    fetched_at: float,
+    fresh_until: float | None,
+) -> Cached:
+    """What is cached, of the columns that the query for it selects."""
+    return Cached(
+        id,
+        path,
+        package,
+        media_type,
+        Blob(blob_id, _trusted(Digest, digest), size, generation),
+        upstream_url,
+        orjson.loads(validators),
+        document,
+        fetched_at,
+        inf if fresh_until is None else fresh_until,
+    )
 
 
 def upload_of(

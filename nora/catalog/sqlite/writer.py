@@ -49,7 +49,7 @@ class Change:
     def __init__(
         self,
         apply: Callable[[Connection], Any],
-        slots: frozenset[int],
+        slots: set[int],
         durable: bool,
         future: asyncio.Future[Any],
     ) -> None:
@@ -77,11 +77,12 @@ class Writer:
         self._thread.start()
 
     def submit(
-        self, apply: Callable[[Connection], T], slots: frozenset[int], *, durable: bool
+        self, apply: Callable[[Connection], T], slots: set[int], *, durable: bool
     ) -> asyncio.Future[T]:
         """Queue a change; the future, of the running loop, resolves when it is committed.
 
-        `slots` are those whose epochs it moves: answers about their packages may not be true any more.
+        `slots` are those whose epochs it moves: answers about their packages may not be true any more. The
+        change may add what it finds out to be touched; nobody else touches the set from here on.
         A waiter that is cancelled leaves the change in the queue: what was asked for is done. Raises
         StorageBusy when too many wait, StorageFailed after `close`.
         """
@@ -143,7 +144,7 @@ class Writer:
                 try:
                     for change in group:
                         _apply(db, change)
-                    with self._epochs.changing(frozenset().union(*(change.slots for change in group))):
+                    with self._epochs.changing(set().union(*(change.slots for change in group))):
                         db.execute("COMMIT")
                 finally:
                     if db.in_transaction:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nora.catalog.base import TagWrite
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.catalog.sqlite.recent import SLOTS, Epochs, Recent, epochs_path, slot_of
+from nora.catalog.sqlite.recent import SLOTS, UNKNOWN, Epochs, Recent, epochs_path, slot_of
 from nora.errors import Conflict
 from tests.contracts.catalog import HOSTED, LEASE, new_blob, publication, sha256, token
 
@@ -121,7 +121,7 @@ def test_nothing_is_kept_while_a_commit_is_under_way(path: Path) -> None:
     recent: Recent[str] = Recent(epochs, 10)
     with epochs.changing([5]):
         recent.put("key", 5, epochs[5], "before")
-        assert recent.get("key") is None
+        assert recent.get("key") is UNKNOWN
     recent.put("key", 5, epochs[5], "after")
     assert recent.get("key") == "after"
 
@@ -133,7 +133,7 @@ def test_an_answer_that_was_read_before_a_commit_is_not_used_after_it(path: Path
     with epochs.changing([5]):
         pass
     recent.put("key", 5, epoch, "read before")
-    assert recent.get("key") is None
+    assert recent.get("key") is UNKNOWN
 
 
 def test_a_writer_that_died_in_its_commit_leaves_nothing_to_recall(path: Path) -> None:
@@ -145,9 +145,9 @@ def test_a_writer_that_died_in_its_commit_leaves_nothing_to_recall(path: Path) -
         with Epochs(path).changing([5]):
             os._exit(0)
     os.waitpid(child, 0)
-    assert recent.get("key") is None
+    assert recent.get("key") is UNKNOWN
     recent.put("key", 5, epochs[5], "unsure")
-    assert recent.get("key") is None
+    assert recent.get("key") is UNKNOWN
     with epochs.changing([5]):
         pass
     recent.put("key", 5, epochs[5], "sure")
@@ -161,7 +161,7 @@ def test_the_least_recently_used_answer_goes(path: Path) -> None:
         recent.put(number, 0, epochs[0], number)
     assert recent.get(1) == 1
     recent.put(3, 0, epochs[0], 3)
-    assert [recent.get(number) for number in (1, 2, 3)] == [1, None, 3]
+    assert [recent.get(number) for number in (1, 2, 3)] == [1, UNKNOWN, 3]
 
 
 def test_epochs_are_really_allocated_and_private(path: Path) -> None:

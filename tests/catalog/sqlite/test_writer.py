@@ -184,12 +184,10 @@ def test_a_loop_that_ended_harms_nobody(path: Path) -> None:
 
     async def leave() -> None:
         async with held(path):
-            changes.submit(lambda db: time.sleep(0.05), frozenset(), durable=False)
+            changes.submit(lambda db: time.sleep(0.05), set(), durable=False)
 
     async def stay() -> object:
-        outcome = await changes.submit(
-            lambda db: db.execute("SELECT 7").fetchone(), frozenset(), durable=False
-        )
+        outcome = await changes.submit(lambda db: db.execute("SELECT 7").fetchone(), set(), durable=False)
         await changes.close()
         return outcome
 

@@ -1,0 +1,189 @@
+"""How a process reads and writes the catalog: what the tables have in common.
+
+Point reads run where they are awaited, on one connection of the event loop's thread: microseconds, with
+nothing to switch to, and their answers are kept (see `recent`). Long listings have a thread and a connection
+of their own. Writes go through the writer thread and commit in groups. All are made when they are first used,
+so that a process that forks its workers may hold the object, but must not have used it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
+
+from nora.catalog.base import Cached, File
+from nora.catalog.sqlite.engine import Connection, connect_reader, translate
+from nora.catalog.sqlite.recent import UNKNOWN, Epochs, Recent, slot_of
+from nora.catalog.sqlite.writer import Writer
+from nora.errors import StorageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+Located = TypeVar("Located", File, Cached)
+
+PAGE = 256
+"""Rows that a listing reads in one step; in the event loop's thread when these are all (a millisecond)."""
+
+
+class Access:
+    """One object serves one thread: that of the event loop which uses it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    async def close(self) -> None:
+        if "_writer" in vars(self):
+            await self._writer.close()
+        if "_thread" in vars(self):
+            self._thread.submit(self._listings.close)
+            self._thread.shutdown()
+        if "_reader" in vars(self):
+            self._reader.close()
+
+    # -- reads -------------------------------------------------------------------------------------
+
+    def _row(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
+        """The only row, or None. The queries end with it, so that no read stays open."""
+        try:
+            row: tuple[Any, ...] | None = self._reader.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        return row
+
+    def _rows(self, query: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        try:
+            return self._reader.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    def _recall(
+        self,
+        recent: Recent[T],
+        key: tuple[Any, ...],
+        query: str,
+        values: tuple[object, ...],
+        make: Callable[..., T],
+    ) -> T | None:
+        """The answer to a point read about a package: the one that is kept under the key, if it is true.
+
+        The key begins with the repository and the name of the package. An absence is an answer, too.
+        """
+        known = recent.get(key)
+        if known is not UNKNOWN:
+            return known
+        slot = slot_of(key[0], key[1])
+        epoch = self._epochs[slot]
+        row = self._row(query, values)
+        found = None if row is None else make(*row)
+        recent.put(key, slot, epoch, found)
+        return found
+
+    def _recall_at(
+        self, recent: Recent[Located], repository_id: int, path: str, query: str, make: Callable[..., Located]
+    ) -> Located | None:
+        """The answer to a point read of a path. See `file_slot` for the epoch under which it is kept."""
+        key = (repository_id, path)
+        known = recent.get(key)
+        if known is not UNKNOWN:
+            return known
+        slot = file_slot(repository_id, path, None)
+        epoch = self._epochs[slot]
+        row = self._row(query, key)
+        found = None if row is None else make(*row)
+        if found is not None and found.package is not None:
+            # Whose epoch to look at is known only now: the row counts if it is the same afterwards
+            slot = file_slot(repository_id, path, found.package)
+            epoch = self._epochs[slot]
+            if self._row(query, key) != row:
+                return found
+        recent.put(key, slot, epoch, found)
+        return found
+
+    async def _listing(self, query: str, repository_id: int, package: str) -> list[list[Any]]:
+        """All that a package has of something, by the first column.
+
+        `query` answers a page - after a value of that column, of so many rows - as one JSON text: a row for
+        each step would mean to wait for the interpreter lock at each, which takes seconds for some thousands
+        of rows while the event loop is busy.
+        """
+
+        def page(db: Connection, after: str) -> list[list[Any]]:
+            row = db.execute(query, (after, repository_id, package, PAGE)).fetchone()
+            rows: list[list[Any]] = orjson.loads(row[0])
+            return rows
+
+        def everything() -> list[list[Any]]:
+            db = self._listings
+            db.execute("BEGIN")
+            try:
+                rows = new = page(db, "")
+                while len(new) == PAGE:
+                    new = page(db, rows[-1][0])
+                    rows += new
+            finally:
+                db.execute("ROLLBACK")
+            return rows
+
+        try:
+            rows = page(self._reader, "")
+            if len(rows) == PAGE:
+                rows = await asyncio.get_running_loop().run_in_executor(self._thread, everything)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        return rows
+
+    # -- writes ------------------------------------------------------------------------------------
+
+    async def _write(
+        self, change: Callable[[Connection], T], *touched: tuple[int, str], durable: bool = True
+    ) -> T:
+        """Commit a change; `touched` are the packages (repository, name) of which answers may be kept."""
+        slots = {slot_of(*package) for package in touched}
+        return await self._writer.submit(change, slots, durable=durable)
+
+    async def _write_found(self, change: Callable[[Connection, set[int]], T], *, durable: bool = True) -> T:
+        """Commit a change that finds out by itself what it touches, and adds those slots to the set."""
+        slots: set[int] = set()
+        return await self._writer.submit(lambda db: change(db, slots), slots, durable=durable)
+
+    # -- made when they are first used -------------------------------------------------------------
+
+    @cached_property
+    def _reader(self) -> Connection:
+        return connect_reader(self._path)
+
+    @cached_property
+    def _thread(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, "catalog-reader")
+
+    @cached_property
+    def _listings(self) -> Connection:
+        """The connection of the thread."""
+        return connect_reader(self._path)
+
+    @cached_property
+    def _writer(self) -> Writer:
+        return Writer(self._path, self._epochs)
+
+    @cached_property
+    def _epochs(self) -> Epochs:
+        try:
+            return Epochs(self._path)
+        except OSError as error:
+            raise StorageFailed(f"the epochs of the catalog cannot be mapped: {error.strerror}") from error
+
+
+def file_slot(repository_id: int, path: str, package: str | None) -> int:
+    """The slot of what is at a path: that of its package, and of the path when it has none or is absent.
+
+    So whoever makes a file touches the path as well as the package, and whoever changes it the package.
+    """
+    return slot_of(repository_id, path if package is None else package)

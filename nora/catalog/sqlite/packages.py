@@ -1,0 +1,109 @@
+"""Packages and their versions."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nora.catalog import queries
+from nora.catalog.base import Package, Version
+from nora.catalog.sqlite.access import Access
+from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
+from nora.catalog.sqlite.rows import package_of, version_of
+
+if TYPE_CHECKING:
+    from nora.catalog.sqlite.engine import Connection
+
+
+class Packages(Access):
+    """The methods of nora.catalog.base.Catalog about packages."""
+
+    async def has_package(self, repository_id: int, package: str) -> bool:
+        return await self.find_package(repository_id, package) is not None
+
+    async def find_package(self, repository_id: int, package: str) -> Package | None:
+        key = (repository_id, package)
+        return self._recall(self._recent_packages, key, queries.GET_PACKAGE, key, package_of)
+
+    async def list_packages(self, repository_id: int, after: str, limit: int, prefix: str = "") -> list[str]:
+        # Nothing sorts between a name and the name with a NUL; names that share a prefix are neighbours.
+        start = max(after + "\0", prefix)
+        rows = self._rows(queries.LIST_PACKAGES, (repository_id, start, limit))
+        return [name for (name,) in rows if name.startswith(prefix)]
+
+    async def list_known_packages(self, repository_id: int, after: str, limit: int) -> list[str]:
+        rows = self._rows(queries.LIST_KNOWN_PACKAGES, (repository_id, after, limit))
+        return [name for (name,) in rows]
+
+    async def update_package(self, repository_id: int, package: str, document: bytes) -> bool:
+        values = (document, repository_id, package)
+        return await self._write(
+            lambda db: db.execute(queries.UPDATE_PACKAGE, values).rowcount > 0, (repository_id, package)
+        )
+
+    async def claim_package(self, repository_id: int, package: str) -> None:
+        await self._write(
+            lambda db: ensure_package(db, repository_id, package, time.time()), (repository_id, package)
+        )
+
+    async def release_package(self, repository_id: int, package: str) -> bool:
+        place = (repository_id, package)
+        return await self._write(lambda db: db.execute(queries.RELEASE_PACKAGE, place).rowcount > 0, place)
+
+    async def list_versions(self, repository_id: int, package: str) -> list[Version]:
+        return [
+            version_of(*row) for row in await self._listing(queries.LIST_VERSIONS, repository_id, package)
+        ]
+
+    async def update_version(
+        self, repository_id: int, package: str, version: str, *, state: str | None, document: bytes | None
+    ) -> bool:
+        place = (repository_id, package)
+        return await self._write(lambda db: update_version(db, place, version, state, document), place)
+
+    @cached_property
+    def _recent_packages(self) -> Recent[Package]:
+        return Recent(self._epochs, RECENT_ANSWERS)
+
+
+# -- inside of a transaction -------------------------------------------------------------------------------
+
+
+def find_id(db: Connection, query: str, values: tuple[object, ...]) -> int | None:
+    """The first column of the first row."""
+    row = db.execute(query, values).fetchone()
+    return row[0] if row else None
+
+
+def ensure_package(db: Connection, repository_id: int, name: str, now: float) -> int:
+    """The id of a package that gets something; it is owned from here on if its repository is hosted."""
+    row = db.execute(queries.FIND_PACKAGE_TO_FILL, (repository_id, name)).fetchone()
+    if row is None:
+        row = db.execute(queries.INSERT_PACKAGE, (name, now, repository_id)).fetchone()
+        assert row is not None, f"there is no repository {repository_id}"
+    elif not row[1]:  # hosted, and released before
+        db.execute(queries.OWN_PACKAGE, (row[0],))
+    found: int = row[0]
+    return found
+
+
+def ensure_version(db: Connection, package: int, name: str, now: float) -> tuple[int, int]:
+    """The id of a version that gets a file, and how many the package has gained: 1 or 0."""
+    found = find_id(db, queries.FIND_VERSION, (package, name))
+    if found is not None:
+        return found, 0
+    row = db.execute(queries.INSERT_VERSION, (package, name, None, None, now, now, b"{}")).fetchone()
+    return row[0], 1
+
+
+def update_version(
+    db: Connection, place: tuple[int, str], version: str, state: str | None, document: bytes | None
+) -> bool:
+    """See Catalog.update_version."""
+    package = find_id(db, queries.FIND_PACKAGE, place)
+    values = (state, document, package, version)
+    if package is None or not db.execute(queries.UPDATE_VERSION, values).rowcount:
+        return False
+    db.execute(queries.TOUCH_PACKAGE, (0, package))
+    return True

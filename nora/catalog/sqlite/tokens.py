@@ -1,0 +1,93 @@
+"""Tokens and secrets."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nora.catalog import queries
+from nora.catalog.sqlite.access import Access
+from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
+from nora.catalog.sqlite.rows import row_of, token_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nora.catalog.base import Token
+    from nora.catalog.sqlite.engine import Connection
+
+SECRET_BYTES = 32
+
+_ALL_TOKENS = (0, "")
+"""What a revocation touches, in the place of a package: no repository has the id 0."""
+
+
+class Tokens(Access):
+    """The methods of nora.catalog.base.Catalog about tokens and secrets."""
+
+    async def add_token(self, token: Token) -> None:
+        await self._write(lambda db: add_token(db, token))
+
+    async def find_token(self, secret_hash: str) -> Token | None:
+        return self._token(queries.FIND_TOKEN, secret_hash)
+
+    async def find_token_by_id(self, token_id: str) -> Token | None:
+        return self._token(queries.FIND_TOKEN_BY_ID, token_id)
+
+    def _token(self, query: str, value: str) -> Token | None:
+        return self._recall(self._recent_tokens, (*_ALL_TOKENS, query, value), query, (value,), token_of)
+
+    async def list_tokens(self, user: str | None, after: str, limit: int) -> list[Token]:
+        if user is None:
+            rows = self._rows(queries.LIST_TOKENS, (after, limit))
+        else:
+            rows = self._rows(queries.LIST_TOKENS_OF_OWNER, (user, after, limit))
+        return [token_of(*row) for row in rows]
+
+    async def revoke_token(self, token_id: str, user: str | None) -> bool:
+        return await self._write(lambda db: revoke_token(db, token_id, user), _ALL_TOKENS)
+
+    async def note_token_uses(self, uses: Mapping[str, float]) -> None:
+        if uses:  # no epoch moves: when a token was last used is no reason to read it again
+            batch = dict(uses)
+            await self._write(lambda db: note_token_uses(db, batch), durable=False)
+
+    async def secret(self, name: str) -> bytes:
+        row = self._row(queries.FIND_SECRET, (name,))
+        if row is None:
+            return await self._write(lambda db: make_secret(db, name))
+        value: bytes = row[0]
+        return value
+
+    @cached_property
+    def _recent_tokens(self) -> Recent[Token]:
+        # What is no token is not kept: whoever guesses would push out those that are
+        return Recent(self._epochs, RECENT_ANSWERS, keeps_absence=False)
+
+
+# -- inside of a transaction -------------------------------------------------------------------------------
+
+
+def add_token(db: Connection, token: Token) -> None:
+    """See Catalog.add_token."""
+    db.execute(queries.INSERT_TOKEN, row_of(token))
+
+
+def revoke_token(db: Connection, token_id: str, user: str | None) -> bool:
+    """See Catalog.revoke_token."""
+    if user is None:
+        return db.execute(queries.DELETE_TOKEN, (token_id,)).rowcount > 0
+    return db.execute(queries.DELETE_TOKEN_OF_OWNER, (token_id, user)).rowcount > 0
+
+
+def note_token_uses(db: Connection, uses: Mapping[str, float]) -> None:
+    """See Catalog.note_token_uses: of two times the later one stays."""
+    db.executemany(queries.NOTE_TOKEN_USE, [(when, token_id, when) for token_id, when in uses.items()])
+
+
+def make_secret(db: Connection, name: str) -> bytes:
+    """The secret of this name, made if there is none: under the write lock, so that there is one only."""
+    db.execute(queries.INSERT_SECRET, (name, os.urandom(SECRET_BYTES)))
+    value: bytes = db.execute(queries.FIND_SECRET, (name,)).fetchone()[0]
+    return value

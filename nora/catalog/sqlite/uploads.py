@@ -1,0 +1,77 @@
+"""Upload sessions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+
+from nora.catalog import queries
+from nora.catalog.base import Upload
+from nora.catalog.sqlite.access import Access
+from nora.catalog.sqlite.packages import ensure_package
+from nora.catalog.sqlite.rows import upload_of
+from nora.errors import TooManyRequests
+
+if TYPE_CHECKING:
+    from nora.catalog.sqlite.engine import Connection
+
+_RETRY_SECONDS = 10
+
+
+class Uploads(Access):
+    """The methods of nora.catalog.base.Catalog about uploads."""
+
+    async def open_upload(
+        self, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
+    ) -> Upload:
+        return await self._write(
+            lambda db: open_upload(db, upload_id, repository_id, package, algorithm, limit),
+            (repository_id, package),
+            durable=False,
+        )
+
+    async def find_upload(self, upload_id: str) -> Upload | None:
+        row = self._row(queries.FIND_UPLOAD, (upload_id,))
+        return None if row is None else upload_of(*row)
+
+    async def save_upload(self, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
+        return await self._write(lambda db: save_upload(db, upload_id, offset, hashes), durable=False)
+
+    async def close_upload(self, upload_id: str) -> bool:
+        return await self._write(lambda db: close_upload(db, upload_id), durable=False)
+
+    async def count_uploads(self) -> int:
+        count: int = self._rows(queries.COUNT_UPLOADS, ())[0][0]
+        return count
+
+    async def list_idle_uploads(self, idle_seconds: float, limit: int) -> list[Upload]:
+        rows = self._rows(queries.LIST_IDLE_UPLOADS, (time.time() - idle_seconds, limit))
+        return [upload_of(*row) for row in rows]
+
+
+# -- inside of a transaction -------------------------------------------------------------------------------
+
+
+def open_upload(
+    db: Connection, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
+) -> Upload:
+    """See Catalog.open_upload."""
+    if db.execute(queries.COUNT_UPLOADS).fetchone()[0] >= limit:
+        raise TooManyRequests(f"all {limit} upload sessions are in use", _RETRY_SECONDS)
+    now = time.time()
+    package_id = ensure_package(db, repository_id, package, now)
+    db.execute(queries.INSERT_UPLOAD, (upload_id, package_id, algorithm, "{}", now, now))
+    return Upload(upload_id, repository_id, package, algorithm, 0, {}, now)
+
+
+def save_upload(db: Connection, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
+    """See Catalog.save_upload."""
+    values = (offset, orjson.dumps(hashes).decode(), time.time(), upload_id)
+    return bool(db.execute(queries.SAVE_UPLOAD, values).rowcount)
+
+
+def close_upload(db: Connection, upload_id: str) -> bool:
+    """See Catalog.close_upload."""
+    return bool(db.execute(queries.DELETE_UPLOAD, (upload_id,)).rowcount)
