@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing, suppress
+from typing import TYPE_CHECKING, cast
 
 from blacksheep import Request
 
@@ -52,6 +53,11 @@ from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.outbound import Outbound
+from nora.proxy.routing import Routing
+
+if TYPE_CHECKING:
+    from nora.proxy.cache import Cache
+    from nora.proxy.upstreams import Upstreams
 
 _log = logging.getLogger(__name__)
 
@@ -218,6 +224,14 @@ class Worker:
             derived=derived,
             authenticator=self._authenticator,
             access=self._access,
+            routing=Routing(
+                self._catalog,
+                repositories.values(),
+                self._config.proxy,
+                {one.name: one.fold for one in discover()},
+            ),
+            upstreams=cast("Upstreams", None),
+            cache=cast("Cache", None),
         )
         for one in served_formats(self._config):
             self._mount(one, services, repositories)

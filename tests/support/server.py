@@ -90,7 +90,10 @@ class Server:
         return self.process.pid
 
     def environment(self) -> dict[str, str]:
-        """What the server is started with: the caller's environment without its NORA_*, then ours."""
+        """What the server is started with: the caller's environment without its NORA_*, then ours.
+
+        No test reaches the internet: a server asks upstreams only where a test says so, and says whom.
+        """
         kept = {k: v for k, v in os.environ.items() if not k.startswith("NORA_") or k in KEPT}
         return kept | {
             "NORA_HOST": self.host,
@@ -98,6 +101,7 @@ class Server:
             "NORA_STORAGE_PATH": str(self.storage),
             "NORA_WORKERS": str(self.workers),
             "NORA_LOG_FORMAT": "json",
+            "NORA_PROXY_MODE": "offline",
             **self.env,
         }
 

@@ -1,0 +1,38 @@
+"""How long the documents of a format are good for, as the settings say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from nora.proxy.base import Policy
+
+if TYPE_CHECKING:
+    from nora.config import ProxySettings
+
+REVALIDATION_SECONDS = 60.0
+"""The longest time past its freshness for which a copy is served at once, while it is revalidated."""
+
+
+class FormatSettings(Protocol):
+    """What the section of a format says about its documents."""
+
+    @property
+    def metadata_ttl(self) -> float:
+        """Seconds for which a document is fresh; 0: it is always revalidated."""
+        ...
+
+    @property
+    def serve_stale(self) -> bool:
+        """Whether a copy is served past its freshness at all."""
+        ...
+
+
+def document_policy(proxy: ProxySettings, settings: FormatSettings) -> Policy:
+    """What holds for the documents of a format that may change: tags, project pages."""
+    fresh = float(settings.metadata_ttl)
+    return Policy(
+        fresh=fresh,
+        stale_while_revalidate=min(REVALIDATION_SECONDS, fresh) if settings.serve_stale else 0.0,
+        stale_if_error=float(proxy.stale_ttl) if settings.serve_stale else 0.0,
+        absent=float(proxy.absent_ttl),
+    )
