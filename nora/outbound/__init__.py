@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from nora.outbound.answers import Reply, Stream
 from nora.outbound.connections import MAX_REDIRECTS, Outbound, trust_store
-from nora.outbound.terms import Headers, Method, Terms, origin
+from nora.outbound.terms import Headers, Method, Terms, host_of, origin
 
 __all__ = [
     "MAX_REDIRECTS",
@@ -28,6 +28,7 @@ __all__ = [
     "Reply",
     "Stream",
     "Terms",
+    "host_of",
     "origin",
     "trust_store",
 ]

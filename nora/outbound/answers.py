@@ -47,6 +47,13 @@ class Stream:
         """Of a 206: the first byte, the last byte and the whole size, where that is told."""
         return parse_content_range(self.headers.get("content-range")) if self.status == 206 else None
 
+    def values(self, name: str) -> tuple[str, ...]:
+        """Every field with this name, in lower case, as it stands there."""
+        wanted = name.encode()
+        return tuple(
+            value.decode("latin-1") for key, value in self._response.headers if key.lower() == wanted
+        )
+
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Raises UpstreamFailed, also when the body ends before its declared length or is too large."""
         with translated(self.url):

@@ -126,7 +126,7 @@ class Outbound:
         with translated(url):
             request = httpx.Request(method, url, headers={**headers})
             target = request.url
-            pool = self._pool(target, guarded=origin(url) not in terms.given)
+            pool = self._pool(target, guarded=terms.is_guarded and origin(url) not in terms.given)
             return await pool.handle_async_request(
                 httpcore.Request(
                     method,

@@ -61,3 +61,9 @@ def parse_content_range(text: str | None) -> tuple[int, int, int | None] | None:
     first, last = int(match[1]), int(match[2])
     size = None if match[3] == "*" else int(match[3])
     return (first, last, size) if first <= last and (size is None or last < size) else None
+
+
+def parse_quota(text: str | None) -> int | None:
+    """The number of a `RateLimit-Limit` or `RateLimit-Remaining` such as `100;w=21600`."""
+    number = (text or "").partition(";")[0].strip()
+    return int(number) if number.isascii() and number.isdigit() and len(number) < 10 else None

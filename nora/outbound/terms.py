@@ -29,6 +29,8 @@ class Terms:
     """The largest body, after decompression."""
     given: frozenset[str] = frozenset()
     """Origins (see `origin`) that the operator wrote down; only these may be in a private network."""
+    is_guarded: bool = True
+    """False: anything may be."""
 
 
 def origin(url: str) -> str:

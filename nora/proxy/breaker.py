@@ -51,17 +51,21 @@ class Breaker:
 
     def __init__(
         self,
+        host: str,
         failures: int,
         seconds: float,
         *,
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[State], None] = lambda state: None,
+        rejected: Callable[[], None] = lambda: None,
     ) -> None:
         """It opens after so many failures in a row, for so many seconds; `failures` 0 is never."""
+        self._host = host
         self._limit = failures
         self._seconds = seconds
         self._clock = clock
         self._changed = changed
+        self._rejected = rejected
         self._generation = 0
         self._failures = 0
         self._until = 0.0
@@ -82,11 +86,11 @@ class Breaker:
         if self.state is State.OPEN and self._clock() >= self._until:
             self._become(State.HALF_OPEN)
         if self.state is State.OPEN:
-            raise _left_alone(max(1, ceil(self._until - self._clock())))
+            raise self._left_alone(max(1, ceil(self._until - self._clock())))
         if self.state is State.CLOSED:
             return Attempt(self, self._generation, False)
         if self._probe is not None:
-            raise _left_alone(1)
+            raise self._left_alone(1)
         self._probe = Attempt(self, self._generation, True)
         return self._probe
 
@@ -110,6 +114,6 @@ class Breaker:
         self._probe = None
         self._changed(state)
 
-
-def _left_alone(seconds: int) -> UpstreamUnavailable:
-    return UpstreamUnavailable("the upstream has failed too often, and is left alone for a while", seconds)
+    def _left_alone(self, seconds: int) -> UpstreamUnavailable:
+        self._rejected()
+        return UpstreamUnavailable(f"{self._host} fails again and again, and is not asked now", seconds)

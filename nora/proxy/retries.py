@@ -1,4 +1,4 @@
-"""Asking again what may be answered the next time: back-off with full jitter, and only while there is time."""
+"""Asking again what may be answered the next time: back-off with full jitter, while there is time."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ class Retries:
             return error.retry_after + spread if error.retry_after <= self.patience else None
         return None if isinstance(error, UpstreamLimited) else spread
 
-    async def run(
-        self, work: Callable[[], Awaitable[T]], seconds: float, may: Callable[[UpstreamFailed], bool]
-    ) -> T:
+    async def run(self, work: Callable[[], Awaitable[T]], seconds: float, may: Callable[[], bool]) -> T:
         """What `work` returns, tried within `seconds` as long as `may` agrees. Raises what it raised last."""
         until = self.clock() + seconds
         failed = 0
@@ -50,7 +48,7 @@ class Retries:
             except UpstreamFailed as error:
                 failed += 1
                 wait = self.pause(error, failed)
-                if wait is None or self.clock() + wait >= until or not may(error):
+                if wait is None or self.clock() + wait >= until or not may():
                     error.transient = False  # whoever called is not to begin again
                     raise
             await self.sleep(wait)
