@@ -68,7 +68,7 @@ class BlobStore(Protocol):
         """
         ...
 
-    def path(self, blob: Blob) -> str | None:
+    def path(self, blob: Blob | NewBlob) -> str | None:
         """The local path of a blob's object, which the server may send by itself; None when the store
         has no local files."""
         ...

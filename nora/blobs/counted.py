@@ -33,7 +33,7 @@ class CountedBlobStore:
             async with self._store.ingest(chunks, expect) as new:
                 yield new
 
-    def path(self, blob: Blob) -> str | None:
+    def path(self, blob: Blob | NewBlob) -> str | None:
         """See BlobStore. Whoever asks for the path reads the object."""
         path = self._store.path(blob)
         if path is not None:

@@ -127,7 +127,7 @@ class LocalBlobStore:
         with suppress(StorageFailed):
             await self.remove(new)
 
-    def path(self, blob: Blob) -> str | None:
+    def path(self, blob: Blob | NewBlob) -> str | None:
         """See BlobStore."""
         return self.layout.blob(blob)
 
