@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, closing, suppress
 from typing import TYPE_CHECKING, cast
 
@@ -23,6 +23,7 @@ from nora.auth.api import TokenApi
 from nora.auth.authenticator import Attempts, Authenticator
 from nora.auth.htpasswd import Htpasswd
 from nora.auth.oidc import OidcVerifier
+from nora.auth.packages import Ownership, PackageApi
 from nora.auth.passwords import Passwords
 from nora.auth.publishing import MOUNT, TrustedPublishing
 from nora.auth.publishing import render_error as render_publishing_error
@@ -54,10 +55,10 @@ from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.outbound import Outbound
 from nora.proxy.routing import Routing
+from nora.proxy.upstreams import Upstreams
 
 if TYPE_CHECKING:
     from nora.proxy.cache import Cache
-    from nora.proxy.upstreams import Upstreams
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +114,16 @@ async def open_catalog(config: Config) -> AsyncIterator[Catalog]:
         yield catalog
     finally:
         await catalog.close()
+
+
+async def open_ownership(config: Config, catalog: Catalog) -> Ownership:
+    """The names that the hosted repositories of a catalog own. Raises ConfigError, StorageFailed."""
+    return Ownership(catalog, await catalog.sync_repositories(declared_repositories(config)), name_folds())
+
+
+def name_folds() -> dict[str, Callable[[str], str]]:
+    """How the names of each format are spelled."""
+    return {one.name: one.fold for one in discover()}
 
 
 def access_rules(config: Config) -> AccessRules:
@@ -185,6 +196,7 @@ class Worker:
         self._outbound = Outbound(config.tls.ca_cert)
         self._identities = OidcVerifier(config.oidc, self._outbound) if config.oidc.enabled else None
         self._authenticator: Authenticator | None = None
+        self._ownership: Ownership | None = None
         self._periodic: list[asyncio.Task[None]] = []
         formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
         system = System(
@@ -198,6 +210,7 @@ class Worker:
         )
         system.add_to(app.router)
         TokenApi(self._ready_authenticator, self._access, self._tokens).add_to(app.router)
+        PackageApi(self._ready_authenticator, self._access, self._ready_ownership).add_to(app.router)
         app.on_start += self._start
         app.on_stop += self._stop
 
@@ -206,6 +219,7 @@ class Worker:
         if self._audit is not None:
             self._audit.start()
         repositories = await self._catalog.sync_repositories(declared_repositories(self._config))
+        self._ownership = Ownership(self._catalog, repositories, name_folds())
         self._authenticator = await self._authentication()
         memory = MemoryCache(self._config.cache.memory)
         derived = Derived(
@@ -224,13 +238,8 @@ class Worker:
             derived=derived,
             authenticator=self._authenticator,
             access=self._access,
-            routing=Routing(
-                self._catalog,
-                repositories.values(),
-                self._config.proxy,
-                {one.name: one.fold for one in discover()},
-            ),
-            upstreams=cast("Upstreams", None),
+            routing=Routing(self._catalog, repositories.values(), self._config.proxy, name_folds()),
+            upstreams=Upstreams.build(self._config, self._outbound, self._metrics),
             cache=cast("Cache", None),
         )
         for one in served_formats(self._config):
@@ -263,6 +272,10 @@ class Worker:
     def _ready_authenticator(self) -> Authenticator:
         assert self._authenticator is not None  # no request comes before the start
         return self._authenticator
+
+    def _ready_ownership(self) -> Ownership:
+        assert self._ownership is not None  # no request comes before the start
+        return self._ownership
 
     async def _admit_to_metrics(self, request: Request) -> None:
         """Raises Unauthenticated or Denied for who may not read the metrics."""

@@ -141,7 +141,8 @@ def revoked(server: Server, http: httpx.Client) -> Credentials:
 
 def test_no_route_is_missing(tmp_path: Path) -> None:
     """The application that runs lists what it answers; each entry is in the file, and nothing else is."""
-    config = load({"NORA_STORAGE_PATH": str(tmp_path / "storage"), **settings(tmp_path)}, tmp_path)
+    environ = {"NORA_STORAGE_PATH": str(tmp_path / "storage"), "NORA_PROXY_MODE": "offline"}
+    config = load({**environ, **settings(tmp_path)}, tmp_path)
     config.storage.path.mkdir()
     SQLiteCatalog.prepare(Layout(config.storage.path).catalog)
 

@@ -178,6 +178,7 @@ def _go_registry(binary: str, install: str) -> tuple[Callable[[Path, int], Comma
 def _nora(workers: str | None) -> Callable[[Path, int], Command]:
     def command(directory: Path, port: int) -> Command:
         env = {"NORA_HOST": "127.0.0.1", "NORA_PORT": str(port), "NORA_STORAGE_PATH": str(directory)}
+        env["NORA_PROXY_MODE"] = "offline"  # the others have no upstream either
         if workers:
             env["NORA_WORKERS"] = workers
         return Command([sys.executable, "-m", "nora", "serve"], env)

@@ -16,19 +16,17 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
-import orjson
-from blacksheep import Content, Request, Response, Router
+from blacksheep import Request, Response, Router
 
 from nora.auth.access import Access
 from nora.auth.authenticator import Authenticator
+from nora.auth.fields import Fields, json_answer, read_fields, text_of
 from nora.auth.tokens import SCOPED_ACTIONS, Tokens, parse_token_id, parse_user
 from nora.catalog.base import Token
 from nora.errors import BadRequest, Denied, NotFound, Unauthenticated
-from nora.http.body import read_body
 from nora.model import ROLES, Principal, Role, Scope
 from nora.observability.audit import note
 
-LARGEST_BODY: Final = 16 * 1024
 LONGEST_TTL_DAYS: Final = 3650
 DEFAULT_TTL_DAYS: Final = 30
 MOST_SCOPES: Final = 32
@@ -37,9 +35,6 @@ _DAY: Final = 24 * 3600.0
 _RANKS: Final[tuple[Role, ...]] = ("read", "write", "admin")
 _PATTERN = re.compile(r"[^\x00-\x20\x7f]{1,256}")
 _WISH: Final = frozenset({"role", "ttl_days", "description", "scopes"})
-_NO_STORE = (b"cache-control", b"no-store")
-
-Fields = dict[str, Any]
 
 
 class TokenApi:
@@ -65,24 +60,24 @@ class TokenApi:
     ) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             if not self._authenticator().enabled:
-                return _json({"error": "authentication is off; see NORA_AUTH_ENABLED"}, 503)
-            return _json(await endpoint(request))
+                return json_answer({"error": "authentication is off; see NORA_AUTH_ENABLED"}, 503)
+            return json_answer(await endpoint(request))
 
         return answer
 
     async def _create(self, request: Request) -> object:
-        fields = await _read_fields(request, frozenset({"username", "password"}), _WISH)
+        fields = await read_fields(request, frozenset({"username", "password"}), _WISH)
         owner = await self._owner(request, fields)
         return await self._make(request, owner, owner.name, fields)
 
     async def _list(self, request: Request) -> object:
-        fields = await _read_fields(request, frozenset({"username", "password"}))
+        fields = await read_fields(request, frozenset({"username", "password"}))
         owner = await self._owner(request, fields)
         return {"tokens": [_shown(one) for one in await self._tokens.list(owner.name, "", MOST_LISTED)]}
 
     async def _revoke(self, request: Request) -> object:
-        fields = await _read_fields(request, frozenset({"username", "password", "hash_prefix"}))
-        token_id = parse_token_id(_text(fields, "hash_prefix"))
+        fields = await read_fields(request, frozenset({"username", "password", "hash_prefix"}))
+        token_id = parse_token_id(text_of(fields, "hash_prefix"))
         owner = await self._owner(request, fields)
         _note(request, token_id)
         if not await self._tokens.revoke(token_id, owner.name):
@@ -93,12 +88,12 @@ class TokenApi:
         principal = await self._authenticator().identify(request)
         _note(request, "tokens")
         self._access.require(principal, "admin", None, None)
-        fields = await _read_fields(request, frozenset({"username"}), _WISH)
-        return await self._make(request, principal, parse_user(_text(fields, "username")), fields)
+        fields = await read_fields(request, frozenset({"username"}), _WISH)
+        return await self._make(request, principal, parse_user(text_of(fields, "username")), fields)
 
     async def _owner(self, request: Request, fields: Fields) -> Principal:
         """Who has the password of the body. Raises Unauthenticated, also for a token in its place."""
-        user, password = _text(fields, "username"), _text(fields, "password")
+        user, password = text_of(fields, "username"), text_of(fields, "password")
         principal = await self._authenticator().verify(request, user, password)
         if principal.method != "password":
             raise Unauthenticated("only who has a password manages tokens here")
@@ -113,40 +108,12 @@ class TokenApi:
             raise Denied(f"{maker.name} may not make a token of the role {role}")
         if any("delete" in one.actions for one in scopes) and "delete" not in ROLES[maker.role]:
             raise Denied(f"{maker.name} may not make a token that deletes")
-        description = _text(fields, "description") if "description" in fields else ""
+        description = text_of(fields, "description") if "description" in fields else ""
         text, token = await self._tokens.create(
             user, role, scopes=scopes, description=description, ttl_seconds=days * _DAY
         )
         _note(request, token.id)
         return {"token": text, "hash_prefix": token.id, "expires_in_days": days}
-
-
-async def _read_fields(
-    request: Request, needed: frozenset[str], optional: frozenset[str] = frozenset()
-) -> Fields:
-    """The JSON object of the body, with these fields and no others. Raises BadRequest, TooLarge."""
-    declared = request.content_type() or b""
-    if declared.partition(b";")[0].strip().lower() != b"application/json":
-        # Not a formality: a page of another site can send a form, never this (no CORS here)
-        raise BadRequest("the body is JSON: say Content-Type: application/json")
-    try:
-        fields = orjson.loads(await read_body(request, LARGEST_BODY))
-    except orjson.JSONDecodeError:
-        raise BadRequest("the body is not valid JSON") from None
-    if not isinstance(fields, dict):
-        raise BadRequest("the body is not a JSON object")
-    if missing := needed - fields.keys():
-        raise BadRequest(f"the body lacks {', '.join(sorted(missing))}")
-    if not fields.keys() <= needed | optional:
-        raise BadRequest(f"the body may have {', '.join(sorted(needed | optional))}, nothing else")
-    return fields
-
-
-def _text(fields: Fields, name: str) -> str:
-    value = fields[name]
-    if not isinstance(value, str) or len(value) > 1024:
-        raise BadRequest(f"{name} is a text of at most 1024 characters")
-    return value
 
 
 def _role(fields: Fields) -> Role:
@@ -196,7 +163,3 @@ def _shown(token: Token) -> Fields:
 
 def _note(request: Request, name: str) -> None:
     note(cast("dict[str, Any]", request.scope), "admin", "", f"token {name}")
-
-
-def _json(body: object, status: int = 200) -> Response:
-    return Response(status, [_NO_STORE], Content(b"application/json", orjson.dumps(body)))

@@ -25,6 +25,9 @@ SELECT name FROM package WHERE repository_id = ? AND name > ?
 AND (versions > 0 OR EXISTS (SELECT 1 FROM file WHERE file.package_id = package.id))
 ORDER BY name LIMIT ?"""
 
+LIST_OWNED_PACKAGES: Final = """
+SELECT name FROM package WHERE repository_id = ? AND name > ? AND owned ORDER BY name LIMIT ?"""
+
 LIST_VERSIONS: Final = """
 SELECT json_group_array(json_array(name, state, CAST(document AS TEXT), published_at)) FROM (
 SELECT version.name, version.state, version.document, version.published_at FROM package

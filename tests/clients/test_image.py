@@ -77,7 +77,8 @@ def container(podman: Tool, tmp_path: Path) -> Iterator[Server]:
     os.chown(server.data, user, user)
     # Ready-made limits: a machine that may not raise them cannot run podman's defaults.
     limits = ("--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096", "--pids-limit=0")
-    where = ("--network=host", f"--env=NORA_PORT={server.port}", f"--volume={server.data}:/data")
+    settings = (f"--env=NORA_PORT={server.port}", "--env=NORA_PROXY_MODE=offline")
+    where = ("--network=host", *settings, f"--volume={server.data}:/data")
     locked = (f"--user={user}:{user}", "--read-only", "--read-only-tmpfs=false", "--cap-drop=all")
     how = ("--runtime=runc", "--detach", "--no-healthcheck")
     name = podman("run", *how, *limits, *where, *locked, IMAGE).strip()

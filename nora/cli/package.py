@@ -1,0 +1,74 @@
+"""`nora package`: the names that hosted repositories own, while a server runs or not."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from nora.app import open_catalog, open_ownership
+from nora.auth.packages import MOST_LISTED, Ownership
+from nora.config import load
+from nora.errors import NoraError
+
+T = TypeVar("T")
+
+
+@click.group("package")
+def command() -> None:
+    """Names of packages that are yours: list, release.
+
+    A name is owned by its hosted repository from the first upload on, and no upstream is asked for it. Works
+    on the data directory of this configuration, while a server runs or not; a server sees a change at once.
+    """
+
+
+@command.command("list")
+@click.argument("repository")
+def show(repository: str) -> None:
+    """Print the names that REPOSITORY owns, one a line; a group stands for its member that takes writes."""
+
+    async def work(ownership: Ownership) -> list[str]:
+        hosted = ownership.hosted(repository)
+        found: list[str] = []
+        while page := await ownership.list(hosted, found[-1] if found else "", MOST_LISTED):
+            found += page
+        return found
+
+    for name in run(work):
+        click.echo(name)
+
+
+@command.command("release")
+@click.argument("repository")
+@click.argument("name")
+def release(repository: str, name: str) -> None:
+    """Give NAME back to the upstreams: what they have under it is served from now on, unless it is reserved.
+
+    What REPOSITORY has of it stays, and is served as before, until it is deleted.
+    """
+
+    async def work(ownership: Ownership) -> str:
+        return await ownership.release(ownership.hosted(repository), name)
+
+    click.echo(f"released {run(work)}", err=True)
+
+
+def run(work: Callable[[Ownership], Awaitable[T]]) -> T:
+    """What `work` gives; an error of ours ends the command with 1."""
+
+    async def with_ownership() -> T:
+        config = load(os.environ, Path.cwd())
+        async with open_catalog(config) as catalog:
+            return await work(await open_ownership(config, catalog))
+
+    try:
+        return asyncio.run(with_ownership())
+    except NoraError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
