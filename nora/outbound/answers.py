@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nora.errors import UpstreamFailed
 from nora.outbound.faults import check_size, transient, translated
 from nora.outbound.headers import parse_content_range
-from nora.outbound.terms import Headers, host_of
+from nora.outbound.terms import Headers, Method, host_of
 
 if TYPE_CHECKING:
     import httpcore
+
+DRAINED_BYTES = 16 * 1024
+DRAINED_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,9 @@ class Reply:
 class Stream:
     """An answer whose body comes in pieces, as they are on the wire: iterate once."""
 
-    def __init__(self, response: httpcore.Response, url: str, max_bytes: int) -> None:
+    def __init__(self, response: httpcore.Response, method: Method, url: str, max_bytes: int) -> None:
         self._response = response
+        self._bodiless = method == "HEAD" or response.status in (204, 304)
         self._max_bytes = max_bytes
         self.url = url
         self.status = response.status
@@ -41,6 +47,7 @@ class Stream:
         """The declared size of the body in bytes."""
         self.received = 0
         """Bytes of the body so far, as they are on the wire."""
+        self._is_begun = False
 
     @property
     def range(self) -> tuple[int, int, int | None] | None:
@@ -56,6 +63,7 @@ class Stream:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Raises UpstreamFailed, also when the body ends before its declared length or is too large."""
+        self._is_begun = True
         with translated(self.url):
             async for piece in self._response.aiter_stream():
                 self.received += len(piece)
@@ -69,6 +77,7 @@ class Stream:
             raise UpstreamFailed(f"{host_of(self.url)} answers in an encoding that was not asked for")
         expand = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding != "identity" else None
         body = bytearray()
+        self._is_begun = True
         with translated(self.url):
             async for piece in self._response.aiter_stream():
                 self.received += len(piece)
@@ -77,6 +86,19 @@ class Stream:
         if expand is not None and self.received and not expand.eof:
             raise transient(UpstreamFailed(f"{host_of(self.url)} ends in the middle of its answer"), self.url)
         return Reply(self.status, self.headers, bytes(body), self.url)
+
+    async def close(self) -> None:
+        """Let go of the connection, which is used again when the body was read to its end."""
+        await self._response.aclose()
+
+    async def drain(self) -> None:
+        """Read a short body that nobody wants, so that the connection is used again. Raises nothing."""
+        is_short = self._bodiless or (self.length is not None and self.length <= DRAINED_BYTES)
+        if is_short and not self._is_begun:
+            self._is_begun = True
+            with suppress(UpstreamFailed, TimeoutError), translated(self.url):
+                async with asyncio.timeout(DRAINED_SECONDS):
+                    await self._response.aread()
 
 
 def lowered(response: httpcore.Response) -> Headers:

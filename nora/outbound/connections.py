@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from nora import __version__
 from nora.addresses import names_private
 from nora.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
-from nora.outbound.answers import Reply, Stream, lowered
+from nora.outbound.answers import Reply, Stream
 from nora.outbound.faults import check_size, refusal, transient, translated
 from nora.outbound.guard import Guard, private_network
 from nora.outbound.terms import PORTS, Headers, Method, Terms, host_of, origin
@@ -72,11 +72,12 @@ class Outbound:
 
         Raises UpstreamFailed and its kinds for no answer. It is not timed beyond `terms.idle_seconds`.
         """
-        response, final = await self._follow(method, url, terms, headers)
+        answer = await self._follow(method, url, terms, headers)
         try:
-            yield Stream(response, final, terms.max_bytes)
+            yield answer
+            await answer.drain()
         finally:
-            await response.aclose()
+            await answer.close()
 
     async def close(self) -> None:
         """Close what is open."""
@@ -97,25 +98,25 @@ class Outbound:
             message = f"{host_of(url)} did not answer within {terms.total_seconds:g} s"
             raise transient(UpstreamTimeout(message), url) from error
 
-    async def _follow(
-        self, method: Method, url: str, terms: Terms, headers: Headers
-    ) -> tuple[httpcore.Response, str]:
-        """The answer at the end of all redirects, its body not yet read, and where it came from."""
+    async def _follow(self, method: Method, url: str, terms: Terms, headers: Headers) -> Stream:
+        """The answer at the end of all redirects, its body not yet read."""
         headers = {"user-agent": USER_AGENT, **headers}
         url = _resolved(url)
         for _ in range(MAX_REDIRECTS + 1):
             response = await self._send(method, url, terms, headers)
-            target = lowered(response).get("location")
-            if response.status not in _REDIRECTS or target is None:
-                break
-            await response.aclose()
+            answer = Stream(response, method, url, terms.max_bytes)
+            target = answer.headers.get("location")
+            if answer.status not in _REDIRECTS or target is None:
+                return answer
+            try:
+                await answer.drain()
+            finally:
+                await answer.close()
             after = _resolved(url, target)
             if origin(after) != origin(url):
                 headers = {name: value for name, value in headers.items() if name not in _CREDENTIALS}
             url = after
-        else:
-            raise UpstreamFailed(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times")
-        return response, url
+        raise UpstreamFailed(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times")
 
     async def _send(self, method: Method, url: str, terms: Terms, headers: Headers) -> httpcore.Response:
         import httpcore

@@ -10,7 +10,7 @@ from math import ceil
 LONGEST_WAIT = 24 * 3600
 """What an upstream may say at most about when to come back, in seconds."""
 _DIRECTIVE = re.compile(
-    r'([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?\s*(?:,|$)\s*'
+    r'([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?\s*(?:,[\s,]*|$)'
 )
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 

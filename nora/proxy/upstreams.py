@@ -5,9 +5,8 @@
     document = await services.cache.document(place, policy, fetch)
 
 What is transient (no connection, silence, a cut, 5xx, 429 with a short `Retry-After`) is tried again, within
-the time that there is. A host that fails again and again is left alone (see breaker.py), and so is an upstream
-that says itself when to come back. Credentials go to the upstream's own origin only, and never along a redirect
-to another.
+the time that there is. A host that fails again and again is left alone (breaker.py), and so is an upstream
+that says itself when to come back. Credentials are for the upstream's own origin; no redirect takes them along.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from nora.config import Breaker, Timeouts
 from nora.config import Upstream as UpstreamSetting
-from nora.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from nora.observability.upstreams import Outcome
 from nora.outbound import Headers, Method, Outbound, Reply, Stream, Terms, host_of, origin
 from nora.outbound.faults import check_size, refusal
@@ -51,7 +50,8 @@ class Upstreams:
 
     def __init__(self, config: Config, outbound: Outbound, hosts: Hosts) -> None:
         self._config = config
-        self._outbound = outbound
+        self.outbound = outbound
+        """For what the credentials of an upstream have to be asked with: token services."""
         self._hosts = hosts
         self._made: dict[str, tuple[Upstream, ...]] = {}
 
@@ -89,7 +89,7 @@ class Upstreams:
                 breaker=self._config.circuit_breaker.of(repository.format, setting.url),
                 is_guarded=not self._config.proxy.allow_private,
             ),
-            self._outbound,
+            self.outbound,
             self._hosts,
         )
 
@@ -295,7 +295,7 @@ def _conditions(validators: Mapping[str, str]) -> Headers:
 
 def _refused(status: int, url: str) -> UpstreamFailed:
     if status in (401, 403):
-        return UpstreamFailed(f"{host_of(url)} does not let NORA in ({status})")
+        return UpstreamRefused(f"{host_of(url)} does not let NORA in ({status})")
     return UpstreamFailed(f"{host_of(url)} answers {status}")
 
 

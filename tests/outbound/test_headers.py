@@ -1,0 +1,123 @@
+"""What upstreams write into header fields, and what it is taken for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nora.outbound.headers import (
+    LONGEST_WAIT,
+    parse_cache_control,
+    parse_content_range,
+    parse_date,
+    parse_quota,
+    parse_retry_after,
+)
+
+NOW = 784111777.0
+THEN = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994")
+token = st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz-"), min_size=1)
+
+
+@pytest.mark.parametrize("text", THEN)
+def test_all_three_forms_of_a_date_are_read(text: str) -> None:
+    assert parse_date(text) == NOW
+    assert parse_retry_after(text, NOW - 90.5) == 91
+
+
+@pytest.mark.parametrize("text", THEN)
+def test_a_date_in_the_past_is_at_once(text: str) -> None:
+    assert parse_retry_after(text, NOW + 1000) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("17", 17),
+        (" 17 ", 17),
+        ("0", 1),
+        ("86401", LONGEST_WAIT),
+        ("9" * 5000, LONGEST_WAIT),
+        ("-1", None),
+        ("1.5", None),
+        ("٣", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_seconds_to_wait(text: str | None, seconds: int | None) -> None:
+    assert parse_retry_after(text, NOW) == seconds
+
+
+@given(st.integers(0, 10**12), st.booleans(), st.integers(0, 4 * 10**9))
+def test_whoever_says_when_is_understood(seconds: int, is_date: bool, now: int) -> None:
+    then = min(now + seconds, 253402300799)
+    text = format_datetime(datetime.fromtimestamp(then, UTC), usegmt=True) if is_date else str(seconds)
+    expected = then - now if is_date else seconds
+    assert parse_retry_after(text, now) == max(1, min(expected, LONGEST_WAIT))
+
+
+@given(st.one_of(st.text(), st.text("0123456789:,-; GMTSunNov+")), st.floats(0, 4e9))
+def test_nothing_that_is_said_raises(text: str, now: float) -> None:
+    found = parse_retry_after(text, now)
+    assert found is None or 1 <= found <= LONGEST_WAIT
+    parse_date(text)
+    parse_quota(text)
+    parse_content_range(text)
+    for name, value in parse_cache_control(text).items():
+        assert name == name.lower()
+        assert isinstance(value, str)
+
+
+def test_directives() -> None:
+    text = 'Public, max-age=600 , no-cache="set-cookie, x", stale-if-error="60",max-age=1'
+    assert parse_cache_control(text) == {
+        "public": "",
+        "max-age": "600",
+        "no-cache": "set-cookie, x",
+        "stale-if-error": "60",
+    }
+    assert parse_cache_control(None) == {}
+    assert parse_cache_control(",, no-store ,") == {"no-store": ""}
+    assert parse_cache_control('no-store, broken="') == {"no-store": ""}
+    assert parse_cache_control("a, , b") == {"a": "", "b": ""}
+
+
+@given(st.dictionaries(token, st.one_of(st.just(""), st.from_regex(r"[a-z0-9]+", fullmatch=True))))
+def test_directives_come_back(directives: dict[str, str]) -> None:
+    text = ", ".join(f"{name}={value}" if value else name for name, value in directives.items())
+    assert parse_cache_control(text) == directives
+
+
+@given(st.text('abc=," \\'), st.integers(0, 3))
+def test_directives_take_no_longer_than_their_text(text: str, times: int) -> None:
+    parse_cache_control((text * 10) * 10**times)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("bytes 0-9/10", (0, 9, 10)),
+        ("Bytes 5-5/*", (5, 5, None)),
+        ("bytes 5-4/10", None),
+        ("bytes 0-10/10", None),
+        ("bytes */10", None),
+        ("0-9/10", None),
+        (None, None),
+    ],
+)
+def test_ranges(text: str | None, found: tuple[int, int, int | None] | None) -> None:
+    assert parse_content_range(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("100;w=21600", 100), ("76", 76), ("", None), (None, None), ("-1", None), ("x;w", None)],
+)
+def test_quotas(text: str | None, number: int | None) -> None:
+    assert parse_quota(text) == number
