@@ -39,6 +39,7 @@ that catches them on the way to a client.
     ├── UpstreamFailed        502      somebody whom NORA asked gave no answer that can be used
     │   ├── UpstreamUnavailable 503    cannot be reached, or says so itself
     │   │   └── UpstreamLimited        asked too often (429)
+    │   ├── UpstreamRefused            does not let NORA in (401, 403)
     │   └── UpstreamTimeout   504      did not answer in time
     └── StorageFull           507
 """
@@ -270,6 +271,10 @@ class UpstreamUnavailable(UpstreamFailed):
 class UpstreamLimited(UpstreamUnavailable):
     """Somebody whom NORA asked was asked too often (429). To clients it is 503, where their protocol has no
     way to say more."""
+
+
+class UpstreamRefused(UpstreamFailed):
+    """Somebody whom NORA asked does not let it in, with the credentials that there are."""
 
 
 class UpstreamTimeout(UpstreamFailed):
