@@ -6,11 +6,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal, cast
 from urllib.parse import quote, urljoin, urlsplit
-
-Status = Literal["active", "archived", "quarantined", "deprecated"]
-"""PEP 792. Quarantined: no file is offered. Archived, quarantined: nothing is taken in."""
 
 MAX_URL = 4096
 MAX_TEXT = 2000
@@ -140,12 +136,6 @@ def clean_metadata(value: object) -> dict[str, str] | bool:
     if isinstance(value, dict):
         return clean_hashes(value) or True
     return value is True
-
-
-def clean_status(status: object) -> Status:
-    """PEP 792; a status that is not known means as much as none."""
-    known = isinstance(status, str) and status in ("archived", "quarantined", "deprecated")
-    return cast("Status", status) if known else "active"
 
 
 def clean_version(value: object) -> str | None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 import zstandard
 
 from nora.errors import InvalidName
 from nora.formats.pypi.fields import (
-    Status,
     clean_hashes,
     clean_metadata,
     clean_size,
-    clean_status,
     clean_text,
     clean_time,
     clean_url,
@@ -23,6 +21,9 @@ from nora.formats.pypi.fields import (
     clean_yanked,
 )
 from nora.formats.pypi.names import ProjectName, is_filename, version_of
+
+Status = Literal["active", "archived", "quarantined", "deprecated"]
+"""PEP 792. Quarantined: no file is offered. Archived, quarantined: nothing is taken in."""
 
 MAX_STORED = 1 << 30
 """Bytes of a stored form after decompression."""
@@ -100,7 +101,13 @@ def listing(
     else:
         found = (clean_version(version) for version in versions)
     unique = dict.fromkeys(version for version in found if version is not None)
-    return Project(name, tuple(listed), tuple(unique), clean_status(status), clean_text(reason))
+    return Project(name, tuple(listed), tuple(unique), _read_status(status), clean_text(reason))
+
+
+def _read_status(status: object) -> Status:
+    """A status that is not known means as much as none (PEP 792)."""
+    known = isinstance(status, str) and status in ("archived", "quarantined", "deprecated")
+    return cast("Status", status) if known else "active"
 
 
 def parse_json(body: bytes, url: str, name: ProjectName) -> Project:
@@ -211,7 +218,7 @@ def decode(stored: bytes) -> Project:
             columns[2] = [{"sha256": one} if isinstance(one, str) else one for one in columns[2]]
             columns[4] = [{"sha256": one} if isinstance(one, str) else one for one in columns[4]]
         files = tuple(map(ListedFile._make, zip(*columns, strict=True)))
-        return Project(ProjectName(name), files, tuple(versions), clean_status(status), reason)
+        return Project(ProjectName(name), files, tuple(versions), _read_status(status), reason)
     except (ValueError, TypeError, IndexError, zstandard.ZstdError):
         raise IndexUnreadable("a stored page is not in the form of this version") from None
 
