@@ -69,9 +69,12 @@ class Package:
     id: int
     name: str
     owned: bool
-    """Whether a hosted repository has claimed the name: by its first upload, until it is released."""
+    """Whether a hosted repository has claimed the name: by its first upload - an opened one counts - until it
+    is released. Never in a repository of another kind; no delete ends it."""
     revision: int
-    """Grows with every change of the package: documents derived from it may be cached under it."""
+    """Grows with every change of the package, its versions, tags, files and what is cached of it: documents
+    derived from it may be cached under it. What is only looked at, used, leased or found to be right still
+    does not move it."""
     document: bytes
     """JSON; `{}` when nothing was said."""
 
@@ -102,7 +105,10 @@ class PackageFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
-    """One more file of a version (new or known) of a package. A path is never given other bytes."""
+    """One more file of a version (new or known) of a package. A path is never given other bytes.
+
+    A new version is `live` and has the document `{}`; a known one stays as it is.
+    """
 
     package: str
     version: str
@@ -136,7 +142,9 @@ class NewCached:
 
     path: str
     package: str | None
+    """What it belongs to, from here on known to the catalog; None: to nothing."""
     version: str | None = None
+    """Of the package, made when it is new. Not without a package."""
     media_type: str
     blob: NewBlob | Blob
     upstream_url: str
@@ -144,6 +152,7 @@ class NewCached:
     document: bytes = b"{}"
     fetched_at: float
     fresh_until: float
+    """`inf`: for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +185,7 @@ class Publication:
     package: str
     version: str
     path: str
-    """Path of the file in the repository."""
+    """Path of the file in the repository. It is the path of this package alone, whatever its version."""
     media_type: str
     blob: NewBlob | Blob
     """Bytes that have just been ingested, or a blob that the package holds already."""
@@ -258,7 +267,8 @@ class Catalog(Protocol):
         ...
 
     async def find_package(self, repository_id: int, package: str) -> Package | None:
-        """A package. Point lookup, cheap when asked again: it is what says that a document is still right."""
+        """A package. Point lookup, cheap when asked again, also of what is absent: it is what says that a
+        document is still right, and whether a name may be asked of an upstream."""
         ...
 
     async def update_package(self, repository_id: int, package: str, document: bytes) -> bool:
@@ -266,15 +276,21 @@ class Catalog(Protocol):
         ...
 
     async def claim_package(self, repository_id: int, package: str) -> None:
-        """Make a package known and owned before its first file (an opened upload counts)."""
+        """Make a package known before its first file, and owned if the repository is hosted."""
         ...
 
     async def release_package(self, repository_id: int, package: str) -> bool:
-        """Give the name back to the upstreams; False when it was not owned. Its files stay."""
+        """Give the name back to the upstreams; False when it was not owned. Its files stay. The next upload,
+        mount or claim owns it again. Moves its revision."""
         ...
 
     async def list_known_packages(self, repository_id: int, after: str, limit: int) -> list[str]:
-        """As `list_packages`, with those that hold files without versions (cached documents) as well."""
+        """As `list_packages`, with those that hold files without versions (cached documents) as well.
+        A package that holds neither is not listed: `find_package` knows it."""
+        ...
+
+    async def list_owned_packages(self, repository_id: int, after: str, limit: int) -> list[str]:
+        """Names that are owned, whether they hold anything or not, after `after`, in byte order."""
         ...
 
     # -- files of packages with many ---------------------------------------------------------------
@@ -282,19 +298,24 @@ class Catalog(Protocol):
     async def add_files(
         self, repository_id: int, files: Sequence[NewFile], lease_seconds: float
     ) -> list[Blob] | None:
-        """Add files, all or none, with the versions they belong to; the package is owned from here on.
+        """Add files - one at least - all or none, with the versions they belong to.
 
-        None when the first of them is there already with the same bytes: nothing is written. Raises
-        Conflict when a path has other bytes, or had been deleted for good.
+        Returns the live blob rows, in the order of the files (see `publish` about their generations). The
+        package holds them, and is owned from here on when the repository is hosted.
+
+        None when the first of them is there already with the same bytes: nothing is written, whatever the
+        others are. One of the others that is there already with the same bytes stays as it is. Raises
+        Conflict when a path has other bytes, or had been deleted for good; nothing is written then.
         """
         ...
 
     async def list_package_files(self, repository_id: int, package: str) -> list[PackageFile]:
-        """All files of a package, by path. In a reader thread when there are many."""
+        """All files of a package, by path as bytes, as of one moment. In a reader thread when there are many:
+        some 60 ms for ten thousand. Times are exact to 0.1 ms."""
         ...
 
     async def list_versions(self, repository_id: int, package: str) -> list[Version]:
-        """All versions of a package, by name as bytes."""
+        """All versions of a package, by name as bytes. As `list_package_files`."""
         ...
 
     async def update_version(
@@ -304,18 +325,26 @@ class Catalog(Protocol):
         ...
 
     async def delete_files(self, repository_id: int, paths: Sequence[str], *, for_good: bool) -> int:
-        """Remove files, and versions that have none left; how many there were. `for_good`: a tombstone
-        keeps each path from being used again."""
+        """Remove files, and versions that have none left with their tags and references; how many files there
+        were. `for_good`: a tombstone keeps `add_files` from using each of the paths again, also those that
+        had no file. The package stays known and owned, and lets go of bytes that it does not need otherwise.
+        """
         ...
 
     # -- what comes from upstreams -----------------------------------------------------------------
 
     async def find_cached(self, repository_id: int, path: str) -> Cached | None:
-        """What is cached at a path, fresh or not. Point lookup, cheap when asked again."""
+        """What is cached at a path, fresh or not. Point lookup, cheap when asked again. A file that was
+        published, not fetched, is not cached."""
         ...
 
     async def put_cached(self, repository_id: int, entry: NewCached, lease_seconds: float) -> Blob:
-        """Keep what was fetched; returns the live blob row (see `publish` about its generation)."""
+        """Keep what was fetched; returns the live blob row (see `publish` about its generation).
+
+        Not durable by itself: it could be fetched again. With a package, that holds the blob from then on and
+        its revision moves; the package and version of what was at the path before let go of it. Raises
+        BlobNotFound as `publish` does, ValueError in a repository that is no proxy.
+        """
         ...
 
     async def touch_cached(
@@ -327,23 +356,27 @@ class Catalog(Protocol):
         fetched_at: float,
         fresh_until: float,
     ) -> bool:
-        """What is cached was found to be right still. Not durable by itself. False when it is gone."""
+        """What is cached was found to be right still; `validators` replace the old ones when given. Not
+        durable by itself. False when it is gone."""
         ...
 
     async def drop_cached(self, repository_id: int, path: str) -> bool:
-        """The upstream has it no more; whether there was anything."""
+        """The upstream has it no more: as `delete_files`, but only for what is cached. Whether there was
+        anything."""
         ...
 
     async def has_reference(self, repository_id: int, package: str, digest: str) -> bool:
-        """Whether a version of the package refers to this content. Point lookup."""
+        """Whether a version of the package refers to this content (config, layer or child, by the digest that
+        was published). Point lookup, cheap when asked again."""
         ...
 
     async def note_file_uses(self, uses: Mapping[int, float]) -> None:
-        """Record when cached files (by id) were last used. Not durable by itself."""
+        """Record when files (by id) were last used: of two times the later one. Not durable by itself."""
         ...
 
     async def list_idle_cached(self, repository_id: int, unused_since: float, limit: int) -> list[str]:
-        """Paths of cached documents (those that are not for good) last used and fetched before then."""
+        """Paths of cached documents (those that are not for good) last used and fetched before then, those
+        unused for longest first. To be fetched for the first time is a use."""
         ...
 
     # -- files, versions, tags ---------------------------------------------------------------------

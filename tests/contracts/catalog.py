@@ -2,6 +2,8 @@
 
 class TestSQLiteCatalog(CatalogContract):
     def make(self, folder: Path) -> Catalog: ...
+
+So it does with FilesContract and CachedContract of the modules beside this one.
 """
 
 from __future__ import annotations
@@ -102,8 +104,8 @@ def token(
 
 
 @pytest.mark.anyio
-class CatalogContract:
-    """The suite. Each test has a catalog of its own with two hosted repositories and a group of them."""
+class CatalogFixtures:
+    """Each test has a catalog of its own with two hosted repositories and a group of them."""
 
     def make(self, folder: Path) -> Catalog:
         raise NotImplementedError
@@ -122,6 +124,10 @@ class CatalogContract:
     async def ids(self, catalog: Catalog) -> tuple[int, int]:
         repositories = await catalog.sync_repositories([HOSTED, OTHER, GROUP])
         return repositories["hosted"].id, repositories["other"].id
+
+
+class CatalogContract(CatalogFixtures):
+    """The suite of repositories, publishing, tags, blobs, uploads and tokens."""
 
     # -- repositories --------------------------------------------------------------------------------
 

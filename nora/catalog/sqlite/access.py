@@ -40,11 +40,12 @@ class Access:
         self._path = path
 
     async def close(self) -> None:
+        """Finish what is queued and let go of the engine."""
         if "_writer" in vars(self):
             await self._writer.close()
-        if "_thread" in vars(self):
-            self._thread.submit(self._listings.close)
-            self._thread.shutdown()
+        if (thread := vars(self).pop("_thread", None)) is not None:
+            thread.submit(self._close_listings)
+            await asyncio.get_running_loop().run_in_executor(None, thread.shutdown)
         if "_reader" in vars(self):
             self._reader.close()
 
@@ -107,8 +108,8 @@ class Access:
         recent.put(key, slot, epoch, found)
         return found
 
-    async def _listing(self, query: str, repository_id: int, package: str) -> list[list[Any]]:
-        """All that a package has of something, by the first column.
+    async def _listing(self, query: str, repository_id: int, package: str, make: Callable[..., T]) -> list[T]:
+        """All that a package has of something, in the order of the first column, as of one moment.
 
         `query` answers a page - after a value of that column, of so many rows - as one JSON text: a row for
         each step would mean to wait for the interpreter lock at each, which takes seconds for some thousands
@@ -120,25 +121,30 @@ class Access:
             rows: list[list[Any]] = orjson.loads(row[0])
             return rows
 
-        def everything() -> list[list[Any]]:
+        def everything() -> list[T]:
             db = self._listings
             db.execute("BEGIN")
             try:
-                rows = new = page(db, "")
-                while len(new) == PAGE:
-                    new = page(db, rows[-1][0])
-                    rows += new
+                rows = page(db, "")
+                values = [make(*row) for row in rows]
+                while len(rows) == PAGE:
+                    rows = page(db, rows[-1][0])
+                    values += [make(*row) for row in rows]
             finally:
                 db.execute("ROLLBACK")
-            return rows
+            return values
 
         try:
             rows = page(self._reader, "")
             if len(rows) == PAGE:
-                rows = await asyncio.get_running_loop().run_in_executor(self._thread, everything)
+                return await asyncio.get_running_loop().run_in_executor(self._thread, everything)
         except sqlite3.Error as error:
             raise translate(error) from error
-        return rows
+        return [make(*row) for row in rows]
+
+    def _close_listings(self) -> None:
+        """In the thread: no other may close what that one has opened."""
+        self._listings.close()
 
     # -- writes ------------------------------------------------------------------------------------
 

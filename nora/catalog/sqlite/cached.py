@@ -33,7 +33,7 @@ class CachedFiles(Access):
 
     async def put_cached(self, repository_id: int, entry: NewCached, lease_seconds: float) -> Blob:
         return await self._write_found(
-            lambda db, slots: put_cached(db, slots, repository_id, entry, lease_seconds)
+            lambda db, slots: put_cached(db, slots, repository_id, entry, lease_seconds), durable=False
         )
 
     async def touch_cached(

@@ -28,8 +28,7 @@ class Files(Access):
         return self._recall_at(self._recent_files, repository_id, path, queries.FIND_FILE, file_of)
 
     async def list_package_files(self, repository_id: int, package: str) -> list[PackageFile]:
-        rows = await self._listing(queries.LIST_PACKAGE_FILES, repository_id, package)
-        return [package_file_of(*row) for row in rows]
+        return await self._listing(queries.LIST_PACKAGE_FILES, repository_id, package, package_file_of)
 
     async def add_files(
         self, repository_id: int, files: Sequence[NewFile], lease_seconds: float

@@ -36,6 +36,10 @@ class Packages(Access):
         rows = self._rows(queries.LIST_KNOWN_PACKAGES, (repository_id, after, limit))
         return [name for (name,) in rows]
 
+    async def list_owned_packages(self, repository_id: int, after: str, limit: int) -> list[str]:
+        rows = self._rows(queries.LIST_OWNED_PACKAGES, (repository_id, after, limit))
+        return [name for (name,) in rows]
+
     async def update_package(self, repository_id: int, package: str, document: bytes) -> bool:
         values = (document, repository_id, package)
         return await self._write(
@@ -52,9 +56,7 @@ class Packages(Access):
         return await self._write(lambda db: db.execute(queries.RELEASE_PACKAGE, place).rowcount > 0, place)
 
     async def list_versions(self, repository_id: int, package: str) -> list[Version]:
-        return [
-            version_of(*row) for row in await self._listing(queries.LIST_VERSIONS, repository_id, package)
-        ]
+        return await self._listing(queries.LIST_VERSIONS, repository_id, package, version_of)
 
     async def update_version(
         self, repository_id: int, package: str, version: str, *, state: str | None, document: bytes | None

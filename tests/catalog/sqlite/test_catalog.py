@@ -6,9 +6,23 @@ from pathlib import Path
 
 from nora.catalog.sqlite import SQLiteCatalog
 from tests.contracts.catalog import CatalogContract
+from tests.contracts.catalog_cached import CachedContract
+from tests.contracts.catalog_files import FilesContract
 
 
-class TestSQLiteCatalog(CatalogContract):
+class _SQLite:
     def make(self, folder: Path) -> SQLiteCatalog:
         SQLiteCatalog.prepare(folder / "catalog.sqlite3")
         return SQLiteCatalog.open(folder / "catalog.sqlite3")
+
+
+class TestSQLiteCatalog(_SQLite, CatalogContract):
+    pass
+
+
+class TestSQLiteFiles(_SQLite, FilesContract):
+    pass
+
+
+class TestSQLiteCached(_SQLite, CachedContract):
+    pass
