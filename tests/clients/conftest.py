@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +17,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support import images
+from tests.support import images, python_clients
 from tests.support.access import PASSWORD, USER, Credentials, make_token, write_users
 from tests.support.images import Layout
+from tests.support.mirror import Mirror, mirrored
 from tests.support.oci import DOCKER_IMAGE, DOCKER_LIST, IMAGE, INDEX, Repository, digest
+from tests.support.python_clients import SETTINGS, NotInstalled, Tool
 from tests.support.server import Server, running
 
 MANIFESTS = (IMAGE, INDEX, DOCKER_IMAGE, DOCKER_LIST)
@@ -68,6 +72,66 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Closed]:
     folder = tmp_path_factory.mktemp("mixed")
     with closed_registry(folder, NORA_AUTH_ANONYMOUS_READ="true") as registry:
         yield registry
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
+    """One for the tests of a file: each has projects of its own."""
+    with mirrored(tmp_path_factory.mktemp("mirror")) as found:
+        yield found
+
+
+@pytest.fixture
+def own_mirror(tmp_path: Path) -> Iterator[Mirror]:
+    """One for a test that stops or changes things; pages are asked for again after a second."""
+    folder = tmp_path / "own-mirror"
+    folder.mkdir()
+    with mirrored(folder, NORA_PYPI_METADATA_TTL="1") as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def tool(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tool]:
+    """`tool("poetry")`, `tool("pip==23.3.2", command="pip")`: from PyPI, once for all tests of this run."""
+    kept = os.environ.get("PYTHON_CLIENTS")
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    cache = Path(kept) if kept else shared / "python-clients"
+
+    def get(*requirements: str, command: str = "") -> Tool:
+        try:
+            return python_clients.install(cache, *requirements, command=command or requirements[0])
+        except NotInstalled as reason:
+            if os.environ.get("REQUIRE_CLIENTS") == "1":
+                raise
+            pytest.skip(f"missing client: {requirements[0]}: {reason}")
+
+    return get
+
+
+@pytest.fixture
+def project(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Names of this test only, for mirrors that tests share."""
+    test = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    return lambda name: f"{test}-{name}"
+
+
+@pytest.fixture(autouse=True)
+def settings_of_python_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No client of Python reads a setting of the machine, looks for a newer self, or fetches a Python."""
+    for name in [name for name in os.environ if SETTINGS.match(name)]:
+        monkeypatch.delenv(name)
+    for name, value in {
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "UV_NO_CONFIG": "1",
+        "UV_PYTHON_DOWNLOADS": "never",
+        "PDM_CHECK_UPDATE": "0",
+        "POETRY_VIRTUALENVS_IN_PROJECT": "1",
+        "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+    }.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture

@@ -32,6 +32,20 @@ class Built:
     def sha256(self) -> str:
         return hashlib.sha256(self.body).hexdigest()
 
+    def form(self) -> dict[str, str]:
+        """The fields of the legacy upload API beside `content`."""
+        is_wheel = self.filename.endswith(".whl")
+        return {
+            ":action": "file_upload",
+            "protocol_version": "1",
+            "metadata_version": "2.3",
+            "name": self.project,
+            "version": self.version,
+            "filetype": "bdist_wheel" if is_wheel else "sdist",
+            "pyversion": "py3" if is_wheel else "source",
+            "sha256_digest": self.sha256,
+        }
+
     def write(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / self.filename).write_bytes(self.body)

@@ -1,0 +1,259 @@
+"""uv: installs through the cache, ranges, refreshes, publishes, credentials."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.clients.conftest import Closed
+from tests.support.mirror import Mirror, post_file, publish
+from tests.support.python_clients import Tool, installed
+from tests.support.relay import Relay
+from tests.support.wheels import Release
+
+pytestmark = pytest.mark.client
+Names = Callable[[str], str]
+
+
+@pytest.fixture(scope="module")
+def uv(tool: Callable[..., Tool]) -> Tool:
+    return tool("uv")
+
+
+class Install:
+    """uv pip install into a folder of its own."""
+
+    def __init__(self, uv: Tool, folder: Path) -> None:
+        self._uv = uv
+        self._folder = folder
+        self._count = 0
+        self.cached = ("--cache-dir", str(folder / "cache"))
+
+    def __call__(self, index: str, *words: str, fails: bool = False) -> dict[str, str]:
+        """What is installed, by module name. Without a cache unless `words` have one."""
+        self._count += 1
+        target = self._folder / f"target{self._count}"
+        cached = () if "--cache-dir" in words else ("--no-cache",)
+        self._uv(
+            "pip", "install", *cached, "--index-url", index, "--python", sys.executable, "--target", target,
+            *words, fails=fails,
+        )  # fmt: skip
+        return installed(target)
+
+
+@pytest.fixture
+def install(uv: Tool, tmp_path: Path) -> Install:
+    return Install(uv, tmp_path)
+
+
+def module(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def test_cold_and_warm(mirror: Mirror, install: Install, project: Names) -> None:
+    app, lib, leaf = project("app"), project("lib"), project("leaf")
+    mirror.index.add(Release(project=app, requires=[f"{lib}[more]>=1"]).wheel())
+    mirror.index.add(Release(project=lib, version="1.5", extras={"more": [leaf]}).wheel())
+    mirror.index.add(Release(project=leaf, version="3").wheel())
+    found = install(mirror.simple, app)
+    assert found == {module(app): "1.0", module(leaf): "3", module(lib): "1.5"}
+    for name in (app, lib, leaf):
+        page, *files = sorted(mirror.asked(name), reverse=True)
+        assert page == f"GET /simple/{name}/"
+        assert [file.rpartition(".")[2] for file in files] == ["metadata", "whl"]
+    mirror.up.log.clear()
+    assert install(mirror.simple, app) == found
+    assert mirror.up.log.requests == []
+
+
+def test_an_sdist_is_built(mirror: Mirror, install: Install, project: Names) -> None:
+    app = project("app")
+    mirror.index.add(Release(project=app, version="2").sdist())
+    assert install(mirror.simple, app) == {module(app): "2"}
+
+
+def test_links_without_hashes(mirror: Mirror, install: Install, project: Names) -> None:
+    app = project("app")
+    mirror.index.add(Release(project=app).wheel(), hashes=False)
+    assert install(mirror.simple, app) == {module(app): "1.0"}
+
+
+def test_a_refresh_changes_nothing_when_nothing_has_changed(
+    mirror: Mirror, install: Install, project: Names
+) -> None:
+    app = project("app")
+    mirror.index.add(Release(project=app, padding=50_000).wheel())
+    relay = Relay(mirror.server.url)
+    with relay.running() as between:
+        index = f"{between.url}/simple/"
+        install(index, app, *install.cached)
+        assert set(relay.statuses()) == {200}
+        relay.kinds.clear()
+        install(index, app, *install.cached)
+        assert relay.kinds == []
+        install(index, app, *install.cached, "--refresh")
+        assert relay.statuses()
+        assert set(relay.statuses()) == {304}
+
+
+def test_python_and_yanks_are_respected(mirror: Mirror, install: Install, project: Names) -> None:
+    app = project("app")
+    for version, python, yanked in [
+        ("1.0", ">=3.8", False),
+        ("2.0", ">=3.8", "broken"),
+        ("3.0", ">=3.99", False),
+    ]:
+        wheel = Release(project=app, version=version, requires_python=python).wheel()
+        mirror.index.add(wheel, yanked=yanked)
+    assert install(mirror.simple, app) == {module(app): "1.0"}
+    assert install(mirror.simple, f"{app}==2.0") == {module(app): "2.0"}
+    assert [one for one in mirror.asked(app) if "3.0" in one] == []
+
+
+def test_metadata_that_the_upstream_announces_and_does_not_have(
+    mirror: Mirror, install: Install, project: Names
+) -> None:
+    app, lib = project("app"), project("lib")
+    mirror.index.add(Release(project=app, requires=[lib]).wheel(), serves_metadata=False)
+    mirror.index.add(Release(project=lib).wheel())
+    assert install(mirror.simple, app) == {module(app): "1.0", module(lib): "1.0"}
+
+
+def test_metadata_is_read_out_of_a_wheel_by_ranges(own_mirror: Mirror, install: Install) -> None:
+    own_mirror.index.metadata = False
+    own_mirror.index.add(Release(project="app", requires=["lib"], padding=2_000_000).wheel())
+    own_mirror.index.add(Release(project="lib").wheel())
+    relay = Relay(own_mirror.server.url)
+    with relay.running() as between:
+        assert install(f"{between.url}/simple/", "app") == {"app": "1.0", "lib": "1.0"}
+    assert set(relay.statuses("HEAD")) == {200}
+    assert 206 in relay.statuses("GET")
+
+
+def test_what_was_uploaded_later_is_not_seen(mirror: Mirror, install: Install, project: Names) -> None:
+    app, own = project("app"), project("own")
+    mirror.index.add(Release(project=app, version="1.0").wheel(), upload_time="2024-01-01T00:00:00Z")
+    mirror.index.add(Release(project=app, version="2.0").wheel(), upload_time="2025-01-01T00:00:00.5Z")
+    assert install(mirror.simple, app, "--exclude-newer", "2024-06-01") == {module(app): "1.0"}
+    publish(mirror.server.url, Release(project=own).wheel())
+    assert install(mirror.simple, own, "--exclude-newer", "2099-01-01") == {module(own): "1.0"}
+    install(mirror.simple, own, "--exclude-newer", "2024-06-01", fails=True)
+
+
+def test_no_upstream_hears_of_our_own_names(mirror: Mirror, install: Install, project: Names) -> None:
+    own = project("own")
+    mirror.index.add(Release(project=own, version="99.0").wheel())
+    publish(mirror.server.url, Release(project=own).wheel())
+    for spelling in (own, own.upper(), own.replace("-", "_")):
+        assert install(mirror.simple, spelling) == {module(own): "1.0"}
+    install(mirror.simple, f"{own}==99.0", fails=True)
+    assert mirror.asked(own) == []
+
+
+def test_the_upstream_is_down_and_comes_back(own_mirror: Mirror, install: Install) -> None:
+    own_mirror.index.add(Release(project="app").wheel())
+    own_mirror.index.add(Release(project="other").wheel())
+    assert install(own_mirror.simple, "app") == {"app": "1.0"}
+    own_mirror.up.stop()
+    time.sleep(1.2)  # what is cached is not fresh any more
+    assert install(own_mirror.simple, "app") == {"app": "1.0"}
+    install(own_mirror.simple, "other", fails=True)
+    own_mirror.up.start()
+    for _ in range(60):
+        if httpx.get(f"{own_mirror.simple}other/", trust_env=False, timeout=30).status_code == 200:
+            break
+        time.sleep(1)
+    assert install(own_mirror.simple, "other") == {"other": "1.0"}
+
+
+# Publishing
+
+
+def uploads(uv: Tool, url: str, *files: Path, user: tuple[str, str] = ("x", "y"), check: bool = False) -> str:
+    words = ["--check-url", f"{url}/simple/"] if check else []
+    name, password = user
+    return uv("publish", "--publish-url", f"{url}/legacy/", "-u", name, "-p", password, *words, *files)
+
+
+def test_publish_check_and_install(
+    mirror: Mirror, uv: Tool, install: Install, project: Names, tmp_path: Path
+) -> None:
+    own = project("own")
+    relay = Relay(mirror.server.url)
+    with relay.running() as between:
+        for version in ("1.0", "1.1"):
+            release = Release(project=own, version=version)
+            files = [built.write(tmp_path / version) for built in (release.wheel(), release.sdist())]
+            uploads(uv, between.url, *files)
+            assert install(mirror.simple, own, *install.cached) == {module(own): version}
+        assert relay.statuses("POST") == [200] * 4
+        # The same again is nothing new, and with a look at the page nothing is sent.
+        uploads(uv, between.url, *files)
+        assert relay.statuses("POST") == [200] * 6
+        uploads(uv, between.url, *files, check=True)
+        assert len(relay.statuses("POST")) == 6
+    assert mirror.asked(own) == []
+
+
+def test_a_lost_answer_to_an_upload(mirror: Mirror, uv: Tool, project: Names, tmp_path: Path) -> None:
+    from tests.support.answers import Answer
+
+    file = Release(project=project("own")).wheel().write(tmp_path)
+    relay = Relay(mirror.server.url, lost=[Answer(status=502)])
+    with relay.running() as between:
+        uploads(uv, between.url, file, check=True)
+    assert set(relay.statuses("POST")) == {200}
+
+
+def test_other_bytes_are_refused_with_a_reason(
+    mirror: Mirror, uv: Tool, project: Names, tmp_path: Path
+) -> None:
+    own = project("own")
+    uploads(uv, mirror.server.url, Release(project=own).wheel().write(tmp_path / "one"))
+    with pytest.raises(AssertionError, match="already exists"):
+        uploads(uv, mirror.server.url, Release(project=own, seed="other").wheel().write(tmp_path / "two"))
+
+
+# Credentials
+
+
+@pytest.fixture(scope="module")
+def own(closed: Closed) -> str:
+    """A project that only who is known can see."""
+    wheel = Release(project="closed-uv").wheel()
+    assert post_file(closed.server.url, wheel, user=closed.write.basic).status_code == 200
+    return wheel.project
+
+
+def test_credentials_in_the_url_netrc_and_keyring(
+    closed: Closed, own: str, install: Install, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user, secret = closed.read.basic
+    plain = f"{closed.server.url}/simple/"
+    install(plain, own, fails=True)
+    assert install(f"http://{user}:{secret}@{closed.address}/simple/", own) == {"closed_uv": "1.0"}
+    stub = tmp_path / "bin" / "keyring"
+    stub.parent.mkdir()
+    stub.write_text(f"#!/bin/sh\necho '{secret}'\n")
+    stub.chmod(0o755)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{stub.parent}:/usr/bin:/bin")
+        named = f"http://{user}@{closed.address}/simple/"
+        assert install(named, own, "--keyring-provider", "subprocess") == {"closed_uv": "1.0"}
+    (home / ".netrc").write_text(f"machine 127.0.0.1 login {user} password {secret}\n")
+    (home / ".netrc").chmod(0o600)
+    assert install(plain, own) == {"closed_uv": "1.0"}
+
+
+def test_publishing_with_a_token(closed: Closed, uv: Tool, tmp_path: Path) -> None:
+    file = Release(project="closed-uv-own").wheel().write(tmp_path)
+    for refused in (closed.read, None):
+        user = ("__token__", "no such token") if refused is None else refused.basic
+        with pytest.raises(AssertionError, match=r"40[13]"):
+            uploads(uv, closed.server.url, file, user=user)
+    uploads(uv, closed.server.url, file, user=("__token__", closed.write.secret))
