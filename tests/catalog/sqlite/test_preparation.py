@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from nora.catalog.base import Blob, Package, PackageFile
 from nora.catalog.schema import MIGRATIONS, SCHEMA_VERSION
 from nora.catalog.sqlite import SQLiteCatalog, preparation
 from nora.errors import CatalogUnusable
-from tests.contracts.catalog import HOSTED, LEASE, publication
+from tests.contracts.catalog import HOSTED, LEASE, publication, sha256
 
 FUTURE = (*MIGRATIONS, ("ALTER TABLE package ADD COLUMN colour TEXT", "CREATE TABLE later (id INTEGER)"))
 
@@ -84,6 +85,40 @@ def test_a_catalog_without_tokens_gets_them(path: Path) -> None:
     prepare(path)
     assert query(path, "SELECT count(*) FROM package") == [(3,)]
     assert query(path, "SELECT count(*) FROM token UNION ALL SELECT count(*) FROM secret") == [(0,), (0,)]
+
+
+def test_a_catalog_without_upstreams_gets_what_they_need(path: Path) -> None:
+    prepare(path, MIGRATIONS[:2])
+    with contextlib.closing(sqlite3.connect(path)) as db:  # as that version wrote it
+        db.executescript(
+            f"""
+            INSERT INTO repository (name, format, kind) VALUES ('hosted', 'docker', 'hosted');
+            INSERT INTO package (repository_id, name, owned, versions, created_at)
+            VALUES (1, 'app', 1, 1, 5.0);
+            INSERT INTO version (package_id, name, published_at, first_seen_at, document)
+            VALUES (1, '1', 5.0, 5.0, CAST('{{}}' AS BLOB));
+            INSERT INTO blob (digest, size, xxh3, generation, created_at)
+            VALUES ('{sha256("m")}', 3, '0', 7, 5.0);
+            INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type,
+            created_at) VALUES (1, 'app/1', 'app', 1, 1, 1, 3, 'text/plain', 5.0);
+            INSERT INTO link (package_id, blob_id, lease_until) VALUES (1, 1, 0.0);
+            """
+        )
+    prepare(path)
+
+    async def scenario() -> None:
+        catalog = SQLiteCatalog.open(path)
+        package = await catalog.find_package(1, "app")
+        assert package == Package(1, "app", True, 0, b"{}")
+        blob = Blob(1, sha256("m"), 3, 7)
+        [listed] = await catalog.list_package_files(1, "app")
+        assert listed == PackageFile("app/1", "1", "text/plain", blob, b"{}", 5.0)
+        assert await catalog.find_cached(1, "app/1") is None
+        assert await catalog.list_idle_cached(1, 1e12, 10) == []
+        assert await catalog.delete_files(1, ["app/1"], for_good=True) == 1
+        await catalog.close()
+
+    asyncio.run(scenario())
 
 
 def test_a_step_that_fails_leaves_the_version_before(path: Path) -> None:

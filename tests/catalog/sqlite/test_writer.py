@@ -17,6 +17,7 @@ from nora.catalog.sqlite.recent import Epochs
 from nora.errors import Conflict, StorageBusy, StorageFailed, StorageFull
 from nora.locks import FileLock
 from tests.contracts.catalog import HOSTED, LEASE, TagWrite, new_blob, publication, sha256
+from tests.contracts.catalog_cached import PROXY, entry
 
 pytestmark = pytest.mark.anyio
 
@@ -107,9 +108,13 @@ async def test_a_transaction_has_a_bound(
 async def test_only_what_is_durable_waits_for_the_disk(
     catalog: SQLiteCatalog, hosted: int, statements: list[str]
 ) -> None:
+    proxy = (await catalog.sync_repositories([HOSTED, PROXY]))["proxy"].id
     statements.clear()
     await catalog.open_upload("u", hosted, "app", "sha256", 9)
     await catalog.save_upload("u", 1, {})
+    await catalog.put_cached(proxy, entry("a", "a"), LEASE)
+    await catalog.touch_cached(proxy, "a", validators=None, fetched_at=1.0, fresh_until=2.0)
+    await catalog.note_file_uses({1: 1.0})
     await catalog.renew_leases([(hosted, "app", sha256("b"))], LEASE)
     await catalog.close_upload("u")
     assert [s for s in statements if "synchronous" in s] == ["PRAGMA synchronous = NORMAL"]
