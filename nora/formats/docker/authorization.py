@@ -1,0 +1,253 @@
+"""How NORA says to an upstream registry who it is: challenges are read, tokens asked for once and kept.
+
+Registries answer 401 with a challenge that names a token service (distribution's token specification); a
+token is good for one image and for some minutes. Where there is none, they ask for a password (`Basic`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+
+from nora.config.kinds import Upstream
+from nora.errors import UpstreamFailed, UpstreamRefused
+from nora.outbound import Headers, Method, Reply, Terms, origin
+
+MAX_CHALLENGE = 4096
+"""Characters of one header that are looked at."""
+MAX_TOKENS = 1000
+MAX_TOKEN = 16 * 1024
+DEFAULT_SECONDS = 60
+"""How long a token is good for that does not say so (distribution's token specification)."""
+_SPARE = 0.9
+"""The part of its life in which a token is used: clocks differ, and requests take time."""
+_YOUNG_SECONDS = 1.0
+"""A token that is younger is not asked for again: many requests may have been refused at once."""
+
+_WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_SCHEME = re.compile(rf"({_WORD})(?=[ \t,]|\Z)")
+_PARAMETER = re.compile(rf'({_WORD})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))(?=[ \t]*(?:,|\Z))')
+_TOKEN68 = re.compile(r"[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|\Z)")
+_BETWEEN = re.compile(r"[ \t,]*")
+_TEXT = re.compile(r"[!-~]+")
+_IMAGE = re.compile(r"/v2/(.+)/(?:manifests|blobs|tags|referrers)/[^/]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One challenge of a `WWW-Authenticate` (RFC 9110, 11.6.1)."""
+
+    scheme: str
+    """In lower case."""
+    parameters: Mapping[str, str]
+    """Names in lower case; of a name that comes twice the first value."""
+
+
+def parse_challenges(text: str) -> list[Challenge]:
+    """The challenges of a header, or of several joined by commas. What does not follow the grammar is
+    passed over."""
+    text = text[:MAX_CHALLENGE]
+    found: list[tuple[str, dict[str, str]]] = []
+    at = 0
+    while (at := _end(_BETWEEN, text, at)) < len(text):
+        if (parameter := _PARAMETER.match(text, at)) is not None:
+            name, quoted, plain = parameter.groups()
+            value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            if found:
+                found[-1][1].setdefault(name.lower(), value)
+            at = parameter.end()
+        elif (scheme := _SCHEME.match(text, at)) is not None:
+            found.append((scheme[1].lower(), {}))
+            at = _end(_TOKEN68, text, scheme.end())
+        else:
+            comma = text.find(",", at)
+            at = len(text) if comma < 0 else comma
+    return [Challenge(scheme, parameters) for scheme, parameters in found]
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return at if match is None else match.end()
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token service gave."""
+
+    text: str
+    obtained: float
+    until: float
+    """Monotonic seconds, as `obtained`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenService:
+    """Who gives tokens for an upstream."""
+
+    realm: str
+    name: str
+    """Its `service`; empty where it has none."""
+
+    def url(self, scope: str) -> str:
+        """Where a token for this scope is asked for."""
+        pairs = [pair for pair in (("service", self.name), ("scope", scope)) if pair[1]]
+        return f"{self.realm}{'&' if '?' in self.realm else '?'}{urlencode(pairs)}"
+
+
+Get = Callable[[str, Terms, Headers], Awaitable[Reply]]
+"""`Outbound.get`."""
+
+
+class RegistryAuthorization:
+    """The credentials for one upstream (nora.proxy.base.Authorization)."""
+
+    def __init__(
+        self, setting: Upstream, get: Get, *, timeout_seconds: float = 60.0, is_guarded: bool = True
+    ) -> None:
+        """`is_guarded`: whether a token service must be in the public network, unless it is the upstream."""
+        self._url = setting.url
+        self._origin = origin(setting.url)
+        self._basic = _basic(setting.auth)
+        self._get = get
+        self._terms = Terms(
+            total_seconds=timeout_seconds,
+            max_bytes=4 * MAX_TOKEN,
+            given=frozenset({self._origin}),
+            is_guarded=is_guarded,
+        )
+        self._asks_password = False
+        self._service: TokenService | None = None
+        self._scopes: dict[str, str] = {}
+        """What the upstream calls a scope, where it is not as the specification has it."""
+        self._tokens: dict[str, Token] = {}
+        self._asking: dict[str, asyncio.Task[Token]] = {}
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the upstream knows who NORA is, and says by tokens what it may see. What it refuses then is
+        one image - or there is none: registries say the same of both, so as not to tell which there are."""
+        return self._service is not None
+
+    async def headers(self, method: Method, url: str) -> Headers:
+        """What a request carries: a token if the upstream gives any, a password if it has asked for one.
+
+        Raises UpstreamFailed when there should be a token and none can be had.
+        """
+        if origin(url) != self._origin:
+            return {}
+        if self._service is not None:
+            token = await self._token(self._service, _scope_of(url))
+            return {"authorization": f"Bearer {token.text}"}
+        return self._password() if self._asks_password else {}
+
+    async def challenged(self, method: Method, url: str, challenges: Sequence[str]) -> bool:
+        """Learn from a 401 how to ask; whether to ask once more. Raises UpstreamFailed."""
+        if origin(url) != self._origin:
+            return False
+        found = [challenge for text in challenges for challenge in parse_challenges(text)]
+        for challenge in found:
+            if challenge.scheme == "bearer" and "realm" in challenge.parameters:
+                return await self._renew(_scope_of(url), challenge)
+        if any(challenge.scheme == "basic" for challenge in found) and self._basic:
+            again = not self._asks_password
+            self._asks_password = True
+            return again
+        return False
+
+    async def _renew(self, scope: str, challenge: Challenge) -> bool:
+        parameters = challenge.parameters
+        self._service = service = TokenService(
+            self._checked(parameters["realm"]), parameters.get("service", "")
+        )
+        if (named := parameters.get("scope", scope)) != scope and len(self._scopes) < MAX_TOKENS:
+            self._scopes[scope] = named
+        held = self._tokens.get(scope)
+        if held is not None and time.monotonic() - held.obtained >= _YOUNG_SECONDS:
+            del self._tokens[scope]
+        await self._token(service, scope)
+        return True
+
+    def _checked(self, realm: str) -> str:
+        """A realm that credentials may be sent to. Raises UpstreamFailed."""
+        try:
+            parts = urlsplit(realm)
+            secure = parts.scheme == "https" or origin(realm) == self._origin
+            usable = secure and bool(parts.hostname) and "@" not in parts.netloc and realm.isprintable()
+        except ValueError:
+            usable = False
+        if not usable or " " in realm:
+            raise UpstreamFailed(f"{self._host} names a token service that is not asked: expected https")
+        return realm.partition("#")[0]
+
+    def _password(self) -> Headers:
+        return {"authorization": self._basic} if self._basic else {}
+
+    @property
+    def _host(self) -> str:
+        return urlsplit(self._url).hostname or "the upstream"
+
+    async def _token(self, service: TokenService, scope: str) -> Token:
+        """A token that is good now: asked for once, however many wait, whoever of them leaves."""
+        held = self._tokens.get(scope)
+        if held is not None and time.monotonic() < held.until:
+            return held
+        task = self._asking.get(scope)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._ask(service, scope))
+            self._asking[scope] = task
+            task.add_done_callback(lambda done: self._asked(scope, done))
+        return await asyncio.shield(task)
+
+    def _asked(self, scope: str, task: asyncio.Task[Token]) -> None:
+        self._asking.pop(scope, None)
+        if task.cancelled() or task.exception() is not None:
+            return  # whoever waits is told; when nobody does, nobody needs it
+        self._tokens.pop(scope, None)
+        while len(self._tokens) >= MAX_TOKENS:
+            del self._tokens[next(iter(self._tokens))]
+        self._tokens[scope] = task.result()
+
+    async def _ask(self, service: TokenService, scope: str) -> Token:
+        url = service.url(self._scopes.get(scope, scope))
+        reply = await self._get(url, self._terms, self._password())
+        if reply.status == 401 and self._basic:
+            raise UpstreamFailed(f"the token service of {self._host} does not take the credentials")
+        if reply.status in (401, 403):
+            raise UpstreamRefused(f"{self._host} gives no token for {scope or 'this'}")
+        if reply.status != 200:
+            raise UpstreamFailed(f"the token service of {self._host} answers {reply.status}")
+        try:
+            return parse_token(reply.body, time.monotonic())
+        except ValueError as error:
+            raise UpstreamFailed(f"the token service of {self._host} gives no usable token") from error
+
+
+def parse_token(body: bytes, now: float) -> Token:
+    """The answer of a token service, obtained at `now`. Raises ValueError."""
+    answer = orjson.loads(body)
+    if not isinstance(answer, dict):
+        raise ValueError("expected an object")
+    text = answer.get("token") or answer.get("access_token")
+    if not (isinstance(text, str) and _TEXT.fullmatch(text) and len(text) <= MAX_TOKEN):
+        raise ValueError("expected a token")
+    seconds = answer.get("expires_in")
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds <= 0:
+        seconds = DEFAULT_SECONDS
+    return Token(text, now, now + seconds * _SPARE)
+
+
+def _scope_of(url: str) -> str:
+    """What is asked for to read what a URL names; the whole registry's URLs have none."""
+    match = _IMAGE.search(urlsplit(url).path)
+    return "" if match is None else f"repository:{match[1]}:pull"
+
+
+def _basic(credentials: str | None) -> str:
+    return f"Basic {b64encode(credentials.encode()).decode()}" if credentials else ""

@@ -1,0 +1,163 @@
+"""What images are called at upstreams, and which upstream is asked for which."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nora.config import kinds
+from nora.errors import UpstreamFailed, UpstreamRefused
+from nora.formats.docker.authorization import RegistryAuthorization
+from nora.formats.docker.upstream import Descriptor, Discreet, Origin, Remote, Remotes
+from nora.model import Digest
+from nora.outbound import Headers, Method, Reply, Stream, Terms
+
+DIGEST = "sha256:" + "0" * 64
+HUB = kinds.Upstream("https://registry-1.docker.io")
+CORP = kinds.Upstream("https://registry.example.com/some", prefix="corp", namespace="registry.corp")
+OTHER = kinds.Upstream("https://other.example.com:5000")
+
+
+class Registry:
+    """An upstream that answers with `error`."""
+
+    def __init__(self, url: str, error: UpstreamFailed | None = None) -> None:
+        self.url = url
+        self.error = error
+
+    async def ask(
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+    ) -> Reply | None:
+        if self.error is not None:
+            raise self.error
+        return Reply(200, {}, b"", url)
+
+    @asynccontextmanager
+    async def stream(
+        self, url: str, headers: Headers | None = None, *, max_bytes: int
+    ) -> AsyncIterator[Stream | None]:
+        if self.error is not None:
+            raise self.error
+        yield None
+
+
+async def no_token(url: str, terms: Terms, headers: Headers) -> Reply:
+    return Reply(200, {}, b'{"token": "t"}', url)
+
+
+def remotes(*settings: kinds.Upstream) -> Remotes:
+    return Remotes(
+        Remote.of(one, Registry(one.url), RegistryAuthorization(one, no_token)) for one in settings
+    )
+
+
+def urls(found: Remotes, package: str) -> list[str]:
+    return [origin.url("manifests", "1") for origin in found.origins(package)[0]]
+
+
+def test_official_images_are_in_library() -> None:
+    assert urls(remotes(HUB), "alpine") == ["https://registry-1.docker.io/v2/library/alpine/manifests/1"]
+    assert urls(remotes(HUB), "team/app") == ["https://registry-1.docker.io/v2/team/app/manifests/1"]
+    assert urls(remotes(OTHER), "alpine") == ["https://other.example.com:5000/v2/alpine/manifests/1"]
+
+
+def test_upstreams_are_asked_in_order() -> None:
+    assert urls(remotes(OTHER, HUB), "a/b") == [
+        "https://other.example.com:5000/v2/a/b/manifests/1",
+        "https://registry-1.docker.io/v2/a/b/manifests/1",
+    ]
+
+
+def test_a_prefix_is_for_one_upstream_only() -> None:
+    found = remotes(HUB, CORP)
+    assert urls(found, "corp/team/app") == ["https://registry.example.com/some/v2/team/app/manifests/1"]
+    assert found.origins("corp/team/app")[1]
+    assert urls(found, "corporate/app") == ["https://registry-1.docker.io/v2/corporate/app/manifests/1"]
+    assert not found.origins("corporate/app")[1]
+    assert urls(remotes(CORP), "team/app") == []
+
+
+def test_a_host_in_front_of_a_name_is_a_prefix_too() -> None:
+    found = remotes(HUB, OTHER)
+    assert urls(found, "other.example.com/a/b") == ["https://other.example.com:5000/v2/a/b/manifests/1"]
+    assert urls(found, "docker.io/alpine") == ["https://registry-1.docker.io/v2/library/alpine/manifests/1"]
+    assert urls(found, "unknown.example.com/a")[0].endswith("/v2/unknown.example.com/a/manifests/1")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "package"),
+    [
+        ("docker.io", "library/alpine"),
+        ("registry-1.docker.io", "library/alpine"),
+        ("registry.corp", "corp/library/alpine"),
+        ("registry.example.com", "corp/library/alpine"),
+        ("other.example.com:5000", "other.example.com:5000/library/alpine"),
+        ("other.example.com", "other.example.com/library/alpine"),
+        ("other.example.com:443", None),
+        ("ghcr.example.com", None),
+        ("", None),
+    ],
+)
+def test_namespaces(namespace: str, package: str | None) -> None:
+    found = remotes(HUB, CORP, OTHER)
+    assert found.package(namespace, "library/alpine") == package
+    if package is not None:
+        assert len(found.origins(package)[0]) == (2 if package == "library/alpine" else 1)
+
+
+def test_nobody_is_asked_while_offline() -> None:
+    found = Remotes([Remote.of(HUB, None, RegistryAuthorization(HUB, no_token))])
+    assert found.origins("alpine") == ([], False)
+    assert found.package("docker.io", "alpine") == "alpine"
+
+
+SIZES = st.integers(0, 2**30)
+
+
+@given(st.sampled_from(["a/b", "application/vnd.oci.image.index.v1+json"]), SIZES)
+def test_a_descriptor_is_kept(media_type: str, size: int) -> None:
+    meant = Descriptor(Digest(DIGEST), media_type, min(size, 10**9 - 1))
+    assert Descriptor.decode(meant.encode()) == meant
+    headers = {
+        "docker-content-digest": DIGEST,
+        "content-type": f"{media_type.upper()}; charset=utf-8",
+        "content-length": str(meant.size),
+    }
+    assert Descriptor.of(headers) == meant
+
+
+@given(
+    st.dictionaries(st.sampled_from(["docker-content-digest", "content-type", "content-length"]), st.text())
+)
+def test_headers_that_say_too_little(headers: dict[str, str]) -> None:
+    assert Descriptor.of(headers) is None or headers["docker-content-digest"].startswith("sha")
+
+
+def test_what_an_upstream_hides_is_absent_when_it_knows_who_asks() -> None:
+    async def main() -> None:
+        authorization = RegistryAuthorization(HUB, no_token)
+        upstream = Registry(HUB.url, UpstreamRefused("401"))
+        discreet = Discreet(Origin(upstream, "a/b", authorization))
+        url = f"{HUB.url}/v2/a/b/blobs/{DIGEST}"
+        with pytest.raises(UpstreamRefused):
+            await discreet.ask("GET", url, max_bytes=1)
+        with pytest.raises(UpstreamRefused):
+            async with discreet.stream(url, max_bytes=1):
+                pass
+        await authorization.challenged("GET", url, ['Bearer realm="https://auth.docker.io/token"'])
+        assert await discreet.ask("GET", url, max_bytes=1) is None
+        async with discreet.stream(url, max_bytes=1) as answer:
+            assert answer is None
+        upstream.error = UpstreamFailed("broken")
+        with pytest.raises(UpstreamFailed):
+            await discreet.ask("GET", url, max_bytes=1)
+        with pytest.raises(UpstreamFailed):
+            async with discreet.stream(url, max_bytes=1):
+                pass
+
+    asyncio.run(main())
