@@ -12,6 +12,11 @@
       derived/<32 hex>                           documents that were computed, too large for memory; swept
       tmp/<16 hex>                               bytes on their way in; locked by their writer, so what can
                                                  be locked was left by a crash
+      fills/<32 hex>                             locked by who asks an upstream for something: the name is a
+                                                 hash of what, the content says how it stands
+      fills/<32 hex>.<16 hex>                    the bytes of a file that is on its way from an upstream, one
+                                                 name for each attempt; locked by their writer
+      absences                                   what upstreams said they do not have, in slots of one size
       audit.jsonl  audit.jsonl.1 …               the audit log and what was put aside of it; .lock is its lock
       nora.lock  sweep.lock  password.lock       locked by the server of this directory, by the process that
                                                  tidies it, and by the one that checks a password; never
@@ -25,6 +30,7 @@ the mode that it was given.
 from __future__ import annotations
 
 import os
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -40,7 +46,18 @@ _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 class Layout:
     """The tree under one root. Builds paths from values that were parsed before, and never looks at them."""
 
-    __slots__ = ("audit", "catalog", "derived", "password_lock", "root", "sweep_lock", "temporary", "uploads")
+    __slots__ = (
+        "absences",
+        "audit",
+        "catalog",
+        "derived",
+        "fills",
+        "password_lock",
+        "root",
+        "sweep_lock",
+        "temporary",
+        "uploads",
+    )
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = os.path.abspath(root)
@@ -54,6 +71,9 @@ class Layout:
         """The folder of bytes on their way in."""
         self.uploads = f"{self.root}/uploads"
         """The folder of upload sessions."""
+        self.fills = f"{self.root}/fills"
+        """The folder of what is on its way from upstreams."""
+        self.absences = f"{self.root}/absences"
 
     def shard(self, blob: Blob | NewBlob) -> str:
         """The folder of an object."""
@@ -72,6 +92,14 @@ class Layout:
         """The file of an upload session; the id is one that `nora.blobs.uploads` has checked."""
         return f"{self.root}/uploads/{upload_id}"
 
+    def fill(self, key: str) -> str:
+        """The file whose holder may ask an upstream for what `key` names."""
+        return f"{self.fills}/{blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+
+    def part(self, fill: str, number: int) -> str:
+        """The file for the bytes of a fill, by the random number of the attempt."""
+        return f"{fill}.{number:016x}"
+
     def create(self) -> None:
         """Make the directories that are missing, durably. Raises OSError.
 
@@ -80,15 +108,19 @@ class Layout:
         if not os.path.isdir(self.root):
             os.makedirs(self.root, DIRECTORY_MODE, exist_ok=True)
             _sync_directory(os.path.dirname(os.path.abspath(self.root)))
-        _fill(self.root, ("blobs", "derived", "uploads", "tmp"))
+        _fill(self.root, ("blobs", "derived", "uploads", "tmp", "fills"))
         _fill(f"{self.root}/blobs", ("sha256",))
         _fill(f"{self.root}/blobs/sha256", _SHARDS)
 
     def empty_temporary(self) -> None:
-        """Remove what a crash left in tmp/: before any worker starts, nobody writes there. Raises OSError."""
-        with os.scandir(self.temporary) as entries:
-            for entry in entries:
-                os.unlink(entry.path)
+        """Remove what a crash left in tmp/ and fills/: before any worker starts, nobody writes there.
+
+        After a power loss a part file may not hold what was written to it. Raises OSError.
+        """
+        for folder in (self.temporary, self.fills):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    os.unlink(entry.path)
 
 
 def _fill(parent: str, names: tuple[str, ...]) -> None:

@@ -1,0 +1,215 @@
+"""What a client gets of the cache: files, stored or on their way, and what is said of stale documents."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import TYPE_CHECKING, Final, Protocol
+
+from blacksheep import Request, Response, StreamedContent
+
+from nora._speedups import parse_range
+from nora.catalog.base import Blob
+from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
+from nora.http.send import SizedContent, blob_response, is_unchanged
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from nora.blobs.base import BlobStore
+    from nora.http.memory import MemoryCache
+    from nora.http.send import Header
+    from nora.outbound import Stream
+    from nora.proxy.base import Document, Wanted
+    from nora.proxy.cache import Cache
+    from nora.proxy.filling import Filling
+
+PATIENCE_SECONDS: Final = 10.0
+"""How long the head of an answer waits for the first byte of its body: until then an error has its status.
+So long a part waits for its bytes, too, before it is asked for by itself."""
+PIECE_BYTES: Final = 64 << 10
+_ACCEPT_RANGES: Final = (b"accept-ranges", b"bytes")
+_STALE: Final = ((b"x-nora-stale", b"true"), (b"warning", b'110 - "Response is Stale"'))
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII | re.IGNORECASE)
+
+_log = logging.getLogger(__name__)
+
+
+class Services(Protocol):
+    """What is needed of nora.formats.base.Services."""
+
+    @property
+    def blobs(self) -> BlobStore: ...
+    @property
+    def memory(self) -> MemoryCache: ...
+    @property
+    def cache(self) -> Cache: ...
+
+
+def stale_headers(document: Document) -> tuple[Header, ...]:
+    """What the answer made of a document says about its age: nothing, unless it is stale (RFC 9111, 5.5)."""
+    return _STALE if document.is_stale else ()
+
+
+async def file_response(
+    request: Request,
+    services: Services,
+    wanted: Wanted,
+    *,
+    headers: Sequence[Header],
+    etag: bytes | None,
+    what: str,
+) -> Response:
+    """A file, as far as the client wants it, from the store or while it comes in. See `blob_response`.
+
+    `etag` is a strong validator, quotes included; None: the digest, once that is known. A HEAD of a file that
+    is not here costs no GET of an upstream. Raises NotFound, naming `what`, where no upstream has it;
+    UpstreamFailed and its kinds, RangeNotSatisfiable, StorageFailed, StorageFull. What fails after the head
+    was sent cuts the connection.
+    """
+    answer = _Answer(request, services, wanted, headers, etag)
+    try:
+        return await (answer.head() if request.method == "HEAD" else answer.get())
+    except NotFound as error:
+        raise NotFound(f"there is no {what}") from error
+
+
+class _Answer:
+    """The answer to one request."""
+
+    def __init__(
+        self,
+        request: Request,
+        services: Services,
+        wanted: Wanted,
+        headers: Sequence[Header],
+        etag: bytes | None,
+    ) -> None:
+        digest = wanted.expect.digest
+        self._request = request
+        self._services = services
+        self._wanted = wanted
+        self._headers = headers
+        self._etag = etag or (_tag(digest) if digest is not None and digest.algorithm == "sha256" else None)
+        self._media_type = wanted.media_type.encode("latin-1")
+
+    async def head(self) -> Response:
+        blob = await self._wanted.find()
+        if blob is not None:
+            return await self._stored(blob)
+        size = await self._services.cache.size(self._wanted)
+        if self._is_unchanged():
+            return Response(304, self._head())
+        return Response(200, self._head(), SizedContent(self._media_type, -1 if size is None else size))
+
+    async def get(self) -> Response:
+        found = await self._services.cache.file(self._wanted)
+        if found is None:
+            raise NotFound("no upstream has this file")
+        return await (self._stored(found) if isinstance(found, Blob) else self._coming(found))
+
+    async def _stored(self, blob: Blob) -> Response:
+        return await blob_response(
+            self._request,
+            self._services.blobs,
+            self._services.memory,
+            blob,
+            media_type=self._media_type,
+            headers=self._headers,
+            etag=self._etag or _tag(blob.digest),
+        )
+
+    async def _coming(self, filling: Filling) -> Response:
+        """A file on its way."""
+        if self._is_unchanged():
+            return Response(304, self._head())
+        part = self._requested_part(filling.total)
+        is_there = await _reached(filling, part[0] if part else 0)
+        if filling.over and filling.blob is not None:
+            return await self._stored(filling.blob)
+        if filling.over:
+            raise NotFound("no upstream has this file")
+        if part is None or filling.total is None:
+            total = -1 if filling.total is None else filling.total
+            return Response(200, self._head(), _streamed(filling.read(), self._media_type, total))
+        first, last = part
+        head = [*self._head(), (b"content-range", b"bytes %d-%d/%d" % (first, last, filling.total))]
+        if is_there or self._wanted.expect.digest is None:
+            pieces = filling.read(first, last + 1)
+        else:
+            pieces = _passed(self._wanted, filling, first, last + 1)
+        return Response(206, head, _streamed(pieces, self._media_type, last + 1 - first))
+
+    def _head(self) -> list[Header]:
+        tag = () if self._etag is None else ((b"etag", self._etag),)
+        return [*self._headers, *tag, _ACCEPT_RANGES]
+
+    def _is_unchanged(self) -> bool:
+        return self._etag is not None and is_unchanged(self._request, self._etag)
+
+    def _requested_part(self, total: int | None) -> tuple[int, int] | None:
+        """The first and last byte that are asked for; None: all, as where the size is not known yet."""
+        wanted_range = self._request.get_first_header(b"range")
+        if_range = self._request.get_first_header(b"if-range")
+        if wanted_range is None or total is None or (if_range is not None and if_range != self._etag):
+            return None
+        try:
+            return parse_range(wanted_range.decode("latin-1"), total)
+        except ValueError:
+            raise RangeNotSatisfiable(total) from None
+
+
+def _tag(digest: str) -> bytes:
+    return b'"%b"' % digest.encode()
+
+
+async def _reached(filling: Filling, first: int) -> bool:
+    """Whether the byte at `first` can be read, waited for as long as a client may be kept waiting."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await filling.reaches(first + 1)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _streamed(pieces: AsyncIterator[bytes], media_type: bytes, size: int) -> StreamedContent:
+    return StreamedContent(media_type, lambda: pieces, size)
+
+
+async def _passed(wanted: Wanted, filling: Filling, first: int, stop: int) -> AsyncIterator[bytes]:
+    """Bytes first..stop (exclusive) straight from an upstream, kept by nobody: the client knows the digest of
+    the whole. What the upstreams do not give is waited for after all."""
+    for source in wanted.sources:
+        headers = {**source.headers, "range": f"bytes={first}-{stop - 1}"}
+        try:
+            stream = source.upstream.stream(source.url, headers, max_bytes=stop - first)
+            async with stream as answer:
+                if answer is None or not _is_part(answer, first, stop, filling.total):
+                    continue
+                async for received in answer:
+                    for start in range(0, len(received), PIECE_BYTES):
+                        piece = received[start : start + PIECE_BYTES]
+                        first += len(piece)
+                        yield piece
+        except UpstreamFailed as error:
+            _log.info("a part of a file of %s: %s", source.upstream.url, error)
+        if first == stop:
+            return
+    async for piece in filling.read(first, stop):
+        yield piece
+
+
+def _is_part(answer: Stream, first: int, stop: int, total: int | None) -> bool:
+    found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
+    return (
+        answer.status == 206
+        and found is not None
+        and found.groups()
+        == (
+            str(first),
+            str(stop - 1),
+            str(total),
+        )
+    )

@@ -1,0 +1,167 @@
+"""What upstreams gave, for the formats: documents that may change, and files that never do.
+
+    document = await services.cache.document(place, policy, fetch)
+    found = await services.cache.file(wanted)
+
+See nora.proxy.base for what goes in and comes out, nora.proxy.answers for how a file becomes an answer.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from nora.blobs.files import list_idle, remove_unheld
+from nora.errors import NotFound, UpstreamFailed
+from nora.proxy.absences import Absences
+from nora.proxy.documents import Documents
+from nora.proxy.fills import Fills
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+    from typing import Any
+
+    from nora.blobs.local import LocalBlobStore
+    from nora.catalog.base import Blob, Catalog
+    from nora.model import Repository
+    from nora.proxy.base import Document, Fetch, Place, Policy, Wanted
+    from nora.proxy.filling import Filling
+
+ABSENT_SECONDS: Final = 60.0
+"""How long it is remembered that an upstream does not have a file."""
+EVICTION_PAGE: Final = 500
+
+
+def _uncounted(kind: str, outcome: str) -> None:
+    """For who does not count."""
+
+
+class Cache:
+    """The cache of one worker. All workers of a machine share what is in it.
+
+    `is_online` says whether the upstreams of a repository may be asked; `count` is told of each document and
+    file how it was found: `hit`, `revalidated`, `miss`, `stale`, `absent`. `clock`: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: LocalBlobStore,
+        *,
+        is_online: Callable[[Repository], bool],
+        lease_seconds: float,
+        clock: Callable[[], float] = time.time,
+        count: Callable[[str, str], None] = _uncounted,
+    ) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._clock = clock
+        self._count = count
+        self._absences = Absences(store.layout.absences, clock)
+        self._fills = Fills(store)
+        self._documents = Documents(
+            catalog,
+            store,
+            self._absences,
+            is_online=is_online,
+            lease_seconds=lease_seconds,
+            clock=clock,
+            count=count,
+        )
+
+    def document(self, place: Place, policy: Policy, fetch: Fetch) -> Coroutine[Any, Any, Document | None]:
+        """The document at a place, as fresh as the policy asks; None: the upstreams have none.
+
+        Raises UpstreamFailed and its kinds, StorageFull and StorageFailed where there is no copy that may be
+        used. Where the repository is offline nothing is asked: what is cached is a hit, whatever its age.
+        """
+        return self._documents.find(place, policy, fetch)
+
+    async def file(self, wanted: Wanted) -> Blob | Filling | None:
+        """A file: stored, or on its way; None: no upstream has it, or none may be asked.
+
+        It goes on its way when it was not, and arrives whoever stops waiting for it. Raises UpstreamFailed
+        and its kinds, StorageFull and StorageFailed.
+        """
+        blob = await wanted.find()
+        if blob is not None:
+            self._count("file", "hit")
+            return blob
+        if not wanted.sources or self._absences.has(_key(wanted)):
+            self._count("file", "absent")
+            return None
+        filling = self._fills.get(wanted)
+        await filling.known()
+        if filling.over and filling.blob is None:
+            self._absences.remember(_key(wanted), None, ABSENT_SECONDS)
+            self._count("file", "absent")
+            return None
+        self._count("file", "miss")
+        return filling.blob or filling
+
+    async def size(self, wanted: Wanted) -> int | None:
+        """The size of a file that is not stored, without fetching it; None: not known.
+
+        Raises NotFound where `file` gives None, UpstreamFailed and its kinds.
+        """
+        if wanted.sources and not self._absences.has(_key(wanted)):
+            if wanted.expect.size is not None:
+                return wanted.expect.size
+            failed: UpstreamFailed | None = None
+            for source in wanted.sources:
+                try:
+                    reply = await source.upstream.ask("HEAD", source.url, source.headers, max_bytes=1 << 62)
+                except UpstreamFailed as error:
+                    failed = error
+                    continue
+                if reply is not None:
+                    length = reply.headers.get("content-length", "")
+                    return int(length) if length.isascii() and length.isdigit() else None
+            if failed is not None:
+                raise failed
+            self._absences.remember(_key(wanted), None, ABSENT_SECONDS)
+        raise NotFound("no upstream has this file")
+
+    def forget_absences(self, package: str) -> None:
+        """A package was published: what upstreams did not have of it, in any repository, may be asked for."""
+        self._absences.forget_package(package)
+
+    # -- upkeep --------------------------------------------------------------------------------------
+
+    async def flush(self) -> None:
+        """Record when documents were last used: they are gathered in memory, as a read does not write."""
+        await self._documents.flush()
+
+    async def sweep(self, idle_seconds: float = 60.0) -> int:
+        """Remove what dead processes left of files on their way; how many. Never what somebody holds."""
+        return await self._store.disk.run(_sweep, self._store.layout.fills, idle_seconds)
+
+    async def evict(self, repositories: Iterable[Repository], idle_seconds: float) -> int:
+        """Drop cached documents that were neither used nor fetched for so long; how many."""
+        await self.flush()
+        dropped = 0
+        for repository in repositories:
+            if repository.kind != "proxy":
+                continue
+            before = self._clock() - idle_seconds
+            while paths := await self._catalog.list_idle_cached(repository.id, before, EVICTION_PAGE):
+                gone = [await self._catalog.drop_cached(repository.id, path) for path in paths]
+                dropped += sum(gone)
+                if not any(gone):
+                    break
+        return dropped
+
+    async def close(self) -> None:
+        """Leave what is on its way to the other processes, and let go of the files."""
+        await self._fills.close()
+        await self._documents.close()
+        await self._documents.flush()
+        self._absences.close()
+
+
+def _sweep(folder: str, idle_seconds: float) -> int:
+    return sum(remove_unheld(f"{folder}/{name}") for name in list_idle(folder, idle_seconds))
+
+
+def _key(wanted: Wanted) -> str:
+    return f"file {wanted.key}"

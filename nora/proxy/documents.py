@@ -1,0 +1,276 @@
+"""Documents: what upstreams may change, kept with a time until which it is fresh.
+
+What is fresh is served without asking anybody: no lock, no thread, no write. Everything else is asked once
+for the whole machine, in a task that belongs to nobody who waits; whoever wants the same waits for it, in any
+process, and then reads the row. The time for which something is fresh is in the catalog and nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from nora.catalog.base import NewCached
+from nora.errors import (
+    BlobNotFound,
+    DigestMismatch,
+    NoraError,
+    SizeMismatch,
+    StorageBusy,
+    StorageFailed,
+    StorageFull,
+    TooLarge,
+    UpstreamFailed,
+)
+from nora.http.tasks import spawn
+from nora.proxy.base import Document, Freshness, Unchanged
+from nora.proxy.claims import Claim, Failure, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from nora.blobs.base import Expect
+    from nora.blobs.local import LocalBlobStore
+    from nora.catalog.base import Blob, Cached, Catalog, NewBlob
+    from nora.model import Repository
+    from nora.proxy.absences import Absences
+    from nora.proxy.base import Fetch, Fetched, Place, Policy
+
+SPREAD: Final = 0.1
+"""Copies that were fetched together do not expire together."""
+COMPARED_BYTES: Final = 1 << 20
+"""A body that is no larger is not written again when it is the one that is stored."""
+MAX_USES: Final = 10_000
+
+_USABLE: Final = (UpstreamFailed, StorageFailed, StorageFull)
+"""After these a stale copy is better than nothing."""
+
+
+class Documents:
+    """The cached documents, as one process sees them."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        store: LocalBlobStore,
+        absences: Absences,
+        *,
+        is_online: Callable[[Repository], bool],
+        lease_seconds: float,
+        clock: Callable[[], float],
+        count: Callable[[str, str], None],
+    ) -> None:
+        self._catalog = catalog
+        self._store = store
+        self._absences = absences
+        self._is_online = is_online
+        self._lease_seconds = lease_seconds
+        self._clock = clock
+        self._count = count
+        self._asking: dict[tuple[int, str], _Asking] = {}
+        self._uses: dict[int, float] = {}
+
+    async def find(self, place: Place, policy: Policy, fetch: Fetch) -> Document | None:
+        """See Cache.document."""
+        cached = await self._catalog.find_cached(place.repository.id, place.path)
+        if cached is None:
+            return await self._find_new(place, policy, fetch)
+        now = self._clock()
+        if len(self._uses) < MAX_USES:
+            self._uses[cached.id] = now
+        if now < cached.fresh_until or not self._is_online(place.repository):
+            self._count("document", "hit")
+            return Document(cached, Freshness.HIT)
+        asking = self._ask(place, policy, fetch)
+        age = now - cached.fresh_until
+        if age < policy.stale_while_revalidate and policy.fresh > 0:
+            self._count("document", "hit")
+            return Document(cached, Freshness.HIT)
+        if age > policy.stale_if_error:
+            return self._counted(await asking.answer(), Freshness.REVALIDATED)
+        try:
+            found = await asking.answer(policy.patience)
+        except (TimeoutError, *_USABLE):
+            self._count("document", "stale")
+            return Document(cached, Freshness.STALE)
+        return self._counted(found, Freshness.REVALIDATED)
+
+    async def _find_new(self, place: Place, policy: Policy, fetch: Fetch) -> Document | None:
+        if not self._is_online(place.repository) or self._absences.has(_key(place)):
+            self._count("document", "absent")
+            return None
+        return self._counted(await self._ask(place, policy, fetch).answer(), Freshness.MISS)
+
+    def _counted(self, cached: Cached | None, freshness: Freshness) -> Document | None:
+        self._count("document", "absent" if cached is None else freshness.value)
+        return None if cached is None else Document(cached, freshness)
+
+    # -- asking, once for the whole machine ----------------------------------------------------------
+
+    def _ask(self, place: Place, policy: Policy, fetch: Fetch) -> _Asking:
+        """The one who asks; begun if nobody in this process does."""
+        key = place.repository.id, place.path
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = _Asking(self._answer(place, policy, fetch))
+            asking.task.add_done_callback(lambda _: self._asking.pop(key, None))
+        return asking
+
+    async def _answer(self, place: Place, policy: Policy, fetch: Fetch) -> Cached | NoraError | None:
+        """What is cached when all is over; an error of ours is no error of the task."""
+        since = self._clock()
+        claim = Claim(self._store.disk, self._store.layout.fill(f"document {_key(place)}"))
+        try:
+            word = await claim.take()
+            if word is None:
+                return await self._hold(claim, since, place, policy, fetch)
+            if word.failure is not None:
+                return word.failure.error()
+            return await self._catalog.find_cached(place.repository.id, place.path)
+        except NoraError as error:
+            return error
+        finally:
+            claim.close()
+
+    async def _hold(
+        self, claim: Claim, since: float, place: Place, policy: Policy, fetch: Fetch
+    ) -> Cached | None:
+        """Ask, unless another process did while we waited; then tell those who wait for us."""
+        try:
+            await claim.begin()
+            cached = await self._catalog.find_cached(place.repository.id, place.path)
+            if cached is None and self._absences.has(_key(place)):
+                pass
+            elif cached is None or not (cached.fetched_at >= since or self._clock() < cached.fresh_until):
+                cached = await self._refresh(cached, place, policy, fetch)
+        except Exception as error:
+            await claim.end(Word(state="failed", failure=Failure.of(error)))
+            raise
+        await claim.end(Word(state="absent" if cached is None else "done"))
+        return cached
+
+    async def _refresh(
+        self, cached: Cached | None, place: Place, policy: Policy, fetch: Fetch
+    ) -> Cached | None:
+        answer = await fetch(cached)
+        if answer is None:
+            self._absences.remember(_key(place), place.package, policy.absent)
+            await self._catalog.drop_cached(place.repository.id, place.path)
+            return None
+        if isinstance(answer, Unchanged):
+            if cached is None:  # there is nothing that could be right still
+                raise UpstreamFailed("the upstream says that nothing has changed to who has nothing")
+            return await self._touch(cached, place, policy)
+        self._absences.forget(_key(place))
+        return await self._keep(cached, place, policy, answer)
+
+    async def _touch(self, cached: Cached, place: Place, policy: Policy) -> Cached | None:
+        now, fresh_until = self._times(policy)
+        await self._catalog.touch_cached(
+            place.repository.id, place.path, validators=None, fetched_at=now, fresh_until=fresh_until
+        )
+        # What was dropped in between was right a moment ago, and is asked for anew next time.
+        return replace(cached, fetched_at=now, fresh_until=fresh_until)
+
+    def _times(self, policy: Policy) -> tuple[float, float]:
+        now = self._clock()
+        spread = random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311 - not a secret
+        return now, now + policy.fresh * spread
+
+    # -- keeping -------------------------------------------------------------------------------------
+
+    async def _keep(self, cached: Cached | None, place: Place, policy: Policy, fetched: Fetched) -> Cached:
+        """Store what came. The bytes that are there already are not written again."""
+        body = fetched.body
+        same = cached is not None and isinstance(body, bytes) and _is_same(body, cached.blob, fetched.expect)
+        try:
+            if not same or not await self._put_again(cached, place, policy, fetched):
+                async with self._store.ingest(body, fetched.expect) as new:
+                    new.settle(await self._put(new.blob, place, policy, fetched))
+        except (DigestMismatch, SizeMismatch, TooLarge) as error:
+            raise UpstreamFailed(f"the upstream gives other bytes than were announced: {error}") from error
+        found = await self._catalog.find_cached(place.repository.id, place.path)
+        if found is None:
+            raise StorageBusy("what was cached was removed at once; try again")
+        return found
+
+    async def _put_again(self, cached: Cached | None, place: Place, policy: Policy, fetched: Fetched) -> bool:
+        assert cached is not None
+        try:
+            await self._put(cached.blob, place, policy, fetched)
+        except BlobNotFound:  # it was collected meanwhile
+            return False
+        return True
+
+    async def _put(self, blob: NewBlob | Blob, place: Place, policy: Policy, fetched: Fetched) -> Blob:
+        now, fresh_until = self._times(policy)
+        return await self._catalog.put_cached(
+            place.repository.id,
+            NewCached(
+                path=place.path,
+                package=place.package,
+                media_type=fetched.media_type,
+                blob=blob,
+                upstream_url=fetched.upstream_url,
+                validators=fetched.validators,
+                document=fetched.document,
+                fetched_at=now,
+                fresh_until=fresh_until,
+            ),
+            self._lease_seconds,
+        )
+
+    # -- upkeep --------------------------------------------------------------------------------------
+
+    async def flush(self) -> None:
+        """Record when documents were last used."""
+        if self._uses:
+            uses, self._uses = self._uses, {}
+            await self._catalog.note_file_uses(uses)
+
+    async def close(self) -> None:
+        """Leave what is asked to the other processes."""
+        tasks = [asking.task for asking in self._asking.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Asking:
+    """A task that asks, and since when."""
+
+    __slots__ = ("_began", "task")
+
+    def __init__(self, work: Coroutine[Any, Any, Cached | NoraError | None]) -> None:
+        self.task = spawn(work, "asking an upstream")
+        self._began = asyncio.get_running_loop().time()
+
+    async def answer(self, patience: float | None = None) -> Cached | None:
+        """What came of it. Raises what it failed with, and TimeoutError when it takes longer than
+        `patience` from its beginning on: who comes later does not wait longer."""
+        if patience is not None:
+            patience = max(0.0, self._began + patience - asyncio.get_running_loop().time())
+        await asyncio.wait((self.task,), timeout=patience)
+        if not self.task.done():
+            raise TimeoutError
+        if self.task.cancelled():
+            raise StorageBusy("the server stops")
+        result = self.task.result()
+        if isinstance(result, NoraError):
+            raise result
+        return result
+
+
+def _key(place: Place) -> str:
+    return f"{place.repository.id} {place.path}"
+
+
+def _is_same(body: bytes, blob: Blob, expect: Expect) -> bool:
+    """Whether a body is what is stored, and what it must be."""
+    if len(body) != blob.size or len(body) > COMPARED_BYTES or expect.digest not in (None, blob.digest):
+        return False
+    return sha256(body, usedforsecurity=False).hexdigest() == blob.digest.encoded

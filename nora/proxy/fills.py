@@ -1,0 +1,96 @@
+"""Files: each is fetched once for the whole machine, while everybody who wants it reads along.
+
+In each process one task for each file holds its claim and brings it in, or follows the process that does. The
+task belongs to nobody who waits: it goes on when all of them leave. When the holder dies its followers get
+the claim, and the first of them goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from nora.errors import NoraError, StorageBusy
+from nora.http.tasks import spawn
+from nora.proxy.claims import POLL_SECONDS, Claim, Failure, Word
+from nora.proxy.filling import Filling
+from nora.proxy.pouring import Pouring
+
+if TYPE_CHECKING:
+    from nora.blobs.local import LocalBlobStore
+    from nora.proxy.base import Wanted
+
+
+class Fills:
+    """The files that are on their way in this process."""
+
+    def __init__(self, store: LocalBlobStore) -> None:
+        self._store = store
+        self._running: dict[str, tuple[Filling, asyncio.Task[None]]] = {}
+
+    def get(self, wanted: Wanted) -> Filling:
+        """The file on its way; begun if this process does not know of it yet."""
+        running = self._running.get(wanted.key)
+        if running is None:
+            filling = Filling(self._store, self._store.disk)
+            task = spawn(self._run(filling, wanted), "bringing in a file")
+            running = self._running[wanted.key] = filling, task
+        return running[0]
+
+    async def close(self) -> None:
+        """Leave what is on its way to the other processes."""
+        tasks = [task for _, task in self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, filling: Filling, wanted: Wanted) -> None:
+        claim = Claim(self._store.disk, self._store.layout.fill(f"file {wanted.key}"))
+        try:
+            word = await self._follow(filling, claim)
+            if word is None:
+                await self._lead(filling, claim, wanted)
+            elif word.failure is not None:
+                filling.fail(word.failure)
+            else:
+                filling.settle(await wanted.find())
+        except NoraError as error:
+            filling.fail(Failure.of(error))
+        finally:
+            self._running.pop(wanted.key, None)
+            claim.close()
+            if not filling.over:
+                filling.fail(Failure.of(StorageBusy("the file could not be brought in; try again")))
+
+    async def _follow(self, filling: Filling, claim: Claim) -> Word | None:
+        """Watch the holder of the claim until it ends, which is its last word, or the claim is ours."""
+        while (word := await claim.look()) is not None and not word.ended:
+            if word.attempt is not None:
+                path = self._store.layout.part(claim.path, word.attempt)
+                if filling.attempt(path, word.total):
+                    filling.grow()
+                    if word.verified:
+                        filling.verify()
+            await asyncio.sleep(POLL_SECONDS)
+        return word
+
+    async def _lead(self, filling: Filling, claim: Claim, wanted: Wanted) -> None:
+        """Bring the file in, unless another process did in the moment before the claim was ours."""
+        before = claim.read()
+        pouring = Pouring(self._store, wanted, claim, filling)
+        try:
+            if before is None or before.ended:
+                await claim.begin()
+            blob = await wanted.find() or await pouring.run(before)
+        except asyncio.CancelledError:
+            await pouring.close(keep=True)
+            raise
+        except Exception as error:
+            failure = Failure.of(error)
+            filling.fail(failure)
+            await pouring.close(keep=False)
+            await claim.end(Word(state="failed", failure=failure))
+            raise
+        filling.settle(blob)
+        await pouring.close(keep=False)
+        await claim.end(Word(state="absent" if blob is None else "done"))

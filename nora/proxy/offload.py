@@ -1,0 +1,133 @@
+"""Work on large documents in another process, so that a worker's event loop does not wait for it.
+
+A busy thread would not do: it takes the interpreter lock from the loop again and again, and a parser that
+never lets go of it stops the loop for as long as it runs. The process is started when it is needed, takes one
+call after the other, and ends when it was idle for a while, or when its worker is gone.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from nora.blobs.threads import Threads
+from nora.errors import StorageBusy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+SMALL_BYTES: Final = 1 << 20
+"""Arguments that are together no larger are worked on at once."""
+IDLE_SECONDS: Final = 30.0
+_COMMAND: Final = (sys.executable, "-c", f"from {__name__} import serve; serve()")
+
+
+async def offload(function: Callable[..., T], *arguments: Any) -> T:
+    """The result of a function of a module, called with these arguments: here when the bytes among them are
+    few, else in the other process. Both must be fit to be pickled; what the function raises is raised here.
+
+    Raises StorageBusy when the process ended in the middle (the machine has no memory left, say).
+    """
+    if sum(len(one) for one in arguments if isinstance(one, bytes)) <= SMALL_BYTES:
+        return function(*arguments)
+    return await _helper.call(function, *arguments)
+
+
+class Helper:
+    """The other process, and the thread that talks to it."""
+
+    def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._idle_seconds = idle_seconds
+        self._threads = Threads(1, "offload")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()  # the timer ends the process in a thread of its own
+        self._timer: threading.Timer | None = None
+
+    async def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """See `offload`. When cancelled, the call ends before this does."""
+        return await self._threads.start(partial(self._call, function, arguments)).result()
+
+    def _call(self, function: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            try:
+                done, result = self._ask(self._process or self._start(), function, arguments)
+            except (EOFError, OSError) as error:
+                self._end()
+                raise StorageBusy("a large document could not be worked on; try again") from error
+            except BaseException:  # what cannot be pickled: who knows where in the pipe we are
+                self._end()
+                raise
+            self._timer = threading.Timer(self._idle_seconds, self.close)
+            self._timer.daemon = True
+            self._timer.start()
+        if done:
+            return cast("T", result)
+        raise result
+
+    def _ask(self, process: subprocess.Popen[bytes], *call: Any) -> tuple[bool, Any]:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        pickle.dump(call, process.stdin, protocol=5)
+        process.stdin.flush()
+        answer: tuple[bool, Any] = pickle.load(process.stdout)  # noqa: S301 - our own process
+        return answer
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._process = subprocess.Popen(
+            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with suppress(BrokenPipeError), process:  # its input ends, and so does it
+                pass
+
+    def close(self) -> None:
+        """End the process; the next call starts another one."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._end()
+
+
+_helper = Helper()
+
+
+def close() -> None:
+    """End the other process, if there is one."""
+    _helper.close()
+
+
+def serve() -> None:
+    """What the other process does: calls, until nobody can ask for more."""
+    calls, answers = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # what a function prints is no answer
+    if hasattr(os, "nice"):
+        os.nice(10)  # those who serve come first
+    while True:
+        try:
+            function, arguments = pickle.load(calls)  # noqa: S301 - our own worker
+        except EOFError:
+            return
+        try:
+            answer = True, function(*arguments)
+        except Exception as error:  # noqa: BLE001 - whoever called gets it
+            answer = False, error
+        try:
+            pickle.dump(answer, answers, protocol=5)
+            answers.flush()
+        except BrokenPipeError:
+            return
