@@ -125,7 +125,8 @@ class Outbound:
         patience = dict.fromkeys(("connect", "pool"), terms.connect_seconds)
         patience |= dict.fromkeys(("read", "write"), terms.idle_seconds)
         with translated(url):
-            request = httpx.Request(method, url, headers={**headers})
+            raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+            request = httpx.Request(method, url, headers=raw)
             target = request.url
             pool = self._pool(target, guarded=terms.is_guarded and origin(url) not in terms.given)
             return await pool.handle_async_request(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from math import ceil
 
 LONGEST_WAIT = 24 * 3600
 """What an upstream may say at most about when to come back, in seconds."""
-_DIRECTIVE = re.compile(
-    r'([!#$%&\'*+.^_`|~0-9A-Za-z-]+)(?:=(?:"((?:[^"\\]|\\.)*)"|([^\s,"]*)))?\s*(?:,[\s,]*|$)'
-)
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 
@@ -33,24 +29,6 @@ def parse_retry_after(text: str | None, now: float) -> int | None:
         return max(1, LONGEST_WAIT if len(text) > 9 else min(int(text), LONGEST_WAIT))
     date = parse_date(text) if text else None
     return None if date is None else max(1, min(ceil(date - now), LONGEST_WAIT))
-
-
-def parse_cache_control(text: str | None) -> Mapping[str, str]:
-    """The directives in lower case with what they are set to; `""` for those without (RFC 9111, 5.2).
-
-    One that stands twice has its first value; whatever is malformed ends the reading.
-    """
-    found: dict[str, str] = {}
-    text = (text or "").strip(" \t,")
-    place = 0
-    while match := _DIRECTIVE.match(text, place):
-        quoted = match[2]
-        value = match[3] or "" if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-        found.setdefault(match[1].lower(), value)
-        place = match.end()
-        if place == len(text):
-            break
-    return found
 
 
 def parse_content_range(text: str | None) -> tuple[int, int, int | None] | None:

@@ -6,7 +6,7 @@
 
 What is transient (no connection, silence, a cut, 5xx, 429 with a short `Retry-After`) is tried again, within
 the time that there is. A host that fails again and again is left alone (breaker.py), and so is an upstream
-that says itself when to come back. Credentials are for the upstream's own origin; no redirect takes them along.
+that says itself when to come back. Credentials are for the upstream's own origin, also along redirects.
 """
 
 from __future__ import annotations

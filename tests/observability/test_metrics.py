@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nora.observability.metrics import CONTENT_TYPE, Metrics
@@ -143,3 +144,45 @@ def test_images_are_counted_by_every_worker_alike(tmp_path: Path) -> None:
         assert requests(samples, "docker", "PUT", 201) == 10 + len((image.config, *image.layers))
         assert value(samples, "nora_downloads_total", registry="docker") == 1000
         assert value(samples, "nora_uploads_total", registry="docker") == 10
+
+
+def test_of_some_numbers_the_worst_counts() -> None:
+    one, two = two_workers()
+    one.gauge("nora_circuit_breaker_state", ("host", "x")).set(2)
+    two.gauge("nora_circuit_breaker_state", ("host", "x")).set(1)
+    name = "nora_circuit_breaker_state"
+    assert value(parse(one.render(0).decode()), name, host="x") == 2
+    assert value(parse(two.render(0).decode()), name, host="x") == 2
+
+
+def test_a_worker_that_died_leaves_nothing_bad_behind() -> None:
+    memory = SharedMemory(1)
+    dead = Metrics(memory, 0, version="1.2", compiled=True)
+    dead.gauge("nora_circuit_breaker_state", ("host", "x")).set(2)
+    dead.counter("nora_upstream_retries", ("host", "x")).add()
+    samples = parse(Metrics(memory, 0, version="1.2", compiled=True).render(0).decode())
+    assert value(samples, "nora_circuit_breaker_state", host="x") == 0
+    assert value(samples, "nora_upstream_retries_total", host="x") == 1
+
+
+def test_of_others_what_was_set_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = two_workers()
+    name, now = "nora_upstream_ratelimit_remaining", iter(range(1, 99))
+    monkeypatch.setattr("nora.observability.metrics.time.time", lambda: float(next(now)))
+    for metrics, number in ((one, 76), (two, 75), (one, 90)):
+        metrics.latest(name, ("host", "x"))(number)
+    two.latest(name, ("host", "y"))(3)
+    samples = parse(two.render(0).decode())
+    assert value(samples, name, host="x") == 90
+    assert value(samples, name, host="y") == 3
+    assert {key for key, _ in samples if key.startswith(name)} == {name}
+
+
+def test_what_the_cache_does_is_counted() -> None:
+    one, two = two_workers()
+    for metrics in (one, one, two):
+        metrics.count_cache("pypi", "hit")
+    two.count_cache("docker", "miss")
+    samples = parse(one.render(0).decode())
+    assert value(samples, "nora_cache_requests_total", registry="pypi", result="hit") == 3
+    assert value(samples, "nora_cache_requests_total", registry="docker", result="miss") == 1

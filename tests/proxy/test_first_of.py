@@ -1,0 +1,148 @@
+"""The usual way to ask several upstreams for a document."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nora.catalog.base import Cached
+from nora.errors import UpstreamFailed, UpstreamTimeout
+from nora.outbound import Headers, Method, Reply
+from nora.proxy.base import UNCHANGED, Fetched, Unchanged
+from nora.proxy.upstreams import first_of
+from tests.proxy.asking import World
+from tests.support.answers import document
+from tests.support.upstream import upstream
+
+Found = Fetched | Unchanged | None
+
+
+@dataclass
+class Scripted:
+    """An upstream that gives what a test says."""
+
+    url: str
+    gives: Reply | UpstreamFailed | None
+    asked: list[Headers] = field(default_factory=list)
+
+    async def ask(
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+    ) -> Reply | None:
+        assert (method, url, max_bytes) == ("GET", f"{self.url}/doc", 77)
+        self.asked.append(headers or {})
+        if isinstance(self.gives, UpstreamFailed):
+            raise self.gives
+        return self.gives
+
+    def stream(self, url: str, headers: Headers | None = None, *, max_bytes: int) -> Any:
+        raise AssertionError
+
+
+def reply(status: int = 200, body: bytes = b"doc", **headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(status, named, body, "http://elsewhere.example.com/after/redirects")
+
+
+def one(number: int, gives: Reply | UpstreamFailed | None) -> Scripted:
+    return Scripted(f"http://{number}.example.com", gives)
+
+
+def cached(number: int, validators: Mapping[str, str]) -> Cached:
+    return Cached(
+        id=1,
+        path="doc",
+        package=None,
+        media_type="text/plain",
+        blob=cast("Any", None),
+        upstream_url=f"http://{number}.example.com/doc",
+        validators=validators,
+        document=b"{}",
+        fetched_at=0.0,
+        fresh_until=0.0,
+    )
+
+
+async def parse(answer: Reply) -> Fetched:
+    return Fetched(
+        body=answer.body, media_type="text/plain", upstream_url=answer.url, validators={"own": "1"}
+    )
+
+
+def fetch(upstreams: Sequence[Scripted], known: Cached | None = None) -> Found:
+    urls = [f"{up.url}/doc" for up in upstreams]
+    ask = first_of(upstreams, urls, {"accept": "text/plain"}, parse, max_bytes=77)
+    return cast("Found", asyncio.run(ask(known)))  # type: ignore[arg-type]
+
+
+def test_the_first_that_has_it_is_taken() -> None:
+    ups = [one(1, None), one(2, reply(etag='"2"', last_modified="then", other="x")), one(3, reply())]
+    found = fetch(ups)
+    assert isinstance(found, Fetched)
+    assert found.upstream_url == "http://2.example.com/doc"
+    assert found.validators == {"etag": '"2"', "last-modified": "then", "own": "1"}
+    assert [up.asked for up in ups] == [[{"accept": "text/plain"}], [{"accept": "text/plain"}], []]
+
+
+def test_all_must_say_that_it_is_absent() -> None:
+    assert fetch([]) is None
+    assert fetch([one(1, None), one(2, None)]) is None
+    for ups in ([one(1, None), one(2, UpstreamTimeout("2"))], [one(1, UpstreamTimeout("2")), one(2, None)]):
+        with pytest.raises(UpstreamTimeout):
+            fetch(ups)
+
+
+def test_the_first_failure_is_told() -> None:
+    with pytest.raises(UpstreamTimeout, match="one"):
+        fetch([one(1, UpstreamTimeout("one")), one(2, UpstreamFailed("two"))])
+
+
+def test_what_is_cached_is_revalidated_where_it_came_from() -> None:
+    ups = [one(1, None), one(2, reply(304))]
+    known = cached(2, {"etag": '"2"', "last-modified": "then", "own": "1"})
+    assert fetch(ups, known) is UNCHANGED
+    assert ups[0].asked == [{"accept": "text/plain"}]
+    assert ups[1].asked == [{"accept": "text/plain", "if-none-match": '"2"', "if-modified-since": "then"}]
+
+
+def test_what_is_cached_is_better_than_what_another_has() -> None:
+    ups = [one(1, UpstreamTimeout("1")), one(2, reply())]
+    with pytest.raises(UpstreamTimeout):
+        fetch(ups, cached(1, {"etag": '"1"'}))
+    assert not ups[1].asked
+
+
+def test_what_was_removed_is_asked_of_the_next() -> None:
+    found = fetch([one(1, None), one(2, reply())], cached(1, {"etag": '"1"'}))
+    assert isinstance(found, Fetched)
+    assert found.upstream_url == "http://2.example.com/doc"
+
+
+@pytest.mark.parametrize("known", [None, cached(1, {}), cached(2, {"etag": '"2"'})])
+def test_unchanged_is_no_answer_to_what_was_not_asked(known: Cached | None) -> None:
+    with pytest.raises(UpstreamFailed, match="304"):
+        fetch([one(1, reply(304))], known)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0xFF, exclude_characters="\x7f"), min_size=1))
+def test_whatever_an_upstream_calls_its_document_comes_back(etag: str) -> None:
+    """A validator that cannot be sent would be a document that is never revalidated."""
+    with upstream() as up:
+        up.serve("/doc", document(b"doc", etag=etag, conditions=False))
+        world = World()
+
+        async def twice() -> None:
+            asked = world.upstream(up.url)
+            first = await asked.ask("GET", f"{up.url}/doc", max_bytes=77)
+            assert first is not None
+            headers = {"if-none-match": first.headers["etag"]}
+            assert await asked.ask("GET", f"{up.url}/doc", headers, max_bytes=77) is not None
+
+        world.run(twice)
+        assert up.log.requests[1].headers["if-none-match"] == etag.strip()
