@@ -22,8 +22,8 @@ class Certificates:
     key: Path
 
 
-def make(folder: Path) -> Certificates:
-    """Make all three below `folder`, valid for a day.
+def make(folder: Path, *names: str) -> Certificates:
+    """Make all three below `folder`, valid for a day, for `names` too.
 
     `authority.parent` is what docker, podman and skopeo call a certificate directory: only `*.crt` in it.
     """
@@ -31,7 +31,8 @@ def make(folder: Path) -> Certificates:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "NORA test authority")])
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    loopback = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+    loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    subjects = [loopback, *map(x509.DNSName, ("localhost", *names))]
     authority = (
         _started(ca_name, ca_name, ca_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -39,7 +40,7 @@ def make(folder: Path) -> Certificates:
     )
     certificate = (
         _started(name, ca_name, key)
-        .add_extension(x509.SubjectAlternativeName(loopback), critical=False)
+        .add_extension(x509.SubjectAlternativeName(subjects), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(ca_key, hashes.SHA256())
     )

@@ -6,9 +6,10 @@ They run as root, with what even a machine without bridges, iptables or overlay 
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +75,13 @@ class Docker:
 
 
 @contextlib.contextmanager
-def docker() -> Iterator[Docker]:
+def docker(
+    settings: Mapping[str, object] | None = None, env: Mapping[str, str] | None = None
+) -> Iterator[Docker]:
+    """`settings` are those of daemon.json, `env` is for dockerd."""
     with containerd() as below, short_folder() as folder:
         host = f"unix://{folder}/d.sock"
-        (folder / "daemon.json").write_text("{}")
+        (folder / "daemon.json").write_text(json.dumps(settings or {}))
         words = [
             f"--config-file={folder}/daemon.json",
             f"--host={host}",
@@ -93,7 +97,7 @@ def docker() -> Iterator[Docker]:
             "--ip-masq=false",
         ]
         ready = ("docker", "--host", host, "version")
-        with daemon("dockerd", *words, log=folder / "log", ready=lambda: answers(*ready)):
+        with daemon("dockerd", *words, log=folder / "log", ready=lambda: answers(*ready), env=env):
             yield Docker(host)
 
 
