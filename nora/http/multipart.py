@@ -11,7 +11,7 @@ Nothing is kept but the piece that is being looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from blacksheep import Request
@@ -60,7 +60,7 @@ class Part:
             raise BadRequest(f"the field {self.name[:80]} is not UTF-8") from None
 
 
-async def parts(body: AsyncIterator[bytes], boundary: bytes) -> AsyncIterator[Part]:
+async def parts(body: AsyncIterator[bytes], boundary: bytes) -> AsyncGenerator[Part, None]:
     """The parts of a form. Raises BadRequest when it is none, or ends too early."""
     form = _Form(body, boundary)
     await form.skip_preamble()

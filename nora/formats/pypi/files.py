@@ -1,0 +1,144 @@
+"""Files: wheels and sdists, the core metadata of wheels (PEP 658) and their attestations (PEP 740).
+
+What is hosted, or cached already, is found by one look at the catalog. What only an upstream has is described
+by the page that lists it: where it is, how long it is and what its digest has to be.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from blacksheep import Response
+
+from nora.catalog.base import Blob
+from nora.errors import Denied, NotAcceptable, NotFound
+from nora.formats.base import Services
+from nora.formats.pypi.cached import CachedFiles
+from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.hosted import METADATA, path_of
+from nora.formats.pypi.names import is_filename
+from nora.formats.pypi.resource import Resource
+from nora.formats.pypi.sources import absent
+from nora.http.send import blob_response
+from nora.proxy.answers import file_response
+from nora.proxy.routing import Members
+
+PROVENANCE: Final = ".provenance"
+OCTETS: Final = b"application/octet-stream"
+TEXT: Final = b"text/plain; charset=utf-8"
+INTEGRITY: Final = b"application/vnd.pypi.integrity.v1+json"
+_PUBLIC: Final = (b"cache-control", b"public, max-age=365000000, immutable")
+_PRIVATE: Final = (b"cache-control", b"private, max-age=365000000, immutable")
+_PROVENANCE_AGE: Final = (b"cache-control", b"private, max-age=600")
+
+
+class Files:
+    """The endpoints of files."""
+
+    def __init__(self, services: Services, gate: Gate, cached: CachedFiles) -> None:
+        self._services = services
+        self._gate = gate
+        self._cached = cached
+        self._catalog = services.catalog
+        self._blobs = services.blobs
+        self._memory = services.memory
+        self._routing = services.routing
+
+    async def get(self, resource: Resource) -> Response:
+        """GET and HEAD of a file, or of what is beside it: `.metadata`, `.provenance`."""
+        filename = resource.target.filename
+        if not resource.target.is_directory:
+            for end, answer in ((METADATA, self._metadata), (PROVENANCE, self._provenance)):
+                if filename.endswith(end) and is_filename(filename.removesuffix(end)):
+                    return await answer(resource, filename.removesuffix(end))
+            if is_filename(filename):
+                return await self._file(resource, filename)
+        raise _no_file(resource)
+
+    async def attestations(self, resource: Resource) -> Response:
+        """The integrity API: the attestations of a file, by its release."""
+        if is_filename(resource.target.filename):
+            return await self._provenance(resource, resource.target.filename)
+        raise _no_file(resource)
+
+    async def _file(self, resource: Resource, filename: str) -> Response:
+        project, path = resource.project, path_of(resource.project, filename)
+        resource.count_as("download")
+        members = await self._routing.members(resource.repository, project)
+        for one in members.hosted:
+            file = await self._catalog.find_file(one.id, path)
+            if file is not None:
+                return await self._hosted(resource, file.blob, OCTETS)
+        for proxy in members.proxies:
+            wanted = await self._cached.wanted(proxy, project, filename)
+            if wanted is not None:
+                return await file_response(
+                    resource.request,
+                    self._services,
+                    wanted,
+                    headers=(self._age(resource),),
+                    etag=None if wanted.expect.digest is None else _etag(wanted.expect.digest),
+                    what=filename,
+                )
+        raise await self._absence(resource, members)
+
+    async def _metadata(self, resource: Resource, filename: str) -> Response:
+        members = await self._routing.members(resource.repository, resource.project)
+        for one in members.hosted:
+            file = await self._catalog.find_file(one.id, path_of(resource.project, filename) + METADATA)
+            if file is not None:
+                return await self._hosted(resource, file.blob, TEXT)
+        for proxy in members.proxies:
+            blob = await self._cached.metadata(proxy, resource.project, filename)
+            if blob is not None:
+                return await self._hosted(resource, blob, TEXT)
+        raise await self._absence(resource, members)
+
+    async def _provenance(self, resource: Resource, filename: str) -> Response:
+        accept = resource.header(b"accept") or "*/*"
+        if "json" not in accept and "*/*" not in accept and "application/*" not in accept:
+            raise NotAcceptable((INTEGRITY.decode(),))
+        members = await self._routing.members(resource.repository, resource.project)
+        for proxy in members.proxies:
+            blob = await self._cached.provenance(proxy, resource.project, filename)
+            if blob is not None:
+                return await blob_response(
+                    resource.request,
+                    self._blobs,
+                    self._memory,
+                    blob,
+                    media_type=INTEGRITY,
+                    headers=(_PROVENANCE_AGE, (b"vary", b"Accept")),
+                    etag=_etag(blob.digest),
+                )
+        raise await self._absence(resource, members)
+
+    async def _hosted(self, resource: Resource, blob: Blob, media_type: bytes) -> Response:
+        return await blob_response(
+            resource.request,
+            self._blobs,
+            self._memory,
+            blob,
+            media_type=media_type,
+            headers=(self._age(resource),),
+            etag=_etag(blob.digest),
+        )
+
+    def _age(self, resource: Resource) -> tuple[bytes, bytes]:
+        return _PUBLIC if self._gate.is_public(resource.repository) else _PRIVATE
+
+    async def _absence(self, resource: Resource, members: Members) -> NotFound | Denied:
+        if members.internal:
+            for one in members.hosted:
+                if await self._catalog.has_package(one.id, resource.project):
+                    return _no_file(resource)
+            return absent(members, resource.project)
+        return _no_file(resource)
+
+
+def _etag(digest: str) -> bytes:
+    return b'"%b"' % digest.rpartition(":")[2].encode()
+
+
+def _no_file(resource: Resource) -> NotFound:
+    return NotFound(f"{resource.project} has no file {resource.target.filename[:255]}")

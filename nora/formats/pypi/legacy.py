@@ -1,0 +1,243 @@
+"""PyPI's JSON API: `/pypi/<project>/json` and `/pypi/<project>/<version>/json`, for scripts and update bots.
+
+Of a hosted project it is made of the rows and of the core metadata of one file; of an upstream's it is passed
+on. Its links are whole URLs of this server, so there is a variant for each address under which it is reached;
+nothing that is stored has one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import orjson
+from blacksheep import Response
+from packaging.version import InvalidVersion
+from packaging.version import Version as Parsed
+
+from nora.catalog.base import PackageFile, Version
+from nora.errors import UpstreamFailed, VersionNotFound
+from nora.formats.base import Services
+from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time
+from nora.formats.pypi.metadata import parse_metadata
+from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
+from nora.formats.pypi.pages import Encoding, choose_encoding, compress
+from nora.formats.pypi.resource import Resource
+from nora.formats.pypi.sources import NO_CACHE, HostedPart, absent, age_headers
+from nora.http.clients import Clients
+from nora.model import Repository
+from nora.outbound import Reply
+from nora.proxy.base import Document, Fetched, Place
+from nora.proxy.offload import offload
+from nora.proxy.policy import document_policy
+from nora.proxy.upstreams import first_of
+
+MEDIA_TYPE: Final = "application/json"
+_VARY: Final = (b"vary", b"Accept-Encoding")
+_SIMPLE: Final = "/simple"
+
+
+class LegacyJson:
+    """The endpoints of the JSON API."""
+
+    def __init__(self, services: Services, gate: Gate) -> None:
+        self._gate = gate
+        self._catalog = services.catalog
+        self._blobs = services.blobs
+        self._routing = services.routing
+        self._upstreams = services.upstreams
+        self._cache = services.cache
+        self._derived = services.derived
+        self._clients = Clients.build(services.config)
+        self._policy = document_policy(services.config.proxy, services.config.pypi)
+        self._max_bytes = services.config.pypi.max_index_size
+
+    async def get(self, resource: Resource) -> Response:
+        """GET and HEAD of a project, or of one of its versions."""
+        project = resource.project
+        version = normalize_version(resource.target.version) if resource.target.version else ""
+        members = await self._routing.members(resource.repository, project)
+        for hosted in members.hosted:
+            package = await self._catalog.find_package(hosted.id, project)
+            if package is not None:
+                return await self._hosted(resource, HostedPart(hosted, package), version)
+        failure: UpstreamFailed | None = None
+        for proxy in members.proxies:
+            try:
+                document = await self._document(proxy, project, version)
+            except UpstreamFailed as error:
+                failure = failure or error
+                continue
+            if document is not None:
+                return await self._passed_on(resource, document)
+        raise failure or absent(members, project)
+
+    async def _hosted(self, resource: Resource, part: HostedPart, version: str) -> Response:
+        base = self._base(resource)
+        encoding = choose_encoding(resource.header(b"accept-encoding"))
+        hosted, project = part.repository, resource.project
+        rows = await self._catalog.list_package_files(hosted.id, project)
+        versions = await self._catalog.list_versions(hosted.id, project)
+        shown = version or _newest(versions)
+        if shown not in {one.name for one in versions}:
+            raise VersionNotFound(f"there is no {project} {version}".rstrip())
+
+        async def make() -> bytes:
+            raw = await self._core_metadata(rows, shown)
+            page = render(project, shown, rows, versions, raw, base, whole=not version)
+            page["last_serial"] = part.package.revision
+            return await offload(_encoded, orjson.dumps(page), encoding.value)
+
+        key = (hosted.id, part.package.id, part.package.revision, version, base)
+        return await self._respond(resource, key, encoding, make, (NO_CACHE,))
+
+    async def _core_metadata(self, rows: Sequence[PackageFile], version: str) -> bytes | None:
+        for row in rows:
+            if row.version == version and row.path.endswith(METADATA):
+                return await self._blobs.read(row.blob)
+        return None
+
+    async def _passed_on(self, resource: Resource, document: Document) -> Response:
+        base = self._base(resource)
+        encoding = choose_encoding(resource.header(b"accept-encoding"))
+
+        async def make() -> bytes:
+            body = await self._blobs.read(document.cached.blob)
+            return await offload(rewrite, body, f"{base}/simple/{resource.project}/", encoding.value)
+
+        public = self._gate.is_public(resource.repository)
+        key = (document.cached.blob.id, base)
+        return await self._respond(resource, key, encoding, make, age_headers([document], public=public))
+
+    async def _respond(
+        self, resource: Resource, key: tuple[object, ...], encoding: Encoding, make: Any, headers: Any
+    ) -> Response:
+        coding = () if encoding is Encoding.IDENTITY else ((b"content-encoding", encoding.value.encode()),)
+        return await self._derived.response(
+            resource.request,
+            self._derived.name("json", encoding.value, key),
+            make,
+            media_type=MEDIA_TYPE.encode(),
+            headers=(_VARY, *coding, *headers),
+        )
+
+    def _base(self, resource: Resource) -> str:
+        """What links begin with; without an address that can be believed they are relative to the host."""
+        base = self._clients.base_url(resource.scope) or ""
+        named = resource.target.repository
+        return base if named is None else f"{base}/r/{named}"
+
+    async def _document(self, proxy: Repository, project: ProjectName, version: str) -> Document | None:
+        """As an upstream has it beside its simple API. Raises UpstreamFailed."""
+        path = f"{project}/{version}/json" if version else f"{project}/json"
+        upstreams = [one for one in self._upstreams.of(proxy) if one.url.endswith(_SIMPLE)]
+        urls = [f"{one.url.removesuffix(_SIMPLE)}/pypi/{path}" for one in upstreams]
+
+        async def parse(reply: Reply) -> Fetched:
+            try:
+                await offload(check, reply.body)
+            except ValueError:
+                raise UpstreamFailed(f"the JSON of {project} cannot be used") from None
+            return Fetched(body=reply.body, media_type=MEDIA_TYPE, upstream_url=reply.url)
+
+        fetch = first_of(upstreams, urls, {"accept": MEDIA_TYPE}, parse, max_bytes=self._max_bytes)
+        place = Place(repository=proxy, path=path, package=project)
+        return await self._cache.document(place, self._policy, fetch)
+
+
+def check(body: bytes) -> None:
+    """Raises ValueError for what is no document of this API."""
+    page = orjson.loads(body)
+    if not isinstance(page, dict) or not isinstance(page.get("info"), dict):
+        raise ValueError("there is no info")
+
+
+def rewrite(body: bytes, base: str, encoding: str) -> bytes:
+    """An upstream's document with links to our files. What is no file that we would serve is left out."""
+    page = orjson.loads(body)
+    releases = page.get("releases")
+    if isinstance(releases, dict):
+        page["releases"] = {version: _relinked(files, base) for version, files in releases.items()}
+    page["urls"] = _relinked(page.get("urls"), base)
+    return _encoded(orjson.dumps(page), encoding)
+
+
+def _relinked(files: object, base: str) -> list[dict[str, Any]]:
+    return [
+        {**file, "url": base + quote_filename(file["filename"])}
+        for file in (files if isinstance(files, list) else ())
+        if isinstance(file, dict) and isinstance(file.get("filename"), str) and is_filename(file["filename"])
+    ]
+
+
+def render(
+    project: ProjectName,
+    shown: str,
+    rows: Sequence[PackageFile],
+    versions: Sequence[Version],
+    raw: bytes | None,
+    base: str,
+    *,
+    whole: bool,
+) -> dict[str, Any]:
+    """The document of a hosted project. `shown` is the version that `info` is of, `raw` its core metadata;
+    `whole` says whether it is the project's own, which has all releases."""
+    reasons = {one.name: orjson.loads(one.document).get(YANKED) for one in versions if one.state == YANKED}
+    links = f"{base}/simple/{project}/"
+    releases: dict[str, list[dict[str, Any]]] = {one.name: [] for one in versions}
+    for row, document in distributions(rows):
+        entry = _entry(row, document, links)
+        entry["yanked"], entry["yanked_reason"] = row.version in reasons, reasons.get(row.version or "")
+        releases.setdefault(row.version or "", []).append(entry)
+    info = {} if raw is None else dict(parse_metadata(raw).info)
+    info |= {
+        "name": info.get("name") or project,
+        "version": shown,
+        "package_url": links,
+        "project_url": links,
+        "release_url": links,
+        "yanked": shown in reasons,
+        "yanked_reason": reasons.get(shown),
+    }
+    page = {"info": info, "urls": releases.get(shown, []), "vulnerabilities": []}
+    return {**page, "releases": releases} if whole else page
+
+
+def _entry(row: PackageFile, document: dict[str, Any], links: str) -> dict[str, Any]:
+    filename = row.path.rpartition("/")[2]
+    is_wheel = document.get("kind") == "wheel"
+    uploaded = iso_time(row.created_at)
+    return {
+        "comment_text": "",
+        "core-metadata": {"sha256": document["metadata"]} if is_wheel else False,
+        "digests": {"sha256": row.blob.digest.encoded},
+        "downloads": -1,
+        "filename": filename,
+        "has_sig": False,
+        "packagetype": "bdist_wheel" if is_wheel else "sdist",
+        "python_version": filename.split("-")[-3] if is_wheel else "source",
+        "requires_python": document.get("requires-python"),
+        "size": row.blob.size,
+        "upload_time": uploaded[:19],
+        "upload_time_iso_8601": uploaded,
+        "url": links + quote_filename(filename),
+    }
+
+
+def _newest(versions: Sequence[Version]) -> str:
+    """As an installer would choose: final and not yanked, if there is one."""
+    ranked = sorted(versions, key=_rank)
+    return ranked[-1].name if ranked else ""
+
+
+def _rank(version: Version) -> tuple[bool, bool, Parsed]:
+    try:
+        parsed = Parsed(version.name)
+    except InvalidVersion:
+        parsed = Parsed("0")
+    return version.state != YANKED, not parsed.is_prerelease, parsed
+
+
+def _encoded(body: bytes, encoding: str) -> bytes:
+    return compress(body, Encoding(encoding))

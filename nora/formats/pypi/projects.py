@@ -1,0 +1,144 @@
+"""The simple API: the page of a project and the list of projects (PEP 503, 691, 700, 792).
+
+A page that was made before is found by what it depends on, and sent as it is: nothing is parsed, rendered or
+compressed on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from blacksheep import Response
+
+from nora.formats.base import Services
+from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.names import ProjectName
+from nora.formats.pypi.pages import (
+    Encoding,
+    PageType,
+    choose_encoding,
+    compress,
+    negotiate,
+    render,
+    render_list,
+)
+from nora.formats.pypi.resource import Resource
+from nora.formats.pypi.sources import Finder, combined
+from nora.model import Principal, Repository
+from nora.proxy.offload import SMALL_BYTES, offload
+
+Header = tuple[bytes, bytes]
+
+VARY = (b"vary", b"Accept, Accept-Encoding")
+LISTED_AT_ONCE = 1000
+QUICK_BYTES = 64 << 10
+"""Sources that are together no larger are worked on at once."""
+
+
+class Projects:
+    """The endpoints of pages."""
+
+    def __init__(self, services: Services, gate: Gate, finder: Finder) -> None:
+        self._gate = gate
+        self._finder = finder
+        self._catalog = services.catalog
+        self._derived = services.derived
+
+    async def page(self, resource: Resource) -> Response:
+        """GET and HEAD of a project; its canonical address is its normalized name with a slash."""
+        target, project = resource.target, resource.project
+        if target.project != project or not target.is_directory:
+            return _redirect(resource)
+        page_type, encoding = _wanted(resource)
+        sources = await self._finder.find(resource.repository, project)
+
+        async def make() -> bytes:
+            parts = await self._finder.stored(project, sources)
+            parts += [part.additions for part in sources.cached]
+            return await _worked(page_type, encoding, len(sources.cached), parts)
+
+        return await self._derived.response(
+            resource.request,
+            self._derived.name("simple", page_type.value, encoding.value, sources.key),
+            make,
+            media_type=page_type.content_type.encode(),
+            headers=(
+                VARY,
+                *_encoded(encoding),
+                *sources.headers(public=self._gate.is_public(resource.repository)),
+            ),
+        )
+
+    async def list(self, resource: Resource) -> Response:
+        """GET and HEAD of the names of all projects that are hosted or cached here, and may be read."""
+        if not resource.target.is_directory:
+            return _redirect(resource)
+        page_type, encoding = _wanted(resource)
+        names = await self._names(resource.repository, resource.principal)
+
+        async def make() -> bytes:
+            return await offload(make_list, names, page_type.value, encoding.value)
+
+        public = b"public" if self._gate.is_public(resource.repository) else b"private"
+        return await self._derived.response(
+            resource.request,
+            self._derived.name("list", page_type.value, encoding.value, names),
+            make,
+            media_type=page_type.content_type.encode(),
+            headers=(VARY, *_encoded(encoding), (b"cache-control", b"%b, max-age=60" % public)),
+        )
+
+    async def _names(self, repository: Repository, principal: Principal) -> Sequence[str]:
+        found: set[str] = set()
+        for member in repository.readable:
+            async for name in self._names_in(member):
+                if self._gate.may_read(principal, repository, name):
+                    found.add(name)
+        return sorted(found)
+
+    async def _names_in(self, member: Repository) -> AsyncIterator[str]:
+        listed = self._catalog.list_packages if member.kind == "hosted" else self._catalog.list_known_packages
+        after = ""
+        while names := await listed(member.id, after, LISTED_AT_ONCE):
+            for name in names:
+                yield name
+            after = names[-1]
+
+
+async def _worked(page_type: PageType, encoding: Encoding, cached: int, parts: list[bytes]) -> bytes:
+    if QUICK_BYTES < sum(map(len, parts)) <= SMALL_BYTES:  # compression lets go of the interpreter lock
+        return await asyncio.to_thread(make_page, page_type.value, encoding.value, cached, *parts)
+    return await offload(make_page, page_type.value, encoding.value, cached, *parts)
+
+
+def make_page(page_type: str, encoding: str, cached: int, *parts: bytes) -> bytes:
+    """A variant of the page of a project. `parts` are its sources in their stored form, then what is to be
+    added to the last `cached` ones. A function of bytes, which may run in another process."""
+    first = len(parts) - cached
+    project = combined(parts[:first], parts[first:])
+    return compress(render(project, PageType(page_type)), Encoding(encoding))
+
+
+def make_list(names: Sequence[str], page_type: str, encoding: str) -> bytes:
+    """A variant of the list of projects."""
+    return compress(render_list(names, PageType(page_type)), Encoding(encoding))
+
+
+def _wanted(resource: Resource) -> tuple[PageType, Encoding]:
+    page_type = negotiate(resource.header(b"accept"), resource.parameter("format"))
+    return page_type, choose_encoding(resource.header(b"accept-encoding"))
+
+
+def _encoded(encoding: Encoding) -> tuple[Header, ...]:
+    return () if encoding is Encoding.IDENTITY else ((b"content-encoding", encoding.value.encode()),)
+
+
+def _redirect(resource: Resource) -> Response:
+    """To the canonical address, relative to the one that was asked for: whatever is in front of this server
+    keeps its own prefix."""
+    target = resource.target
+    up = "../" if target.is_directory else ""
+    query = resource.scope["query_string"]
+    location = f"{up}{ProjectName(resource.project) or 'simple'}/".encode() + (b"?" + query if query else b"")
+    return Response(301, [(b"location", location), (b"cache-control", b"no-cache"), VARY])

@@ -1,0 +1,105 @@
+"""The routes of PyPI's interface: parse the path, ask whether this may be done, let the endpoint answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from blacksheep import Request, Response
+
+from nora.errors import MethodNotAllowed, NotFound
+from nora.formats.base import Services
+from nora.formats.pypi.cached import CachedFiles
+from nora.formats.pypi.errors import reads_problems, wants_problem
+from nora.formats.pypi.files import Files
+from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.legacy import LegacyJson
+from nora.formats.pypi.names import ProjectName
+from nora.formats.pypi.paths import Kind, parse_path
+from nora.formats.pypi.projects import Projects
+from nora.formats.pypi.releases import ReleaseApi
+from nora.formats.pypi.resource import Endpoint, Resource
+from nora.formats.pypi.sources import Finder
+from nora.formats.pypi.upload import Uploads
+from nora.formats.pypi.upstream import Index
+from nora.model import Action, Repository
+
+_NO_PROJECT = ProjectName("")
+
+
+class Route(NamedTuple):
+    """An endpoint, and what asking it means."""
+
+    endpoint: Endpoint
+    action: Action
+
+
+class Router:
+    """Answers everything below `/simple/`, `/legacy/`, `/pypi/`, `/integrity/` and `/r/<name>/`."""
+
+    def __init__(self, services: Services, default: Repository, named: Mapping[str, Repository]) -> None:
+        self._default = default
+        self._named = named
+        self._gate = gate = Gate(services)
+        index = Index(services)
+        projects = Projects(services, gate, Finder(services, index))
+        files = Files(services, gate, CachedFiles(services, index))
+        legacy = LegacyJson(services, gate)
+        upload = Route(Uploads(services, gate).post, "write")
+        releases = ReleaseApi(services, gate)
+        delete = {"DELETE": Route(releases.delete, "delete")}
+        self._table: dict[Kind, dict[str, Route]] = {
+            Kind.LIST: {**_reading(projects.list), "POST": upload},
+            Kind.PROJECT: _reading(projects.page),
+            Kind.FILE: _reading(files.get),
+            Kind.UPLOAD: {"POST": upload},
+            Kind.PROJECT_JSON: _reading(legacy.get),
+            Kind.RELEASE_JSON: _reading(legacy.get),
+            Kind.PROVENANCE: _reading(files.attestations),
+            Kind.STATUS: {"PUT": Route(releases.set_status, "write")},
+            Kind.REFRESH: {"POST": Route(releases.refresh, "write")},
+            Kind.YANK: {"POST": Route(releases.yank, "write")},
+            Kind.UNYANK: {"POST": Route(releases.unyank, "write")},
+            Kind.PROJECT_ROWS: delete,
+            Kind.RELEASE_ROWS: delete,
+            Kind.FILE_ROWS: delete,
+        }
+
+    def routes(self) -> Iterator[tuple[str, str]]:
+        """Method and path of everything that is answered."""
+        for kind, methods in self._table.items():
+            for method in methods:
+                yield method, kind.value
+
+    async def __call__(self, request: Request) -> Response:
+        """The answer to a request; raises a NoraError."""
+        scope = request.scope
+        wants_problem.set(reads_problems(request.get_first_header(b"accept")))
+        target = parse_path(scope["raw_path"])
+        if target.kind is Kind.XML_RPC:
+            raise MethodNotAllowed((), "there is no XML-RPC here: search has left PyPI as well")
+        methods = self._table[target.kind]
+        route = methods.get(scope["method"])
+        if route is None:
+            raise MethodNotAllowed(tuple(methods))
+        repository = self._repository(target.repository)
+        project = ProjectName.of(target.project) if target.project else _NO_PROJECT
+        principal = await self._gate.admit(request, route.action, repository, project or None)
+        return await route.endpoint(Resource(request, repository, target, project, principal))
+
+    def _repository(self, name: str | None) -> Repository:
+        if name is None:
+            return self._default
+        found = self._named.get(name)
+        if found is None:
+            raise NotFound(f"there is no repository {name[:128]} for Python packages")
+        return found
+
+
+def _reading(endpoint: Endpoint) -> dict[str, Route]:
+    return {"GET": Route(endpoint, "read"), "HEAD": Route(endpoint, "read")}
+
+
+def build(services: Services, repositories: Mapping[str, Repository]) -> Router:
+    """The handler of all repositories of this format."""
+    return Router(services, repositories["pypi"], repositories)

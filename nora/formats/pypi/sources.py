@@ -1,0 +1,164 @@
+"""Where a project is: the hosted repositories that have it, and the pages of upstreams that list it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+
+from nora.catalog.base import Package
+from nora.errors import Denied, NotFound, PackageNotFound, UpstreamFailed
+from nora.formats.base import Services
+from nora.formats.pypi.hosted import project_of
+from nora.formats.pypi.index import Project, decode, encode, merge
+from nora.formats.pypi.names import ProjectName
+from nora.formats.pypi.upstream import Index
+from nora.model import Repository
+from nora.proxy.answers import stale_headers
+from nora.proxy.base import Document
+from nora.proxy.routing import Members
+
+Header = tuple[bytes, bytes]
+
+MANY_ROWS: Final = 500
+LONGEST_AGE: Final = 86_400
+NO_CACHE: Final = (b"cache-control", b"no-cache")
+
+
+@dataclass(frozen=True, slots=True)
+class HostedPart:
+    """A project in a hosted repository."""
+
+    repository: Repository
+    package: Package
+
+
+@dataclass(frozen=True, slots=True)
+class CachedPart:
+    """A project as an upstream lists it."""
+
+    repository: Repository
+    document: Document
+    additions: bytes
+    """What NORA itself knows of its files: the document of the package in the proxy repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that the page of a project is made of, in the order of precedence."""
+
+    hosted: tuple[HostedPart, ...]
+    cached: tuple[CachedPart, ...]
+    is_whole: bool
+    """False when an upstream that may list it could not be asked."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes with every change of the page; the same for every process."""
+        return (
+            *((part.repository.id, part.package.id, part.package.revision) for part in self.hosted),
+            *((part.document.cached.blob.id, part.additions) for part in self.cached),
+        )
+
+    def headers(self, *, public: bool) -> tuple[Header, ...]:
+        """How long clients may keep what is made of this: nothing that is hosted, so that what was published
+        is there for the next command."""
+        documents = [part.document for part in self.cached]
+        if self.hosted or not self.is_whole:
+            return (NO_CACHE, *_staleness(documents))
+        return age_headers(documents, public=public)
+
+
+def age_headers(documents: Sequence[Document], *, public: bool) -> tuple[Header, ...]:
+    """For as long as nobody would be asked for what they are made of; a stale copy not at all."""
+    stale = _staleness(documents)
+    if stale:
+        return (NO_CACHE, *stale)
+    fresh_until = min(document.cached.fresh_until for document in documents)
+    age = int(max(0.0, min(fresh_until - time.time(), LONGEST_AGE)))
+    return ((b"cache-control", b"%b, max-age=%d" % (b"public" if public else b"private", age)),)
+
+
+def _staleness(documents: Sequence[Document]) -> tuple[Header, ...]:
+    return tuple({header for document in documents for header in stale_headers(document)})
+
+
+class Finder:
+    """Finds the sources of projects."""
+
+    def __init__(self, services: Services, index: Index) -> None:
+        self._catalog = services.catalog
+        self._routing = services.routing
+        self._index = index
+
+    async def find(self, repository: Repository, project: ProjectName) -> Sources:
+        """Raises PackageNotFound; Denied for a name of ours that nothing was uploaded under; UpstreamFailed
+        and its kinds when nothing is here and somebody who may know could not be asked."""
+        members = await self._routing.members(repository, project)
+        hosted = [
+            HostedPart(one, package)
+            for one in members.hosted
+            if (package := await self._catalog.find_package(one.id, project)) is not None
+        ]
+        cached: list[CachedPart] = []
+        failure: UpstreamFailed | None = None
+        for proxy in members.proxies:
+            try:
+                document = await self._index.page(proxy, project)
+            except UpstreamFailed as error:
+                failure = failure or error
+                continue
+            if document is not None:
+                package = await self._catalog.find_package(proxy.id, project)
+                cached.append(CachedPart(proxy, document, b"{}" if package is None else package.document))
+        if not hosted and not cached:
+            raise failure or absent(members, project)
+        return Sources(tuple(hosted), tuple(cached), failure is None)
+
+    async def stored(self, project: ProjectName, sources: Sources) -> list[bytes]:
+        """The sources in the form in which pages are stored, for `combined`."""
+        parts = [await self._hosted(project, part) for part in sources.hosted]
+        return parts + [await self._index.stored(part.document) for part in sources.cached]
+
+    async def _hosted(self, project: ProjectName, part: HostedPart) -> bytes:
+        rows = await self._catalog.list_package_files(part.repository.id, project)
+        versions = await self._catalog.list_versions(part.repository.id, project)
+
+        def make() -> bytes:
+            return encode(project_of(project, part.package, rows, versions))
+
+        return await asyncio.to_thread(make) if len(rows) > MANY_ROWS else make()
+
+
+def absent(members: Members, project: str) -> NotFound | Denied:
+    """What is said of a project that is not here. For a name of ours not that there is none: uv would look
+    for it elsewhere."""
+    if members.internal:
+        return Denied(f"{project} is a name of this registry, and nothing was published under it")
+    return PackageNotFound(f"there is no project {project}")
+
+
+def combined(stored: Sequence[bytes], additions: Sequence[bytes]) -> Project:
+    """One project of its sources; the last ones are those of upstreams, each with its additions."""
+    projects = [decode(one) for one in stored]
+    first = len(projects) - len(additions)
+    for place, one in enumerate(additions, first):
+        projects[place] = _extended(projects[place], orjson.loads(one).get("metadata"))
+    return merge(projects)
+
+
+def _extended(project: Project, metadata: dict[str, str] | None) -> Project:
+    """With the core metadata that NORA has taken out of wheels itself."""
+    if not metadata:
+        return project
+    files = [
+        file._replace(core_metadata={"sha256": metadata[file.filename]})
+        if file.filename in metadata
+        else file
+        for file in project.files
+    ]
+    return Project(project.name, files, project.versions, project.status, project.status_reason)

@@ -1,0 +1,167 @@
+"""Uploads: PyPI's legacy upload API, as twine, uv, poetry, pdm, flit and hatch speak it.
+
+The fields of the form come before the file; so who may not upload, what is there already and what cannot be
+right is known before the file is read. The bytes are hashed while they are written, looked into when they are
+durable, and visible when the rows are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Final
+
+from blacksheep import Content, Response
+
+from nora.blobs.base import Expect
+from nora.catalog.base import Blob, NewBlob, NewFile
+from nora.errors import BadRequest, Conflict, StorageFailed, TooLarge
+from nora.formats.base import Services
+from nora.formats.pypi.errors import TEXT
+from nora.formats.pypi.forms import (
+    LARGEST_FIELDS,
+    Digests,
+    Fields,
+    Release,
+    parse_release,
+    read_fields,
+)
+from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.hosted import (
+    METADATA,
+    already_there,
+    check_open,
+    file_document,
+    path_of,
+    used_before,
+)
+from nora.formats.pypi.metadata import Metadata, inspect
+from nora.formats.pypi.resource import Resource
+from nora.http.body import content_length, stream_body
+from nora.http.multipart import Part, boundary_of, parts
+from nora.model import Repository
+
+_OCTETS: Final = "application/octet-stream"
+_PLAIN: Final = "text/plain; charset=utf-8"
+
+
+class Uploads:
+    """The endpoint of uploads."""
+
+    def __init__(self, services: Services, gate: Gate) -> None:
+        self._gate = gate
+        self._catalog = services.catalog
+        self._blobs = services.blobs
+        self._cache = services.cache
+        self._lease = services.leases.seconds
+        self._settings = services.config.pypi
+        self._idle_seconds = services.config.server.idle_timeout
+
+    async def post(self, resource: Resource) -> Response:
+        """Take a wheel or an sdist. The same file again is no error: clients retry."""
+        target = resource.writable
+        boundary = boundary_of(resource.request)
+        limit = self._settings.max_file_size
+        announced = content_length(resource.request)
+        if announced is not None and announced > limit + LARGEST_FIELDS:
+            raise TooLarge(limit, "file")
+        body = stream_body(resource.request, limit=limit + LARGEST_FIELDS, idle_seconds=self._idle_seconds)
+        fields = Fields()
+        async with aclosing(parts(body, boundary)) as form:
+            content = await read_fields(form, fields)
+            if content is None:
+                raise BadRequest("the form has no file: a field `content`")
+            release = parse_release(fields, content.filename)
+            resource.audit("write", f"{release.project}/{release.filename}")
+            self._gate.require(resource.principal, "write", resource.repository, release.project)
+            if not await self._has(target, release, fields.get("sha256_digest").lower()):
+                await self._take(target, release, fields, content, form)
+                self._cache.forget_absences(release.project)
+        resource.count_as("upload")
+        return Response(200, None, Content(TEXT, b"OK\n"))
+
+    async def _has(self, target: Repository, release: Release, told: str) -> bool:
+        """Whether the file is there already, by what the form tells of it: its bytes need not be read then.
+
+        Raises Conflict, Denied, TooLarge.
+        """
+        package = await self._catalog.find_package(target.id, release.project)
+        if package is None:
+            return False
+        check_open(package)
+        file = await self._catalog.find_file(target.id, path_of(release.project, release.filename))
+        if file is not None and told:
+            if told != file.blob.digest.encoded:
+                raise already_there(release.filename)
+            return True
+        if file is None and release.distribution.kind == "sdist":
+            await self._check_sdist(target, release)
+        return False
+
+    async def _check_sdist(self, target: Repository, release: Release) -> None:
+        """A release has one sdist: installers could not say which of two is the right one."""
+        filename = release.filename
+        stem = filename.removesuffix(".zip").removesuffix(".tar.gz")
+        for other in (f"{stem}.zip", f"{stem}.tar.gz"):
+            if other != filename and await self._catalog.find_file(
+                target.id, path_of(release.project, other)
+            ):
+                raise BadRequest(f"{release.project} {release.version} has an sdist already: {other}")
+
+    async def _take(
+        self, target: Repository, release: Release, fields: Fields, content: Part, form: AsyncIterator[Part]
+    ) -> None:
+        digests = Digests()
+        expect = Expect(max_size=self._settings.max_file_size)
+        async with self._blobs.ingest(digests.watch(aiter(content)), expect) as new:
+            if await read_fields(form, fields) is not None:
+                raise BadRequest("the form has more than one file")
+            digests.check(fields, new.blob.digest.encoded)
+            await self._check_room(target, release, new.blob.size)
+            path = self._blobs.path(new.blob)
+            if path is None:
+                raise StorageFailed("the bytes of an upload cannot be looked into")
+            metadata = await asyncio.to_thread(inspect, path, release.distribution)
+            async with self._blobs.ingest(metadata.raw, Expect()) as beside:
+                live = await self._publish(target, release, new.blob, beside.blob, metadata)
+                new.settle(live[0])
+                beside.settle(live[1])
+
+    async def _check_room(self, target: Repository, release: Release, size: int) -> None:
+        limit = self._settings.max_project_size
+        if limit:
+            rows = await self._catalog.list_package_files(target.id, release.project)
+            if sum(row.blob.size for row in rows) + size > limit:
+                raise TooLarge(limit, f"the project {release.project}")
+
+    async def _publish(
+        self, target: Repository, release: Release, blob: NewBlob, beside: NewBlob, metadata: Metadata
+    ) -> list[Blob]:
+        """The rows; the live blobs of the file and of its metadata."""
+        path = path_of(release.project, release.filename)
+        document = file_document(release.distribution.kind, metadata.requires_python, beside.digest.encoded)
+
+        def row(path: str, media_type: str, blob: NewBlob, document: bytes) -> NewFile:
+            return NewFile(
+                package=release.project,
+                version=release.version,
+                path=path,
+                media_type=media_type,
+                blob=blob,
+                document=document,
+            )
+
+        files = (row(path, _OCTETS, blob, document), row(path + METADATA, _PLAIN, beside, b"{}"))
+        try:
+            live = await self._catalog.add_files(target.id, files, self._lease)
+        except Conflict:
+            there = await self._catalog.find_file(target.id, path)
+            raise (used_before if there is None else already_there)(release.filename) from None
+        if live is not None:
+            return live
+        found = [await self._catalog.find_file(target.id, one.path) for one in files]
+        blobs = [file.blob for file in found if file is not None]
+        if len(blobs) < len(files):  # deleted between the two
+            raise used_before(release.filename)
+        return blobs

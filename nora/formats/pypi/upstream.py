@@ -1,0 +1,81 @@
+"""The pages of upstream projects: asked for, parsed once, and kept in the stored form of `index`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from nora.errors import UpstreamFailed
+from nora.formats.base import Services
+from nora.formats.pypi.html_index import parse_html
+from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, parse_json
+from nora.formats.pypi.names import ProjectName
+from nora.formats.pypi.pages import PageType
+from nora.model import Repository
+from nora.outbound import Reply
+from nora.proxy.base import Document, Fetched, Place, Upstream
+from nora.proxy.offload import offload
+from nora.proxy.policy import document_policy
+from nora.proxy.upstreams import first_of
+
+ACCEPT: Final = f"{PageType.JSON.value}, {PageType.HTML.value};q=0.2, {PageType.TEXT_HTML.value};q=0.01"
+MEDIA_TYPE: Final = "application/vnd.nora.pypi-project"
+"""Of the stored form. It leaves NORA as something else."""
+_JSON: Final = frozenset({PageType.JSON.value, "application/json"})
+
+
+class Index:
+    """What the upstreams of proxy repositories list."""
+
+    def __init__(self, services: Services) -> None:
+        self._upstreams = services.upstreams
+        self._cache = services.cache
+        self._blobs = services.blobs
+        self._max_bytes = services.config.pypi.max_index_size
+        self._policy = document_policy(services.config.proxy, services.config.pypi)
+
+    async def page(self, proxy: Repository, project: ProjectName) -> Document | None:
+        """The page of a project, None when upstreams say that there is none. Raises UpstreamFailed."""
+
+        async def parse(reply: Reply) -> Fetched:
+            declared = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+            try:
+                stored = await offload(read_page, reply.body, reply.url, project, declared in _JSON)
+            except IndexUnreadable as error:
+                raise UpstreamFailed(f"the page of {project} cannot be used: {error}") from None
+            return Fetched(body=stored, media_type=MEDIA_TYPE, upstream_url=reply.url)
+
+        upstreams = self._upstreams.of(proxy)
+        urls = [f"{one.url}/{project}/" for one in upstreams]
+        fetch = first_of(upstreams, urls, {"accept": ACCEPT}, parse, max_bytes=self._max_bytes)
+        return await self._cache.document(self.place(proxy, project), self._policy, fetch)
+
+    @staticmethod
+    def place(proxy: Repository, project: ProjectName) -> Place:
+        """Where the page of a project is kept."""
+        return Place(repository=proxy, path=f"{project}/", package=project)
+
+    async def stored(self, document: Document) -> bytes:
+        """A page in its stored form."""
+        return await self._blobs.read(document.cached.blob)
+
+    async def find(self, document: Document, filename: str) -> ListedFile | None:
+        """A file of a page."""
+        return await offload(find_listed, await self.stored(document), filename)
+
+    def upstream_of(self, proxy: Repository, document: Document) -> Sequence[Upstream]:
+        """The upstream that a page came from: its credentials are for its own host. Nobody when offline."""
+        upstreams = self._upstreams.of(proxy)
+        url = document.cached.upstream_url
+        return [one for one in upstreams if url.startswith(f"{one.url}/")][:1] or upstreams[:1]
+
+
+def read_page(body: bytes, url: str, project: str, is_json: bool) -> bytes:
+    """The stored form of what an upstream sent. Raises IndexUnreadable."""
+    parse = parse_json if is_json else parse_html
+    return encode(parse(body, url, ProjectName(project)))
+
+
+def find_listed(stored: bytes, filename: str) -> ListedFile | None:
+    """A file of a page in its stored form."""
+    return decode(stored).find(filename)
