@@ -22,6 +22,8 @@ prepare() {
     mkdir -m 700 "$WORK"
     # Temporary files of tests end here too, and with it.
     export WORK TMPDIR="$WORK/tmp" GOBIN="$WORK/bin" PATH="$WORK/bin:$PATH"
+    # Python's package managers, for all sections.
+    export PYTHON_CLIENTS="$WORK/python-clients"
     mkdir "$TMPDIR" "$GOBIN" "$WORK/logs"
     START=$SECONDS
 }

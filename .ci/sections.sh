@@ -62,6 +62,12 @@ section_clients() {
     no_skips "$WORK/clients"
 }
 
+# Public registries through NORA: each test says `ran` or `not reached`.
+section_live() {
+    "${PYTEST[@]}" -m "live and not full" | tee "$WORK/live"
+    no_skips "$WORK/live"
+}
+
 # `make run`, then docker: what README shows.
 section_readme() {
     "${PYTEST[@]}" tests/clients/test_readme.py | tee "$WORK/readme"
