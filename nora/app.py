@@ -10,9 +10,8 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from typing import TYPE_CHECKING, cast
 
 from blacksheep import Request
 
@@ -54,11 +53,9 @@ from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.outbound import Outbound
+from nora.proxy.cache import Cache
 from nora.proxy.routing import Routing
 from nora.proxy.upstreams import Upstreams
-
-if TYPE_CHECKING:
-    from nora.proxy.cache import Cache
 
 _log = logging.getLogger(__name__)
 
@@ -66,6 +63,7 @@ LEASE_SECONDS = 24 * 3600.0
 """How long content that no version needs yet is kept: a push of many layers takes its time."""
 SWEEP_SECONDS = 60.0
 FLUSH_SECONDS = 10.0
+EVICTION_SECONDS = 3600.0
 SWITCH_SECONDS = 0.0005
 """A busy thread must not keep the event loop from the interpreter lock: the default of 5 ms turns a read of
 5 µs into 5 ms (measured)."""
@@ -197,6 +195,7 @@ class Worker:
         self._identities = OidcVerifier(config.oidc, self._outbound) if config.oidc.enabled else None
         self._authenticator: Authenticator | None = None
         self._ownership: Ownership | None = None
+        self._services: Services | None = None
         self._periodic: list[asyncio.Task[None]] = []
         formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
         system = System(
@@ -221,41 +220,59 @@ class Worker:
         repositories = await self._catalog.sync_repositories(declared_repositories(self._config))
         self._ownership = Ownership(self._catalog, repositories, name_folds())
         self._authenticator = await self._authentication()
-        memory = MemoryCache(self._config.cache.memory)
-        derived = Derived(
-            memory,
-            self._layout.derived,
-            salt=f"{__version__} {self._config.server.public_url or ''}",
-            reserve_bytes=self._config.storage.reserve,
-        )
-        services = Services(
-            config=self._config,
-            catalog=self._catalog,
-            blobs=CountedBlobStore(self._blobs, self._metrics.count_storage),
-            uploads=self._uploads,
-            leases=self._leases,
-            memory=memory,
-            derived=derived,
-            authenticator=self._authenticator,
-            access=self._access,
-            routing=Routing(self._catalog, repositories.values(), self._config.proxy, name_folds()),
-            upstreams=Upstreams.build(self._config, self._outbound, self._metrics),
-            cache=cast("Cache", None),
-        )
+        self._services = services = self._make_services(self._authenticator, repositories)
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
         if self._identities is not None:
             self._identities.prepare()
             publishing = TrustedPublishing(self._identities, self._authenticator.sessions.mint)
             self._app.attach(MOUNT, "oidc", publishing, render_publishing_error)
-        self._periodic = [
-            every(FLUSH_SECONDS, self._leases.flush, "renewing leases"),
-            every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens"),
-            every(SWEEP_SECONDS, derived.sweep, "sweeping derived documents"),
-            every(
-                min(SWEEP_SECONDS, self._config.docker.upload_ttl), self._uploads.sweep, "sweeping uploads"
+        proxies = [one for one in repositories.values() if one.kind == "proxy"]
+        if any(map(services.upstreams.is_online, proxies)):
+            self._outbound.prepare()
+        self._periodic = [*self._jobs(services, proxies)]
+
+    def _make_services(
+        self, authenticator: Authenticator, repositories: Mapping[str, Repository]
+    ) -> Services:
+        config, memory = self._config, MemoryCache(self._config.cache.memory)
+        upstreams = Upstreams.build(config, self._outbound, self._metrics)
+        return Services(
+            config=config,
+            catalog=self._catalog,
+            blobs=CountedBlobStore(self._blobs, self._metrics.count_storage),
+            uploads=self._uploads,
+            leases=self._leases,
+            memory=memory,
+            derived=Derived(
+                memory,
+                self._layout.derived,
+                salt=f"{__version__} {config.server.public_url or ''}",
+                reserve_bytes=config.storage.reserve,
             ),
-        ]
+            authenticator=authenticator,
+            access=self._access,
+            routing=Routing(self._catalog, repositories.values(), config.proxy, name_folds()),
+            upstreams=upstreams,
+            cache=Cache(
+                self._catalog, self._blobs, is_online=upstreams.is_online, lease_seconds=LEASE_SECONDS
+            ),
+        )
+
+    def _jobs(self, services: Services, proxies: Sequence[Repository]) -> Iterator[asyncio.Task[None]]:
+        """What is done again and again."""
+        cache, unused = services.cache, self._config.proxy.unused_ttl
+        yield every(FLUSH_SECONDS, self._leases.flush, "renewing leases")
+        yield every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens")
+        yield every(FLUSH_SECONDS, cache.flush, "noting the use of cached documents")
+        yield every(SWEEP_SECONDS, cache.sweep, "sweeping files on their way")
+        yield every(
+            min(EVICTION_SECONDS, unused), lambda: cache.evict(proxies, unused), "dropping what is not used"
+        )
+        yield every(SWEEP_SECONDS, services.derived.sweep, "sweeping derived documents")
+        yield every(
+            min(SWEEP_SECONDS, self._config.docker.upload_ttl), self._uploads.sweep, "sweeping uploads"
+        )
 
     async def _authentication(self) -> Authenticator:
         auth = self._config.auth
@@ -300,8 +317,11 @@ class Worker:
         for task in self._periodic:
             task.cancel()
         await self._leases.flush()
-        with suppress(StorageFailed):  # when a token was last used may be lost, what is queued may not
+        with suppress(StorageFailed):  # when something was last used may be lost, what is queued may not
             await self._tokens.flush()
+        if self._services is not None:
+            with suppress(StorageFailed):
+                await self._services.cache.close()
         await self._outbound.close()
         await self._catalog.close()
         await asyncio.to_thread(self._passwords.close)
