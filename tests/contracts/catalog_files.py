@@ -331,6 +331,20 @@ class FilesContract(CatalogFixtures):
         await catalog.open_upload("u", hosted, "app", "sha256", 9)
         assert await is_owned(catalog, hosted) is True
 
+    async def test_owned_names_come_in_pages(
+        self, catalog: Catalog, ids: tuple[int, int], proxy: int
+    ) -> None:
+        hosted, other = ids
+        for name in ("b", "a", "ä", "C"):
+            await catalog.claim_package(hosted, name)
+        await catalog.claim_package(other, "other")
+        await catalog.claim_package(proxy, "proxied")
+        assert await catalog.list_owned_packages(hosted, "", 10) == ["C", "a", "b", "ä"]
+        assert await catalog.list_owned_packages(hosted, "C", 2) == ["a", "b"]
+        await catalog.release_package(hosted, "a")
+        assert await catalog.list_owned_packages(hosted, "C", 2) == ["b", "ä"]
+        assert await catalog.list_owned_packages(proxy, "", 10) == []
+
     async def test_other_processes_see_who_owns_a_name(
         self, catalog: Catalog, ids: tuple[int, int], tmp_path: Path
     ) -> None:
