@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from posixpath import dirname, normpath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from nora.errors import InvalidDistribution, StorageFailed
 
@@ -42,6 +42,7 @@ class Limits:
 LIMITS = Limits()
 """Those of PyPI, where it says them."""
 
+_PIECE = 1 << 16
 _ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError)
 _DAMAGED = (zlib.error, EOFError, ValueError, OverflowError, tarfile.TarError, gzip.BadGzipFile)
 
@@ -109,35 +110,40 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     return data
 
 
-class _Tar(gzip.GzipFile):
-    """The tar inside of a `.tar.gz`: read forwards only, in small reads, and not beyond what it may hold."""
+class _Tar:
+    """The tar inside of a `.tar.gz`, for tarfile: read forwards only, in small reads, and never further than
+    it may expand."""
 
-    def __init__(self, file: IO[bytes], expanded: int, largest: int) -> None:
-        super().__init__(fileobj=file, mode="rb")
+    def __init__(self, stream: gzip.GzipFile, expanded: int, largest: int) -> None:
+        self._stream = stream
         self._expanded = expanded
         self._largest = largest
+        self._position = 0
 
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= self._largest:
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= self._largest:
             raise InvalidDistribution("the archive has a header of an absurd size")
-        self._check(self.tell() + size)
-        return super().read(size)
+        data = self._stream.read(size)
+        self._position += len(data)
+        if self._position > self._expanded:
+            raise InvalidDistribution("the archive expands to far more than it should: a tar bomb")
+        return data
 
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        position = self.tell()
-        if whence != io.SEEK_SET or offset < position:
+    def seek(self, position: int) -> None:
+        if position < self._position:
             raise InvalidDistribution("the archive refers to itself")
-        self._check(offset)
-        return position if offset == position else super().seek(offset)
+        if position > self._expanded:
+            raise InvalidDistribution("the archive expands to far more than it should: a tar bomb")
+        while self._position < position and self.read(min(position - self._position, _PIECE)):
+            pass
+
+    def tell(self) -> int:
+        return self._position
 
     def drain(self) -> None:
         """To the end, where the checksum is."""
-        while self.read(min(1 << 16, self._largest)):
+        while self.read(_PIECE):
             pass
-
-    def _check(self, position: int) -> None:
-        if position > self._expanded + (1 << 16):  # a last read may ask for more than there is
-            raise InvalidDistribution("the archive expands to far more than it should: a tar bomb")
 
 
 @contextmanager
@@ -151,13 +157,14 @@ def open_tar(path: str, limits: Limits) -> Iterator[Iterator[tuple[tarfile.TarIn
         with open(path, "rb") as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
-            with _Tar(file, limits.expanded(size), limits.directory) as stream:
-                with tarfile.open(fileobj=stream, mode="r:") as archive:
+            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+                inner = _Tar(stream, limits.expanded(size), max(limits.directory, _PIECE))
+                with tarfile.open(fileobj=cast("IO[bytes]", inner), mode="r:") as archive:
                     members = _members(archive, limits)
                     yield members
                     for _ in members:
                         pass
-                stream.drain()
+                inner.drain()
     except _DAMAGED as error:
         raise InvalidDistribution(f"the file is no intact .tar.gz archive: {error}") from error
     except OSError as error:

@@ -107,8 +107,8 @@ def _join(base: str, url: str) -> str | None:
 
 
 def _read_link(attributes: Attributes, base: str) -> ListedFile | None:
-    href, _, fragment = attributes.get("href", "").partition("#")
-    filename = unquote(href.partition("?")[0].rstrip().rpartition("/")[2])
+    href, _, fragment = attributes.get("href", "").strip().partition("#")
+    filename = unquote(href.partition("?")[0].rpartition("/")[2])
     if not is_filename(filename):
         return None
     url = clean_url(href, base)

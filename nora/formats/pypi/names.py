@@ -110,15 +110,16 @@ def parse_filename(filename: str) -> Distribution:
     try:
         if filename.endswith(".whl"):
             name, version, _, _ = parse_wheel_filename(filename)
-            return Distribution(filename, ProjectName.of(name), str(version), "wheel")
-        name, version = parse_sdist_filename(filename)
-        return Distribution(filename, ProjectName.of(name), str(version), "sdist")
+        else:
+            name, version = parse_sdist_filename(filename)
     except InvalidWheelFilename:
         raise InvalidName(
             "a wheel is named <name>-<version>(-<build>)-<python>-<abi>-<platform>.whl"
         ) from None
     except InvalidSdistFilename:
         raise InvalidName("an sdist is named <name>-<version>.tar.gz") from None
+    kind: Kind = "wheel" if filename.endswith(".whl") else "sdist"
+    return Distribution(filename, ProjectName.of(name), normalize_version(str(version)), kind)
 
 
 def quote_filename(filename: str) -> str:
