@@ -7,19 +7,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nora.config import Breaker, Timeouts
+from nora.errors import UpstreamFailed
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
-from nora.outbound import Outbound
-from nora.proxy.base import Authorization
+from nora.outbound import Headers, Outbound
+from nora.proxy.base import Authorization, Upstream
 from nora.proxy.credentials import Basic
 from nora.proxy.hosts import Hosts
 from nora.proxy.retries import Retries
 from nora.proxy.upstreams import ConfiguredUpstream, Limits
 
 T = TypeVar("T")
+LIMIT = 10_000
 
 
 @dataclass
@@ -77,3 +80,14 @@ class World:
             for sample in family.samples
             if sample.name == "nora_upstream_requests_total" and sample.labels["host"] == host
         }
+
+
+async def read(one: Upstream, url: str, headers: Headers | None = None, limit: int = LIMIT) -> bytes | None:
+    async with one.stream(url, headers, max_bytes=limit) as answer:
+        return None if answer is None else b"".join([piece async for piece in answer])
+
+
+async def failing(work: Awaitable[object]) -> UpstreamFailed:
+    with pytest.raises(UpstreamFailed) as failed:
+        await work
+    return failed.value

@@ -1,588 +1,79 @@
-"""Asking an upstream: what is found, absent or failed; what is tried again, held back, and told to whom."""
+"""Whom a proxy repository asks, as the configuration has it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import suppress
-from typing import TypeVar
+from dataclasses import replace
+from pathlib import Path
 
-import pytest
+from nora.config import Config, load
+from nora.config.kinds import Upstream as UpstreamSetting
+from nora.model import Repository
+from nora.proxy.credentials import Basic
+from nora.proxy.upstreams import Upstreams
+from tests.proxy.asking import LIMIT, World
+from tests.support.answers import document
+from tests.support.upstream import Upstream
 
-from nora.config import Breaker, Timeouts
-from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable
-from nora.outbound import Headers, Method, Reply
-from nora.proxy.base import Upstream as AnUpstream
-from nora.proxy.upstreams import LONGEST_HOLD
-from tests.proxy.asking import World
-from tests.support.answers import NEVER, Answer, document, redirect
-from tests.support.upstream import Upstream, upstream
-
-T = TypeVar("T")
-LIMIT = 10_000
+REPOSITORY = Repository(1, "mirror", "pypi", "proxy")
 
 
-@pytest.fixture(autouse=True)
-def _no_proxy_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+def make(world: World, config: Config) -> Upstreams:
+    return Upstreams.build(config, world.outbound, world.metrics)
 
 
-@pytest.fixture
-def up() -> Iterator[Upstream]:
-    with upstream() as server:
-        yield server
+def configured(tmp_path: Path, text: str) -> Config:
+    (tmp_path / "config.toml").write_text('[repositories.mirror]\nformat = "pypi"\nkind = "proxy"\n' + text)
+    return load({}, tmp_path)
 
 
-@pytest.fixture
-def other() -> Iterator[Upstream]:
-    with upstream() as server:
-        yield server
-
-
-def ask(world: World, up: Upstream, path: str = "/a", headers: Headers | None = None) -> Reply | None:
-    return world.run(lambda: world.upstream(up.url).ask("GET", up.url + path, headers, max_bytes=LIMIT))
-
-
-async def read(one: AnUpstream, url: str, headers: Headers | None = None, limit: int = LIMIT) -> bytes | None:
-    async with one.stream(url, headers, max_bytes=limit) as answer:
-        return None if answer is None else b"".join([piece async for piece in answer])
-
-
-async def failing(work: Awaitable[object]) -> UpstreamFailed:
-    with pytest.raises(UpstreamFailed) as failed:
-        await work
-    return failed.value
-
-
-# -- found, absent, failed --------------------------------------------------------------------------------
-
-
-def test_what_is_there_is_found(up: Upstream) -> None:
-    up.serve("/a", document(b"hello", etag='"1"'))
-    world = World()
-    reply = ask(world, up)
-    assert reply is not None
-    assert (reply.status, reply.body, reply.headers["etag"], reply.url) == (
-        200,
-        b"hello",
-        '"1"',
-        f"{up.url}/a",
+def test_they_are_asked_with_their_credentials_in_their_order(tmp_path: Path, up: Upstream) -> None:
+    up.serve("/one/a", document(b"1"))
+    config = configured(
+        tmp_path,
+        f'upstreams = [{{ url = "{up.url}/one", auth = "user:secret" }}, "https://two.example.com/"]',
     )
-    reply = ask(world, up, headers={"if-none-match": '"1"'})
-    assert reply is not None
-    assert (reply.status, reply.body) == (304, b"")
-    assert world.outcomes() == {"ok": 1, "unchanged": 1}
-    assert world.value("nora_upstream_bytes_total", host="127.0.0.1") == 5
-    assert world.value("nora_upstream_request_duration_seconds_count", host="127.0.0.1") == 2
-
-
-@pytest.mark.parametrize("status", [404, 410, 451])
-def test_what_an_upstream_says_is_absent_is_absent(up: Upstream, status: int) -> None:
-    up.serve("/a", Answer(status=status, body=b"x" * 2 * LIMIT))
     world = World()
 
-    async def both() -> None:
-        one = world.upstream(up.url)
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is None
-        assert await one.ask("HEAD", f"{up.url}/a", max_bytes=0) is None
-        assert await read(one, f"{up.url}/a") is None
+    async def body() -> None:
+        upstreams = make(world, config)
+        found = upstreams.of(REPOSITORY)
+        assert [one.url for one in found] == [f"{up.url}/one", "https://two.example.com"]
+        assert upstreams.of(REPOSITORY) is found
+        assert await found[0].ask("GET", f"{up.url}/one/a", max_bytes=LIMIT) is not None
 
-    world.run(both)
-    assert world.outcomes() == {"absent": 3}
-    assert not world.slept
-
-
-@pytest.mark.parametrize("status", [300, 400, 401, 403, 405, 409, 416, 418])
-def test_what_is_neither_is_a_failure_that_is_nobodys_fault(up: Upstream, status: int) -> None:
-    up.serve("/a", Answer(status=status))
-    world = World(breaker=Breaker(True, 1, 30))
-
-    async def both() -> list[UpstreamFailed]:
-        one = world.upstream(up.url)
-        return [
-            await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT)),
-            await failing(read(one, f"{up.url}/a")),
-        ]
-
-    assert [error.status for error in world.run(both)] == [502, 502]
-    assert up.log.count() == 2
-    assert world.outcomes() == {"refused": 2}
+    world.run(body)
+    assert up.log.requests[0].headers["authorization"] == "Basic dXNlcjpzZWNyZXQ="
+    assert world.value("nora_circuit_breaker_state", host="two.example.com") == 0
 
 
-def test_the_size_of_something_costs_no_body(up: Upstream) -> None:
-    up.serve("/a", document(b"x" * 5000))
-    world = World()
-    reply = world.run(lambda: world.upstream(up.url).ask("HEAD", f"{up.url}/a", max_bytes=0))
-    assert reply is not None
-    assert reply.headers["content-length"] == "5000"
-    assert up.log.requests[0].headers["accept-encoding"] == "identity"
-    assert [one.method for one in up.log.requests] == ["HEAD"]
-
-
-def test_nothing_larger_is_taken_in(up: Upstream) -> None:
-    up.serve("/a", document(bytes(LIMIT + 1)))
-    up.serve("/b", document(bytes(LIMIT + 1), framing="chunked"))
+def test_a_format_may_bring_its_own_credentials(tmp_path: Path) -> None:
+    config = configured(tmp_path, 'upstreams = [{ url = "https://one.example.com", auth = "user:secret" }]')
+    asked: list[UpstreamSetting] = []
     world = World()
 
-    async def all_of_it() -> None:
-        one = world.upstream(up.url)
-        for path in ("/a", "/b"):
-            await failing(one.ask("GET", up.url + path, max_bytes=LIMIT))
-            await failing(read(one, up.url + path))
+    async def body() -> None:
+        def authorize(setting: UpstreamSetting) -> Basic:
+            asked.append(setting)
+            return Basic(None)
 
-    world.run(all_of_it)
-    assert up.log.count() == 4
-
-
-def test_connections_are_used_again(up: Upstream) -> None:
-    up.serve("/a", document(b"hello", etag='"1"'))
-    up.serve("/there", redirect("/a"))
-    world = World()
-
-    async def many() -> None:
-        one = world.upstream(up.url)
-        for path in ("/a", "/no", "/there"):
-            await one.ask("GET", up.url + path, max_bytes=LIMIT)
-            await one.ask("HEAD", up.url + path, max_bytes=0)
-            await one.ask("GET", up.url + path, {"if-none-match": '"1"'}, max_bytes=LIMIT)
-            await read(one, up.url + path)
-
-    world.run(many)
-    assert up.connections == 1
-
-
-# -- streams ----------------------------------------------------------------------------------------------
-
-
-def test_a_stream_goes_on_where_it_was(up: Upstream) -> None:
-    body = bytes(range(256)) * 16
-    up.serve("/a", document(body))
-    world = World()
-
-    async def part() -> tuple[int, object, bytes]:
-        headers = {"range": "bytes=1000-"}
-        async with world.upstream(up.url).stream(f"{up.url}/a", headers, max_bytes=LIMIT) as answer:
-            assert answer is not None
-            return answer.status, answer.range, b"".join([piece async for piece in answer])
-
-    assert world.run(part) == (206, (1000, 4095, 4096), body[1000:])
-    assert up.log.requests[0].headers["accept-encoding"] == "identity"
-
-
-def test_a_part_that_was_not_asked_for_is_a_failure(up: Upstream) -> None:
-    up.serve("/a", Answer(status=206, body=b"x", headers={"content-range": "bytes 0-0/9"}))
-    world = World()
-    world.run(lambda: failing(read(world.upstream(up.url), f"{up.url}/a")))
-
-
-def test_a_stream_that_is_cut_says_so_and_is_not_begun_again(up: Upstream) -> None:
-    up.serve("/a", document(b"x" * 5000, cut=100))
-    world = World()
-    error = world.run(lambda: failing(read(world.upstream(up.url), f"{up.url}/a")))
-    assert error.status == 502
-    assert up.log.count() == 1
-
-
-def test_a_stream_that_does_not_begin_is_tried_again(up: Upstream) -> None:
-    up.serve("/a", document(b"hello"))
-    up.once("/a", Answer(status=502), Answer(status=500))
-    world = World()
-    assert world.run(lambda: read(world.upstream(up.url), f"{up.url}/a")) == b"hello"
-    assert world.slept == [0.2, 0.4]
-
-
-def test_a_place_among_the_files_is_free_again(up: Upstream) -> None:
-    up.serve("/a", document(b"x" * 5000))
-    world = World()
-
-    async def leave() -> None:
-        one = world.upstream(up.url)
-        host = world.hosts.of(up.url, world.breaker)
-        host.files = asyncio.Semaphore(1)
+        upstreams = make(world, config)
         for _ in range(2):
-            async with one.stream(f"{up.url}/a", max_bytes=LIMIT) as answer:
-                assert answer is not None
-                assert host.files.locked()
-            assert not host.files.locked()
-            await failing(read(one, f"{up.url}/a", limit=10))
-            assert not host.files.locked()
-            with pytest.raises(KeyError):
-                async with one.stream(f"{up.url}/a", max_bytes=LIMIT):
-                    raise KeyError
-            assert not host.files.locked()
+            upstreams.of(REPOSITORY, authorize)
 
-    world.run(leave)
+    world.run(body)
+    assert [(one.url, one.auth) for one in asked] == [("https://one.example.com", "user:secret")]
 
 
-# -- tries ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Answer(status=500),
-        Answer(status=503),
-        Answer(status=504),
-        Answer(status=429, headers={"retry-after": "1"}),
-        document(b"hello", cut=2),
-        document(b"hello", cut=2, reset=True),
-        Answer(raw=b""),
-    ],
-)
-def test_what_is_transient_is_tried_again(up: Upstream, fault: Answer) -> None:
-    up.serve("/a", document(b"hello"))
-    up.once("/a", fault, fault)
-    world = World()
-    reply = ask(world, up)
-    assert reply is not None
-    assert reply.body == b"hello"
-    assert up.log.count() == 3
-    assert world.value("nora_upstream_retries_total", host="127.0.0.1") == 2
-
-
-@pytest.mark.parametrize(
-    ("fault", "status"),
-    [(Answer(status=500), 502), (Answer(status=503), 503), (document(b"hello", cut=2), 502)],
-)
-def test_in_the_end_it_is_a_failure_and_never_an_absence(up: Upstream, fault: Answer, status: int) -> None:
-    up.fault = fault
-    world = World()
-    error = world.run(lambda: failing(world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT)))
-    assert error.status == status
-    assert not error.transient
-    assert up.log.count() == 3
-
-
-def test_nobody_there(up: Upstream) -> None:
-    up.stop()
-    world = World()
-    error = world.run(lambda: failing(world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT)))
-    assert isinstance(error, UpstreamUnavailable)
-    assert world.outcomes() == {"unavailable": 3}
-
-
-def test_silence_is_a_timeout_after_all_that_there_is_time_for(up: Upstream) -> None:
-    up.serve("/a", Answer(delay=NEVER))
-    world = World(timeouts=Timeouts(5, 1, 1), tries=1)
-    for _ in range(2):
-        error = world.run(lambda: failing(world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT)))
-        assert isinstance(error, UpstreamTimeout)
-
-
-def test_an_address_that_is_none(up: Upstream) -> None:
+def test_nobody_is_asked_offline(tmp_path: Path) -> None:
+    config = configured(tmp_path, 'upstreams = ["https://one.example.com"]')
+    offline = replace(config, proxy=replace(config.proxy, mode="offline"))
+    alone = configured(tmp_path, 'upstreams = ["https://one.example.com"]\nmode = "offline"')
     world = World()
 
-    async def all_of_them() -> None:
-        one = world.upstream(up.url)
-        for url in ("", "http://", "http://x:99999/", "ftp://x/", "https://[::1", "http://\x7f/"):
-            await failing(one.ask("GET", url, max_bytes=LIMIT))
-            await failing(read(one, url))
-
-    world.run(all_of_them)
-
-
-# -- limits of the upstream -------------------------------------------------------------------------------
-
-
-def test_a_limit_is_passed_on_and_kept(up: Upstream) -> None:
-    up.serve("/a", document(b"hello"))
-    up.once("/a", Answer(status=429, headers={"retry-after": "40"}))
-    world = World()
-
-    async def again_and_again() -> None:
-        one = world.upstream(up.url)
-        get = f"{up.url}/a"
-        error = await failing(one.ask("GET", get, max_bytes=LIMIT))
-        assert isinstance(error, UpstreamLimited)
-        assert (error.retry_after, error.status) == (40, 503)
-        world.now += 10
-        error = await failing(one.ask("GET", get, max_bytes=LIMIT))
-        assert isinstance(error, UpstreamLimited)
-        assert error.retry_after == 30
-        assert up.log.count("GET") == 1
-        assert await one.ask("HEAD", get, max_bytes=0) is not None, "may not be limited at all"
-        assert await read(one, get) == b"hello"
-        assert await world.upstream(up.url).ask("GET", get, max_bytes=LIMIT) is not None, "another account"
-        world.now += 30
-        assert await one.ask("GET", get, max_bytes=LIMIT) is not None
-
-    world.run(again_and_again)
-    assert world.outcomes()["limited"] == 1
-
-
-def test_a_limit_of_a_day_is_looked_at_again_sooner(up: Upstream) -> None:
-    up.fault = Answer(status=429, headers={"retry-after": "86400"})
-    world = World()
-
-    async def later() -> None:
-        one = world.upstream(up.url)
-        for count in (1, 2):
-            error = await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
-            assert isinstance(error, UpstreamLimited)
-            assert error.retry_after == 86400
-            assert up.log.count() == count
-            world.now += LONGEST_HOLD
-
-    world.run(later)
-
-
-def test_limits_do_not_open_the_breaker(up: Upstream) -> None:
-    up.fault = Answer(status=429)
-    world = World(breaker=Breaker(True, 1, 30))
-
-    async def thrice() -> None:
-        for _ in range(3):
-            error = await failing(world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT))
-            assert isinstance(error, UpstreamLimited)
-
-    world.run(thrice)
-    assert up.log.count() == 3
-
-
-def test_what_is_left_of_a_quota_is_shown(up: Upstream) -> None:
-    up.serve("/a", document(b"x").plus(ratelimit_limit="100;w=21600", ratelimit_remaining="76;w=21600"))
-    world = World()
-    ask(world, up)
-    assert world.value("nora_upstream_ratelimit_limit", host="127.0.0.1") == 100
-    assert world.value("nora_upstream_ratelimit_remaining", host="127.0.0.1") == 76
-
-
-# -- the breaker ------------------------------------------------------------------------------------------
-
-
-def test_a_host_that_fails_is_left_alone_and_found_again(up: Upstream, other: Upstream) -> None:
-    up.fault = Answer(status=500)
-    for one in (up, other):
-        one.serve("/a", document(b"hello"))
-    world = World()
-
-    async def story() -> None:
-        one = world.upstream(up.url)
-        for _ in range(2):
-            assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 502
-        asked = up.log.count()
-        refused = await failing(read(world.upstream(f"{up.url}/b"), f"{up.url}/b/a"))
-        assert isinstance(refused, UpstreamUnavailable)
-        assert refused.retry_after == 30
-        assert up.log.count() == asked, "it is the host's, whoever asks"
-        assert await world.upstream(other.url).ask("GET", f"{other.url}/a", max_bytes=LIMIT) is not None
-        world.now += 30
-        await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
-        assert up.log.count() == asked + 1, "a probe is one request"
-        up.fault = None
-        world.now += 30
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
-
-    world.run(story)
-    assert world.value("nora_circuit_breaker_rejections_total", host="127.0.0.1") == 1
-    assert world.value("nora_circuit_breaker_state", host="127.0.0.1") == 0
-
-
-def test_a_probe_that_is_cancelled_keeps_nobody_out(up: Upstream) -> None:
-    up.fault = Answer(status=500)
-    up.serve("/a", document(b"hello"))
-    world = World(tries=1)
-
-    async def story() -> None:
-        one = world.upstream(up.url)
-        for _ in range(2):
-            await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
-        world.now += 30
-        up.fault = Answer(delay=NEVER)
-        probe = asyncio.ensure_future(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
-        await asyncio.to_thread(up.log.wait, "GET", "/a", 3)
-        assert isinstance(await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT)), UpstreamUnavailable)
-        probe.cancel()
-        with suppress(asyncio.CancelledError):
-            await probe
-        up.fault = None
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
-
-    world.run(story)
-    assert world.outcomes() == {"failed": 2, "cancelled": 1, "ok": 1}
-
-
-def test_silence_opens_it_too(up: Upstream) -> None:
-    up.serve("/a", Answer(delay=NEVER))
-    world = World(timeouts=Timeouts(5, 5, 1), breaker=Breaker(True, 1, 30), tries=1)
-
-    async def twice() -> tuple[UpstreamFailed, UpstreamFailed]:
-        one = world.upstream(up.url)
-        return (
-            await failing(read(one, f"{up.url}/a")),
-            await failing(read(one, f"{up.url}/a")),
-        )
-
-    first, second = world.run(twice)
-    assert isinstance(first, UpstreamTimeout)
-    assert isinstance(second, UpstreamUnavailable)
-    assert up.log.count() == 1
-
-
-def test_where_a_redirect_leads_is_not_its_fault(up: Upstream, other: Upstream) -> None:
-    other.fault = Answer(status=500)
-    up.serve("/away", redirect(f"{other.url}/a"))
-    up.serve("/a", document(b"hello"))
-    world = World(breaker=Breaker(True, 1, 30), is_guarded=False)
-
-    async def story() -> None:
-        one = world.upstream(up.url)
-        for _ in range(3):
-            assert (await failing(one.ask("GET", f"{up.url}/away", max_bytes=LIMIT))).status == 502
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
-
-    world.run(story)
-
-
-# -- credentials and private networks ---------------------------------------------------------------------
-
-
-def test_credentials_are_for_the_upstream_only(up: Upstream, other: Upstream) -> None:
-    up.serve("/away", redirect(f"{other.url}/a"))
-    for one in (up, other):
-        one.serve("/a", document(b"hello"))
-    world = World(is_guarded=False)
-
-    async def all_of_them() -> None:
-        one = world.upstream(f"{up.url}/base", "user:pässword")
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
-        assert await one.ask("GET", f"{up.url}/away", max_bytes=LIMIT) is not None
-        assert await one.ask("GET", f"{other.url}/a", max_bytes=LIMIT) is not None
-        assert await one.ask("GET", f"http://localhost:{up.port}/a", max_bytes=LIMIT) is not None
-        assert await read(one, f"{other.url}/a") == b"hello"
-
-    world.run(all_of_them)
-    seen = [(one.path, one.headers.get("authorization")) for one in up.log.requests]
-    basic = "Basic dXNlcjpww6Rzc3dvcmQ="
-    assert seen == [("/a", basic), ("/away", basic), ("/a", None)]
-    assert all("authorization" not in one.headers for one in other.log.requests)
-
-
-def test_only_the_upstream_may_be_in_a_private_network(up: Upstream, other: Upstream) -> None:
-    up.serve("/away", redirect(f"{other.url}/a"))
-    world = World()
-
-    async def both() -> None:
-        one = world.upstream(up.url)
-        for url in (f"{other.url}/a", f"{up.url}/away", f"http://localhost:{up.port}/a"):
-            for work in (one.ask("GET", url, max_bytes=LIMIT), read(one, url)):
-                assert "private network" in str(await failing(work))
-
-    world.run(both)
-    assert not other.log.requests
-    assert not world.slept
-
-
-class Tokens:
-    """A format's credentials: a token that the upstream has to ask for."""
-
-    def __init__(self, *tokens: str) -> None:
-        self.tokens = [*tokens]
-        self.token = ""
-        self.challenges: list[tuple[Method, str, Sequence[str]]] = []
-
-    async def headers(self, method: Method, url: str) -> Headers:
-        return {"authorization": f"Bearer {self.token}"} if self.token else {}
-
-    async def challenged(self, method: Method, url: str, challenges: Sequence[str]) -> bool:
-        self.challenges.append((method, url, challenges))
-        if not self.tokens:
-            return False
-        self.token = self.tokens.pop(0)
-        return True
-
-
-def guarded(up: Upstream, token: str) -> None:
-    def guard(asked: object) -> Answer | None:
-        headers: Headers = asked.headers  # type: ignore[attr-defined]
-        if headers.get("authorization") == f"Bearer {token}":
-            return None
-        return Answer(status=401, headers={"www-authenticate": 'Bearer realm="x"'})
-
-    up.guard = guard
-
-
-def test_a_challenge_is_answered_once(up: Upstream) -> None:
-    up.serve("/a", document(b"hello"))
-    guarded(up, "right")
-    world = World()
-    tokens = Tokens("right")
-
-    async def story() -> None:
-        one = world.upstream(up.url, authorization=tokens)
-        assert await read(one, f"{up.url}/a") == b"hello"
-        assert await one.ask("HEAD", f"{up.url}/a", max_bytes=0) is not None
-
-    world.run(story)
-    assert tokens.challenges == [("GET", f"{up.url}/a", ('Bearer realm="x"',))]
-    assert world.outcomes() == {"refused": 1, "ok": 2}
-
-
-@pytest.mark.parametrize(("tokens", "asked"), [(("wrong", "right"), 2), ((), 1)])
-def test_a_challenge_that_is_not_met_is_a_failure(up: Upstream, tokens: Sequence[str], asked: int) -> None:
-    guarded(up, "right")
-    world = World()
-    authorization = Tokens(*tokens)
-    error = world.run(
-        lambda: failing(
-            world.upstream(up.url, authorization=authorization).ask("GET", f"{up.url}/a", max_bytes=LIMIT)
-        )
-    )
-    assert (error.status, up.log.count()) == (502, asked)
-
-
-def test_a_token_service_that_fails_is_not_the_upstreams_fault(up: Upstream, other: Upstream) -> None:
-    class Broken(Tokens):
-        async def headers(self, method: Method, url: str) -> Headers:
-            await world.upstream(other.url).ask("GET", f"{other.url}/token", max_bytes=LIMIT)
-            return {}
-
-    up.serve("/a", document(b"hello"))
-    other.fault = Answer(status=500)
-    world = World(breaker=Breaker(True, 1, 30), is_guarded=False)
-
-    async def story() -> None:
-        one = world.upstream(up.url, authorization=Broken())
-        assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 502
-        assert other.log.count() == 3, "tried again there, and not once more here"
-        assert await world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
-
-    world.run(story)
-
-
-# -- how much at once -------------------------------------------------------------------------------------
-
-
-def test_only_so_many_documents_are_asked_for_at_once(up: Upstream) -> None:
-    up.serve("/a", document(b"hello", gate="go"))
-    up.serve("/b", document(b"file"))
-    world = World()
-
-    async def many() -> None:
-        one = world.upstream(up.url)
-        world.hosts.of(up.url, world.breaker).documents = asyncio.Semaphore(2)
-        tasks = [asyncio.ensure_future(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT)) for _ in range(5)]
-        await asyncio.to_thread(up.log.wait, "GET", "/a", 2)
-        assert await read(one, f"{up.url}/b") == b"file", "files have places of their own"
-        assert up.log.count("GET", "/a") == 2
-        up.open("go")
-        assert [reply.body for reply in await asyncio.gather(*tasks) if reply] == [b"hello"] * 5
-
-    world.run(many)
-
-
-def test_whoever_gets_no_place_in_time_is_told(up: Upstream) -> None:
-    world = World(timeouts=Timeouts(5, 5, 1), breaker=Breaker(True, 1, 30))
-
-    async def full() -> None:
-        one = world.upstream(up.url)
-        host = world.hosts.of(up.url, world.breaker)
-        host.documents = host.files = asyncio.Semaphore(0)
-        for work in (one.ask("GET", f"{up.url}/a", max_bytes=LIMIT), read(one, f"{up.url}/a")):
-            assert isinstance(await failing(work), UpstreamUnavailable)
-        host.documents = asyncio.Semaphore(1)
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is None, "nobody asked, nobody failed"
-
-    world.run(full)
+    async def body() -> None:
+        assert make(world, config).is_online(REPOSITORY)
+        for one in (offline, alone):
+            assert not make(world, one).is_online(REPOSITORY)
+            assert make(world, one).of(REPOSITORY) == ()
+
+    world.run(body)

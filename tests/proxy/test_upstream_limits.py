@@ -1,0 +1,285 @@
+"""Asking an upstream: when it is left alone, what it is told about who asks, and where it may lead."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+
+from nora.config import Breaker, Timeouts
+from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable
+from nora.outbound import Headers, Method
+from nora.proxy.upstream import LONGEST_HOLD
+from tests.proxy.asking import LIMIT, World, failing, read
+from tests.support.answers import NEVER, Answer, document, redirect
+from tests.support.upstream import Upstream
+
+# -- limits of the upstream -------------------------------------------------------------------------------
+
+
+def test_a_limit_is_passed_on_and_kept(up: Upstream) -> None:
+    up.serve("/a", document(b"hello"))
+    up.once("/a", Answer(status=429, headers={"retry-after": "40"}))
+    world = World()
+
+    async def again_and_again() -> None:
+        one = world.upstream(up.url)
+        get = f"{up.url}/a"
+        error = await failing(one.ask("GET", get, max_bytes=LIMIT))
+        assert isinstance(error, UpstreamLimited)
+        assert (error.retry_after, error.status) == (40, 503)
+        world.now += 10
+        error = await failing(one.ask("GET", get, max_bytes=LIMIT))
+        assert isinstance(error, UpstreamLimited)
+        assert error.retry_after == 30
+        assert up.log.count("GET") == 1
+        assert await one.ask("HEAD", get, max_bytes=0) is not None, "may not be limited at all"
+        assert await read(one, get) == b"hello"
+        assert await world.upstream(up.url).ask("GET", get, max_bytes=LIMIT) is not None, "another account"
+        world.now += 30
+        assert await one.ask("GET", get, max_bytes=LIMIT) is not None
+
+    world.run(again_and_again)
+    assert world.outcomes()["limited"] == 1
+
+
+def test_a_limit_of_a_day_is_looked_at_again_sooner(up: Upstream) -> None:
+    up.fault = Answer(status=429, headers={"retry-after": "86400"})
+    world = World()
+
+    async def later() -> None:
+        one = world.upstream(up.url)
+        for count in (1, 2):
+            error = await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
+            assert isinstance(error, UpstreamLimited)
+            assert error.retry_after == 86400
+            assert up.log.count() == count
+            world.now += LONGEST_HOLD
+
+    world.run(later)
+
+
+def test_limits_do_not_open_the_breaker(up: Upstream) -> None:
+    up.fault = Answer(status=429)
+    world = World(breaker=Breaker(True, 1, 30))
+
+    async def thrice() -> None:
+        for _ in range(3):
+            error = await failing(world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT))
+            assert isinstance(error, UpstreamLimited)
+
+    world.run(thrice)
+    assert up.log.count() == 3
+
+
+def test_what_is_left_of_a_quota_is_shown(up: Upstream) -> None:
+    up.serve("/a", document(b"x").plus(ratelimit_limit="100;w=21600", ratelimit_remaining="76;w=21600"))
+    world = World()
+    world.run(lambda: world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT))
+    assert world.value("nora_upstream_ratelimit_limit", host="127.0.0.1") == 100
+    assert world.value("nora_upstream_ratelimit_remaining", host="127.0.0.1") == 76
+
+
+# -- the breaker ------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_fails_is_left_alone_and_found_again(up: Upstream, other: Upstream) -> None:
+    up.fault = Answer(status=500)
+    for one in (up, other):
+        one.serve("/a", document(b"hello"))
+    world = World()
+
+    async def story() -> None:
+        one = world.upstream(up.url)
+        for _ in range(2):
+            assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 502
+        asked = up.log.count()
+        refused = await failing(read(world.upstream(f"{up.url}/b"), f"{up.url}/b/a"))
+        assert isinstance(refused, UpstreamUnavailable)
+        assert refused.retry_after == 30
+        assert up.log.count() == asked, "it is the host's, whoever asks"
+        assert await world.upstream(other.url).ask("GET", f"{other.url}/a", max_bytes=LIMIT) is not None
+        world.now += 30
+        await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
+        assert up.log.count() == asked + 1, "a probe is one request"
+        up.fault = None
+        world.now += 30
+        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
+
+    world.run(story)
+    assert world.value("nora_circuit_breaker_rejections_total", host="127.0.0.1") == 1
+    assert world.value("nora_circuit_breaker_state", host="127.0.0.1") == 0
+
+
+def test_a_probe_that_is_cancelled_keeps_nobody_out(up: Upstream) -> None:
+    up.fault = Answer(status=500)
+    up.serve("/a", document(b"hello"))
+    world = World(tries=1)
+
+    async def story() -> None:
+        one = world.upstream(up.url)
+        for _ in range(2):
+            await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
+        world.now += 30
+        up.fault = Answer(delay=NEVER)
+        probe = asyncio.ensure_future(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
+        await asyncio.to_thread(up.log.wait, "GET", "/a", 3)
+        assert isinstance(await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT)), UpstreamUnavailable)
+        probe.cancel()
+        with suppress(asyncio.CancelledError):
+            await probe
+        up.fault = None
+        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
+
+    world.run(story)
+    assert world.outcomes() == {"failed": 2, "cancelled": 1, "ok": 1}
+
+
+def test_silence_opens_it_too(up: Upstream) -> None:
+    up.serve("/a", Answer(delay=NEVER))
+    world = World(timeouts=Timeouts(5, 5, 1), breaker=Breaker(True, 1, 30), tries=1)
+
+    async def twice() -> tuple[UpstreamFailed, UpstreamFailed]:
+        one = world.upstream(up.url)
+        return (
+            await failing(read(one, f"{up.url}/a")),
+            await failing(read(one, f"{up.url}/a")),
+        )
+
+    first, second = world.run(twice)
+    assert isinstance(first, UpstreamTimeout)
+    assert isinstance(second, UpstreamUnavailable)
+    assert up.log.count() == 1
+
+
+def test_where_a_redirect_leads_is_not_its_fault(up: Upstream, other: Upstream) -> None:
+    other.fault = Answer(status=500)
+    up.serve("/away", redirect(f"{other.url}/a"))
+    up.serve("/a", document(b"hello"))
+    world = World(breaker=Breaker(True, 1, 30), is_guarded=False)
+
+    async def story() -> None:
+        one = world.upstream(up.url)
+        for _ in range(3):
+            assert (await failing(one.ask("GET", f"{up.url}/away", max_bytes=LIMIT))).status == 502
+        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
+
+    world.run(story)
+
+
+# -- credentials and private networks ---------------------------------------------------------------------
+
+
+def test_credentials_are_for_the_upstream_only(up: Upstream, other: Upstream) -> None:
+    up.serve("/away", redirect(f"{other.url}/a"))
+    for one in (up, other):
+        one.serve("/a", document(b"hello"))
+    world = World(is_guarded=False)
+
+    async def all_of_them() -> None:
+        one = world.upstream(f"{up.url}/base", "user:pässword")
+        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
+        assert await one.ask("GET", f"{up.url}/away", max_bytes=LIMIT) is not None
+        assert await one.ask("GET", f"{other.url}/a", max_bytes=LIMIT) is not None
+        assert await one.ask("GET", f"http://localhost:{up.port}/a", max_bytes=LIMIT) is not None
+        assert await read(one, f"{other.url}/a") == b"hello"
+
+    world.run(all_of_them)
+    seen = [(one.path, one.headers.get("authorization")) for one in up.log.requests]
+    basic = "Basic dXNlcjpww6Rzc3dvcmQ="
+    assert seen == [("/a", basic), ("/away", basic), ("/a", None)]
+    assert all("authorization" not in one.headers for one in other.log.requests)
+
+
+def test_only_the_upstream_may_be_in_a_private_network(up: Upstream, other: Upstream) -> None:
+    up.serve("/away", redirect(f"{other.url}/a"))
+    world = World()
+
+    async def both() -> None:
+        one = world.upstream(up.url)
+        for url in (f"{other.url}/a", f"{up.url}/away", f"http://localhost:{up.port}/a"):
+            for work in (one.ask("GET", url, max_bytes=LIMIT), read(one, url)):
+                assert "private network" in str(await failing(work))
+
+    world.run(both)
+    assert not other.log.requests
+    assert not world.slept
+
+
+class Tokens:
+    """A format's credentials: a token that the upstream has to ask for."""
+
+    def __init__(self, *tokens: str) -> None:
+        self.tokens = [*tokens]
+        self.token = ""
+        self.challenges: list[tuple[Method, str, Sequence[str]]] = []
+
+    async def headers(self, method: Method, url: str) -> Headers:
+        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+
+    async def challenged(self, method: Method, url: str, challenges: Sequence[str]) -> bool:
+        self.challenges.append((method, url, challenges))
+        if not self.tokens:
+            return False
+        self.token = self.tokens.pop(0)
+        return True
+
+
+def guarded(up: Upstream, token: str) -> None:
+    def guard(asked: object) -> Answer | None:
+        headers: Headers = asked.headers  # type: ignore[attr-defined]
+        if headers.get("authorization") == f"Bearer {token}":
+            return None
+        return Answer(status=401, headers={"www-authenticate": 'Bearer realm="x"'})
+
+    up.guard = guard
+
+
+def test_a_challenge_is_answered_once(up: Upstream) -> None:
+    up.serve("/a", document(b"hello"))
+    guarded(up, "right")
+    world = World()
+    tokens = Tokens("right")
+
+    async def story() -> None:
+        one = world.upstream(up.url, authorization=tokens)
+        assert await read(one, f"{up.url}/a") == b"hello"
+        assert await one.ask("HEAD", f"{up.url}/a", max_bytes=0) is not None
+
+    world.run(story)
+    assert tokens.challenges == [("GET", f"{up.url}/a", ('Bearer realm="x"',))]
+    assert world.outcomes() == {"refused": 1, "ok": 2}
+
+
+@pytest.mark.parametrize(("tokens", "asked"), [(("wrong", "right"), 2), ((), 1)])
+def test_a_challenge_that_is_not_met_is_a_failure(up: Upstream, tokens: Sequence[str], asked: int) -> None:
+    guarded(up, "right")
+    world = World()
+    authorization = Tokens(*tokens)
+    error = world.run(
+        lambda: failing(
+            world.upstream(up.url, authorization=authorization).ask("GET", f"{up.url}/a", max_bytes=LIMIT)
+        )
+    )
+    assert (error.status, up.log.count()) == (502, asked)
+
+
+def test_a_token_service_that_fails_is_not_the_upstreams_fault(up: Upstream, other: Upstream) -> None:
+    class Broken(Tokens):
+        async def headers(self, method: Method, url: str) -> Headers:
+            await world.upstream(other.url).ask("GET", f"{other.url}/token", max_bytes=LIMIT)
+            return {}
+
+    up.serve("/a", document(b"hello"))
+    other.fault = Answer(status=500)
+    world = World(breaker=Breaker(True, 1, 30), is_guarded=False)
+
+    async def story() -> None:
+        one = world.upstream(up.url, authorization=Broken())
+        assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 502
+        assert other.log.count() == 3, "tried again there, and not once more here"
+        assert await world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
+
+    world.run(story)
