@@ -97,7 +97,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """A failed test shows the end of the log of each server that it used."""
     report = yield
     if report.failed:
-        used = [value for value in getattr(item, "funcargs", {}).values() if isinstance(value, Server)]
+        values = getattr(item, "funcargs", {}).values()
+        used = [one for value in values if isinstance(one := getattr(value, "server", value), Server)]
         for server in [*used, *item.stash.get(STARTED, [])]:
             report.sections.append((f"log of nora at {server.url}", server.log_tail()))
     return report

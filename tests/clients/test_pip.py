@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable
@@ -302,7 +303,12 @@ def test_credentials_of_a_keyring(
     user, secret = closed.read.basic
     stub = tmp_path / "bin" / "keyring"
     stub.parent.mkdir()
-    stub.write_text(f"#!/bin/sh\necho \"$*\" >>'{tmp_path}/asked'\necho '{secret}'\n")
+    # Today's pip asks for JSON, and 23 for the password alone.
+    found = json.dumps({"username": user, "password": secret})
+    stub.write_text(
+        f"#!/bin/sh\necho \"$*\" >>'{tmp_path}/asked'\n"
+        f"case \"$*\" in *json*) echo '{found}' ;; *) echo '{secret}' ;; esac\n"
+    )
     stub.chmod(0o755)
     monkeypatch.setenv("PATH", f"{stub.parent}:/usr/bin:/bin")
     index = f"http://{user}@{closed.address}/simple/"
