@@ -70,15 +70,14 @@ class Distribution:
     def check(self, project: ProjectName, version: str) -> None:
         """Raises InvalidName unless the file is named as one of this release must be.
 
-        PEP 427 and PEP 625: the name is the normalized one with `_`, so that nobody can be made to believe
-        that a file belongs to another project.
+        An sdist is spelled as PEP 625 has it. Wheels, which PEP 427 lets nobody misread, may be spelled
+        otherwise (`PyYAML-6.0.3-….whl`): much that is in use still builds them so.
         """
-        if self.project != project or self.filename.partition("-")[0] != project.escaped:
+        spelled = self.filename.partition("-")[0]
+        if self.project != project or (self.kind == "sdist" and spelled != project.escaped):
             raise InvalidName(f"the name of a {self.kind} of {project} starts with {project.escaped}-")
         if self.version != normalize_version(version):
             raise InvalidName(f"the file name says version {self.version}, not {version[:MAX_VERSION]}")
-        if self.kind == "sdist" and self.filename.count("-") != 1:
-            raise InvalidName("the name of an sdist is <name>-<version>.tar.gz, with one dash")
 
 
 def normalize_version(text: str) -> str:

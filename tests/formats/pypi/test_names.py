@@ -127,13 +127,14 @@ def test_the_version_of_a_listed_file(filename: str, version: str | None) -> Non
 def test_a_file_is_named_as_its_release_demands() -> None:
     name = ProjectName.of("foo-bar")
     parse_filename("foo_bar-1.0-py3-none-any.whl").check(name, "1.0")
+    parse_filename("Foo.Bar-1.0-py3-none-any.whl").check(name, "1.0")
     parse_filename("foo_bar-1.0.tar.gz").check(name, "v1.0")
     for filename, version in [
         ("foo_bar-1.0.tar.gz", "1.1"),
         ("foo-bar-1.0.tar.gz", "1.0"),
         ("Foo_Bar-1.0.tar.gz", "1.0"),
         ("foo-1.0.tar.gz", "1.0"),
-        ("Foo_Bar-1.0-py3-none-any.whl", "1.0"),
+        ("foo_baz-1.0-py3-none-any.whl", "1.0"),
         ("foo_bar-1.0-py3-none-any.whl", "one"),
     ]:
         with pytest.raises(InvalidName):
