@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from blacksheep import Response
 
+from nora.catalog.base import Blob
 from nora.errors import BlobNotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.docker.gate import Gate
+from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image
 from nora.formats.docker.resource import API_VERSION, Resource
 from nora.http.send import blob_response
@@ -21,8 +23,9 @@ _PRIVATE = (b"cache-control", b"private, max-age=31536000, immutable")
 class Blobs:
     """The endpoints of one blob. A blob is visible in the images that it was pushed or mounted to."""
 
-    def __init__(self, services: Services, gate: Gate) -> None:
+    def __init__(self, services: Services, gate: Gate, mirror: Mirror) -> None:
         self._gate = gate
+        self._mirror = mirror
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._memory = services.memory
@@ -32,27 +35,37 @@ class Blobs:
         """GET and HEAD, with ranges. A HEAD hit renews the lease: the client will not upload again."""
         image = resource.image
         digest = Digest(resource.reference)
+        blob: Blob | None = None
         for repository in image.repository.readable:
+            if repository.kind == "proxy":
+                continue  # what is cached there is for names only that are not ours
             blob = await self._catalog.find_linked_blob(repository.id, image.package, digest)
             if blob is not None:
+                if resource.request.method == "HEAD":
+                    self._leases.note(repository.id, image.package, blob)
                 break
         else:
-            raise await self._absent(image, digest)
-        if resource.request.method == "HEAD":
-            self._leases.note(repository.id, image.package, blob)
+            blob = await self._mirror.find_blob(image, digest)
         name = digest.encode()
+        etag = b'"%b"' % name
+        headers = (
+            API_VERSION,
+            (b"docker-content-digest", name),
+            _PUBLIC if self._gate.is_public(image.repository) else _PRIVATE,
+        )
+        if blob is None:
+            response = await self._mirror.blob(resource, digest, headers=headers, etag=etag)
+            if response is None:
+                raise await self._absent(image, digest)
+            return response
         return await blob_response(
             resource.request,
             self._blobs,
             self._memory,
             blob,
             media_type=_OCTETS,
-            headers=(
-                API_VERSION,
-                (b"docker-content-digest", name),
-                _PUBLIC if self._gate.is_public(image.repository) else _PRIVATE,
-            ),
-            etag=b'"%b"' % name,
+            headers=headers,
+            etag=etag,
         )
 
     async def delete(self, resource: Resource) -> Response:

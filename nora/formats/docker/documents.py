@@ -23,6 +23,8 @@ INDEX_TYPES = frozenset({OCI_INDEX, DOCKER_LIST})
 MAX_PAGE = 10_000
 """Entries of a listing without `n`, and the most that `n` gives."""
 
+_LINK = re.compile(r"<([^<>]*)>([^<,]*)")
+_NEXT = re.compile(r';[ \t]*rel[ \t]*=[ \t]*"?next"?[ \t]*(?:;|$)', re.IGNORECASE)
 _FALLBACK_TAG = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64})")
 
 
@@ -44,6 +46,14 @@ def next_link(path: str, **query: str | int | None) -> tuple[bytes, bytes]:
     """The `Link` header to the next page (RFC 8288), relative to the host."""
     pairs = {name: value for name, value in query.items() if value is not None}
     return b"link", f'<{path}?{urlencode(pairs)}>; rel="next"'.encode()
+
+
+def next_page(header: str) -> str | None:
+    """Where a `Link` header of somebody else says that the next page is (RFC 8288); None: nowhere."""
+    for match in _LINK.finditer(header):
+        if _NEXT.search(match[2]):
+            return match[1]
+    return None
 
 
 def artifact_type_of(manifest: Manifest, media_type: str) -> str | None:

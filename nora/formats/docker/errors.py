@@ -36,6 +36,7 @@ _CODES: dict[type[errors.NoraError], str] = {
     errors.StorageBusy: "UNAVAILABLE",
     errors.StorageFull: "UNAVAILABLE",
     errors.UpstreamFailed: "UNAVAILABLE",
+    errors.UpstreamLimited: "TOOMANYREQUESTS",
     errors.NoraError: "UNKNOWN",
 }
 
@@ -64,10 +65,12 @@ def render_error(error: errors.NoraError) -> Response:
     headers: list[tuple[bytes, bytes]] = [(b"docker-distribution-api-version", b"registry/2.0")]
     if isinstance(error, errors.MethodNotAllowed):
         headers.append((b"allow", ", ".join(error.allow).encode()))
-    elif isinstance(error, errors.TooManyRequests):
+    elif isinstance(error, errors.TooManyRequests | errors.UpstreamUnavailable):
         headers.append((b"retry-after", b"%d" % error.retry_after))
     elif isinstance(error, errors.UploadOffsetMismatch):
         headers.append((b"range", b"0-%d" % max(error.size - 1, 0)))
     elif isinstance(error, errors.RangeNotSatisfiable):
         headers.append((b"content-range", b"bytes */%d" % error.size))
-    return Response(error.status, headers, Content(b"application/json", orjson.dumps(_body(error))))
+    # Who asked the upstream too often is in the end who asked here: docker waits, and does not try elsewhere
+    status = 429 if isinstance(error, errors.UpstreamLimited) else error.status
+    return Response(status, headers, Content(b"application/json", orjson.dumps(_body(error))))

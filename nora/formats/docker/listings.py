@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -24,7 +25,9 @@ from nora.formats.docker.documents import (
     render_referrers,
 )
 from nora.formats.docker.gate import Gate
+from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image, Images
+from nora.formats.docker.remote_listings import RemoteListings
 from nora.formats.docker.resource import API_VERSION, Resource
 from nora.model import Digest
 
@@ -42,7 +45,9 @@ Page = Callable[[str, int], Awaitable[list[str]]]
 class Listings:
     """The endpoints that list."""
 
-    def __init__(self, services: Services, images: Images, gate: Gate) -> None:
+    def __init__(self, services: Services, images: Images, gate: Gate, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._remote = RemoteListings(services, mirror)
         self._images = images
         self._gate = gate
         self._catalog = services.catalog
@@ -51,10 +56,17 @@ class Listings:
     async def tags(self, resource: Resource) -> Response:
         """`tags/list`: byte order, `last` is exclusive and need not exist."""
         image = resource.image
-        repositories = image.repository.readable
-        if not any([await self._catalog.has_package(r.id, image.package) for r in repositories]):
+        pages = [
+            self._tag_page(repository.id, image.package)
+            for repository in image.repository.readable
+            if repository.kind == "hosted" and await self._catalog.has_package(repository.id, image.package)
+        ]
+        for route in await self._mirror.routes(image):
+            tags = await self._remote.tags(route)
+            if tags is not None:
+                pages.append(_page_of(tags))
+        if not pages:
             raise PackageNotFound(f"there is no image {image.full_name}")
-        pages = [self._tag_page(repository.id, image.package) for repository in repositories]
         return await self._names(resource, "tags", pages, name=image.full_name)
 
     async def catalog(self, resource: Resource) -> Response:
@@ -96,16 +108,23 @@ class Listings:
         self, image: Image, subject: Digest, artifact_type: str | None, last: str
     ) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
-        for repository in image.repository.readable:
+        described: list[dict[str, Any]] = []
+        routes = await self._mirror.routes(image)
+        hosted = [one for one in image.repository.readable if one.kind == "hosted"]
+        for repository in (*hosted, *(route.proxy for route in routes)):
             rows = await self._catalog.list_referrers(
                 repository.id, image.package, subject, artifact_type, last, _REFERRERS_PAGE + 1
             )
             for row in rows:
                 found.setdefault(row.version, referrer_descriptor(row))
-            for descriptor in await self._fallback(repository.id, image, subject):
-                digest = descriptor["digest"]
-                if digest > last and artifact_type in {None, descriptor.get("artifactType")}:
-                    found.setdefault(digest, descriptor)
+        for repository in hosted:
+            described += await self._fallback(repository.id, image, subject)
+        for route in routes:
+            described += await self._remote.referrers(route, subject)
+        for descriptor in described:
+            digest = descriptor["digest"]
+            if digest > last and artifact_type in {None, descriptor.get("artifactType")}:
+                found.setdefault(digest, descriptor)
         return found
 
     async def _fallback(self, repository: int, image: Image, subject: Digest) -> list[dict[str, Any]]:
@@ -154,6 +173,16 @@ class Listings:
             return found[:limit]
 
         return page
+
+
+def _page_of(names: list[str]) -> Page:
+    """Of names that are in order."""
+
+    async def page(after: str, limit: int) -> list[str]:
+        start = bisect_right(names, after)
+        return names[start : start + limit]
+
+    return page
 
 
 async def _merge(pages: list[Page], after: str, limit: int) -> list[str]:

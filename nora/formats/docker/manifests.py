@@ -9,8 +9,9 @@ from blacksheep import Request, Response
 
 from nora.blobs.base import Expect
 from nora.catalog.base import Blob, File, NewBlob, Publication, TagWrite
-from nora.errors import BlobNotFound, PackageNotFound, VersionNotFound
+from nora.errors import BlobNotFound, MissingReferences, PackageNotFound, VersionNotFound
 from nora.formats.base import Services
+from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image, Tag, parse_reference
 from nora.formats.docker.publish import ParsedManifest, parse_manifest
 from nora.formats.docker.resource import API_VERSION, Resource, link_base
@@ -22,7 +23,8 @@ from nora.model import Action, Digest, Repository
 class Manifests:
     """The endpoints of one manifest."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, mirror: Mirror) -> None:
+        self._mirror = mirror
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._memory = services.memory
@@ -38,12 +40,12 @@ class Manifests:
         return "delete" if ":" in reference or reference == "latest" else "write"
 
     async def get(self, resource: Resource) -> Response:
-        """GET and HEAD: the bytes exactly as they were pushed."""
+        """GET and HEAD: the bytes exactly as they were pushed, here or at an upstream."""
         image = resource.image
         reference = parse_reference(resource.reference)
         file = await self._find(image, reference)
         if file is None:
-            raise await self._absent(image, resource.reference)
+            return await self._pull(resource, reference)
         resource.count_as("download")
         digest = (reference if isinstance(reference, Digest) else file.version or file.blob.digest).encode()
         return await blob_response(
@@ -53,6 +55,22 @@ class Manifests:
             file.blob,
             media_type=file.media_type.encode(),
             headers=(API_VERSION, (b"docker-content-digest", digest)),
+            etag=b'"%b"' % digest,
+        )
+
+    async def _pull(self, resource: Resource, reference: Digest | Tag) -> Response:
+        pulled = await self._mirror.manifest(resource, reference)
+        if pulled is None:
+            raise await self._absent(resource.image, resource.reference)
+        resource.count_as("download")
+        digest = pulled.digest.encode()
+        return await blob_response(
+            resource.request,
+            self._blobs,
+            self._memory,
+            pulled.blob,
+            media_type=pulled.media_type.encode(),
+            headers=(API_VERSION, (b"docker-content-digest", digest), *pulled.headers),
             etag=b'"%b"' % digest,
         )
 
@@ -69,7 +87,13 @@ class Manifests:
             body, resource.header(b"content-type"), named, required=self._settings.required_content
         )
         resource.audit("write", manifest.digest, tags)
-        await self._store(image, target, body, manifest, self._tag_writes(resource.request, tags))
+        writes = self._tag_writes(resource.request, tags)
+        try:
+            await self._store(image, target, body, manifest, writes)
+        except MissingReferences as missing:
+            if not await self._mirror.lend(image, target, missing.digests):
+                raise
+            await self._store(image, target, body, manifest, writes)
         resource.count_as("upload")
         return Response(201, self._created(image, manifest, tags[len(wanted) :]))
 
@@ -93,6 +117,8 @@ class Manifests:
 
     async def _find(self, image: Image, reference: Digest | Tag) -> File | None:
         for repository in image.repository.readable:
+            if repository.kind == "proxy":
+                continue  # what is cached there is for names only that are not ours
             if isinstance(reference, Tag):
                 file = await self._catalog.find_tagged_file(repository.id, image.package, reference)
             else:

@@ -9,13 +9,14 @@ from urllib.parse import parse_qs
 from blacksheep import Content, Request, Response
 
 from nora import _speedups as speedups
-from nora.errors import BadRequest, MethodNotAllowed, NotFound
+from nora.errors import BadRequest, Denied, MethodNotAllowed, NotFound
 from nora.formats.base import Services
 from nora.formats.docker.blobs import Blobs
 from nora.formats.docker.challenge import TOKEN_PATH
 from nora.formats.docker.gate import Gate
 from nora.formats.docker.listings import Listings
 from nora.formats.docker.manifests import Manifests
+from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Images
 from nora.formats.docker.resource import API_VERSION, Endpoint, Resource
 from nora.formats.docker.token import TokenService
@@ -52,10 +53,11 @@ class Router:
         self._images = images
         self._gate = gate = Gate(services, images)
         self._token = TokenService(services, images)
-        manifests = Manifests(services)
-        blobs = Blobs(services, gate)
+        self._mirror = mirror = Mirror(services, [*images.repositories])
+        manifests = Manifests(services, mirror)
+        blobs = Blobs(services, gate, mirror)
         uploads = UploadSessions(services, images, gate)
-        listings = Listings(services, images, gate)
+        listings = Listings(services, images, gate, mirror)
         self._deleting = manifests.deleting
         self._table: dict[int, dict[str, Route]] = {
             speedups.PING: {"GET": Route(self._ping), "HEAD": Route(self._ping)},
@@ -115,7 +117,25 @@ class Router:
             image.check()
         query = scope["query_string"]
         parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True) if query else {}
+        if "ns" in parameters and action == "read":
+            return await self._mirrored(
+                route, Resource(request, image, reference, parameters, principal), parameters["ns"][0]
+            )
         return await route.endpoint(Resource(request, image, reference, parameters, principal))
+
+    async def _mirrored(self, route: Route, resource: Resource, namespace: str) -> Response:
+        """The answer of the registry whose mirror containerd takes this for.
+
+        Raises PackageNotFound when it is not mirrored, Denied when what it has may not be read.
+        """
+        image = self._mirror.namespaced(resource.image, namespace)
+        if image.package != resource.image.package:
+            holder = self._gate.holder(resource.request, resource.principal)
+            if not self._gate.may_read(holder, image.repository, image.package):
+                raise Denied(f"{holder.name} may not read {image.package}")
+        response = await route.endpoint(resource._replace(image=image))
+        response.add_header(b"oci-namespace", namespace.encode("latin-1", "replace"))
+        return response
 
     async def _ping(self, resource: Resource) -> Response:
         challenge = await self._gate.admit_ping(resource.request)

@@ -1,0 +1,165 @@
+"""Listings of upstreams, kept as documents: the tags of an image, and what refers to a manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+import orjson
+
+from nora._speedups import is_digest, is_tag
+from nora.catalog.base import Cached
+from nora.errors import UpstreamFailed
+from nora.formats.base import Services
+from nora.formats.docker.documents import OCI_INDEX, fallback_tag, next_page
+from nora.formats.docker.mirror import Mirror, Route, first_found
+from nora.formats.docker.upstream import ACCEPT, Origin
+from nora.model import Digest
+from nora.outbound import Reply, origin
+from nora.proxy.base import Fetched, Unchanged
+
+MAX_PAGES = 100
+"""Of a listing that are followed: a hundred thousand tags."""
+_PAGE = 1000
+_MAX_BYTES = 8 * 1024 * 1024
+"""Of one page."""
+_JSON = "application/json"
+
+T = TypeVar("T")
+
+
+class RemoteListings:
+    """What upstreams list, kept for as long as the meaning of a tag is."""
+
+    def __init__(self, services: Services, mirror: Mirror) -> None:
+        self._catalog = services.catalog
+        self._blobs = services.blobs
+        self._cache = services.cache
+        self._mirror = mirror
+
+    async def tags(self, route: Route) -> list[str] | None:
+        """The tags of an image, in byte order; where the upstream cannot say, those that are cached. None: no
+        upstream has the image. Raises UpstreamFailed when nothing is known."""
+        place = route.place("tags", "")
+
+        async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
+            return await first_found(route.origins, cached, self._ask_tags)
+
+        try:
+            document = await self._cache.document(place, self._mirror.policy, fetch)
+        except UpstreamFailed:
+            held = await self._cached_tags(route)
+            if not held:
+                raise
+            return held
+        if document is None:
+            return await self._cached_tags(route) or None
+        return list(orjson.loads(await self._blobs.read(document.cached.blob)))
+
+    async def referrers(self, route: Route, subject: Digest) -> list[dict[str, Any]]:
+        """Descriptors of what refers to a manifest. Raises UpstreamFailed when that cannot be known."""
+        place = route.place("referrers", subject)
+
+        async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
+            return await first_found(route.origins, cached, lambda one: self._ask_referrers(one, subject))
+
+        document = await self._cache.document(place, self._mirror.policy, fetch)
+        if document is None:
+            return []
+        return list(orjson.loads(await self._blobs.read(document.cached.blob)))
+
+    async def _cached_tags(self, route: Route) -> list[str]:
+        files = await self._catalog.list_package_files(route.proxy.id, route.package)
+        prefix = route.path("tags", "")
+        return [
+            file.path[len(prefix) :]
+            for file in files
+            if file.path.startswith(prefix) and len(file.path) > len(prefix)
+        ]
+
+    async def _ask_tags(self, image: Origin) -> Fetched | None:
+        url = f"{image.url('tags', 'list')}?n={_PAGE}"
+        found = await self._pages(image, url, {"accept": _JSON}, parse_tags)
+        if found is None:
+            return None
+        body = orjson.dumps(sorted(set(found)))  # code points in ASCII are bytes
+        return Fetched(body=body, media_type=_JSON, upstream_url=url)
+
+    async def _ask_referrers(self, image: Origin, subject: Digest) -> Fetched | None:
+        url = image.url("referrers", subject)
+        found = await self._pages(image, url, {"accept": OCI_INDEX}, parse_referrers)
+        if found is None:  # a registry without the API: clients keep the list under a tag
+            url = image.url("manifests", fallback_tag(subject))
+            reply = await image.upstream.ask("GET", url, {"accept": ACCEPT}, max_bytes=_MAX_BYTES)
+            if reply is None:
+                return None
+            found = parse_referrers(reply.body)
+        unique = {one["digest"]: one for one in found}
+        return Fetched(body=orjson.dumps([*unique.values()]), media_type=_JSON, upstream_url=url)
+
+    async def _pages(
+        self, image: Origin, url: str, headers: dict[str, str], parse: Callable[[bytes], list[T]]
+    ) -> list[T] | None:
+        """All entries of a listing, whose pages are linked (RFC 8288). Raises UpstreamFailed."""
+        found: list[T] = []
+        for number in range(MAX_PAGES):
+            reply = await image.upstream.ask("GET", url, headers, max_bytes=_MAX_BYTES)
+            if reply is None:
+                if number:
+                    raise UpstreamFailed(f"{image.name} ends in the middle of a listing at the upstream")
+                return None
+            found += parse(reply.body)
+            following = _following(reply)
+            if following is None:
+                return found
+            url = following
+        return found
+
+
+def _following(reply: Reply) -> str | None:
+    """The next page of a listing. Raises UpstreamFailed when it is at another registry."""
+    link = next_page(reply.headers.get("link", ""))
+    if link is None:
+        return None
+    url = urljoin(reply.url, link)
+    try:
+        same = origin(url) == origin(reply.url)
+    except ValueError:
+        same = False
+    if not same:
+        raise UpstreamFailed("the upstream continues a listing at another one")
+    return url
+
+
+def parse_tags(body: bytes) -> list[str]:
+    """The tags of a `tags/list`; what is no tag is left out. Raises UpstreamFailed."""
+    tags = _object(body).get("tags") or []
+    if not isinstance(tags, list):
+        raise UpstreamFailed("the upstream lists tags in a way that NORA does not know")
+    return [tag for tag in tags if isinstance(tag, str) and is_tag(tag)]
+
+
+def parse_referrers(body: bytes) -> list[dict[str, Any]]:
+    """The descriptors of a referrers index; what is no descriptor is left out. Raises UpstreamFailed."""
+    entries = _object(body).get("manifests")
+    if not isinstance(entries, list):
+        raise UpstreamFailed("the upstream lists referrers in a way that NORA does not know")
+    return [entry for entry in entries if _is_descriptor(entry)]
+
+
+def _is_descriptor(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    digest, media_type, size = (entry.get(name) for name in ("digest", "mediaType", "size"))
+    return isinstance(digest, str) and is_digest(digest) and isinstance(media_type, str) and type(size) is int
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise UpstreamFailed("the upstream answers with what is no JSON") from error
+    if not isinstance(found, dict):
+        raise UpstreamFailed("the upstream answers with JSON that is no object")
+    return found
