@@ -14,7 +14,7 @@ import sysconfig
 from setuptools import Extension, setup
 
 HEADERS = ["nora/_speedups/json_lexer.h", "nora/_speedups/references.h", "nora/_speedups/xxh3.h"]
-MODULES = ("names", "ranges", "digest", "manifest")
+MODULES = ("names", "ranges", "digest", "files", "manifest")
 FLAGS = ["-O3", "-g0", "-fno-strict-aliasing", "-fvisibility=hidden"]
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nora._speedups.descriptors import Descriptor, Manifest
 
-MODULES = ("names", "ranges", "digest", "manifest")
+MODULES = ("names", "ranges", "digest", "files", "manifest")
 """The modules that exist twice: `<name>_py` and `<name>_c`."""
 
 
@@ -46,6 +46,7 @@ COMPILED: bool = _load_extensions()
 
 if TYPE_CHECKING or not COMPILED:
     from nora._speedups.digest_py import ALGORITHMS, Hasher, hash_file
+    from nora._speedups.files_py import DURABLE_DATA, DURABLE_FULL, DURABLE_NOT, store_file
     from nora._speedups.manifest_py import scan_manifest
     from nora._speedups.names_py import (
         BLOB,
@@ -70,6 +71,7 @@ if TYPE_CHECKING or not COMPILED:
     from nora._speedups.ranges_py import parse_content_range, parse_range
 else:
     from nora._speedups.digest_c import ALGORITHMS, Hasher, hash_file
+    from nora._speedups.files_c import DURABLE_DATA, DURABLE_FULL, DURABLE_NOT, store_file
     from nora._speedups.manifest_c import scan_manifest
     from nora._speedups.names_c import (
         BLOB,
@@ -98,6 +100,9 @@ __all__ = [
     "BLOB",
     "CATALOG",
     "COMPILED",
+    "DURABLE_DATA",
+    "DURABLE_FULL",
+    "DURABLE_NOT",
     "EXTENSIONS",
     "MANIFEST",
     "NOWHERE",
@@ -121,4 +126,5 @@ __all__ = [
     "parse_range",
     "scan_manifest",
     "split_oci_path",
+    "store_file",
 ]

@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 
+from nora._speedups import DURABLE_DATA, DURABLE_FULL, DURABLE_NOT, store_file
 from nora.blobs.threads import Threads
 from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
 
@@ -24,6 +25,8 @@ T = TypeVar("T")
 
 Durability = Literal["full", "data", "none"]
 """full: survives power loss. data: the bytes do, their names perhaps not. none: survives the process only."""
+
+_LEVELS: Final = {"full": DURABLE_FULL, "data": DURABLE_DATA, "none": DURABLE_NOT}
 
 THREADS: Final = 16
 """More than the cores, because most of them wait for the disk; the kernel groups what they wait for."""
@@ -78,6 +81,10 @@ class Disk:
         room = os.statvfs(self._root)
         if room.f_bavail * room.f_frsize < self._reserve_bytes + size or (room.f_files and not room.f_favail):
             raise StorageFull("the storage has no room left")
+
+    def store(self, draft: str, path: str, data: bytes) -> None:
+        """Make a file of a few bytes, whole and durable before it gets its name. For disk threads."""
+        store_file(draft, path, data, _LEVELS[self._durable])
 
     def sync(self, descriptor: int) -> None:
         """Make the bytes of a file durable."""

@@ -40,3 +40,8 @@ def digest(twin: str) -> ModuleType:
 @pytest.fixture
 def manifest(twin: str) -> ModuleType:
     return load("manifest", twin)
+
+
+@pytest.fixture
+def files(twin: str) -> ModuleType:
+    return load("files", twin)
