@@ -539,6 +539,22 @@ class CatalogContract(CatalogFixtures):
         assert await catalog.save_upload("u1", 1, {}) is False
         assert await catalog.close_upload("u1") is False
 
+    async def test_other_processes_see_where_an_upload_stands(
+        self, catalog: Catalog, ids: tuple[int, int], tmp_path: Path
+    ) -> None:
+        hosted, _ = ids
+        other = self.make(tmp_path)
+        opened = await catalog.open_upload("u1", hosted, "app", "sha256", 10)
+        assert await other.find_upload("u1") == opened
+        await other.save_upload("u1", 5, {})
+        for _ in range(2):  # read, then recalled
+            assert (await catalog.find_upload("u1") or opened).offset == 5
+        await catalog.close_upload("u1")
+        assert await other.find_upload("u1") is None
+        await catalog.open_upload("u2", hosted, "app", "sha256", 10)
+        await other.add_blob(new_blob("bytes"), hosted, "app", LEASE, "u2")
+        assert await catalog.find_upload("u2") is None
+
     async def test_an_upload_ends_once(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await catalog.open_upload("u1", hosted, "app", "sha256", 10)

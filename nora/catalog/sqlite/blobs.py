@@ -12,7 +12,7 @@ from nora.catalog.sqlite.access import Access
 from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
 from nora.catalog.sqlite.rows import blob_of
-from nora.catalog.sqlite.uploads import close_upload
+from nora.catalog.sqlite.uploads import close_upload, session_key
 from nora.errors import BlobNotFound, UploadNotFound
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ class Blobs(Access):
         lease_seconds: float,
         upload_id: str | None = None,
     ) -> Blob:
+        touched = [(repository_id, package)] + ([session_key(upload_id)] if upload_id is not None else [])
         return await self._write(
-            lambda db: add_blob(db, blob, repository_id, package, lease_seconds, upload_id),
-            (repository_id, package),
+            lambda db: add_blob(db, blob, repository_id, package, lease_seconds, upload_id), *touched
         )
 
     async def mount_blob(

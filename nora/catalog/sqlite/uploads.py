@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import orjson
@@ -11,6 +12,7 @@ from nora.catalog import queries
 from nora.catalog.base import Upload
 from nora.catalog.sqlite.access import Access
 from nora.catalog.sqlite.packages import ensure_package
+from nora.catalog.sqlite.recent import Recent, slot_of
 from nora.catalog.sqlite.rows import upload_of
 from nora.errors import TooManyRequests
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from nora.catalog.sqlite.engine import Connection
 
 _RETRY_SECONDS = 10
+RECENT_SESSIONS = 1024
+"""That a process remembers: the next request of a session often comes to the one that has opened it."""
 
 
 class Uploads(Access):
@@ -26,21 +30,30 @@ class Uploads(Access):
     async def open_upload(
         self, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
     ) -> Upload:
-        return await self._write(
+        key = session_key(upload_id)
+        slot = slot_of(*key)
+        epoch = self._epochs[slot]
+        opened = await self._write(
             lambda db: open_upload(db, upload_id, repository_id, package, algorithm, limit),
             (repository_id, package),
             durable=False,
         )
+        self._recent_uploads.put(key, slot, epoch, opened)  # whoever changes it moves the epoch
+        return opened
 
     async def find_upload(self, upload_id: str) -> Upload | None:
-        row = self._row(queries.FIND_UPLOAD, (upload_id,))
-        return None if row is None else upload_of(*row)
+        key = session_key(upload_id)
+        return self._recall(self._recent_uploads, key, queries.FIND_UPLOAD, (upload_id,), upload_of)
 
     async def save_upload(self, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
-        return await self._write(lambda db: save_upload(db, upload_id, offset, hashes), durable=False)
+        return await self._write(
+            lambda db: save_upload(db, upload_id, offset, hashes), session_key(upload_id), durable=False
+        )
 
     async def close_upload(self, upload_id: str) -> bool:
-        return await self._write(lambda db: close_upload(db, upload_id), durable=False)
+        return await self._write(
+            lambda db: close_upload(db, upload_id), session_key(upload_id), durable=False
+        )
 
     async def count_uploads(self) -> int:
         count: int = self._rows(queries.COUNT_UPLOADS, ())[0][0]
@@ -49,6 +62,15 @@ class Uploads(Access):
     async def list_idle_uploads(self, idle_seconds: float, limit: int) -> list[Upload]:
         rows = self._rows(queries.LIST_IDLE_UPLOADS, (time.time() - idle_seconds, limit))
         return [upload_of(*row) for row in rows]
+
+    @cached_property
+    def _recent_uploads(self) -> Recent[Upload]:
+        return Recent(self._epochs, RECENT_SESSIONS, keeps_absence=False)
+
+
+def session_key(upload_id: str) -> tuple[int, str]:
+    """What a change of a session touches, in the place of a package: no repository has the id 0."""
+    return 0, upload_id
 
 
 # -- inside of a transaction -------------------------------------------------------------------------------
