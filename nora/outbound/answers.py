@@ -17,6 +17,8 @@ from nora.outbound.terms import Headers, Method, host_of
 if TYPE_CHECKING:
     import httpcore
 
+EXPANDED_BYTES = 128 * 1024
+"""What is decompressed at once."""
 DRAINED_BYTES = 16 * 1024
 DRAINED_SECONDS = 1.0
 
@@ -81,11 +83,25 @@ class Stream:
         with translated(self.url):
             async for piece in self._response.aiter_stream():
                 self.received += len(piece)
-                body += piece if expand is None else expand.decompress(piece, self._max_bytes + 1 - len(body))
-                check_size(len(body), self._max_bytes, self.url)
+                if expand is None:
+                    body += piece
+                    check_size(len(body), self._max_bytes, self.url)
+                else:
+                    await self._expand(expand, piece, body)
         if expand is not None and self.received and not expand.eof:
             raise transient(UpstreamFailed(f"{host_of(self.url)} ends in the middle of its answer"), self.url)
         return Reply(self.status, self.headers, bytes(body), self.url)
+
+    async def _expand(self, expand: zlib._Decompress, piece: bytes, body: bytearray) -> None:
+        """Append what a piece expands to, in steps that keep nobody else waiting."""
+        while True:
+            step = expand.decompress(piece, EXPANDED_BYTES)
+            body += step
+            check_size(len(body), self._max_bytes, self.url)
+            piece = expand.unconsumed_tail
+            if not piece and len(step) < EXPANDED_BYTES:
+                return
+            await asyncio.sleep(0)
 
     async def close(self) -> None:
         """Let go of the connection, which is used again when the body was read to its end."""

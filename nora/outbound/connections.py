@@ -39,6 +39,7 @@ class Outbound:
         """`ca_cert` is a PEM file of authorities that are trusted beside those of the system."""
         self._ca_cert = ca_cert
         self._pools: dict[tuple[str | None, bool], httpcore.AsyncConnectionPool] = {}
+        self._preparing = asyncio.Lock()
 
     def prepare(self) -> None:
         """Load what the first request needs: a quarter of a second, before anybody waits for it."""
@@ -100,6 +101,7 @@ class Outbound:
 
     async def _follow(self, method: Method, url: str, terms: Terms, headers: Headers) -> Stream:
         """The answer at the end of all redirects, its body not yet read."""
+        await self._prepared()
         headers = {"user-agent": USER_AGENT, **headers}
         url = _resolved(url)
         for _ in range(MAX_REDIRECTS + 1):
@@ -117,6 +119,13 @@ class Outbound:
                 headers = {name: value for name, value in headers.items() if name not in _CREDENTIALS}
             url = after
         raise UpstreamFailed(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times")
+
+    async def _prepared(self) -> None:
+        """What `prepare` does, where nobody did it before: in a thread, so that others are answered."""
+        if "_trust" not in vars(self):
+            async with self._preparing:
+                if "_trust" not in vars(self):
+                    await asyncio.to_thread(self.prepare)
 
     async def _send(self, method: Method, url: str, terms: Terms, headers: Headers) -> httpcore.Response:
         import httpcore

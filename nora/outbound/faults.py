@@ -29,10 +29,10 @@ def refusal(status: int, headers: Headers, url: str) -> UpstreamFailed | None:
     if status == 429:
         wait = parse_retry_after(headers.get("retry-after"), time.time())
         return transient(UpstreamLimited(message, wait), url)
-    if status == 503:
+    if status >= 500:
         wait = parse_retry_after(headers.get("retry-after"), time.time())
         return transient(UpstreamUnavailable(message, wait), url)
-    return transient(UpstreamFailed(message), url) if status >= 500 else None
+    return None
 
 
 def check_size(count: int, limit: int, url: str) -> None:

@@ -6,7 +6,6 @@ One host is one state in this process, whichever repository, format or link lead
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -43,15 +42,19 @@ class Host:
         self._retries = retries
 
     @asynccontextmanager
-    async def place(self, lane: asyncio.Semaphore, seconds: float) -> AsyncIterator[None]:
-        """A place among those who ask at once. Raises UpstreamUnavailable when none gets free in time."""
+    async def place(self, lane: asyncio.Semaphore, seconds: float) -> AsyncIterator[float]:
+        """A place among those who ask at once; what is left of the seconds.
+
+        Raises UpstreamUnavailable when none gets free in time.
+        """
+        until = self._retries.clock() + seconds
         try:
             async with asyncio.timeout(seconds):
                 await lane.acquire()
         except TimeoutError as error:
             raise UpstreamUnavailable(f"too many requests to {self.name} are under way") from error
         try:
-            yield
+            yield until - self._retries.clock()
         finally:
             lane.release()
 
@@ -87,10 +90,8 @@ class Host:
 class Hosts:
     """The hosts of this process, made when they are first asked."""
 
-    def __init__(
-        self, metrics: Metrics, retries: Retries, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.clock = clock
+    def __init__(self, metrics: Metrics, retries: Retries) -> None:
+        self.clock = retries.clock
         self._metrics = metrics
         self._retries = retries
         self._hosts: dict[str, Host] = {}

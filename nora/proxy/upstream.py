@@ -60,9 +60,8 @@ class ConfiguredUpstream:
                     return Reply(answer.status, answer.headers, b"", answer.url)
                 return await answer.reply()
 
-        seconds = self._limits.timeouts.total
         with self._held(host, method):
-            async with host.place(host.documents, seconds):
+            async with host.place(host.documents, self._limits.timeouts.total) as seconds:
                 reply = await host.call(once, seconds)
         if reply.status in ABSENT:
             return None
@@ -77,14 +76,14 @@ class ConfiguredUpstream:
         """An answer in pieces: 200 or 206. None: absent. See nora.proxy.base.Upstream."""
         host = self._hosts.of(url, self._limits.breaker)
         sent = {"accept-encoding": "identity", **(headers or {})}
-        seconds = self._limits.timeouts.total
         async with AsyncExitStack() as stack:
 
             async def once() -> Stream:
                 return await stack.enter_async_context(self._request(host, "GET", url, sent, max_bytes))
 
             with self._held(host, "stream"):
-                await stack.enter_async_context(host.place(host.files, seconds))
+                place = host.place(host.files, self._limits.timeouts.total)
+                seconds = await stack.enter_async_context(place)
                 answer = await host.call(once, seconds)
             if answer.status in ABSENT:
                 yield None

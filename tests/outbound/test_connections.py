@@ -393,3 +393,27 @@ def test_nothing_of_httpx_is_imported_before_it_is_needed() -> None:
 def test_every_failure_is_one_of_noras() -> None:
     assert issubclass(UpstreamFailed, NoraError)
     assert {UpstreamFailed.status, UpstreamUnavailable.status, UpstreamTimeout.status} == {502, 503, 504}
+
+
+def test_a_body_is_expanded_in_steps_that_let_others_go_on() -> None:
+    content = bytes(range(256)) * 20_000
+    steps = 0
+
+    async def beside(outbound: Outbound) -> bytes:
+        async def count() -> None:
+            nonlocal steps
+            while True:
+                steps += 1
+                await asyncio.sleep(0)
+
+        other = asyncio.ensure_future(count())
+        try:
+            return (await outbound.get(server.url, terms(server.url, max_bytes=2**24))).body
+        finally:
+            other.cancel()
+
+    packed = gzip.compress(content)
+    assert len(packed) < 2**16, "one piece"
+    with serving(lambda asked: Answer(200, packed, {"Content-Encoding": "gzip"})) as server:
+        assert run(beside) == content
+    assert steps > len(content) / 2**17

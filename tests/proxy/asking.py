@@ -47,7 +47,7 @@ class World:
         async def body() -> T:
             self.outbound = Outbound()
             retries = Retries(tries=self.tries, clock=self.clock, sleep=self.sleep, random=lambda: 1.0)
-            self.hosts = Hosts(self.metrics, retries, self.clock)
+            self.hosts = Hosts(self.metrics, retries)
             try:
                 return await work()
             finally:
