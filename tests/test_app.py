@@ -22,7 +22,7 @@ def test_health_says_how_it_is(http: httpx.Client) -> None:
     assert body["status"] == "healthy"
     assert body["version"] == __version__
     assert body["storage"] == {"backend": "local", "reachable": True}
-    assert body["registries"] == {"docker": "ok"}
+    assert body["registries"] == {"docker": "ok", "pypi": "ok"}
     assert body["uptime_seconds"] >= 0
 
 
@@ -87,7 +87,7 @@ def test_formats_are_found_in_folders_and_entry_points(
     monkeypatch.syspath_prepend(str(tmp_path))
     discover.cache_clear()
     try:
-        assert [one.name for one in discover()] == ["docker", "toy"]
+        assert [one.name for one in discover()] == ["docker", "pypi", "toy"]
     finally:
         discover.cache_clear()
 

@@ -41,7 +41,7 @@ ALSO: dict[str, frozenset[str]] = {
 # One owner per library; the key is the library, the values are the modules or packages that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
     "granian": ("nora.server",),
-    "blacksheep": ("nora.app", "nora.http", "nora.ui", "nora.formats", "nora.auth"),
+    "blacksheep": ("nora.app", "nora.http", "nora.ui", "nora.formats", "nora.auth", "nora.proxy.answers"),
     "bcrypt": ("nora.auth.passwords",),
     "httpx": ("nora.outbound",),
     "httpcore": ("nora.outbound",),

@@ -56,7 +56,7 @@ def release(repository: str, name: str) -> None:
     async def work(ownership: Ownership) -> str:
         return await ownership.release(ownership.hosted(repository), name)
 
-    click.echo(f"released {run(work)}", err=True)
+    click.echo(f"released {run(work)}")
 
 
 def run(work: Callable[[Ownership], Awaitable[T]]) -> T:

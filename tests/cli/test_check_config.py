@@ -34,7 +34,30 @@ def test_it_prints_json(check, tmp_path: Path) -> None:  # type: ignore[no-untyp
     shown = json.loads(check("--json", NORA_PORT="5000").stdout)
     assert shown["settings"]["server.port"] == {"value": 5000, "origin": "NORA_PORT"}
     assert shown["file"] == str(tmp_path / "config.toml")
-    assert shown["repositories"] == ["docker-hosted", "docker-proxy", "docker", "team"]
+    defaults = [f"{name}{kind}" for name in ("docker", "pypi") for kind in ("-hosted", "-proxy", "")]
+    assert shown["repositories"] == [*defaults, "team"]
+    assert [*shown["proxies"]] == ["docker-proxy", "pypi-proxy"]
+
+
+def test_it_shows_whom_proxies_ask_without_credentials(check, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    (tmp_path / "secret").write_text("me:hunter2")
+    (tmp_path / "config.toml").write_text(
+        "[repositories.mirror]\nformat = 'docker'\nkind = 'proxy'\nupstreams = [\n"
+        "{ url = 'https://a.example', auth = 'me:hunter2' },\n"
+        "{ url = 'https://b.example', auth_file = 'secret', prefix = 'b' }]\n"
+    )
+    environ = {"NORA_PROXY_MODE": "offline", "NORA_PYPI_PROXY": "https://c.example/simple"}
+    environ["NORA_PYPI_PROXY_AUTH"] = "me:hunter2"
+    text, document = check(**environ).output, check("--json", **environ).output
+    assert "hunter2" not in text + document
+    assert (
+        '# mirror is offline and asks [{ url = "https://a.example", auth = "***" }, '
+        '{ url = "https://b.example", prefix = "b", auth_file = "secret" }]\n'
+    ) in text
+    shown = json.loads(document)
+    assert shown["proxies"]["mirror"]["mode"] == "offline"
+    assert shown["declared_repositories"]["mirror"]["upstreams"][0]["auth"] == "***"
+    assert shown["settings"]["pypi.proxy_auth"]["value"] == "***"
 
 
 @pytest.mark.parametrize("text", ["server.prot = 1", "[repositories.team]\nformat = 'dokcer'"])

@@ -13,7 +13,7 @@ from nora.errors import ConfigError
 
 def rules(directory: Path, text: str = "", **environ: str) -> dict[str, object]:
     (directory / "config.toml").write_text(text)
-    found = access_rules(load(environ, directory))
+    found = access_rules(load({"NORA_PYPI_ENABLED": "false", **environ}, directory))
     return {
         "enabled": found.enabled,
         "administration": found.open_administration,
