@@ -28,7 +28,7 @@ DEFAULT_SECONDS = 60
 """How long a token is good for that does not say so (distribution's token specification)."""
 _SPARE = 0.9
 """The part of its life in which a token is used: clocks differ, and requests take time."""
-_YOUNG_SECONDS = 1.0
+YOUNG_SECONDS = 1.0
 """A token that is younger is not asked for again: many requests may have been refused at once."""
 
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
@@ -169,7 +169,7 @@ class RegistryAuthorization:
         if (named := parameters.get("scope", scope)) != scope and len(self._scopes) < MAX_TOKENS:
             self._scopes[scope] = named
         held = self._tokens.get(scope)
-        if held is not None and time.monotonic() - held.obtained >= _YOUNG_SECONDS:
+        if held is not None and time.monotonic() - held.obtained >= YOUNG_SECONDS:
             del self._tokens[scope]
         await self._token(service, scope)
         return True

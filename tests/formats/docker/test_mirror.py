@@ -16,6 +16,7 @@ from tests.support.oci import IMAGE, INDEX, Repository, describe, digest, index,
 from tests.support.oci_upstream import Manifest
 
 Name = Callable[[str], str]
+FAILED = {502, 503, 504}
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +304,7 @@ def test_an_index(hub: Mirror, repository: Name, tmp_path: Path) -> None:
     assert stale.headers["warning"].startswith("110 ")
     assert "x-nora-stale" not in pull(image, pulled).headers
     answer = image.get_manifest(other)
-    assert answer.status_code == 502
+    assert answer.status_code in FAILED
     assert answer.json()["errors"][0]["code"] == "UNAVAILABLE"
 
 
@@ -430,8 +431,7 @@ def test_referrers(hub: Mirror, repository: Name, api: bool) -> None:
     pull(image, two.digest)
     hub.up.fault = Answer(status=500)
     assert len(image.referrers(subject.digest).json()["manifests"]) == 2
-    answer = image.referrers(f"sha256:{'4' * 64}")
-    assert answer.status_code == 502
+    assert image.referrers(f"sha256:{'4' * 64}").status_code in FAILED
 
 
 def test_no_referrers(hub: Mirror, repository: Name) -> None:

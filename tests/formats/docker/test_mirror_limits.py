@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import concurrent.futures
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
+from nora.formats.docker.authorization import YOUNG_SECONDS
 from tests.formats.docker.mirrors import Mirror, mirror
 from tests.formats.docker.test_mirror import layer_of, pull
 from tests.support.answers import NEVER, Answer
@@ -43,6 +45,7 @@ def test_tokens(tmp_path: Path) -> None:
         assert pull(image).content == manifest.body
         assert tokens_asked(hub) == 1
         assert all("authorization" not in asked.headers for asked in hub.up.log.of("GET", "/token"))
+        time.sleep(YOUNG_SECONDS)
         hub.registry.expire()
         assert "x-nora-stale" not in pull(image).headers
         hub.registry.image("team/other")
@@ -76,10 +79,10 @@ def test_credentials(tmp_path: Path) -> None:
             assert pull(hub.image("team/app")).content == manifest.body
             assert up.log.of("GET", "/token")[0].headers["authorization"].startswith("Basic ")
             assert "secret" not in hub.server.log.read_text()
-        with mirror(tmp_path / "wrong", env={"NORA_DOCKER_UPSTREAMS": f"{up.url}|nora:wrong"}) as hub:
+        with mirror(tmp_path / "wrong", env={"NORA_DOCKER_UPSTREAMS": f"{up.url}|nora:mistaken"}) as hub:
             answer = hub.image("team/app").get_manifest("latest")
             assert answer.status_code == 502, "it is our mistake, and no absence"
-            assert "wrong" not in answer.text + hub.server.log.read_text()
+            assert "mistaken" not in answer.text + hub.server.log.read_text()
 
 
 def test_basic(tmp_path: Path) -> None:
@@ -89,7 +92,7 @@ def test_basic(tmp_path: Path) -> None:
         manifest = registry.image("team/app")
         with mirror(tmp_path, env={"NORA_DOCKER_UPSTREAMS": f"{up.url}|nora:secret"}) as hub:
             assert pull(hub.image("team/app")).content == manifest.body
-        with mirror(tmp_path / "wrong", env={"NORA_DOCKER_UPSTREAMS": f"{up.url}|nora:wrong"}) as hub:
+        with mirror(tmp_path / "wrong", env={"NORA_DOCKER_UPSTREAMS": f"{up.url}|nora:mistaken"}) as hub:
             assert hub.image("team/app").get_manifest("latest").status_code == 502
 
 
