@@ -18,7 +18,8 @@ Names = Callable[[str], str]
 
 @pytest.fixture(scope="module")
 def pdm(tool: Callable[..., Tool]) -> Tool:
-    return tool("pdm")
+    # With the versions that it was released with: newer ones of what it needs have broken it.
+    return tool("pdm[locked]", command="pdm")
 
 
 def consumer(folder: Path, index: str, *requirements: str) -> Path:
@@ -34,7 +35,7 @@ def consumer(folder: Path, index: str, *requirements: str) -> Path:
 
 
 def install(pdm: Tool, folder: Path) -> dict[str, str]:
-    pdm("install", "--non-interactive", cwd=folder)
+    pdm("install", cwd=folder, env={"PDM_NON_INTERACTIVE": "1"})
     return installed(folder / ".venv")
 
 
