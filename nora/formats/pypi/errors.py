@@ -27,11 +27,12 @@ def reads_problems(accept: bytes | None) -> bool:
 def render_error(error: errors.NoraError) -> Response:
     """An error for pip, uv, twine and their kin.
 
-    A timeout of an upstream is 503 here: pip does not try 504 again, and then reports that there is no such
-    project.
+    An upstream that fails is 503 with `Retry-After`, a timeout too: pip does not try 504 again, and then
+    reports that there is no such project. What trying again does not help is 502: an upstream that refuses
+    us, or gives what cannot be used.
     """
     status, headers = error.status, []
-    if isinstance(error, errors.UpstreamTimeout):
+    if isinstance(error, errors.UpstreamTimeout) or (type(error) is errors.UpstreamFailed and error.origin):
         status = 503
         headers.append((b"retry-after", b"%d" % RETRY_SECONDS))
     if wants_problem.get():

@@ -1,0 +1,270 @@
+"""Projects of an upstream through `/simple/`: pages, files, core metadata, and an upstream in trouble."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from nora.blobs.layout import Layout
+from tests.formats.pypi.conftest import Proxy
+from tests.formats.pypi.wire import JSON, filenames, page, upload
+from tests.support.answers import Answer, absent, document
+from tests.support.pypi_index import PyPIIndex
+from tests.support.server import Server
+from tests.support.upstream import Upstream
+from tests.support.wheels import Release
+
+
+def test_one_request_each(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    built = Release(project="Foo.Bar", requires_python=">=3.8", padding=200_000).wheel()
+    index.add(built)
+    http = proxy()
+    for _ in range(2):
+        (file,) = page(http, "foo-bar")["files"]
+        assert file["url"] == file["filename"] == built.filename
+        assert file["hashes"] == {"sha256": built.sha256}
+        assert file["requires-python"] == ">=3.8"
+        assert file["upload-time"] == "2024-01-02T03:04:05.678901Z"
+        assert http.get(f"/simple/foo-bar/{built.filename}.metadata").content == built.metadata
+        answer = http.get(f"/simple/foo-bar/{built.filename}")
+        assert answer.content == built.body
+        assert answer.headers["etag"] == f'"{built.sha256}"'
+    assert sorted(upstream.log.paths()) == sorted(
+        ["/simple/foo-bar/", index.path_of(built.filename), index.path_of(built.filename) + ".metadata"]
+    )
+
+
+def test_what_clients_may_keep(proxy: Proxy, index: PyPIIndex) -> None:
+    index.add(Release(project="kept").wheel())
+    http = proxy()
+    answer = http.get("/simple/kept/", headers={"accept": JSON})
+    scope, _, age = answer.headers["cache-control"].partition(", max-age=")
+    assert scope == "public"
+    assert 40 < int(age) <= 66
+    assert "x-nora-stale" not in answer.headers
+    etag = answer.headers["etag"]
+    assert http.get("/simple/kept/", headers={"accept": JSON, "if-none-match": etag}).status_code == 304
+
+
+def test_old_upstreams(proxy: Proxy, index: PyPIIndex) -> None:
+    """HTML only, without core metadata: after the first download of a wheel its core metadata is offered."""
+    index.json = index.metadata = False
+    built = Release(project="old").wheel()
+    index.add(built)
+    http = proxy()
+    assert page(http, "old")["files"][0]["core-metadata"] is False
+    assert http.get(f"/simple/old/{built.filename}.metadata").status_code == 404
+    assert http.get(f"/simple/old/{built.filename}").content == built.body
+    wait_for(lambda: page(http, "old")["files"][0]["core-metadata"] is not False)
+    sha256 = hashlib.sha256(built.metadata).hexdigest()
+    assert page(http, "old")["files"][0]["core-metadata"] == {"sha256": sha256}
+    assert http.get(f"/simple/old/{built.filename}.metadata").content == built.metadata
+
+
+def is_stored(server: Server, path: str) -> bool:
+    """Whether a file has its row: a client may have all of it a moment before."""
+    with sqlite3.connect(Layout(server.storage).catalog, timeout=30) as catalog:
+        return bool(catalog.execute("SELECT count(*) FROM file WHERE path = ?", [path]).fetchone()[0])
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come true")
+
+
+@pytest.mark.parametrize("lie", [absent(), document(b"Metadata-Version: 2.1\nName: other\n")])
+def test_core_metadata_that_cannot_be_had(
+    proxy: Proxy, upstream: Upstream, index: PyPIIndex, lie: Answer
+) -> None:
+    """What a page announces is served: from the wheel, where the upstream does not have it or has another."""
+    built = Release(project="lies").wheel()
+    index.add(built)
+    upstream.serve(index.path_of(built.filename) + ".metadata", lie)
+    http = proxy()
+    for _ in range(2):
+        assert http.get(f"/simple/lies/{built.filename}.metadata").content == built.metadata
+    assert upstream.log.count("GET", index.path_of(built.filename)) == 1
+
+
+def test_yanked_and_status(proxy: Proxy, index: PyPIIndex) -> None:
+    index.add(Release(project="yanked").wheel(), yanked="it is broken")
+    index.add(Release(project="yanked", version="2.0").wheel(), yanked=True)
+    index.add(Release(project="bad").wheel())
+    index.projects["bad"].status, index.projects["bad"].reason = "quarantined", "malware"
+    http = proxy()
+    assert [file["yanked"] for file in page(http, "yanked")["files"]] == ["it is broken", True]
+    found = page(http, "bad")
+    assert found["files"] == []
+    assert found["project-status"] == {"status": "quarantined", "reason": "malware"}
+
+
+def test_an_upstream_that_is_gone(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    """What is cached goes on, marked as stale; what is not is 503, never 404; and then it is back."""
+    built = Release(project="here").wheel()
+    index.add(built, Release(project="there").wheel())
+    http = proxy(NORA_PYPI_METADATA_TTL="0")
+    assert filenames(http, "here") == [built.filename]
+    assert http.get(f"/simple/here/{built.filename}").status_code == 200
+    upstream.stop()
+    answer = http.get("/simple/here/", headers={"accept": JSON})
+    assert answer.status_code == 200
+    assert answer.headers["x-nora-stale"] == "true"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert http.get(f"/simple/here/{built.filename}").content == built.body
+    for path in ("/simple/there/", f"/simple/there/{built.filename}", "/pypi/there/json"):
+        answer = http.get(path)
+        assert answer.status_code == 503, path
+        assert int(answer.headers["retry-after"]) >= 1
+    upstream.start()
+    wait_for(lambda: http.get("/simple/there/").status_code == 200)
+
+
+@pytest.mark.parametrize(("status", "expected"), [(500, 503), (429, 503), (403, 502), (404, 404), (410, 404)])
+def test_what_upstreams_answer(
+    proxy: Proxy, upstream: Upstream, index: PyPIIndex, status: int, expected: int
+) -> None:
+    upstream.serve("/simple/some/", Answer(status=status, headers={"retry-after": "30"}))
+    http = proxy(NORA_PROXY_RETRIES="0")
+    for _ in range(2):
+        assert http.get("/simple/some/").status_code == expected
+    if expected == 404:  # remembered
+        assert upstream.log.count("GET", "/simple/some/") == 1
+
+
+def test_slow_is_not_absent(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    upstream.serve("/simple/slow/", document(b"{}", JSON, delay=30))
+    http = proxy(NORA_PYPI_PROXY_TIMEOUT="1", NORA_PROXY_RETRIES="0")
+    answer = http.get("/simple/slow/")
+    assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (503, True)
+
+
+def test_pages_that_are_none(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    upstream.serve("/simple/broken/", document(b'{"meta": {"api-version": "9.0"}}', JSON))
+    upstream.serve("/simple/cut/", document(b'{"files": [', JSON))
+    http = proxy()
+    for name in ("broken", "cut"):
+        assert http.get(f"/simple/{name}/").status_code == 502
+
+
+def test_wrong_bytes_never_arrive(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    built = Release(project="wrong", padding=300_000).wheel()
+    index.add(built)
+    path = index.path_of(built.filename)
+    upstream.serve(path, document(bytes(len(built.body))))
+    http = proxy(NORA_PROXY_RETRIES="0")
+    with pytest.raises(httpx.RemoteProtocolError):
+        http.get(f"/simple/wrong/{built.filename}")
+    upstream.forget(path)
+    assert http.get(f"/simple/wrong/{built.filename}").content == built.body
+
+
+# -- names that are ours ---------------------------------------------------------------------------------
+
+
+def test_a_hosted_name_is_never_asked(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    mine = Release(project="corp-lib", version="1.0").wheel()
+    planted = Release(project="corp-lib", version="99.0").wheel()
+    index.add(planted)
+    http = proxy()
+    assert upload(http, mine).status_code == 200
+    assert filenames(http, "corp-lib") == [mine.filename]
+    for path in (
+        "/simple/Corp_Lib/",
+        "/simple/corp.lib",
+        f"/simple/corp-lib/{planted.filename}",
+        f"/simple/corp-lib/{planted.filename}.metadata",
+        f"/simple/CORP--lib/{planted.filename}",
+        f"/simple/corp-lib/{planted.filename}.provenance",
+        "/pypi/corp-lib/json",
+        "/pypi/Corp_Lib/99.0/json",
+        f"/integrity/corp-lib/99.0/{planted.filename}/provenance",
+        "/r/pypi-proxy/simple/corp-lib/",
+        f"/r/pypi-proxy/simple/corp-lib/{planted.filename}",
+    ):
+        assert http.head(path).status_code == (answer := http.get(path)).status_code
+        assert answer.status_code in (301, 403, 404) or "99.0" not in answer.text, path
+    assert upstream.log.requests == []
+
+
+@pytest.mark.parametrize("path", ["/simple/corp-x/", "/simple/Corp_X/", "/simple/corp-x/corp_x-1.0.tar.gz"])
+def test_a_reserved_name_is_refused(proxy: Proxy, upstream: Upstream, index: PyPIIndex, path: str) -> None:
+    http = proxy(NORA_PROXY_RESERVED="corp-*")
+    answer = http.get(path, follow_redirects=True)
+    assert answer.status_code == 403
+    assert "corp-x" in answer.text
+    assert http.get("/pypi/corp.x/json").status_code == 403
+    assert upstream.log.requests == []
+
+
+def test_an_extended_name_is_merged(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    ours = Release(project="shared", seed="ours").wheel()
+    theirs = Release(project="shared", seed="theirs").wheel()
+    newer = Release(project="shared", version="2.0").wheel()
+    index.add(theirs, newer)
+    http = proxy(NORA_PROXY_EXTEND="shared")
+    assert upload(http, ours).status_code == 200
+    found = {file["filename"]: file["hashes"]["sha256"] for file in page(http, "shared")["files"]}
+    assert found == {ours.filename: ours.sha256, newer.filename: newer.sha256}
+    assert http.get(f"/simple/shared/{ours.filename}").content == ours.body
+    assert http.get(f"/simple/shared/{newer.filename}").content == newer.body
+    upstream.stop()
+    assert http.get("/simple/shared/").status_code == 200
+
+
+def test_offline(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    built = Release(project="offline").wheel()
+    index.add(built, Release(project="never").wheel())
+    http = proxy()
+    filenames(http, "offline")
+    http.get(f"/simple/offline/{built.filename}")
+    server: Server = http.nora  # type: ignore[attr-defined]
+    wait_for(lambda: is_stored(server, f"offline/{built.filename}"))
+    server.env = {**server.env, "NORA_PROXY_MODE": "offline"}
+    server.restart()
+    upstream.log.clear()
+    assert filenames(http, "offline") == [built.filename]
+    assert http.get(f"/simple/offline/{built.filename}").content == built.body
+    assert http.get("/simple/never/").status_code == 404
+    assert upstream.log.requests == []
+
+
+# -- beside the pages ------------------------------------------------------------------------------------
+
+
+def test_attestations(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    built = Release(project="signed").wheel()
+    url = f"{upstream.url}/integrity/signed/1.0/{built.filename}/provenance"
+    index.add(built, provenance=url)
+    http = proxy()
+    for path in (
+        f"/simple/signed/{built.filename}.provenance",
+        f"/integrity/signed/1.0/{built.filename}/provenance",
+    ):
+        answer = http.get(path)
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/vnd.pypi.integrity.v1+json"
+        assert answer.json()["of"] == built.filename
+        assert http.get(path, headers={"accept": "text/html"}).status_code == 406
+    assert upstream.log.count("GET", f"/integrity/signed/1.0/{built.filename}/provenance") == 1
+
+
+def test_legacy_json(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    built = Release(project="json-api").wheel()
+    index.add(built)
+    http = proxy()
+    for path in ("/pypi/json-api/json", "/pypi/Json_API/1.0/json"):
+        answer = http.get(path)
+        assert answer.status_code == 200
+        url = f"{str(http.base_url).rstrip('/')}/simple/json-api/{built.filename}"
+        assert [file["url"] for file in answer.json()["urls"]] == [url]
+        assert upstream.url not in answer.text
+        assert http.get(url).content == built.body
+    assert http.get("/pypi/nothing/json").status_code == 404
