@@ -37,7 +37,7 @@ that catches them on the way to a client.
     ├── StorageFailed         500      the disk, the bucket or the catalog failed
     │   └── StorageBusy       503      it may work in a moment
     ├── UpstreamFailed        502      somebody whom NORA asked gave no answer that can be used
-    │   ├── UpstreamUnavailable 503    cannot be reached, or says so itself
+    │   ├── UpstreamUnavailable 503    cannot be reached, or answers 5xx
     │   │   └── UpstreamLimited        asked too often (429)
     │   ├── UpstreamRefused            does not let NORA in (401, 403)
     │   └── UpstreamTimeout   504      did not answer in time
@@ -257,7 +257,7 @@ class UpstreamFailed(NoraError):
 
 
 class UpstreamUnavailable(UpstreamFailed):
-    """Somebody whom NORA asked cannot be reached, or says so itself; `retry_after` is in seconds."""
+    """Somebody whom NORA asked cannot be reached, or answers 5xx; `retry_after` is in seconds."""
 
     status = 503
 

@@ -25,14 +25,11 @@ def transient(error: E, url: str) -> E:
 
 def refusal(status: int, headers: Headers, url: str) -> UpstreamFailed | None:
     """The error that a status is, where it means that nobody answered what was asked: 429 and 5xx."""
-    message = f"{host_of(url)} answers {status}"
-    if status == 429:
-        wait = parse_retry_after(headers.get("retry-after"), time.time())
-        return transient(UpstreamLimited(message, wait), url)
-    if status >= 500:
-        wait = parse_retry_after(headers.get("retry-after"), time.time())
-        return transient(UpstreamUnavailable(message, wait), url)
-    return None
+    if status != 429 and status < 500:
+        return None
+    kind = UpstreamLimited if status == 429 else UpstreamUnavailable
+    wait = parse_retry_after(headers.get("retry-after"), time.time())
+    return transient(kind(f"{host_of(url)} answers {status}", wait), url)
 
 
 def check_size(count: int, limit: int, url: str) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import pytest
 
 from nora import __version__
-from nora.errors import NoraError, UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
+from nora.errors import NoraError, UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable
 from nora.outbound import MAX_REDIRECTS, Outbound, Terms, origin
 from tests.support.certificates import make
 from tests.support.httpd import Answer, Asked, Served, serving, silent_port
@@ -88,13 +88,13 @@ def test_absent_is_an_answer_and_an_error_is_not() -> None:
     answers = {"/500": Answer(500), "/503": Answer(503, headers={"Retry-After": "17"}), "/429": Answer(429)}
     with table(answers) as server:
         assert get(f"{server.url}/no", terms(server.url)).status == 404
-        with pytest.raises(UpstreamFailed) as failed:
+        with pytest.raises(UpstreamUnavailable) as failed:
             get(f"{server.url}/500", terms(server.url))
-        assert failed.value.status == 502
+        assert (failed.value.status, failed.value.is_told) == (503, False)
         with pytest.raises(UpstreamUnavailable) as unavailable:
             get(f"{server.url}/503", terms(server.url))
         assert unavailable.value.retry_after == 17
-        with pytest.raises(UpstreamUnavailable):
+        with pytest.raises(UpstreamLimited):
             get(f"{server.url}/429", terms(server.url))
 
 

@@ -206,7 +206,7 @@ def test_what_is_transient_is_tried_again(up: Upstream, fault: Answer) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "status"),
-    [(Answer(status=500), 502), (Answer(status=503), 503), (document(b"hello", cut=2), 502)],
+    [(Answer(status=500), 503), (Answer(status=503), 503), (document(b"hello", cut=2), 502)],
 )
 def test_in_the_end_it_is_a_failure_and_never_an_absence(up: Upstream, fault: Answer, status: int) -> None:
     up.fault = fault

@@ -94,7 +94,7 @@ def test_a_host_that_fails_is_left_alone_and_found_again(up: Upstream, other: Up
     async def story() -> None:
         one = world.upstream(up.url)
         for _ in range(2):
-            assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 502
+            assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 503
         asked = up.log.count()
         refused = await failing(read(world.upstream(f"{up.url}/b"), f"{up.url}/b/a"))
         assert isinstance(refused, UpstreamUnavailable)
@@ -163,7 +163,7 @@ def test_where_a_redirect_leads_is_not_its_fault(up: Upstream, other: Upstream) 
     async def story() -> None:
         one = world.upstream(up.url)
         for _ in range(3):
-            assert (await failing(one.ask("GET", f"{up.url}/away", max_bytes=LIMIT))).status == 502
+            assert (await failing(one.ask("GET", f"{up.url}/away", max_bytes=LIMIT))).status == 503
         assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
 
     world.run(story)
@@ -278,7 +278,7 @@ def test_a_token_service_that_fails_is_not_the_upstreams_fault(up: Upstream, oth
 
     async def story() -> None:
         one = world.upstream(up.url, authorization=Broken())
-        assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 502
+        assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 503
         assert other.log.count() == 3, "tried again there, and not once more here"
         assert await world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
 
