@@ -228,8 +228,6 @@ class Worker:
             publishing = TrustedPublishing(self._identities, self._authenticator.sessions.mint)
             self._app.attach(MOUNT, "oidc", publishing, render_publishing_error)
         proxies = [one for one in repositories.values() if one.kind == "proxy"]
-        if any(map(services.upstreams.is_online, proxies)):
-            self._outbound.prepare()
         self._periodic = [*self._jobs(services, proxies)]
 
     def _make_services(
