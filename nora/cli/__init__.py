@@ -1,26 +1,44 @@
-"""The `nora` command: one module for each of its commands, imported when it is asked for."""
+"""The `nora` command: one module for each of its commands, imported when it is asked for. What formats offer
+beside, as `nora pypi yank`, comes from their records."""
 
 from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from nora import __version__
 
+if TYPE_CHECKING:
+    from nora.formats.base import Format
+
 
 class Commands(click.Group):
-    """The modules of this folder; each has its click command as `command`."""
+    """The modules of this folder, each has its click command as `command`; and the formats with commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__))
+        return sorted([*_own_commands(), *_commanding()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        found: click.Command = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+        found: click.Command | None = None
+        if cmd_name in _own_commands():
+            found = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
+        elif cmd_name in _commanding():
+            found = import_module(f"{__name__}._formats").group_of(_commanding()[cmd_name])
         return found
+
+
+def _own_commands() -> list[str]:
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return [name.replace("_", "-") for name in names if not name.startswith("_")]
+
+
+def _commanding() -> dict[str, Format]:
+    from nora.formats import discover  # only where no module has the command: it costs its time
+
+    return {one.name: one for one in discover() if one.commands}
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

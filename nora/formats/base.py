@@ -8,7 +8,7 @@ offered.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from blacksheep import Request, Response
@@ -57,6 +57,21 @@ class Services:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """Something that is done to hosted packages of a format from the command line: `nora pypi yank`."""
+
+    name: str
+    help: str
+    """A sentence; words of `arguments` in capitals."""
+    arguments: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What each is for, by name: `--reason`."""
+    run: Callable[[Catalog, Repository, Mapping[str, str]], Awaitable[str]]
+    """Does it in a hosted repository, with the arguments and options that were given, by name; says what it
+    has done. Raises NoraError."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One package format."""
 
@@ -83,3 +98,5 @@ class Format:
     shares_mount: bool = False
     """True when named repositories live below `mount` itself (OCI: the first name segment), False when
     they live below `/r/<name>/`."""
+    commands: tuple[Command, ...] = ()
+    """`nora <format> <command>`."""

@@ -20,6 +20,7 @@ from nora.formats.pypi.names import is_filename
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import absent
 from nora.http.send import blob_response
+from nora.model import Digest
 from nora.proxy.answers import file_response
 from nora.proxy.routing import Members
 
@@ -77,7 +78,7 @@ class Files:
                     self._services,
                     wanted,
                     headers=(self._age(resource),),
-                    etag=None if wanted.expect.digest is None else _etag(wanted.expect.digest),
+                    etag=_known_etag(wanted.expect.digest),
                     what=filename,
                 )
         raise await self._absence(resource, members)
@@ -134,6 +135,11 @@ class Files:
                     return _no_file(resource)
             return absent(members, resource.project)
         return _no_file(resource)
+
+
+def _known_etag(digest: Digest | None) -> bytes | None:
+    """None where the sha256 is not known before the bytes are here."""
+    return None if digest is None or digest.algorithm != "sha256" else _etag(digest)
 
 
 def _etag(digest: str) -> bytes:

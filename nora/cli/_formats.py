@@ -1,0 +1,55 @@
+"""`nora <format> <command>`: what a format offers to do to the packages that are hosted here.
+
+Works on the data directory of this configuration, while a server runs or not; a server sees a change at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from nora.app import open_catalog, open_ownership
+from nora.config import load
+from nora.errors import NoraError
+from nora.formats.base import Command, Format
+
+
+def group_of(one: Format) -> click.Group:
+    """The commands of a format."""
+    group = click.Group(one.name, help=f"Hosted packages of {one.title}, while a server runs or not.")
+    for command in one.commands:
+        group.add_command(_command(one, command))
+    return group
+
+
+def _command(one: Format, command: Command) -> click.Command:
+    def run(repository: str, **given: str | None) -> None:
+        words = {name: value for name, value in given.items() if value is not None}
+        try:
+            click.echo(asyncio.run(_run(command, repository, words)), err=True)
+        except NoraError as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+    where = "The repository; a group stands for its member that takes writes."
+    return click.Command(
+        command.name,
+        callback=run,
+        help=command.help,
+        params=[
+            *(click.Argument([name]) for name in command.arguments),
+            *(click.Option([f"--{name}"], help=text) for name, text in command.options.items()),
+            click.Option(["--repository"], default=one.name, show_default=True, help=where),
+        ],
+    )
+
+
+async def _run(command: Command, repository: str, words: dict[str, str]) -> str:
+    config = load(os.environ, Path.cwd())
+    async with open_catalog(config) as catalog:
+        hosted = (await open_ownership(config, catalog)).hosted(repository)
+        return await command.run(catalog, hosted, words)
