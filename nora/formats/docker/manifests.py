@@ -129,7 +129,8 @@ class Manifests:
 
     async def _find_digest(self, repository: int, image: Image, digest: Digest) -> File | None:
         file = await self._catalog.find_file(repository, image.file_path(digest))
-        if file is None:  # pushed under a digest of another algorithm, perhaps
+        if file is None and await self._catalog.find_package(repository, image.package) is not None:
+            # Pushed under a digest of another algorithm, perhaps
             file = await self._catalog.find_version_file(repository, image.package, digest)
         return file
 

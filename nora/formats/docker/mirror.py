@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from blacksheep import Response
@@ -33,6 +34,8 @@ from nora.proxy.policy import document_policy
 
 _HOLDERS = 64
 """Packages that hold a blob which are looked at for one of the same repository."""
+_PLANS = 4096
+"""Images whose upstreams are remembered."""
 _TAG = "application/vnd.nora.tag"
 
 T = TypeVar("T")
@@ -119,6 +122,8 @@ class Mirror:
             for proxy in proxies
         }
 
+        self._plan = lru_cache(_PLANS)(self._make_plan)
+
     def _remotes_of(self, proxy: Repository) -> list[Remote]:
         services, config = self._services, self._services.config
         settings = config.upstreams_of(proxy.name)
@@ -142,16 +147,21 @@ class Mirror:
         if image.repository.id not in self._mirrored:
             return []
         package = image.package
+        found, others = self._plan(image.repository.id, package)
+        members = await self._services.routing.members(image.repository, package, *others)
+        return [found[proxy.id] for proxy in members.proxies if proxy.id in found]
+
+    def _make_plan(self, repository_id: int, package: str) -> tuple[dict[int, Route], tuple[str, ...]]:
+        """Where an image would be asked for, and by which other names."""
         found: dict[int, Route] = {}
-        for proxy in self._mirrored[image.repository.id]:
+        for proxy in self._mirrored[repository_id]:
             origins, nowhere_else = self._remotes[proxy.id].origins(package)
             if nowhere_else:
                 found = {proxy.id: Route(proxy, package, origins)}
                 break
             found[proxy.id] = Route(proxy, package, origins)
-        others = {origin.name for route in found.values() for origin in route.origins} - {package}
-        members = await self._services.routing.members(image.repository, package, *others)
-        return [found[proxy.id] for proxy in members.proxies if proxy.id in found]
+        names = {origin.name for route in found.values() for origin in route.origins}
+        return found, tuple(names - {package})
 
     def namespaced(self, image: Image, namespace: str) -> Image:
         """An image of another registry, as containerd asks a mirror for it: `?ns=docker.io`.

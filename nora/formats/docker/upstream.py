@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import orjson
@@ -155,11 +156,12 @@ class Descriptor:
         """As it is kept."""
         return orjson.dumps([self.digest, self.media_type, self.size])
 
-    @classmethod
-    def decode(cls, document: bytes) -> Descriptor:
+    @staticmethod
+    @lru_cache(4096)
+    def decode(document: bytes) -> Descriptor:
         """From what `encode` made."""
         digest, media_type, size = orjson.loads(document)
-        return cls(Digest(digest), media_type, size)
+        return Descriptor(Digest(digest), media_type, size)
 
     @classmethod
     def of(cls, headers: Headers) -> Descriptor | None:
