@@ -68,7 +68,7 @@ def content(containerd: Containerd, digest: str) -> bytes:
 
 
 def pull(containerd: Containerd, hosts: Path, reference: str) -> None:
-    words = ["--hosts-dir", hosts, "--all-platforms", "--snapshotter", "native"]
+    words: list[str | Path] = ["--hosts-dir", hosts, "--all-platforms", "--snapshotter", "native"]
     containerd.ctr("images", "pull", *words, reference)
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.clients.conftest import Closed
-from tests.support.answers import document
+from tests.support.answers import NEVER, Answer, document
 from tests.support.mirror import Mirror, mirrored, post_file, publish
 from tests.support.python_clients import Tool, installed
 from tests.support.relay import Relay
@@ -136,6 +136,18 @@ def test_what_is_yanked_is_skipped_and_still_there(own_mirror: Mirror, install: 
     assert install_when_refreshed(install, own_mirror.simple, "app", "1.0")
 
 
+def test_what_was_yanked_here(mirror: Mirror, install: Install, project: Names) -> None:
+    own = project("own")
+    publish(mirror.server.url, *(Release(project=own, version=version).wheel() for version in ("1.0", "2.0")))
+    with httpx.Client(base_url=f"{mirror.server.url}/pypi/{own}/2.0", trust_env=False) as client:
+        assert client.post("/yank", json={"reason": "broken & bad"}).status_code == 200
+        assert install(mirror.simple, own) == {module(own): "1.0"}
+        assert install(mirror.simple, f"{own}==2.0") == {module(own): "2.0"}
+        assert "broken & bad" in install.log
+        assert client.post("/unyank", json={}).status_code == 200
+        assert install(mirror.simple, own) == {module(own): "2.0"}
+
+
 def install_when_refreshed(install: Install, index: str, name: str, version: str) -> bool:
     """Whether `version` is what pip takes, within some refreshes of the page."""
     for _ in range(8):
@@ -234,6 +246,27 @@ def test_the_upstream_is_down_and_comes_back(own_mirror: Mirror, install_newest:
     own_mirror.up.start()
     # pip itself waits as long as Retry-After says.
     assert install_newest(own_mirror.simple, "other") == {"other": "1.0"}
+
+
+def test_an_upstream_that_does_not_answer_in_time(own_mirror: Mirror, install_newest: Install) -> None:
+    own_mirror.index.add(Release(project="app").wheel())
+    assert install_newest(own_mirror.simple, "app") == {"app": "1.0"}
+    own_mirror.up.fault = Answer(delay=NEVER)
+    time.sleep(1.2)  # what is cached is not fresh any more
+    assert install_newest(own_mirror.simple, "app", "--timeout", "12", "--retries", "0") == {"app": "1.0"}
+
+
+def test_offline(own_mirror: Mirror, install_newest: Install) -> None:
+    own_mirror.index.add(Release(project="app", requires=["lib"]).wheel(), Release(project="lib").sdist())
+    own_mirror.index.add(Release(project="other").wheel())
+    assert install_newest(own_mirror.simple, "app") == {"app": "1.0", "lib": "1.0"}
+    own_mirror.server.env = {**own_mirror.server.env, "NORA_PROXY_MODE": "offline"}
+    own_mirror.server.restart()
+    connections = own_mirror.up.connections
+    time.sleep(1.2)  # however old it is
+    assert install_newest(own_mirror.simple, "app") == {"app": "1.0", "lib": "1.0"}
+    install_newest(own_mirror.simple, "other", fails=True)
+    assert own_mirror.up.connections == connections
 
 
 def test_a_wheel_that_the_upstream_cuts_or_changes_is_never_kept(

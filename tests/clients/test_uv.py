@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.clients.conftest import Closed
-from tests.support.mirror import Mirror, post_file, publish
+from tests.support.answers import Answer
+from tests.support.mirror import Mirror, mirrored, post_file, publish
 from tests.support.python_clients import Tool, installed
 from tests.support.relay import Relay
 from tests.support.wheels import Release
@@ -37,6 +40,7 @@ class Install:
     def __call__(self, index: str, *words: str, fails: bool = False) -> dict[str, str]:
         """What is installed, by module name. Without a cache unless `words` have one."""
         self._count += 1
+        self._folder.mkdir(exist_ok=True)
         target = self._folder / f"target{self._count}"
         cached = () if "--cache-dir" in words else ("--no-cache",)
         self._uv(
@@ -69,6 +73,21 @@ def test_cold_and_warm(mirror: Mirror, install: Install, project: Names) -> None
     mirror.up.log.clear()
     assert install(mirror.simple, app) == found
     assert mirror.up.log.requests == []
+
+
+def test_a_crowd_that_wants_the_same_asks_the_upstream_once(uv: Tool, tmp_path: Path) -> None:
+    names = [f"part-{number}" for number in range(30)]
+    with mirrored(tmp_path, workers=4) as mirror:
+        mirror.index.add(Release(project="app", requires=names, padding=5_000_000).wheel())
+        for name in names:
+            mirror.index.add(Release(project=name, padding=20_000).wheel())
+        clients = [Install(uv, tmp_path / str(number)) for number in range(8)]
+        with ThreadPoolExecutor(len(clients)) as pool:
+            found = list(pool.map(lambda install: install(mirror.simple, "app"), clients))
+        assert found == [{"app": "1.0", **dict.fromkeys(map(module, sorted(names)), "1.0")}] * len(clients)
+        asked = Counter(one.path for one in mirror.up.log.requests)
+        assert {path: count for path, count in asked.items() if count > 1} == {}
+        assert len(asked) == 3 * 31
 
 
 def test_an_sdist_is_built(mirror: Mirror, install: Install, project: Names) -> None:
@@ -201,8 +220,6 @@ def test_publish_check_and_install(
 
 
 def test_a_lost_answer_to_an_upload(mirror: Mirror, uv: Tool, project: Names, tmp_path: Path) -> None:
-    from tests.support.answers import Answer
-
     file = Release(project=project("own")).wheel().write(tmp_path)
     relay = Relay(mirror.server.url, lost=[Answer(status=502)])
     with relay.running() as between:
