@@ -28,6 +28,7 @@ from tests.support.access import Credentials, make_token
 from tests.support.command import run
 from tests.support.oci import IMAGE, Image, Repository, digest
 from tests.support.server import Server, running
+from tests.support.wheels import Built, Release
 
 MATRIX: dict[str, Any] = tomllib.loads((Path(__file__).parent / "access_matrix.toml").read_text())
 ROUTES: list[dict[str, Any]] = MATRIX["route"]
@@ -175,6 +176,10 @@ def is_head(entry: dict[str, Any]) -> bool:
     return bool(entry["route"].startswith("HEAD "))
 
 
+def names_something(entry: dict[str, Any]) -> bool:
+    return "{name}" in entry["route"] or "{project}" in entry["route"]
+
+
 def title(entry: dict[str, Any]) -> str:
     return f"{entry['route']} {entry.get('reference') or entry.get('query') or ''}".strip()
 
@@ -192,9 +197,9 @@ def test_who_gets_what(entry: dict[str, Any], closed: Place, public: Place) -> N
     }
 
 
-@pytest.mark.parametrize("entry", [entry for entry in ROUTES if "{name}" in entry["route"]], ids=title)
+@pytest.mark.parametrize("entry", [entry for entry in ROUTES if names_something(entry)], ids=title)
 def test_nobody_learns_what_is_there(entry: dict[str, Any], closed: Place, public: Place) -> None:
-    """Who is refused is refused in the same way where there is no such image."""
+    """Who is refused is refused in the same way where there is no such image, no such project."""
     expected = expectations(entry)
     seen = {
         name: outcome(send(place, entry, ABSENT, who), entry["route"])
@@ -267,12 +272,18 @@ def test_a_mount_takes_nothing_that_one_may_not_read(closed: Place) -> None:
 
 
 def send(place: Place, entry: dict[str, Any], name: str, who: Credentials | None) -> httpx.Response:
-    """The request of an entry, by a caller, to an image that is there in full, or not at all."""
+    """The request of an entry, by a caller, to an image or project that is there in full, or not at all."""
     method, _, path = entry["route"].partition(" ")
     image = push(place, NAME) if "{name}" in path else None
+    wheel = Release(project=f"python-{next(NUMBERS)}").wheel()
+    if "{project}" in path and name == NAME:
+        upload(place.admin, "/legacy/", wheel)
     repository = Repository(place.admin, NAME)
     values = {
         "name": name,
+        "project": wheel.project,
+        "version": wheel.version,
+        "filename": wheel.filename,
         "reference": "1",
         "chunk": digest(CHUNK),
         "digest": digest(image.layers[0]) if image else "",
@@ -287,6 +298,8 @@ def send(place: Place, entry: dict[str, Any], name: str, who: Credentials | None
     headers = {} if "form" in entry or entry.get("class") == "password" else headers_of(who)
     if entry.get("body") == "manifest":
         headers["content-type"] = IMAGE
+    if entry.get("body") == "wheel":
+        return upload(place.http, path, wheel, headers)
     return place.http.request(
         method,
         path.format(**values) + f"?{entry.get('query', '').format(**values)}",
@@ -294,6 +307,15 @@ def send(place: Place, entry: dict[str, Any], name: str, who: Credentials | None
         content=content,
         data=filled(entry.get("form"), values),
         json=filled(entry.get("json"), values),
+    )
+
+
+def upload(
+    http: httpx.Client, path: str, wheel: Built, headers: dict[str, str] | None = None
+) -> httpx.Response:
+    """As twine does it."""
+    return http.post(
+        path, headers=headers, data=wheel.form(), files={"content": (wheel.filename, wheel.body)}
     )
 
 
