@@ -14,9 +14,10 @@ is asked: through one of these groups, or by itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from nora.patterns import path_matcher
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 REMEMBERED_NAMES = 4096
 Fold = Callable[[str], str]
 """See `nora.formats.base.Format.fold`."""
+Matchers = tuple[re.Pattern[str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +128,26 @@ class Patterns:
         self._reserved = tuple(spelling for one in reserved for spelling in _spellings(one))
         self._extended = tuple(spelling for one in extended for spelling in _spellings(one))
         self._folds = folds or {}
+        self._matchers = cache(self._make_matchers)
         self.is_reserved = lru_cache(REMEMBERED_NAMES)(self._is_reserved)
         self.is_extended = lru_cache(REMEMBERED_NAMES)(self._is_extended)
 
     def _is_reserved(self, format_name: str, name: str) -> bool:
         """Whether a reserved pattern has a name; here the case never matters."""
-        fold = self._folds.get(format_name, str)
+        fold, reserved, _ = self._matchers(format_name)
         folded = fold(name).lower()
-        return any(path_matcher(fold(one).lower()).fullmatch(folded) for one in self._reserved)
+        return any(one.fullmatch(folded) for one in reserved)
 
     def _is_extended(self, format_name: str, name: str) -> bool:
-        fold = self._folds.get(format_name, str)
+        fold, _, extended = self._matchers(format_name)
         folded = fold(name)
-        return any(path_matcher(fold(one)).fullmatch(folded) for one in self._extended)
+        return any(one.fullmatch(folded) for one in extended)
+
+    def _make_matchers(self, format_name: str) -> tuple[Fold, Matchers, Matchers]:
+        """Of a format: how it spells names, what reserves and what extends them."""
+        fold = self._folds.get(format_name, str)
+        reserved = tuple(path_matcher(fold(one).lower()) for one in self._reserved)
+        return fold, reserved, tuple(path_matcher(fold(one)) for one in self._extended)
 
 
 def _spellings(pattern: str) -> tuple[str, ...]:
