@@ -61,8 +61,8 @@ def parse_path(raw: bytes) -> Target:
     """Raises BadRequest for what is no path of names, NotFound for one that means nothing here."""
     segments = [_decoded(part) for part in raw.split(b"/")[1:]]
     repository = None
-    if segments[0] == "r":
-        repository, segments = segments[1], segments[2:]
+    if segments[:1] == ["r"]:
+        repository, segments = "".join(segments[1:2]), segments[2:]
     is_directory = len(segments) > 1 and not segments[-1]
     if is_directory:
         segments.pop()
