@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Protocol
 
 from blacksheep import Request, Response, StreamedContent
@@ -15,7 +16,7 @@ from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
 from nora.http.send import SizedContent, blob_response, is_unchanged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from nora.blobs.base import BlobStore
     from nora.http.memory import MemoryCache
@@ -174,11 +175,18 @@ async def _reached(filling: Filling, first: int) -> bool:
     return True
 
 
-def _streamed(pieces: AsyncIterator[bytes], media_type: bytes, size: int) -> StreamedContent:
-    return StreamedContent(media_type, lambda: pieces, size)
+def _streamed(pieces: AsyncGenerator[bytes, None], media_type: bytes, size: int) -> StreamedContent:
+    async def provider() -> AsyncGenerator[bytes, None]:
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
+
+    return StreamedContent(media_type, provider, size)
 
 
-async def _passed(wanted: Wanted, filling: Filling, first: int, stop: int) -> AsyncIterator[bytes]:
+async def _passed(
+    wanted: Wanted, filling: Filling, first: int, stop: int
+) -> AsyncGenerator[bytes, None]:
     """Bytes first..stop (exclusive) straight from an upstream, kept by nobody: the client knows the digest of
     the whole. What the upstreams do not give is waited for after all."""
     for source in wanted.sources:

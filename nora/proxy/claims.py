@@ -26,6 +26,7 @@ from nora.errors import (
     StorageFull,
     UpstreamFailed,
     UpstreamLimited,
+    UpstreamRefused,
     UpstreamTimeout,
     UpstreamUnavailable,
 )
@@ -40,7 +41,17 @@ WORD_BYTES: Final = 4096
 """The room of a word in its file, taken at the beginning: the disk may be full later."""
 
 _KINDS: Final[dict[str, type[NoraError]]] = {
-    kind.__name__: kind for kind in (UpstreamFailed, UpstreamTimeout, StorageFailed, StorageBusy, StorageFull)
+    kind.__name__: kind
+    for kind in (
+        UpstreamFailed,
+        UpstreamLimited,
+        UpstreamRefused,
+        UpstreamTimeout,
+        UpstreamUnavailable,
+        StorageBusy,
+        StorageFailed,
+        StorageFull,
+    )
 }
 
 State = Literal["running", "done", "absent", "failed"]
@@ -52,26 +63,25 @@ class Failure:
 
     kind: str
     message: str
-    retry_after: int = 0
+    retry_after: int | None = None
+    """As an upstream said it."""
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
         """What others are told of an error: the nearest kind that they know."""
         if not isinstance(error, NoraError):
             return cls("StorageFailed", "what the upstream gave could not be taken in; the log says why")
-        if isinstance(error, UpstreamUnavailable):
-            kind = UpstreamLimited if isinstance(error, UpstreamLimited) else UpstreamUnavailable
-            return cls(kind.__name__, str(error)[:500], error.retry_after)
         names = (kind.__name__ for kind in type(error).__mro__)
-        return cls(next((name for name in names if name in _KINDS), "UpstreamFailed"), str(error)[:500])
+        known = next((name for name in names if name in _KINDS), "UpstreamFailed")
+        told = error.retry_after if isinstance(error, UpstreamUnavailable) and error.is_told else None
+        return cls(known, str(error)[:500], told)
 
     def error(self) -> NoraError:
         """The error, to be raised once."""
-        if self.kind == "UpstreamUnavailable":
-            return UpstreamUnavailable(self.message, self.retry_after)
-        if self.kind == "UpstreamLimited":
-            return UpstreamLimited(self.message, self.retry_after)
-        return _KINDS.get(self.kind, UpstreamFailed)(self.message)
+        kind = _KINDS[self.kind]
+        if issubclass(kind, UpstreamUnavailable):
+            return kind(self.message, self.retry_after)
+        return kind(self.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,12 +145,8 @@ class Claim:
         """What is written now; None for nothing, and for a word that is just being written."""
         return _decode(os.pread(self._fd, WORD_BYTES, 0))
 
-    async def begin(self) -> None:
-        """Take the room for our words. Raises StorageFull."""
-        await self.write(Word())
-
     async def write(self, word: Word) -> None:
-        """Tell the others."""
+        """Tell the others. The first word takes the room of all: it may raise StorageFull."""
         await self._disk.run(os.pwrite, self._fd, _encode(word), 0)
 
     async def end(self, word: Word) -> None:

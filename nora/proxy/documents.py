@@ -13,6 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
+from nora.blobs.threads import to_the_end
 from nora.catalog.base import NewCached
 from nora.errors import (
     BlobNotFound,
@@ -141,16 +142,16 @@ class Documents:
     ) -> Cached | None:
         """Ask, unless another process did while we waited; then tell those who wait for us."""
         try:
-            await claim.begin()
+            await claim.write(Word())
             cached = await self._catalog.find_cached(place.repository.id, place.path)
             if cached is None and self._absences.has(_key(place)):
                 pass
-            elif cached is None or not (cached.fetched_at >= since or self._clock() < cached.fresh_until):
+            elif cached is None or not (cached.fetched_at > since or self._clock() < cached.fresh_until):
                 cached = await self._refresh(cached, place, policy, fetch)
         except Exception as error:
-            await claim.end(Word(state="failed", failure=Failure.of(error)))
+            await to_the_end(claim.end(Word(state="failed", failure=Failure.of(error))))
             raise
-        await claim.end(Word(state="absent" if cached is None else "done"))
+        await to_the_end(claim.end(Word(state="absent" if cached is None else "done")))
         return cached
 
     async def _refresh(
@@ -271,6 +272,9 @@ def _key(place: Place) -> str:
 
 def _is_same(body: bytes, blob: Blob, expect: Expect) -> bool:
     """Whether a body is what is stored, and what it must be."""
-    if len(body) != blob.size or len(body) > COMPARED_BYTES or expect.digest not in (None, blob.digest):
+    size = len(body)
+    if size != blob.size or size > COMPARED_BYTES or expect.size not in (None, size):
+        return False
+    if expect.digest not in (None, blob.digest) or (expect.max_size is not None and size > expect.max_size):
         return False
     return sha256(body, usedforsecurity=False).hexdigest() == blob.digest.encoded

@@ -15,7 +15,7 @@ from nora.blobs.disk import translate
 from nora.errors import NotFound, StorageFailed, UpstreamFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from nora.blobs.base import BlobStore
     from nora.blobs.disk import Disk
@@ -82,7 +82,7 @@ class Filling:
             raise self._failure.error()
         return self.blob
 
-    async def read(self, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
+    async def read(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
         """Bytes start..stop (exclusive; None: all), in pieces of at most 64 KiB, as they come in.
 
         Raises what it failed with, and UpstreamFailed when what was read is no part of the file any more.
@@ -105,6 +105,8 @@ class Filling:
                     yield piece
                 elif self._verified:
                     return
+                elif self.over:
+                    raise UpstreamFailed("the file came from elsewhere in the end")
                 else:
                     await self._change()
         finally:
@@ -151,10 +153,12 @@ class Filling:
             self._written = written
             self._tell()
 
-    def grow(self) -> None:
-        """Look how many bytes another process has written."""
-        if self._part is not None:
+    def follow(self, path: str, total: int | None, *, verified: bool) -> None:
+        """Another process writes to this part file."""
+        if self.attempt(path, total) and self._part is not None:
             self.advance(self._part.size())
+            if verified:
+                self.verify()
 
     def verify(self) -> None:
         """The part file is complete and right."""

@@ -8,8 +8,10 @@ the claim, and the first of them goes on where it ended.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nora.blobs.threads import to_the_end
 from nora.errors import NoraError, StorageBusy
 from nora.http.tasks import spawn
 from nora.proxy.claims import POLL_SECONDS, Claim, Failure, Word
@@ -64,33 +66,45 @@ class Fills:
 
     async def _follow(self, filling: Filling, claim: Claim) -> Word | None:
         """Watch the holder of the claim until it ends, which is its last word, or the claim is ours."""
-        while (word := await claim.look()) is not None and not word.ended:
-            if word.attempt is not None:
-                path = self._store.layout.part(claim.path, word.attempt)
-                if filling.attempt(path, word.total):
-                    filling.grow()
-                    if word.verified:
-                        filling.verify()
+        while True:
+            word = await claim.look()
+            if word is not None:
+                self._see(filling, claim, word)
+            if word is None or word.ended:
+                return word
             await asyncio.sleep(POLL_SECONDS)
-        return word
+
+    def _see(self, filling: Filling, claim: Claim, word: Word) -> None:
+        if word.attempt is not None:
+            path = self._store.layout.part(claim.path, word.attempt)
+            filling.follow(path, word.total, verified=word.verified)
 
     async def _lead(self, filling: Filling, claim: Claim, wanted: Wanted) -> None:
         """Bring the file in, unless another process did in the moment before the claim was ours."""
         before = claim.read()
-        pouring = Pouring(self._store, wanted, claim, filling)
+        if before is None or before.ended:
+            before = Word()
+        self._see(filling, claim, before)
+        pouring = Pouring(self._store, wanted, claim, filling, before)
         try:
-            if before is None or before.ended:
-                await claim.begin()
-            blob = await wanted.find() or await pouring.run(before)
+            await claim.write(before)
+            blob = await wanted.find() or await pouring.run()
         except asyncio.CancelledError:
-            await pouring.close(keep=True)
+            await to_the_end(pouring.close(keep=True))
             raise
         except Exception as error:
             failure = Failure.of(error)
+            await to_the_end(_leave(pouring, claim, Word(state="failed", failure=failure)))
             filling.fail(failure)
-            await pouring.close(keep=False)
-            await claim.end(Word(state="failed", failure=failure))
             raise
+        await to_the_end(
+            _leave(
+                pouring, claim, Word(state="absent") if blob is None else replace(pouring.word, state="done")
+            )
+        )
         filling.settle(blob)
-        await pouring.close(keep=False)
-        await claim.end(Word(state="absent" if blob is None else "done"))
+
+
+async def _leave(pouring: Pouring, claim: Claim, word: Word) -> None:
+    await pouring.close(keep=False)
+    await claim.end(word)

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Final
 from nora._speedups import Hasher, hash_file
 from nora.blobs.files import Draft
 from nora.blobs.local import algorithms, describe, new_generation
-from nora.errors import DigestMismatch, NoraError, StorageFailed, UpstreamFailed
+from nora.errors import DigestMismatch, NoraError, StorageFailed, UpstreamFailed, UpstreamRefused
 from nora.proxy.claims import Word
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from nora.blobs.disk import Inflow
     from nora.blobs.local import LocalBlobStore
     from nora.catalog.base import Blob, NewBlob
     from nora.outbound import Stream
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 TRIES: Final = 5
 """How often one source is asked for what was cut off, the first time included."""
 SHOWN_SECONDS: Final = 0.02
-"""What has come is written, and can be read, after so long; what comes faster is gathered."""
+"""What has come can be read after so long; what comes faster is gathered."""
 UNLIMITED: Final = 1 << 62
 
 
@@ -55,7 +56,10 @@ class _Cut(Exception):
 class Pouring:
     """One file from its sources into the store. Use it once, and `close` it."""
 
-    def __init__(self, store: LocalBlobStore, wanted: Wanted, claim: Claim, filling: Filling) -> None:
+    def __init__(
+        self, store: LocalBlobStore, wanted: Wanted, claim: Claim, filling: Filling, before: Word
+    ) -> None:
+        """`before` is the word of a holder that died, if there was one."""
         self._store = store
         self._disk = store.disk
         self._wanted = wanted
@@ -64,20 +68,20 @@ class Pouring:
         self._draft: Draft | None = None
         self._hasher = self._new_hasher()
         self._written = 0
-        self._word = Word()
+        self.word = before
+        """What the others were told."""
         self._patched = False  # the part file holds bytes of more than one answer
 
-    async def run(self, before: Word | None) -> Blob | None:
+    async def run(self) -> Blob | None:
         """The stored blob, or None when all sources say that there is none.
 
-        `before` is the word of a holder that died. Raises UpstreamFailed and its kinds, StorageFailed,
+        Raises UpstreamFailed and its kinds, StorageFailed,
         StorageFull, and what `wanted.store` raises.
         """
-        if before is not None:
-            await self._disk.run(self._take_over, before)
-            if self._written and self._draft is not None:
-                self._filling.attempt(self._draft.path, self._word.total)
-                self._filling.advance(self._written)
+        await self._disk.run(self._take_over)
+        if self._draft is not None:
+            self._filling.attempt(self._draft.path, self.word.total)
+            self._filling.advance(self._written)
         failed: UpstreamFailed | None = None
         for source in self._wanted.sources:
             try:
@@ -118,7 +122,7 @@ class Pouring:
             except _Cut as cut:
                 failed, again = cut.error, not self._written or self._resumable(source) > 0
             except UpstreamFailed as error:
-                failed, again = error, offset > 0
+                failed, again = error, offset > 0 and not isinstance(error, UpstreamRefused)
                 if type(error) is UpstreamFailed:  # it does not resume (416, say): from the beginning
                     await self._forget()
             if not again:
@@ -127,19 +131,19 @@ class Pouring:
 
     def _resumable(self, source: Source) -> int:
         """Where to go on, because the bytes so far are known to belong to what comes; else 0."""
-        known = self._wanted.expect.digest is not None or (self._word.etag and self._word.url == source.url)
+        known = self._wanted.expect.digest is not None or (self.word.etag and self.word.url == source.url)
         return self._written if known else 0
 
     async def _ask(self, source: Source, offset: int) -> bool:
         """Ask for the file from `offset` on and write what comes; False: it is absent. Raises _Cut when it
         ends in the middle, UpstreamFailed when it does not begin, or is not what was asked for."""
-        if offset and offset == self._word.total:
+        if offset and offset == self.word.total:
             return True
         headers = dict(source.headers)
         if offset:
             headers["range"] = f"bytes={offset}-"
-            if self._word.etag and self._word.url == source.url:
-                headers["if-range"] = self._word.etag
+            if self.word.etag and self.word.url == source.url:
+                headers["if-range"] = self.word.etag
         async with source.upstream.stream(source.url, headers, max_bytes=UNLIMITED) as answer:
             if answer is None:
                 return False
@@ -152,8 +156,8 @@ class Pouring:
         resumed = answer.status == 206
         total = _resumed_total(answer, offset) if resumed else answer.length
         if resumed:
-            total = self._word.total if total is None else total
-        self._check_total(total, self._word.total if resumed else None)
+            total = self.word.total if total is None else total
+        self._check_total(total, self.word.total if resumed else None)
         total = self._wanted.expect.size if total is None else total
         if resumed:
             self._patched = True
@@ -163,13 +167,13 @@ class Pouring:
             await self._disk.run(self._create, self._draft, total)
         assert self._draft is not None
         etag = answer.headers.get("etag", "")
-        self._word = Word(
+        self.word = Word(
             attempt=int(self._draft.path.rpartition(".")[2], 16),
             total=total,
             url=source.url,
             etag=etag if etag.startswith('"') else "",
         )
-        await self._claim.write(self._word)
+        await self._claim.write(self.word)
         self._filling.attempt(self._draft.path, total)
 
     def _check_total(self, total: int | None, before: int | None) -> None:
@@ -184,26 +188,40 @@ class Pouring:
 
     async def _pour(self, answer: Stream) -> None:
         """Write what comes. What came before the source was cut off is kept."""
-        clock = asyncio.get_running_loop().time
-        received, shown = self._written, 0.0
+        received = self._written
         async with self._disk.inflow(self._write) as inflow, aclosing(_pieces(answer)) as pieces:
+            turn = asyncio.Lock()
+            showing = asyncio.get_running_loop().create_task(self._show(inflow, turn))
             try:
                 async for piece in pieces:
                     received += len(piece)
                     self._check_size(received)
-                    await inflow.push(piece)
-                    if (now := clock()) - shown > SHOWN_SECONDS:
-                        await inflow.flush()
-                        shown = now
+                    async with turn:
+                        await inflow.push(piece)
                     self._filling.advance(self._written)
+                    if showing.done():
+                        break
             except _Cut:
-                await inflow.flush()
+                async with turn:
+                    await inflow.flush()
+                self._filling.advance(self._written)
                 raise
+            finally:
+                showing.cancel()
+                await asyncio.gather(showing, return_exceptions=True)  # `flush` raises what it has met
             await inflow.flush()
         self._filling.advance(self._written)
 
+    async def _show(self, inflow: Inflow, turn: asyncio.Lock) -> None:
+        """Write what was gathered while no more comes: somebody waits for it."""
+        while True:
+            await asyncio.sleep(SHOWN_SECONDS)
+            async with turn:
+                await inflow.flush()
+            self._filling.advance(self._written)
+
     def _is_right(self) -> bool:
-        if self._word.total not in (None, self._written):
+        if self.word.total not in (None, self._written):
             return False
         try:
             self._describe()
@@ -221,7 +239,8 @@ class Pouring:
         assert self._draft is not None
         new = self._describe()
         self._filling.verify()
-        await self._claim.write(replace(self._word, verified=True, total=self._written))
+        self.word = replace(self.word, verified=True, total=self._written)
+        await self._claim.write(self.word)
         await self._disk.run(self._store.adopt, self._draft, new)
         try:
             live = await self._wanted.store(new, source)
@@ -247,8 +266,9 @@ class Pouring:
         self._hasher.write(self._draft.fd, data, self._written)
         self._written += len(data)
 
-    def _take_over(self, before: Word) -> None:
+    def _take_over(self) -> None:
         """Go on with what a holder that died has left."""
+        before, self.word = self.word, Word()
         if before.attempt is None:
             return
         draft = Draft(self._store.layout.part(self._claim.path, before.attempt))
@@ -258,13 +278,13 @@ class Pouring:
         if not self._hasher.size:  # nothing was written, or it was swept: another one begins
             draft.discard()
             return
-        self._draft, self._word, self._patched = draft, before, True
+        self._draft, self.word, self._patched = draft, before, True
         self._written = self._hasher.size
 
     async def _forget(self) -> None:
         """Begin anew. Who reads the part file has it open, and hears of it by the next one's name."""
         draft, self._draft = self._draft, None
-        self._hasher, self._written, self._word, self._patched = self._new_hasher(), 0, Word(), False
+        self._hasher, self._written, self.word, self._patched = self._new_hasher(), 0, Word(), False
         if draft is not None and draft.made:
             with suppress(StorageFailed):  # what stays is swept
                 await self._disk.run(draft.discard)

@@ -1,0 +1,417 @@
+"""Files on their way: read while they grow, never all of a wrong one, resumed where that is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from nora.catalog.base import Blob
+from nora.errors import NoraError, StorageFull, UpstreamFailed
+from nora.proxy.filling import WITHHELD_BYTES, Filling
+from tests.proxy.engine import Engine, digest_of, engine
+from tests.support.answers import Answer, document
+from tests.support.upstream import Upstream, upstream
+
+DATA = os.urandom(3_000_000)
+WRONG = os.urandom(3_000_000)
+
+Run = Callable[[Callable[[Engine], Awaitable[None]]], None]
+
+
+@pytest.fixture
+def up() -> Iterator[Upstream]:
+    with upstream() as server:
+        yield server
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Run a test with an engine; nothing is left on its way afterwards."""
+
+    def run(body: Callable[[Engine], Awaitable[None]]) -> None:
+        async def all_of_it() -> None:
+            async with engine(tmp_path / "data") as one:
+                async with asyncio.timeout(60):
+                    await body(one)
+            assert one.leftovers() == []
+
+        asyncio.run(all_of_it())
+
+    return run
+
+
+async def failure(found: Blob | Filling | None) -> tuple[bytes, NoraError]:
+    """What could be read, and why it ended."""
+    assert isinstance(found, Filling)
+    got = bytearray()
+    try:
+        async for piece in found.read():
+            got += piece
+    except NoraError as error:
+        return bytes(got), error
+    raise AssertionError(f"all {len(got)} bytes could be read")
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "close"])
+@pytest.mark.parametrize("size", [0, 1, WITHHELD_BYTES, WITHHELD_BYTES + 1, 3_000_000])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_file_is_fetched_once_and_stored(
+    up: Upstream, run: Run, framing: str, size: int, known: bool
+) -> None:
+    data = DATA[:size]
+    up.serve("/a", document(data, framing=framing))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a", digest=digest_of(data) if known else None)
+        results = await asyncio.gather(*(one.cache.file(wanted) for _ in range(5)))
+        assert [await one.read(found) for found in results] == [data] * 5
+        for found in results:
+            if isinstance(found, Filling):
+                assert (await found.end()) is not None
+        stored = await one.cache.file(wanted)
+        assert isinstance(stored, Blob)
+        assert stored.digest == digest_of(data)
+        assert await one.read(stored) == data
+        assert one.counted[-1] == ("file", "hit")
+
+    run(body)
+    assert up.log.count("GET") == 1
+
+
+def test_what_is_there_is_read_while_the_rest_comes_but_for_the_last_64_kib(up: Upstream, run: Run) -> None:
+    up.serve("/a", document(DATA, hold=2_000_000, gate="rest"))
+
+    async def body(one: Engine) -> None:
+        found = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(DATA)))
+        assert isinstance(found, Filling)
+        assert found.total == len(DATA)
+        pieces = found.read()
+        got = bytearray()
+        while len(got) < 1_500_000:
+            piece = await anext(pieces)
+            assert len(piece) <= 65536
+            got += piece
+        assert bytes(got) == DATA[: len(got)]
+        up.open("rest")
+        async for piece in pieces:
+            got += piece
+        assert bytes(got) == DATA
+        await found.end()
+
+    run(body)
+
+
+def test_a_part_can_be_read_before_and_after_it_is_stored(up: Upstream, run: Run) -> None:
+    up.serve("/a", document(DATA, hold=1_000_000, gate="rest"))
+
+    async def body(one: Engine) -> None:
+        found = await one.cache.file(one.wanted(f"{up.url}/a"))
+        assert isinstance(found, Filling)
+        part = b"".join([piece async for piece in found.read(500_000, 600_000)])
+        assert part == DATA[500_000:600_000]
+        up.open("rest")
+        await found.end()
+        part = b"".join([piece async for piece in found.read(2_900_000, 2_999_999)])
+        assert part == DATA[2_900_000:2_999_999]
+
+    run(body)
+
+
+def test_it_arrives_when_everybody_has_left(up: Upstream, run: Run) -> None:
+    up.serve("/a", document(DATA, hold=1_000_000, gate="rest"))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a", digest=digest_of(DATA))
+        readers = [asyncio.ensure_future(one.cache.file(wanted)) for _ in range(3)]
+        await asyncio.gather(*readers)
+        waiting = asyncio.ensure_future(one.read(readers[0].result()))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        up.open("rest")
+        while not isinstance(found := await one.cache.file(wanted), Blob):
+            await asyncio.sleep(0.01)
+        assert await one.read(found) == DATA
+
+    run(body)
+    assert up.log.count("GET") == 1
+
+
+def test_nobody_gets_all_of_a_wrong_file_and_it_is_not_kept(up: Upstream, run: Run) -> None:
+    up.serve("/a", document(WRONG))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a", digest=digest_of(DATA))
+        got, error = await failure(await one.cache.file(wanted))
+        assert len(got) <= len(WRONG) - WITHHELD_BYTES
+        assert type(error) is UpstreamFailed
+        await _settled(one)
+        assert await wanted.find() is None
+        assert _objects(one) == []
+        up.serve("/a", document(DATA))
+        assert await one.read(await one.cache.file(wanted)) == DATA
+        await _settled(one)
+
+    run(body)
+    assert up.log.count("GET") == 2
+
+
+def test_a_small_wrong_file_is_an_error_before_anything_is_read(up: Upstream, run: Run) -> None:
+    up.serve("/a", document(WRONG[:1000]))
+
+    async def body(one: Engine) -> None:
+        found = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(DATA[:1000])))
+        assert isinstance(found, Filling)
+        with pytest.raises(UpstreamFailed):
+            await found.reaches(1)
+        await _settled(one)
+
+    run(body)
+
+
+@pytest.mark.parametrize("size", [2_999_999, 3_000_001])
+def test_a_size_that_is_not_the_announced_one_is_refused(up: Upstream, run: Run, size: int) -> None:
+    up.serve("/a", document(DATA))
+
+    async def body(one: Engine) -> None:
+        with pytest.raises(UpstreamFailed, match="announces"):
+            await one.cache.file(one.wanted(f"{up.url}/a", size=size))
+        await _settled(one)
+
+    run(body)
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked"])
+def test_a_file_that_is_too_large_is_not_taken(up: Upstream, run: Run, framing: str) -> None:
+    up.serve("/a", document(DATA, framing=framing))
+
+    async def body(one: Engine) -> None:
+        with pytest.raises(UpstreamFailed, match="limit"):
+            await one.read(await one.cache.file(one.wanted(f"{up.url}/a", max_bytes=1_000_000)))
+        await _settled(one)
+        assert _objects(one) == []
+
+    run(body)
+    assert up.log.count("GET") == 1
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize("known", [True, False])
+def test_what_is_cut_off_is_resumed(up: Upstream, run: Run, reset: bool, known: bool) -> None:
+    """By the digest, or by the validator."""
+    cut = document(DATA, cut=1_000_000, reset=reset, etag=None if known else '"1"')
+    up.once("/a", cut, cut.but(cut=500_000))
+    up.serve("/a", cut.but(cut=None))
+
+    async def body(one: Engine) -> None:
+        found = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(DATA) if known else None))
+        assert await one.read(found) == DATA
+        await _settled(one)
+
+    run(body)
+    ranges = [(one.headers.get("range"), one.headers.get("if-range")) for one in up.log.of("GET")]
+    assert ranges[0] == (None, None)
+    assert len(ranges) == 3
+    assert all(wanted is not None and wanted.startswith("bytes=") for wanted, _ in ranges[1:])
+    assert {condition for _, condition in ranges[1:]} == {None if known else '"1"'}
+
+
+def test_without_digest_or_validator_nothing_is_resumed(up: Upstream, run: Run) -> None:
+    up.once("/a", document(DATA, cut=1_000_000, etag=None))
+    up.serve("/a", document(DATA, etag=None))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a")
+        got, _ = await failure(await one.cache.file(wanted))
+        assert DATA.startswith(got)
+        await _settled(one)
+        assert await one.read(await one.cache.file(wanted)) == DATA
+        await _settled(one)
+
+    run(body)
+    assert [one.headers.get("range") for one in up.log.of("GET")] == [None, None]
+
+
+def test_a_weak_validator_resumes_nothing(up: Upstream, run: Run) -> None:
+    up.once("/a", document(DATA, cut=1_000_000, etag='W/"1"'))
+
+    async def body(one: Engine) -> None:
+        await failure(await one.cache.file(one.wanted(f"{up.url}/a")))
+        await _settled(one)
+
+    run(body)
+    assert up.log.count("GET") == 1
+
+
+def test_what_has_changed_meanwhile_begins_anew_and_cuts_who_has_read(up: Upstream, run: Run) -> None:
+    up.once("/a", document(WRONG, cut=1_000_000, etag='"1"'))
+    up.serve("/a", document(DATA, etag='"2"'))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a")
+        found = await one.cache.file(wanted)
+        got, error = await failure(found)
+        assert WRONG.startswith(got)
+        assert "anew" in str(error)
+        assert isinstance(found, Filling)
+        await found.end()
+        assert await one.read(await one.cache.file(wanted)) == DATA
+
+    run(body)
+
+
+def test_an_upstream_without_ranges_is_asked_for_all_of_it_again(up: Upstream, run: Run) -> None:
+    up.once("/a", document(DATA, cut=1_000_000, ranges=False))
+    up.serve("/a", document(DATA, ranges=False))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a", digest=digest_of(DATA))
+        found = await one.cache.file(wanted)
+        assert isinstance(found, Filling)
+        assert (await found.end()) is not None
+        assert await one.read(await one.cache.file(wanted)) == DATA
+
+    run(body)
+    assert up.log.count("GET") == 2
+
+
+def test_a_resumption_that_is_refused_begins_anew(up: Upstream, run: Run) -> None:
+    up.once("/a", document(DATA, cut=1_000_000), Answer(status=416))
+    up.serve("/a", document(DATA))
+
+    async def body(one: Engine) -> None:
+        found = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(DATA)))
+        assert isinstance(found, Filling)
+        assert (await found.end()) is not None
+
+    run(body)
+    assert [one.headers.get("range") is None for one in up.log.of("GET")] == [True, False, True]
+
+
+def test_a_source_that_always_cuts_is_left_for_the_next_one(up: Upstream, run: Run) -> None:
+    up.serve("/bad", document(DATA, cut=1000, ranges=False))
+    up.serve("/good", document(DATA))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/bad", f"{up.url}/good", digest=digest_of(DATA))
+        found = await one.cache.file(wanted)
+        assert isinstance(found, Filling)
+        assert await one.read(await found.end()) == DATA
+
+    run(body)
+    assert 1 < up.log.count("GET", "/bad") < 10
+    assert up.log.count("GET", "/good") == 1
+
+
+def test_a_source_that_lies_is_left_for_the_next_one(up: Upstream, run: Run) -> None:
+    up.serve("/bad", document(WRONG[:1000]))
+    up.serve("/good", document(DATA[:1000]))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/bad", f"{up.url}/good", digest=digest_of(DATA[:1000]))
+        assert await one.read(await one.cache.file(wanted)) == DATA[:1000]
+        await _settled(one)
+
+    run(body)
+    assert up.log.paths("GET") == ["/bad", "/good"]
+
+
+def test_what_a_source_that_lies_has_left_does_not_spoil_the_next(up: Upstream, run: Run) -> None:
+    up.once("/bad", document(WRONG, cut=1_000_000))
+    up.serve("/bad", Answer(status=500))
+    up.serve("/good", document(DATA))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/bad", f"{up.url}/good", digest=digest_of(DATA))
+        found = await one.cache.file(wanted)
+        assert isinstance(found, Filling)
+        assert (await found.end()) is not None
+        assert await one.read(await one.cache.file(wanted)) == DATA
+
+    run(body)
+
+
+def test_absent_is_remembered_and_failed_is_not(up: Upstream, run: Run) -> None:
+    async def body(one: Engine) -> None:
+        up.fault = Answer(status=500)
+        wanted = one.wanted(f"{up.url}/a")
+        for _ in range(2):
+            with pytest.raises(UpstreamFailed):
+                await one.cache.file(wanted)
+        up.fault = None
+        for _ in range(3):
+            assert await one.cache.file(wanted) is None
+        await _settled(one)
+
+    run(body)
+    assert up.log.count("GET", "/a") == 3
+
+
+def test_one_that_fails_beside_one_that_has_nothing_is_a_failure(up: Upstream, run: Run) -> None:
+    up.serve("/bad", Answer(status=500))
+
+    async def body(one: Engine) -> None:
+        with pytest.raises(UpstreamFailed):
+            await one.cache.file(one.wanted(f"{up.url}/bad", f"{up.url}/none"))
+        assert await one.cache.file(one.wanted()) is None
+        await _settled(one)
+
+    run(body)
+
+
+def test_a_full_disk_leaves_nothing(up: Upstream, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    up.serve("/a", document(DATA, framing="chunked"))
+
+    async def body(one: Engine) -> None:
+        room = [1_000_000]
+
+        def require_room(size: int) -> None:
+            room[0] -= size
+            if room[0] < 0:
+                raise StorageFull("the storage has no room left")
+
+        monkeypatch.setattr(one.store.disk, "require_room", require_room)
+        with pytest.raises(StorageFull):
+            await one.read(await one.cache.file(one.wanted(f"{up.url}/a")))
+        await _settled(one)
+        assert _objects(one) == []
+
+    run(body)
+    assert up.log.count("GET") == 1
+
+
+def test_readers_leave_no_descriptor(up: Upstream, run: Run) -> None:
+    up.serve("/a", document(DATA))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a")
+        found = await one.cache.file(wanted)
+        await asyncio.gather(*(one.read(found) for _ in range(10)))
+        await _settled(one)
+        assert [path for path in _open_files() if "/fills/" in path] == []
+
+    run(body)
+
+
+async def _settled(one: Engine) -> None:
+    """Wait until nothing is on its way."""
+    while one.cache._fills._running:
+        await asyncio.sleep(0.005)
+
+
+def _objects(one: Engine) -> list[str]:
+    return [name for _, _, names in os.walk(f"{one.store.layout.root}/blobs") for name in names]
+
+
+def _open_files() -> list[str]:
+    found = []
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            found.append(os.readlink(entry))
+        except OSError:
+            continue
+    return found
