@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -43,6 +44,7 @@ class Target(NamedTuple):
     """Whether the path ends with a slash."""
 
 
+REMEMBERED_LENGTH = 256
 _VERBS = {
     (2, "json"): Kind.PROJECT_JSON,
     (2, "status"): Kind.STATUS,
@@ -59,6 +61,10 @@ _BAD_CHARACTER = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]").search
 
 def parse_path(raw: bytes) -> Target:
     """Raises BadRequest for what is no path of names, NotFound for one that means nothing here."""
+    return _known(raw) if len(raw) <= REMEMBERED_LENGTH else _parse(raw)
+
+
+def _parse(raw: bytes) -> Target:
     segments = [_decoded(part) for part in raw.split(b"/")[1:]]
     repository = None
     if segments[:1] == ["r"]:
@@ -71,6 +77,10 @@ def parse_path(raw: bytes) -> Target:
         raise NotFound("there is nothing here; see the simple repository API for what is")
     kind, project, version, filename = found
     return Target(kind, repository, project, version, filename, is_directory)
+
+
+_known = lru_cache(maxsize=4096)(_parse)
+"""A page is asked for again and again."""
 
 
 def _match(segments: list[str]) -> tuple[Kind, str, str, str] | None:
