@@ -25,10 +25,10 @@ from nora.formats.docker.documents import (
     render_referrers,
 )
 from nora.formats.docker.gate import Gate
-from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image, Images
 from nora.formats.docker.remote_listings import RemoteListings
 from nora.formats.docker.resource import API_VERSION, Resource
+from nora.formats.docker.ways import Ways
 from nora.model import Digest
 
 _CHUNK = 1000
@@ -45,9 +45,9 @@ Page = Callable[[str, int], Awaitable[list[str]]]
 class Listings:
     """The endpoints that list."""
 
-    def __init__(self, services: Services, images: Images, gate: Gate, mirror: Mirror) -> None:
-        self._mirror = mirror
-        self._remote = RemoteListings(services, mirror)
+    def __init__(self, services: Services, images: Images, gate: Gate, ways: Ways) -> None:
+        self._ways = ways
+        self._remote = RemoteListings(services)
         self._images = images
         self._gate = gate
         self._catalog = services.catalog
@@ -61,8 +61,8 @@ class Listings:
             for repository in image.repository.readable
             if repository.kind == "hosted" and await self._catalog.has_package(repository.id, image.package)
         ]
-        for route in await self._mirror.routes(image):
-            tags = await self._remote.tags(route)
+        for way in await self._ways.find(image):
+            tags = await self._remote.tags(way)
             if tags is not None:
                 pages.append(_page_of(tags))
         if not pages:
@@ -109,9 +109,9 @@ class Listings:
     ) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         described: list[dict[str, Any]] = []
-        routes = await self._mirror.routes(image)
+        ways = await self._ways.find(image)
         hosted = [one for one in image.repository.readable if one.kind == "hosted"]
-        for repository in (*hosted, *(route.proxy for route in routes)):
+        for repository in (*hosted, *(way.proxy for way in ways)):
             rows = await self._catalog.list_referrers(
                 repository.id, image.package, subject, artifact_type, last, _REFERRERS_PAGE + 1
             )
@@ -119,8 +119,8 @@ class Listings:
                 found.setdefault(row.version, referrer_descriptor(row))
         for repository in hosted:
             described += await self._fallback(repository.id, image, subject)
-        for route in routes:
-            described += await self._remote.referrers(route, subject)
+        for way in ways:
+            described += await self._remote.referrers(way, subject)
         for descriptor in described:
             digest = descriptor["digest"]
             if digest > last and artifact_type in {None, descriptor.get("artifactType")}:

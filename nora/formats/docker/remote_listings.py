@@ -13,11 +13,12 @@ from nora.catalog.base import Cached
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.docker.documents import OCI_INDEX, fallback_tag, next_page
-from nora.formats.docker.mirror import Mirror, Route, first_found
 from nora.formats.docker.upstream import ACCEPT, Origin
+from nora.formats.docker.ways import Way, first_found
 from nora.model import Digest
 from nora.outbound import Reply, origin
 from nora.proxy.base import Fetched, Unchanged
+from nora.proxy.policy import document_policy
 
 MAX_PAGES = 100
 """Of a listing that are followed: a hundred thousand tags."""
@@ -32,46 +33,46 @@ T = TypeVar("T")
 class RemoteListings:
     """What upstreams list, kept for as long as the meaning of a tag is."""
 
-    def __init__(self, services: Services, mirror: Mirror) -> None:
+    def __init__(self, services: Services) -> None:
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._cache = services.cache
-        self._mirror = mirror
+        self._policy = document_policy(services.config.proxy, services.config.docker)
 
-    async def tags(self, route: Route) -> list[str] | None:
+    async def tags(self, way: Way) -> list[str] | None:
         """The tags of an image, in byte order; where the upstream cannot say, those that are cached. None: no
         upstream has the image. Raises UpstreamFailed when nothing is known."""
-        place = route.place("tags", "")
+        place = way.place("tags", "")
 
         async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
-            return await first_found(route.origins, cached, self._ask_tags)
+            return await first_found(way.origins, cached, self._ask_tags)
 
         try:
-            document = await self._cache.document(place, self._mirror.policy, fetch)
+            document = await self._cache.document(place, self._policy, fetch)
         except UpstreamFailed:
-            held = await self._cached_tags(route)
+            held = await self._cached_tags(way)
             if not held:
                 raise
             return held
         if document is None:
-            return await self._cached_tags(route) or None
+            return await self._cached_tags(way) or None
         return list(orjson.loads(await self._blobs.read(document.cached.blob)))
 
-    async def referrers(self, route: Route, subject: Digest) -> list[dict[str, Any]]:
+    async def referrers(self, way: Way, subject: Digest) -> list[dict[str, Any]]:
         """Descriptors of what refers to a manifest. Raises UpstreamFailed when that cannot be known."""
-        place = route.place("referrers", subject)
+        place = way.place("referrers", subject)
 
         async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
-            return await first_found(route.origins, cached, lambda one: self._ask_referrers(one, subject))
+            return await first_found(way.origins, cached, lambda one: self._ask_referrers(one, subject))
 
-        document = await self._cache.document(place, self._mirror.policy, fetch)
+        document = await self._cache.document(place, self._policy, fetch)
         if document is None:
             return []
         return list(orjson.loads(await self._blobs.read(document.cached.blob)))
 
-    async def _cached_tags(self, route: Route) -> list[str]:
-        files = await self._catalog.list_package_files(route.proxy.id, route.package)
-        prefix = route.path("tags", "")
+    async def _cached_tags(self, way: Way) -> list[str]:
+        files = await self._catalog.list_package_files(way.proxy.id, way.package)
+        prefix = way.path("tags", "")
         return [
             file.path[len(prefix) :]
             for file in files

@@ -21,6 +21,7 @@ from nora.formats.docker.names import Images
 from nora.formats.docker.resource import API_VERSION, Endpoint, Resource
 from nora.formats.docker.token import TokenService
 from nora.formats.docker.uploads import UploadSessions
+from nora.formats.docker.ways import Ways
 from nora.model import ANONYMOUS, Action, Repository
 
 _TOKEN_PATH = TOKEN_PATH.encode()
@@ -53,11 +54,12 @@ class Router:
         self._images = images
         self._gate = gate = Gate(services, images)
         self._token = TokenService(services, images)
-        self._mirror = mirror = Mirror(services, [*images.repositories])
+        self._ways = ways = Ways(services, images.repositories)
+        mirror = Mirror(services, ways)
         manifests = Manifests(services, mirror)
         blobs = Blobs(services, gate, mirror)
         uploads = UploadSessions(services, images, gate)
-        listings = Listings(services, images, gate, mirror)
+        listings = Listings(services, images, gate, ways)
         self._deleting = manifests.deleting
         self._table: dict[int, dict[str, Route]] = {
             speedups.PING: {"GET": Route(self._ping), "HEAD": Route(self._ping)},
@@ -128,7 +130,7 @@ class Router:
 
         Raises PackageNotFound when it is not mirrored, Denied when what it has may not be read.
         """
-        image = self._mirror.namespaced(resource.image, namespace)
+        image = self._ways.namespaced(resource.image, namespace)
         if image.package != resource.image.package:
             holder = self._gate.holder(resource.request, resource.principal)
             if not self._gate.may_read(holder, image.repository, image.package):

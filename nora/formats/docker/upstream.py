@@ -99,7 +99,7 @@ class Remote:
         parts = urlsplit(setting.url)
         host = parts.hostname or ""
         is_hub = host in _HUB
-        own = _HUB if is_hub else {host, parts.netloc}
+        own = _HUB if is_hub else {host, parts.netloc, _component(parts.netloc)}
         named = {setting.namespace} if setting.namespace else set()
         prefix = setting.prefix.strip("/") if setting.prefix else None
         return cls(upstream, authorization, prefix or None, frozenset(own | named), is_hub)
@@ -140,8 +140,13 @@ class Remotes:
             if namespace in remote.namespaces:
                 if remote.prefix is not None:
                     return f"{remote.prefix}/{name}"
-                return name if remote is self._general[0] else f"{namespace}/{name}"
+                return name if remote is self._general[0] else f"{_component(namespace)}/{name}"
         return None
+
+
+def _component(namespace: str) -> str:
+    """A host as it may stand in the name of an image, where there is no colon for its port."""
+    return namespace.replace(":", "-")
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,13 @@ upstreams = [{{ url = "{near}" }}, {{ url = "{far}", prefix = "far", namespace =
 format = "docker"
 kind = "proxy"
 upstreams = ["{near}"]
+[repositories.mine]
+format = "docker"
+[repositories.both]
+format = "docker"
+kind = "group"
+members = ["alone", "mine"]
+writes = "mine"
 """
 
 

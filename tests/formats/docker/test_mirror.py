@@ -189,6 +189,19 @@ def test_a_proxy_by_its_name_asks_for_any_blob(hub: Mirror, repository: Name) ->
     assert pushed.status_code == 405
 
 
+def test_a_group_whose_proxy_comes_first(hub: Mirror, repository: Name) -> None:
+    name = repository("app")
+    theirs = hub.registry.image(name)
+    group = hub.image(f"both/{name}")
+    assert pull(group).content == theirs.body
+    ours = group.push_image("latest", seed="ours")
+    hub.up.log.clear()
+    assert pull(group).content == ours.manifest
+    assert pull(hub.image(f"mine/{name}")).content == ours.manifest
+    assert hub.image(f"alone/{name}").get_manifest("latest").status_code == 404
+    assert hub.up.log.requests == []
+
+
 def test_a_blob_of_other_bytes(hub: Mirror, repository: Name) -> None:
     name = repository("app")
     manifest = hub.registry.image(name)

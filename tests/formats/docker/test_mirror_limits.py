@@ -101,6 +101,7 @@ def test_what_a_registry_hides_is_absent(tmp_path: Path) -> None:
         hub.registry.image("team/app")
         image = hub.image("team/app")
         pull(image)
+        assert pull(hub.image("both/team/app")).content == pull(image).content
         none = hub.image("team/none")
         for answer in (
             none.get_manifest("latest"),
@@ -108,6 +109,8 @@ def test_what_a_registry_hides_is_absent(tmp_path: Path) -> None:
             none.get_manifest(f"sha256:{'0' * 64}"),
             none.head_manifest(f"sha256:{'0' * 64}"),
             hub.image("alone/team/none").get_blob(f"sha256:{'0' * 64}"),
+            hub.image("alone/team/none").get_manifest("latest"),
+            hub.image("both/team/none").get_manifest("latest"),
             none.client.get("/v2/team/none/tags/list"),
         ):
             assert answer.status_code == 404, answer.request.url

@@ -96,7 +96,7 @@ def test_a_host_in_front_of_a_name_is_a_prefix_too() -> None:
         ("registry-1.docker.io", "library/alpine"),
         ("registry.corp", "corp/library/alpine"),
         ("registry.example.com", "corp/library/alpine"),
-        ("other.example.com:5000", "other.example.com:5000/library/alpine"),
+        ("other.example.com:5000", "other.example.com-5000/library/alpine"),
         ("other.example.com", "other.example.com/library/alpine"),
         ("other.example.com:443", None),
         ("ghcr.example.com", None),

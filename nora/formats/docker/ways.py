@@ -1,0 +1,139 @@
+"""The ways to an image: which proxy repositories may have it, and which upstreams these ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+from nora.catalog.base import Cached
+from nora.errors import PackageNotFound, UpstreamFailed
+from nora.formats.base import Services
+from nora.formats.docker.authorization import RegistryAuthorization
+from nora.formats.docker.names import Image
+from nora.formats.docker.upstream import Origin, Remote, Remotes
+from nora.model import Repository
+from nora.proxy.base import Place
+
+_PLANS = 4096
+"""Images whose upstreams are remembered."""
+
+T = TypeVar("T")
+
+
+class Way(NamedTuple):
+    """A way to an image: the proxy repository that keeps it, and where that asks for it."""
+
+    proxy: Repository
+    package: str
+    origins: Sequence[Origin]
+
+    def path(self, kind: str, reference: str) -> str:
+        """Where something of the image is among the files of the repository."""
+        return f"{self.package}/{kind}/{reference}"
+
+    def place(self, kind: str, reference: str) -> Place:
+        """Where a document about the image is."""
+        return Place(repository=self.proxy, path=self.path(kind, reference), package=self.package)
+
+
+async def first_found(
+    origins: Sequence[Origin], cached: Cached | None, ask: Callable[[Origin], Awaitable[T | None]]
+) -> T | None:
+    """What the first upstream has that has it; None when all say that they have not.
+
+    While something is cached, a failure of one is not made up by another: that may have something else
+    under the same name. Raises UpstreamFailed.
+    """
+    failure: UpstreamFailed | None = None
+    refusal: UpstreamFailed | None = None
+    for origin in origins:
+        try:
+            found = await ask(origin)
+        except UpstreamFailed as error:
+            if origin.hides(error):
+                refusal = error
+            elif cached is not None:
+                raise
+            else:
+                failure = failure or error
+        else:
+            if found is not None:
+                return found
+    if failure is not None:
+        raise failure
+    if refusal is not None and cached is not None:
+        raise refusal  # what it let us have before is not said to be gone
+    return None
+
+
+class Ways:
+    """The upstreams of all repositories of this format."""
+
+    def __init__(self, services: Services, repositories: Sequence[Repository]) -> None:
+        self._routing = services.routing
+        self._mirrored = {
+            repository.id: proxies
+            for repository in repositories
+            if (proxies := [one for one in repository.readable if one.kind == "proxy"])
+        }
+        """The proxy repositories behind each repository that has any."""
+        once = {proxy.id: proxy for behind in self._mirrored.values() for proxy in behind}
+        self._remotes = {number: Remotes(_remotes(services, proxy)) for number, proxy in once.items()}
+        self._plan = lru_cache(_PLANS)(self._make_plan)
+
+    def proxies(self, repository: Repository) -> Sequence[Repository]:
+        """The proxy repositories behind a repository, whoever has the name that is asked for."""
+        return self._mirrored.get(repository.id, ())
+
+    async def find(self, image: Image) -> list[Way]:
+        """The ways to an image: none when its name is ours."""
+        if image.repository.id not in self._mirrored:
+            return []
+        package = image.package
+        found, others = self._plan(image.repository.id, package)
+        members = await self._routing.members(image.repository, package, *others)
+        return [found[proxy.id] for proxy in members.proxies if proxy.id in found]
+
+    def _make_plan(self, repository_id: int, package: str) -> tuple[dict[int, Way], tuple[str, ...]]:
+        """The ways to an image whose name is not ours, and the other names by which it is asked for."""
+        found: dict[int, Way] = {}
+        for proxy in self._mirrored[repository_id]:
+            origins, nowhere_else = self._remotes[proxy.id].origins(package)
+            if nowhere_else:
+                found = {proxy.id: Way(proxy, package, origins)}
+                break
+            found[proxy.id] = Way(proxy, package, origins)
+        names = {origin.name for way in found.values() for origin in way.origins}
+        return found, tuple(names - {package})
+
+    def namespaced(self, image: Image, namespace: str) -> Image:
+        """An image of another registry, as containerd asks a mirror for it: `?ns=docker.io`.
+
+        Raises PackageNotFound when that registry is not mirrored here.
+        """
+        for proxy in self.proxies(image.repository):
+            package = self._remotes[proxy.id].package(namespace, image.package)
+            if package is not None:
+                return Image(image.full_name, image.repository, package)
+        raise PackageNotFound(f"{namespace[:255]} is not mirrored here")
+
+
+def _remotes(services: Services, proxy: Repository) -> list[Remote]:
+    """The upstreams of a proxy repository; without anybody to ask while it is offline."""
+    config = services.config
+    settings = config.upstreams_of(proxy.name)
+    made = {
+        setting: RegistryAuthorization(
+            setting,
+            services.upstreams.outbound.get,
+            timeout_seconds=config.timeouts_of(proxy.format).total,
+            is_guarded=not config.proxy.allow_private,
+        )
+        for setting in settings
+    }
+    upstreams = services.upstreams.of(proxy, made.__getitem__) or (None,) * len(settings)
+    return [
+        Remote.of(setting, upstream, made[setting])
+        for setting, upstream in zip(settings, upstreams, strict=True)
+    ]
