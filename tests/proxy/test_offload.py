@@ -1,0 +1,125 @@
+"""Work on large documents: the same result, in another process, which comes and goes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from nora.errors import StorageBusy
+from nora.proxy import offload as module
+from nora.proxy.offload import SMALL_BYTES, Helper, offload
+
+LARGE = bytes(SMALL_BYTES + 1)
+
+
+@pytest.fixture(autouse=True)
+def _ended() -> Iterator[None]:
+    yield
+    module.close()
+
+
+@pytest.fixture
+def helper() -> Iterator[Helper]:
+    one = Helper(idle_seconds=60)
+    yield one
+    one.close()
+
+
+def children() -> list[int]:
+    """The processes that this one has started."""
+    return [
+        int(pid)
+        for task in Path("/proc/self/task").iterdir()
+        for pid in (task / "children").read_text().split()
+    ]
+
+
+def test_small_work_is_done_here_and_large_work_is_not() -> None:
+    async def body() -> None:
+        assert await offload(os.getpid) == os.getpid()
+        before = children()
+        assert await offload(zlib.crc32, bytes(SMALL_BYTES)) == zlib.crc32(bytes(SMALL_BYTES))
+        assert children() == before
+        assert await offload(zlib.crc32, LARGE, 5) == zlib.crc32(LARGE, 5)
+        assert len(children()) == len(before) + 1
+
+    asyncio.run(body())
+
+
+def test_what_a_function_raises_is_raised_and_the_next_call_works(helper: Helper) -> None:
+    async def body() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await helper.call(divmod, 1, 0)
+        with pytest.raises(orjson.JSONDecodeError):
+            await helper.call(orjson.loads, b"[")
+        assert await helper.call(divmod, 7, 2) == (3, 1)
+
+    asyncio.run(body())
+
+
+def test_one_process_takes_one_call_after_the_other(helper: Helper) -> None:
+    async def body() -> None:
+        pids = await asyncio.gather(*(helper.call(os.getpid) for _ in range(5)))
+        assert len(set(pids)) == 1
+        assert os.getpid() not in pids
+
+    asyncio.run(body())
+
+
+def test_large_results_come_back(helper: Helper) -> None:
+    async def body() -> None:
+        data = os.urandom(5_000_000)
+        assert zlib.decompress(await helper.call(zlib.compress, data, 1)) == data
+
+    asyncio.run(body())
+
+
+def test_a_process_that_dies_is_busy_once(helper: Helper) -> None:
+    async def body() -> None:
+        with pytest.raises(StorageBusy):
+            await helper.call(os._exit, 1)
+        assert await helper.call(divmod, 7, 2) == (3, 1)
+
+    asyncio.run(body())
+
+
+def test_what_cannot_be_sent_is_an_error_and_the_next_call_works(helper: Helper) -> None:
+    async def body() -> None:
+        with pytest.raises(Exception, match="pickle"):
+            await helper.call(lambda: 1)
+        assert await helper.call(divmod, 7, 2) == (3, 1)
+
+    asyncio.run(body())
+
+
+def test_it_ends_when_it_is_idle() -> None:
+    helper = Helper(idle_seconds=0.05)
+
+    async def body() -> None:
+        pid = await helper.call(os.getpid)
+        for _ in range(500):
+            if pid not in children():
+                break
+            await asyncio.sleep(0.02)
+        assert pid not in children()
+        assert await helper.call(os.getpid) != pid
+
+    asyncio.run(body())
+    helper.close()
+
+
+def test_a_cancelled_call_spoils_nothing(helper: Helper) -> None:
+    async def body() -> None:
+        task = asyncio.ensure_future(helper.call(zlib.compress, os.urandom(3_000_000), 9))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert await helper.call(divmod, 7, 2) == (3, 1)
+
+    asyncio.run(body())
