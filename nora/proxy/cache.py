@@ -8,11 +8,13 @@ See nora.proxy.base for what goes in and comes out, nora.proxy.answers for how a
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
 from nora.blobs.files import list_idle, remove_unheld
 from nora.errors import NotFound, UpstreamFailed
+from nora.proxy import offload
 from nora.proxy.absences import Absences
 from nora.proxy.documents import Documents
 from nora.proxy.fills import Fills
@@ -152,11 +154,12 @@ class Cache:
         return dropped
 
     async def close(self) -> None:
-        """Leave what is on its way to the other processes, and let go of the files."""
+        """Leave what is on its way to the other processes, and let go of everything. Raises StorageFailed."""
         await self._fills.close()
         await self._documents.close()
-        await self._documents.flush()
         self._absences.close()
+        await asyncio.to_thread(offload.close)
+        await self._documents.flush()
 
 
 def _sweep(folder: str, idle_seconds: float) -> int:
