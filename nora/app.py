@@ -253,7 +253,12 @@ class Worker:
             routing=Routing(self._catalog, repositories.values(), config.proxy, name_folds()),
             upstreams=upstreams,
             cache=Cache(
-                self._catalog, self._blobs, is_online=upstreams.is_online, lease_seconds=LEASE_SECONDS
+                self._catalog,
+                self._blobs,
+                is_online=upstreams.is_online,
+                lease_seconds=LEASE_SECONDS,
+                absent_seconds=config.proxy.absent_ttl,
+                count=self._metrics.count_cache,
             ),
         )
 

@@ -73,7 +73,7 @@ class Fetched:
     media_type: str
     upstream_url: str
     validators: Mapping[str, str] = field(default_factory=dict)
-    """`etag` and `last-modified` as the upstream sent them, and whatever the format wants back in `Cached`."""
+    """`etag` and `last-modified` as the upstream sent them, and what the format wants back in `Cached`."""
     document: bytes = b"{}"
     """What the format wants to remember beside the bytes, as JSON."""
     expect: Expect = field(default_factory=Expect)
@@ -87,8 +87,8 @@ class Unchanged:
 UNCHANGED = Unchanged()
 
 Fetch = Callable[["Cached | None"], Awaitable["Fetched | Unchanged | None"]]
-"""Asks the upstreams of a document, conditionally when given what is cached. None: they say that there is none.
-Raises UpstreamFailed and its kinds. `Upstreams.document` makes the usual one."""
+"""Asks the upstreams of a document, conditionally when given what is cached. None: they say that there is
+none. Raises UpstreamFailed and its kinds. `nora.proxy.upstreams.first_of` makes the usual one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class Wanted:
     """A file that is to be had from an upstream if it is not here."""
 
     key: str
-    """The same for everybody who wants this file; unique over the whole machine, e.g. repository id and path."""
+    """The same for everybody who wants this file, and for no other on the machine: repository id and path."""
     sources: Sequence[Source]
     """Where it may be asked for, in this order."""
     expect: Expect
@@ -118,6 +118,8 @@ class Wanted:
     """Finds what `store` has written, whichever process it was."""
     max_bytes: int
     """The largest file that is taken in."""
+    registry: str
+    """As whose it is counted: the name of the format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ class Source:
 
     upstream: Upstream
     url: str
-    """Absolute. It may be on another host than the upstream's: credentials are for the upstream's own only."""
+    """Absolute. It may be on another host than the upstream's: credentials are for the upstream's only."""
     headers: Headers = field(default_factory=dict)
 
 
@@ -152,7 +154,7 @@ class Upstream(Protocol):
     def stream(
         self, url: str, headers: Headers | None = None, *, max_bytes: int
     ) -> AbstractAsyncContextManager[Stream | None]:
-        """An answer in pieces as they are on the wire: 200, or 206 when `headers` has a range. None: absent."""
+        """An answer in pieces as on the wire: 200, or 206 when `headers` has a range. None: absent."""
         ...
 
 

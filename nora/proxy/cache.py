@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from nora.blobs.local import LocalBlobStore
     from nora.catalog.base import Blob, Catalog
     from nora.model import Repository
+    from nora.observability.metrics import CacheResult
     from nora.proxy.base import Document, Fetch, Place, Policy, Wanted
     from nora.proxy.filling import Filling
 
-ABSENT_SECONDS: Final = 60.0
-"""How long it is remembered that an upstream does not have a file."""
 EVICTION_PAGE: Final = 500
 
 
-def _uncounted(kind: str, outcome: str) -> None:
+def _uncounted(registry: str, result: CacheResult) -> None:
     """For who does not count."""
 
 
 class Cache:
     """The cache of one worker. All workers of a machine share what is in it.
 
-    `is_online` says whether the upstreams of a repository may be asked; `count` is told of each document and
-    file how it was found: `hit`, `revalidated`, `miss`, `stale`, `absent`. `clock`: seconds since the epoch.
+    `is_online` says whether the upstreams of a repository may be asked, `absent_seconds` how long it is
+    remembered that they do not have a file; `count` is told of each document and file of a format how it was
+    had. `clock`: seconds since the epoch.
     """
 
     def __init__(
@@ -52,12 +52,14 @@ class Cache:
         *,
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
+        absent_seconds: float = 60.0,
         clock: Callable[[], float] = time.time,
-        count: Callable[[str, str], None] = _uncounted,
+        count: Callable[[str, CacheResult], None] = _uncounted,
     ) -> None:
         self._catalog = catalog
         self._store = store
         self._clock = clock
+        self._absent_seconds = absent_seconds
         self._count = count
         self._absences = Absences(store.layout.absences, clock)
         self._fills = Fills(store)
@@ -87,18 +89,17 @@ class Cache:
         """
         blob = await wanted.find()
         if blob is not None:
-            self._count("file", "hit")
+            self._count(wanted.registry, "hit")
             return blob
         if not wanted.sources or self._absences.has(_key(wanted)):
-            self._count("file", "absent")
+            self._count(wanted.registry, "negative")
             return None
+        self._count(wanted.registry, "coalesced" if self._fills.has(wanted) else "miss")
         filling = self._fills.get(wanted)
         await filling.known()
         if filling.over and filling.blob is None:
-            self._absences.remember(_key(wanted), None, ABSENT_SECONDS)
-            self._count("file", "absent")
+            self._absences.remember(_key(wanted), None, self._absent_seconds)
             return None
-        self._count("file", "miss")
         return filling.blob or filling
 
     async def size(self, wanted: Wanted) -> int | None:
@@ -121,7 +122,7 @@ class Cache:
                     return int(length) if length.isascii() and length.isdigit() else None
             if failed is not None:
                 raise failed
-            self._absences.remember(_key(wanted), None, ABSENT_SECONDS)
+            self._absences.remember(_key(wanted), None, self._absent_seconds)
         raise NotFound("no upstream has this file")
 
     def forget_absences(self, package: str) -> None:

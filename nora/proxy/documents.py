@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from nora.blobs.local import LocalBlobStore
     from nora.catalog.base import Blob, Cached, Catalog, NewBlob
     from nora.model import Repository
+    from nora.observability.metrics import CacheResult
     from nora.proxy.absences import Absences
     from nora.proxy.base import Fetch, Fetched, Place, Policy
 
@@ -63,7 +64,7 @@ class Documents:
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
         clock: Callable[[], float],
-        count: Callable[[str, str], None],
+        count: Callable[[str, CacheResult], None],
     ) -> None:
         self._catalog = catalog
         self._store = store
@@ -84,30 +85,30 @@ class Documents:
         if len(self._uses) < MAX_USES:
             self._uses[cached.id] = now
         if now < cached.fresh_until or not self._is_online(place.repository):
-            self._count("document", "hit")
+            self._count(place.repository.format, "hit")
             return Document(cached, Freshness.HIT)
         asking = self._ask(place, policy, fetch)
         age = now - cached.fresh_until
         if age < policy.stale_while_revalidate and policy.fresh > 0:
-            self._count("document", "hit")
+            self._count(place.repository.format, "hit")
             return Document(cached, Freshness.HIT)
         if age > policy.stale_if_error:
-            return self._counted(await asking.answer(), Freshness.REVALIDATED)
+            return self._counted(place, await asking.answer(), Freshness.REVALIDATED)
         try:
             found = await asking.answer(policy.patience)
         except (TimeoutError, *_USABLE):
-            self._count("document", "stale")
+            self._count(place.repository.format, "stale")
             return Document(cached, Freshness.STALE)
-        return self._counted(found, Freshness.REVALIDATED)
+        return self._counted(place, found, Freshness.REVALIDATED)
 
     async def _find_new(self, place: Place, policy: Policy, fetch: Fetch) -> Document | None:
         if not self._is_online(place.repository) or self._absences.has(_key(place)):
-            self._count("document", "absent")
+            self._count(place.repository.format, "negative")
             return None
-        return self._counted(await self._ask(place, policy, fetch).answer(), Freshness.MISS)
+        return self._counted(place, await self._ask(place, policy, fetch).answer(), Freshness.MISS)
 
-    def _counted(self, cached: Cached | None, freshness: Freshness) -> Document | None:
-        self._count("document", "absent" if cached is None else freshness.value)
+    def _counted(self, place: Place, cached: Cached | None, freshness: Freshness) -> Document | None:
+        self._count(place.repository.format, "miss" if cached is None else freshness.value)
         return None if cached is None else Document(cached, freshness)
 
     # -- asking, once for the whole machine ----------------------------------------------------------

@@ -30,6 +30,10 @@ class Fills:
         self._store = store
         self._running: dict[str, tuple[Filling, asyncio.Task[None]]] = {}
 
+    def has(self, wanted: Wanted) -> bool:
+        """Whether the file is on its way for somebody else, as far as this process knows."""
+        return wanted.key in self._running
+
     def get(self, wanted: Wanted) -> Filling:
         """The file on its way; begun if this process does not know of it yet."""
         running = self._running.get(wanted.key)

@@ -108,6 +108,7 @@ class Engine:
             store=store,
             find=find,
             max_bytes=max_bytes,
+            registry=self.repository.format,
         )
 
     def place(self, path: str = "page", package: str | None = "some") -> Place:
@@ -167,7 +168,7 @@ async def engine(root: Path, clock: Callable[[], float] = time.time) -> AsyncIte
         is_online=lambda _: one.online,
         lease_seconds=LEASE_SECONDS,
         clock=clock,
-        count=lambda kind, outcome: counted.append((kind, outcome)),
+        count=lambda registry, result: counted.append((registry, result)),
     )
     one = Engine(catalog, store, cache, repository, outbound, hosts, counted)
     try:

@@ -88,7 +88,7 @@ def test_what_is_fresh_is_served_without_asking(run: Run) -> None:
         assert again is not None
         assert (again.freshness, again.is_stale) == (Freshness.HIT, False)
         assert origin.asked == [None]
-        assert one.counted == [("document", "miss"), ("document", "hit")]
+        assert one.counted == [("raw", "miss"), ("raw", "hit")]
 
     run(body)
 

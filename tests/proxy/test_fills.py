@@ -76,7 +76,7 @@ def test_a_file_is_fetched_once_and_stored(
         assert isinstance(stored, Blob)
         assert stored.digest == digest_of(data)
         assert await one.read(stored) == data
-        assert one.counted[-1] == ("file", "hit")
+        assert one.counted[-1] == ("raw", "hit")
 
     run(body)
     assert up.log.count("GET") == 1

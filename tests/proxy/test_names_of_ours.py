@@ -158,6 +158,10 @@ def test_what_is_not_ours_is_asked_for(place: Place) -> None:
     paths = place.up.log.paths()
     assert f"/simple/{THEIRS}/" in paths
     assert f"/v2/{THEIRS}/manifests/1" in paths
+    metrics = place.http.get("/metrics").text
+    for registry in ("docker", "pypi"):
+        for result in ("miss", "hit"):
+            assert f'nora_cache_requests_total{{registry="{registry}",result="{result}"}}' in metrics
 
 
 def test_what_is_released_is_asked_for(place: Place) -> None:

@@ -181,6 +181,7 @@ class Mirror:
             store=store,
             find=find,
             max_bytes=self._settings.max_manifest_size,
+            registry=way.proxy.format,
         )
         found = await self._cache.file(wanted)
         if found is None:
@@ -287,6 +288,7 @@ class Mirror:
             store=store,
             find=find,
             max_bytes=self._max_bytes,
+            registry=way.proxy.format,
         )
 
     async def _mount(self, way: Way, digest: Digest) -> Blob | None:

@@ -100,6 +100,7 @@ class CachedFiles:
             store=store,
             find=find,
             max_bytes=self._max_bytes,
+            registry=proxy.format,
         )
 
     # -- core metadata -----------------------------------------------------------------------------------
