@@ -1,0 +1,72 @@
+"""What the kernel knows of files that a server fetches from upstreams: who does, for whom, what is left."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from tests.faults.processes import open_files, workers
+from tests.support.server import Server
+
+TRIES = 200
+
+
+def fills(server: Server) -> Path:
+    """Where files are while they come in."""
+    return server.storage / "fills"
+
+
+def parts(server: Server) -> list[Path]:
+    """What came in so far of files that are not complete."""
+    return [path for path in fills(server).iterdir() if path.suffix]
+
+
+def leader(server: Server) -> int:
+    """The worker that brings a file in: it has a part file open for writing."""
+    folder = str(fills(server).resolve())
+    for pid in workers(server):
+        for number, target in open_files(pid).items():
+            if target.startswith(folder) and Path(target).suffix and _writes(pid, number):
+                return pid
+    raise AssertionError("nobody brings a file in")
+
+
+def _writes(pid: int, number: str) -> bool:
+    try:
+        lines = Path(f"/proc/{pid}/fdinfo/{number}").read_text().splitlines()
+    except OSError:
+        return False
+    flags = next(int(line.split()[1], 8) for line in lines if line.startswith("flags:"))
+    return flags & os.O_ACCMODE != os.O_RDONLY
+
+
+def clients_of(server: Server, pid: int) -> set[int]:
+    """The ports of the clients whose connections one worker has."""
+    sockets = {target for target in open_files(pid).values() if target.startswith("socket:")}
+    found = set()
+    for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, *rest = line.split()
+        if int(local.rpartition(":")[2], 16) == server.port and f"socket:[{rest[6]}]" in sockets:
+            found.add(int(remote.rpartition(":")[2], 16))
+    return found
+
+
+def left(server: Server) -> list[str]:
+    """Temporary files, and descriptors of files that are temporary or gone."""
+    folders = [(server.storage / name).resolve() for name in ("fills", "tmp")]
+    found = [str(path) for folder in folders for path in folder.iterdir()]
+    for pid in workers(server):
+        for target in open_files(pid).values():
+            if target.startswith(tuple(map(str, folders))):
+                found.append(f"{pid}: {target}")
+    return found
+
+
+async def clean(server: Server) -> None:
+    """Wait until nothing temporary is left. Raises AssertionError where something stays."""
+    for _ in range(TRIES):
+        if not left(server):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"left: {left(server)}")

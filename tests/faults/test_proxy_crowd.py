@@ -1,0 +1,164 @@
+"""Many clients, one cold file: one upstream request for the machine, whoever stays and whoever leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.faults.downloads import Download, download, reach
+from tests.faults.filling import clean, clients_of
+from tests.faults.processes import open_files, workers
+from tests.faults.runs import Record
+from tests.faults.things import KINDS, MIB, Thing, asking, wheel
+from tests.faults.wire import Wire
+from tests.support.server import Server
+from tests.support.upstream_process import UpstreamProcess, upstream_process
+
+CLIENTS = 64
+FIRST_BYTE_SECONDS = 0.5
+SIZES = [
+    pytest.param(8 * MIB, id="8MiB"),
+    pytest.param(200 * MIB, id="200MiB", marks=pytest.mark.slow),
+]
+
+
+@pytest.fixture
+def up() -> Iterator[UpstreamProcess]:
+    with upstream_process() as found:
+        yield found
+
+
+def counted(up: UpstreamProcess) -> dict[str, int]:
+    """How often each thing was asked for."""
+    found: dict[str, int] = {}
+    for one in up.requests():
+        key = f"{one.method} {one.path}"
+        found[key] = found.get(key, 0) + 1
+    return found
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_upstream_request_for_a_crowd(
+    nora_server: StartServer,
+    up: UpstreamProcess,
+    kind: str,
+    count: int,
+    size: int,
+    record_property: Record,
+) -> None:
+    thing = KINDS[kind]("crowd", size)
+    thing.publish(up, delay=FIRST_BYTE_SECONDS)
+    server = nora_server(workers=count, env=asking(up.url))
+    wire = Wire(server.host, server.port)
+
+    async def client() -> Download:
+        await thing.announce(wire)
+        return await Download(wire, thing).run()
+
+    async def run() -> None:
+        clients = await asyncio.gather(*(client() for _ in range(CLIENTS)))
+        assert [str(one) for one in clients if not one.is_whole] == []
+        asked = counted(up)
+        assert set(asked.values()) == {1}, asked
+        assert asked[f"GET {thing.source}"] == 1
+        assert (await download(wire, thing)).is_whole
+        assert counted(up) == asked, "what is stored is not asked for"
+        await clean(server)
+        waits = sorted(one.waited for one in clients)
+        record_property(
+            "run",
+            f"{CLIENTS} clients of {count} workers, {size >> 20} MiB behind {FIRST_BYTE_SECONDS} s: "
+            f"first byte after {statistics.median(waits):.2f} s (median), {waits[-1]:.2f} s (last)",
+        )
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_everybody_who_reads_along_gets_it_as_it_comes(
+    nora_server: StartServer, up: UpstreamProcess, count: int
+) -> None:
+    """Nobody waits for the whole file: all have the first half while the upstream holds the second back."""
+    thing = wheel("along", 4 * MIB)
+    thing.publish(up)
+    up.once(thing.source, thing.answer(hold=2 * MIB, gate="half"))
+    server = nora_server(workers=count, env=asking(up.url))
+    wire = Wire(server.host, server.port)
+
+    async def run() -> None:
+        clients = [Download(wire, thing) for _ in range(16)]
+        tasks = [asyncio.ensure_future(one.run()) for one in clients]
+        await reach(clients, 2 * MIB - 64 * 1024)
+        late = Download(wire, thing)
+        tasks.append(asyncio.ensure_future(late.run()))
+        await reach([late], 2 * MIB - 64 * 1024)
+        assert all(one.headers["content-length"] == str(thing.size) for one in clients)
+        up.open("half")
+        assert all(one.is_whole for one in await asyncio.gather(*tasks))
+        assert up.count("GET", thing.source) == 1
+
+    asyncio.run(run())
+
+
+async def leave(server: Server, wire: Wire, up: UpstreamProcess, thing: Thing) -> None:
+    """Clients that come, get something, and leave all at once; then the upstream goes on."""
+    up.once(thing.source, thing.answer(hold=thing.size // 2, gate=thing.source))
+    thing.publish(up)
+    await thing.announce(wire)
+    clients = [Download(wire, thing) for _ in range(12)]
+    await asyncio.gather(*(one.run(until=thing.size // 4) for one in clients))
+    for _ in range(200):
+        if not any(clients_of(server, pid) for pid in workers(server)):
+            break
+        await asyncio.sleep(0.02)
+    up.open(thing.source)
+
+
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fill_completes_when_all_clients_have_left(
+    nora_server: StartServer, up: UpstreamProcess, kind: str, count: int
+) -> None:
+    """It is served from the cache afterwards; no file, no descriptor and no connection is left."""
+    server = nora_server(workers=count, env=asking(up.url))
+    wire = Wire(server.host, server.port)
+
+    async def once(name: str) -> None:
+        thing = KINDS[kind](name, 2 * MIB)
+        await leave(server, wire, up, thing)
+        await clean(server)
+        up.fail(thing.answer(status=500))
+        try:
+            await download(wire, thing)
+        finally:
+            up.fail(None)
+        assert up.count("GET", thing.source) == 1
+
+    async def run() -> None:
+        for number in range(2 * count):
+            await once(f"warm{number}")
+        before = {pid: len(open_files(pid)) for pid in workers(server)}
+        threads = {pid: _threads(pid) for pid in before}
+        for number in range(6):
+            await once(f"left{number}")
+        for _ in range(100):
+            after = {pid: len(open_files(pid)) for pid in before}
+            if all(after[pid] <= held + 2 for pid, held in before.items()):
+                break
+            await asyncio.sleep(0.05)
+        else:
+            raise AssertionError(f"descriptors: {before}, then {after}")
+        assert all(_threads(pid) <= known + 8 for pid, known in threads.items())
+
+    asyncio.run(run())
+
+
+def _threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))

@@ -1,0 +1,162 @@
+"""Files that an upstream has, in two dialects: a layer of an image, and a wheel; of any size.
+
+thing = wheel("crowd", 8 << 20)
+thing.publish(up)                                # what names it, and the file itself
+up.once(thing.source, thing.answer(cut=1000))    # and its faults
+await Download(wire, thing).run()                # downloads.py
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tests.faults.wire import Answer as Received
+from tests.faults.wire import Wire
+from tests.support.answers import Answer, Repeated, document, pieces
+from tests.support.oci import CONFIG, IMAGE, LAYER, describe, digest, render
+from tests.support.pypi_index import JSON
+
+MIB = 1 << 20
+BLOCK = MIB + 4099
+"""No size that anybody copies in: bytes at a wrong offset are other bytes."""
+
+
+class Publisher(Protocol):
+    """An Upstream, or one in another process."""
+
+    @property
+    def url(self) -> str: ...
+    def serve(self, path: str, answer: Answer) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A file of an upstream, and how clients come to it."""
+
+    body: Repeated
+    sha256: str
+    page: str
+    """What clients ask for before: it names the file."""
+    path: str
+    """Of the file, for clients."""
+    source: str
+    """Of the file, at the upstream."""
+    named: Mapping[str, Callable[[str], Answer]]
+    """What the upstream has beside it by path, made of its URL."""
+    accept: str
+    described: Mapping[str, str] = field(default_factory=dict)
+    """The headers of the file."""
+
+    @property
+    def size(self) -> int:
+        return self.body.size
+
+    def answer(self, **faults: Any) -> Answer:
+        """The file, as the upstream sends it."""
+        return Answer(body=self.body, headers=self.described).but(**faults)
+
+    def wrong(self, **faults: Any) -> Answer:
+        """As many bytes, of which each is another one."""
+        block = bytes(byte ^ 255 for byte in self.body.block)
+        return self.answer(body=Repeated(block, self.size), **faults)
+
+    def publish(self, up: Publisher, *, delay: float = 0.0) -> None:
+        """Let the upstream have it, without faults; everything comes after `delay` seconds."""
+        for path, make in self.named.items():
+            up.serve(path, make(up.url).but(delay=delay))
+        up.serve(self.source, self.answer(delay=delay))
+
+    def is_right(self, at: int, piece: bytes) -> bool:
+        """Whether these are the bytes at an offset."""
+        expected = pieces(self.body, at, min(self.size, at + len(piece)))
+        return piece == b"".join(map(bytes, expected))
+
+    async def ask_page(self, wire: Wire) -> Received:
+        return await wire.call("GET", self.page, headers={"accept": self.accept})
+
+    async def announce(self, wire: Wire) -> None:
+        """Ask for what names it, as clients do before."""
+        answer = await self.ask_page(wire)
+        assert answer.status == 200, answer
+
+
+def blob(name: str, size: int) -> Thing:
+    """The layer of the image `faults/<name>`."""
+    body = _body(name, size)
+    sha256 = body.sha256()
+    config = render({"os": "linux", "name": name})
+    layer = {"mediaType": LAYER, "digest": f"sha256:{sha256}", "size": size}
+    manifest = render(
+        {
+            "schemaVersion": 2,
+            "mediaType": IMAGE,
+            "config": describe(config, CONFIG),
+            "layers": [layer],
+        }
+    )
+    headers = {"content-type": IMAGE, "docker-content-digest": digest(manifest)}
+    said = Answer(body=manifest, headers=headers, ranges=False)
+    base = f"/v2/faults/{name}"
+    path = f"{base}/blobs/sha256:{sha256}"
+    return Thing(
+        body,
+        sha256,
+        page=f"{base}/manifests/latest",
+        path=path,
+        source=path,
+        named={f"{base}/manifests/{one}": lambda _: said for one in ("latest", digest(manifest))},
+        accept=IMAGE,
+        described={"content-type": "application/octet-stream", "etag": f'"{sha256}"'},
+    )
+
+
+def wheel(name: str, size: int, *, says_size: bool = True, says_hash: bool = True) -> Thing:
+    """The one file of the project `faults-<name>`; nobody looks into it."""
+    body = _body(name, size)
+    sha256 = body.sha256()
+    project = f"faults-{name}"
+    filename = f"{project.replace('-', '_')}-1.0-py3-none-any.whl"
+    source = f"/files/{filename}"
+
+    def page(url: str) -> Answer:
+        listed = {
+            "filename": filename,
+            "url": f"{url}{source}",
+            "hashes": {"sha256": sha256} if says_hash else {},
+            "core-metadata": {"sha256": "0" * 64},
+            **({"size": size} if says_size else {}),
+        }
+        said = {"meta": {"api-version": "1.1"}, "name": project, "versions": ["1.0"], "files": [listed]}
+        return document(json.dumps(said).encode(), JSON, ranges=False)
+
+    return Thing(
+        body,
+        sha256,
+        page=f"/simple/{project}/",
+        path=f"/simple/{project}/{filename}",
+        source=source,
+        named={f"/simple/{project}/": page},
+        accept=JSON,
+        described={"content-type": "application/octet-stream", "etag": f'"{sha256[:32]}"'},
+    )
+
+
+KINDS: Mapping[str, Callable[[str, int], Thing]] = {"blob": blob, "wheel": wheel}
+
+
+def _body(name: str, size: int) -> Repeated:
+    return Repeated(random.Random(name).randbytes(min(size, BLOCK)), size)
+
+
+def asking(url: str, **env: str) -> dict[str, str]:
+    """The settings of a registry that asks one upstream for images and for projects."""
+    return {
+        "NORA_PROXY_MODE": "online",
+        "NORA_DOCKER_UPSTREAMS": url,
+        "NORA_PYPI_PROXY": f"{url}/simple/",
+        **env,
+    }
