@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import dataclasses
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +25,6 @@ USER, PASSWORD = "bench", "a password of the bench"
 COST = "12"
 PUBLIC, PRIVATE = "public/app", "bench/app"
 GUESSES_A_SECOND = 50
-REQUESTS_A_SECOND = 200
 
 CONFIG = """\
 [auth]
@@ -67,14 +64,12 @@ def run(place: Path, *, smoke: bool) -> list[Check]:
     with _running(place / "storm", limits='"auto"') as (server, token):
         slower = {count: _slower(server, token, count, amounts) for count in ACCESS_STORMS}
     return [
-        *(promise.check(paired(rates[way], rates["anonymous"])) for way, promise in ACCESS_RATES.items()),
+        *(
+            promise.check(measure.paired(rates[way], rates["anonymous"]))
+            for way, promise in ACCESS_RATES.items()
+        ),
         *(promise.check(slower[count]) for count, promise in ACCESS_STORMS.items()),
     ]
-
-
-def paired(values: list[float], others: list[float]) -> float:
-    """The median of the ratios of each round: a machine that slows down slows both."""
-    return statistics.median(value / other for value, other in zip(values, others, strict=True))
 
 
 def basic(user: str, password: str) -> str:
@@ -158,22 +153,13 @@ def _slower(server: Running, token: str, addresses: int, amounts: Amounts) -> fl
         before.append(_p99(server, token, amounts.storm_seconds))
         with _guessing(server, addresses, amounts.storm_seconds):
             during.append(_p99(server, token, amounts.storm_seconds))
-    return paired(during, before)
+    return measure.paired(during, before)
 
 
 def _p99(server: Running, token: str, seconds: float) -> float:
     """Of one client that asks at a fixed pace, in seconds from when a request is sent."""
-    path = f"/v2/{PRIVATE}/manifests/v0"
-    taken = []
     with Wire(server.address, headers=token) as wire:
-        _get(wire, path)
-        start = time.perf_counter()
-        for number in range(int(REQUESTS_A_SECOND * seconds)):
-            time.sleep(max(0.0, start + number / REQUESTS_A_SECOND - time.perf_counter()))
-            begun = time.perf_counter()
-            _get(wire, path)
-            taken.append(time.perf_counter() - begun)
-    return measure.percentile(sorted(taken), 0.99)
+        return measure.paced_p99(lambda: _get(wire, f"/v2/{PRIVATE}/manifests/v0"), seconds)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What NORA promises by itself, with no rival beside it: memory, chunks, a large store, access."""
+"""What NORA promises beside the tables: memory, chunks, a large store, access, installations, refreshes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benches.registries import access, chunks, memory, scale
+from benches.registries import access, chunks, growth, installs, memory, refreshes, scale
 from benches.registries.gates import Check
 from benches.registries.generators import LoadFailed
 from benches.registries.rivals import StartFailed
@@ -20,6 +20,9 @@ PARTS: dict[str, Part] = {
     "chunks": chunks.run,
     "scale": scale.run,
     "access": access.run,
+    "installs": installs.run,
+    "growth": growth.run,
+    "refreshes": refreshes.run,
 }
 
 

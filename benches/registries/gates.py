@@ -50,6 +50,9 @@ GATES = (
         push_16m=1.5,
         ci=1.5,
     ),
+    *_gates("devpi", "rate", pypi_page=20, pypi_wheel=2),
+    *_gates("proxpi", "rate", pypi_page=5, pypi_wheel=2),
+    *_gates(DOCKER_REGISTRY.name, "rate", cached_1k=3, cached_16m=1),
 )
 
 
@@ -98,6 +101,8 @@ ACCESS_STORMS = {
     1: Promise("p99 of others under 50 wrong passwords/s from one address, beside before", 2),
     50: Promise("p99 of others under 50 wrong passwords/s from 50 addresses, beside before", 2),
 }
+INSTALL = Promise("wall time of an installation by uv, warm, beside a static copy served by nginx", 1.1)
+REFRESHES = Promise("p99 of manifest GETs while large project pages are refreshed, beside before", 2)
 
 
 def judge(gate: Gate, results: Results) -> Check:

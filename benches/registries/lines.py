@@ -123,6 +123,10 @@ LINES = (
     Line("tags-100", "100 of 10,000 tags", tag_pages),
     Line("ci", "CI replay, 16 jobs", ci_replay, per="min", writes=True),
 )
+PULL_THROUGH = (
+    Line("cached-1k", "Cached blob of 1 KiB, GET", small_blob),
+    Line("cached-16m", "Cached blob of 16 MiB, GET", large_blob),
+)
 
 
 def _manifest(server: Running, reference: str, seconds: float) -> Load:

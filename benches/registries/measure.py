@@ -7,12 +7,13 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 SAMPLE_SECONDS = 0.1
+PACED_A_SECOND = 200
 # A CPU that is this busy has nothing left to give: the rest is the scheduler's and the kernel's own.
 BUSY = 0.95
 
@@ -124,6 +125,24 @@ def percentile(ordered: Sequence[float], share: float) -> float:
     if not ordered:
         return math.nan
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def paired(values: Sequence[float], others: Sequence[float]) -> float:
+    """The median of the ratios of each round: a machine that slows down slows both."""
+    return statistics.median(value / other for value, other in zip(values, others, strict=True))
+
+
+def paced_p99(ask: Callable[[], object], seconds: float) -> float:
+    """The p99 in seconds of what one client asks at a fixed pace, after one that is not counted."""
+    ask()
+    taken = []
+    start = time.perf_counter()
+    for number in range(int(PACED_A_SECOND * seconds)):
+        time.sleep(max(0.0, start + number / PACED_A_SECOND - time.perf_counter()))
+        begun = time.perf_counter()
+        ask()
+        taken.append(time.perf_counter() - begun)
+    return percentile(sorted(taken), 0.99)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import orjson
@@ -14,33 +14,35 @@ from benches.registries import chart, gates
 from benches.registries.gates import Check
 from benches.registries.lines import Line
 from benches.registries.measure import Spread
-from benches.registries.rivals import RIVALS, Registry
+from benches.registries.rivals import Registry
 from benches.registries.rounds import Cell, Results
+from benches.registries.tables import Shown
 
 MIB = 1024 * 1024
 
 HEADINGS = (
-    *("Load", "Registry", "Rate, median (spread)", "MB/s", "p50 ms", "p99 ms", "CPU µs/op", "Peak PSS MiB"),
-    *(f"Rate / {rival.title}" for rival in RIVALS),
+    "Load",
+    "Registry",
+    "Rate, median (spread)",
+    "MB/s",
+    "p50 ms",
+    "p99 ms",
+    "CPU µs/op",
+    "Peak PSS MiB",
 )
 
 
 def markdown(
-    results: Results,
-    checks: Sequence[Check],
-    lines: Sequence[Line],
-    registries: Sequence[Registry],
-    environment: dict[str, object],
+    results: Results, checks: Sequence[Check], tables: Sequence[Shown], environment: dict[str, object]
 ) -> str:
     """The whole report."""
-    rows = [row(results, line, registry) for line in lines for registry in registries]
-    parts = ["# NORA beside other registries", "", *_facts(environment)]
+    parts = ["# NORA beside others", "", *_facts(environment)]
     if results.rounds:
         others = statistics.median(one.others_cores for one in results.rounds)
         parts.append(f"- cores used by others, median of all rounds: {others:.2f}")
     parts.append("")
-    if rows:
-        parts += [_row(HEADINGS), _row(["---"] * 2 + ["---:"] * (len(HEADINGS) - 2)), *map(_row, rows), ""]
+    for shown in tables:
+        parts += _table(results, shown)
     parts += ["## Gates", "", *(f"    {check}" for check in checks), ""]
     if results.failures:
         parts += ["## Rounds without a number", ""]
@@ -52,11 +54,23 @@ def markdown(
     return "\n".join(parts)
 
 
-def row(results: Results, line: Line, registry: Registry) -> list[str]:
+def _table(results: Results, shown: Shown) -> Iterator[str]:
+    rivals = shown.table.rivals
+    titles = {registry.name: registry.title for registry in shown.registries}
+    headings = [*HEADINGS, *(f"Rate / {titles.get(rival, rival)}" for rival in rivals)]
+    yield from (f"## {shown.table.title}", "", _row(headings))
+    yield _row(["---"] * 2 + ["---:"] * (len(headings) - 2))
+    for line in shown.lines:
+        for registry in shown.registries:
+            yield _row(row(results, line, registry, rivals))
+    yield ""
+
+
+def row(results: Results, line: Line, registry: Registry, rivals: Sequence[str]) -> list[str]:
     """One line of the table. A number in brackets is of void rounds; a dash means there is none."""
     cell = results.cell(line.name, registry.name)
     if cell is None:
-        return [line.title, registry.title, *["-"] * (len(HEADINGS) - 2)]
+        return [line.title, registry.title, *["-"] * (len(HEADINGS) + len(rivals) - 2)]
     times, unit = (60, "/min") if line.per == "min" else (1, "/s")
     shown = [
         f"{_spread(cell.rate, times)} {unit}",
@@ -68,15 +82,15 @@ def row(results: Results, line: Line, registry: Registry) -> list[str]:
     ]
     if cell.void:
         shown = [f"[{value}]" for value in shown]
-    ratios = [_ratio(cell, results.cell(line.name, rival.name)) for rival in RIVALS]
+    ratios = [_ratio(cell, results.cell(line.name, rival)) for rival in rivals]
     return [line.title, registry.title, *shown, *ratios]
 
 
-def gaps(results: Results, lines: Sequence[Line], registries: Sequence[Registry]) -> list[str]:
-    """The places of the table that have no number: every line and column must have all of them."""
+def gaps(results: Results, shown: Shown) -> list[str]:
+    """The places of a table that have no number: every line and column must have all of them."""
     missing = []
-    for line in lines:
-        for registry in registries:
+    for line in shown.lines:
+        for registry in shown.registries:
             cell = results.cell(line.name, registry.name)
             numbers = [math.nan] if cell is None else [spread.median for spread in _spreads(cell)]
             if not all(map(math.isfinite, numbers)):
@@ -107,18 +121,18 @@ def write(
     out: Path,
     results: Results,
     checks: Sequence[Check],
-    lines: Sequence[Line],
-    registries: Sequence[Registry],
+    tables: Sequence[Shown],
     environment: dict[str, object],
 ) -> str:
-    """Write `registries.md`, `.json` and `.svg` into ``out``; return the markdown."""
+    """Write `registries.md`, `.json` and a picture of each table into ``out``; return the markdown."""
     out.mkdir(parents=True, exist_ok=True)
-    text = markdown(results, checks, lines, registries, environment)
+    text = markdown(results, checks, tables, environment)
     (out / "registries.md").write_text(text)
     told = document(results, checks, environment)
     (out / "registries.json").write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-    if lines:
-        (out / "registries.svg").write_text(chart.draw(results, lines, registries))
+    for shown in tables:
+        picture = chart.draw(results, shown.lines, shown.registries)
+        (out / f"{shown.table.name}.svg").write_text(picture)
     return text
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from benches.registries import measure
 from benches.registries.wire import Address, Wire, WireError
 
-START_SECONDS = 30.0
+START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 CORES = len(os.sched_getaffinity(0))
 
@@ -155,9 +155,15 @@ http:
   addr: 127.0.0.1:{port}
   secret: the-same-for-every-start
 """
+PULL_THROUGH = """\
+proxy:
+  remoteurl: {upstream}
+"""
 
 
-def _go_registry(binary: str, install: str) -> tuple[Callable[[Path, int], Command], Callable[[], str]]:
+def _go_registry(
+    binary: str, install: str, upstream: str | None = None
+) -> tuple[Callable[[Path, int], Command], Callable[[], str]]:
     def find() -> str:
         path = f"{os.environ.get('PATH', '')}:{Path.home() / 'go' / 'bin'}"
         if not (found := shutil.which(binary, path=path)):
@@ -166,7 +172,8 @@ def _go_registry(binary: str, install: str) -> tuple[Callable[[Path, int], Comma
 
     def command(directory: Path, port: int) -> Command:
         config = directory.with_name(f"{directory.name}.yml")
-        config.write_text(CONFIG.format(root=directory, port=port))
+        proxy = PULL_THROUGH.format(upstream=upstream) if upstream else ""
+        config.write_text(CONFIG.format(root=directory, port=port) + proxy)
         return Command([find(), "serve", str(config)], {"OTEL_TRACES_EXPORTER": "none"})
 
     def version() -> str:
@@ -175,13 +182,12 @@ def _go_registry(binary: str, install: str) -> tuple[Callable[[Path, int], Comma
     return command, version
 
 
-def _nora(workers: str | None) -> Callable[[Path, int], Command]:
+def _nora(workers: str | None, settings: Mapping[str, str]) -> Callable[[Path, int], Command]:
     def command(directory: Path, port: int) -> Command:
         env = {"NORA_HOST": "127.0.0.1", "NORA_PORT": str(port), "NORA_STORAGE_PATH": str(directory)}
-        env["NORA_PROXY_MODE"] = "offline"  # the others have no upstream either
         if workers:
             env["NORA_WORKERS"] = workers
-        return Command([sys.executable, "-m", "nora", "serve"], env)
+        return Command([sys.executable, "-m", "nora", "serve"], {**env, **settings})
 
     return command
 
@@ -195,25 +201,36 @@ def _first_line(argv: list[str]) -> str:
     return (done.stdout or done.stderr).strip().partition("\n")[0]
 
 
-def nora(workers: str | None = None, cores: int = 1) -> Registry:
-    """NORA in its default configuration, full durability; ``workers`` is the only thing that may differ."""
+OFFLINE = {"NORA_PROXY_MODE": "offline"}
+"""Where the others have no upstream either."""
+
+
+def nora(workers: str | None = None, cores: int = 1, settings: Mapping[str, str] = OFFLINE) -> Registry:
+    """NORA in its default configuration, full durability. What may differ: ``workers``, and whom it asks."""
     name = f"nora-{workers}" if workers else "nora"
     title = f"NORA, {workers} workers" if workers else "NORA"
-    return Registry(name, title, cores, "/ready", _nora(workers), _nora_version)
+    return Registry(name, title, cores, "/ready", _nora(workers, settings), _nora_version)
 
 
-_docker_command, _docker_version = _go_registry("docker-registry", "apt-get install docker-registry")
-_distribution_command, _distribution_version = _go_registry(
-    "registry", "go install github.com/distribution/distribution/v3/cmd/registry@latest"
-)
+def docker_registry(upstream: str | None = None) -> Registry:
+    """Debian's 2.8; with ``upstream`` its pull-through cache.
 
-# Debian's 2.8 answers `tags/list` with every tag, whatever `n` and `last` say.
-DOCKER_REGISTRY = Registry(
-    "docker-registry", "docker-registry", CORES, "/v2/", _docker_command, _docker_version, pages_tags=False
-)
-DISTRIBUTION = Registry(
-    "distribution", "Distribution v3", CORES, "/v2/", _distribution_command, _distribution_version
-)
+    It answers `tags/list` with every tag, whatever `n` and `last` say.
+    """
+    command, version = _go_registry("docker-registry", "apt-get install docker-registry", upstream)
+    name = "docker-registry"
+    return Registry(name, name, CORES, "/v2/", command, version, pages_tags=False)
+
+
+def distribution(upstream: str | None = None) -> Registry:
+    """Distribution v3; with ``upstream`` its pull-through cache."""
+    install = "go install github.com/distribution/distribution/v3/cmd/registry@latest"
+    command, version = _go_registry("registry", install, upstream)
+    return Registry("distribution", "Distribution v3", CORES, "/v2/", command, version)
+
+
+DOCKER_REGISTRY = docker_registry()
+DISTRIBUTION = distribution()
 NORA = nora()
 NORA_AUTO = nora("auto", CORES)
 

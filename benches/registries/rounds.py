@@ -8,18 +8,21 @@ import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import SubprocessError
 
-from benches.registries import measure, seed
+from benches.registries import measure
 from benches.registries.generators import Load, LoadFailed
 from benches.registries.lines import Line
 from benches.registries.measure import Spread, Watch
-from benches.registries.rivals import CORES, Registry, StartFailed
+from benches.registries.rivals import CORES, Registry, Running, StartFailed
 from benches.registries.seed import Sizes
 from benches.registries.wire import WireError
 
 VOID_RETRIES = 2
 
 Say = Callable[[str], None]
+Fill = Callable[[Running, Sizes], None]
+"""What puts into a registry what the lines read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,11 @@ class Results:
     rounds: list[Round] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
+    def add(self, others: Results) -> None:
+        """Take in what another table has shown: no line is in two of them."""
+        self.rounds += others.rounds
+        self.failures += others.failures
+
     def cell(self, line: str, registry: str) -> Cell | None:
         """The medians of the valid rounds; of the void ones where no other exists; None without any."""
         seen = [one for one in self.rounds if (one.line, one.registry) == (line, registry)]
@@ -102,21 +110,23 @@ class Results:
         )
 
 
-def run(registries: Sequence[Registry], lines: Sequence[Line], sizes: Sizes, work: Path, say: Say) -> Results:
-    """Seed each registry once, then run the rounds, each on copies of what was seeded."""
+def run(
+    registries: Sequence[Registry], lines: Sequence[Line], sizes: Sizes, work: Path, say: Say, fill: Fill
+) -> Results:
+    """Fill each registry once, then run the rounds, each on copies of what it was filled with."""
     results = Results()
-    seeded: list[Registry] = []
+    filled: list[Registry] = []
     for registry in registries:
         say(f"filling {registry.title}")
         try:
             with registry.running(_template(work, registry)) as server:
-                seed.fill(server.address, sizes)
-            seeded.append(registry)
-        except (OSError, StartFailed, WireError) as error:
+                fill(server, sizes)
+            filled.append(registry)
+        except (LoadFailed, OSError, StartFailed, SubprocessError, WireError) as error:
             results.failures.append(Failure("filling", registry.name, 0, str(error)))
             say(f"  {registry.title}: {error}")
     for number in range(sizes.rounds):
-        for line, registry, directory in _turns(seeded, lines, work, number):
+        for line, registry, directory in _turns(filled, lines, work, number):
             try:
                 for one in _measure(line, registry, directory, sizes, number):
                     results.rounds.append(one)

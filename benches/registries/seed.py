@@ -50,10 +50,23 @@ class Sizes:
     small_blobs: int = 1_000
     large_blobs: int = 4
     jobs: int = 16
+    project_files: int = 2_000
+    wheel: int = 10 * MIB
 
 
 FULL = Sizes()
-SMOKE = Sizes(rounds=1, seconds=0.7, warmup=0, images=3, tags=300, small_blobs=50, large_blobs=2, jobs=4)
+SMOKE = Sizes(
+    rounds=1,
+    seconds=0.7,
+    warmup=0,
+    images=3,
+    tags=300,
+    small_blobs=50,
+    large_blobs=2,
+    jobs=4,
+    project_files=200,
+    wheel=MIB,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from benches.registries import access, gates, storm
+from benches.registries import access, gates, measure, storm
 
 
 def test_each_guess_is_another_user_with_another_password() -> None:
@@ -60,7 +60,7 @@ def test_only_refusals_of_all_guesses_count(answers: dict[str, int], fine: bool)
 
 
 def test_rounds_are_compared_in_pairs() -> None:
-    assert access.paired([5, 10, 90], [10, 10, 100]) == 0.9
+    assert measure.paired([5, 10, 90], [10, 10, 100]) == 0.9
 
 
 def test_the_configuration_has_one_public_repository() -> None:

@@ -12,10 +12,13 @@ from benches.registries import chart, gates, report
 from benches.registries.gates import Check, Gate
 from benches.registries.generators import Load
 from benches.registries.lines import LINES
-from benches.registries.rivals import ALL, DISTRIBUTION, DOCKER_REGISTRY, NORA
+from benches.registries.rivals import ALL, DISTRIBUTION, DOCKER_REGISTRY, NORA, RIVALS
 from benches.registries.rounds import Failure, Results, Round
+from benches.registries.tables import TABLES, Shown
 
 LINE = LINES[0]
+SHOWN = Shown(TABLES[0], LINES, ALL)
+NAMES = [rival.name for rival in RIVALS]
 
 
 def one(registry: str, rate: int, *, line: str = LINE.name, number: int = 0, void: bool = False) -> Round:
@@ -65,23 +68,30 @@ def test_a_gate_on_void_rounds_is_missed() -> None:
 
 
 def test_every_gate_names_a_line_and_a_column() -> None:
-    lines, columns = {line.name for line in LINES}, {registry.name for registry in ALL}
-    assert all(gate.line in lines and gate.rival in columns for gate in gates.GATES)
+    columns = {line.name: table.columns for table in TABLES for line in table.lines}
+    assert all(gate.rival in columns[gate.line] for gate in gates.GATES)
+    assert all(NORA.name in columns[gate.line] for gate in gates.GATES)
     assert len({(gate.line, gate.rival, gate.metric) for gate in gates.GATES}) == len(gates.GATES)
+
+
+def test_no_line_is_in_two_tables() -> None:
+    names = [line.name for table in TABLES for line in table.lines]
+    assert len(set(names)) == len(names)
+    assert all(set(table.rivals) <= set(table.columns) for table in TABLES)
 
 
 def test_a_table_is_complete_when_each_line_has_each_column() -> None:
     results = everything()
-    assert report.gaps(results, LINES, ALL) == []
+    assert report.gaps(results, SHOWN) == []
     del results.rounds[0]
-    assert report.gaps(results, LINES, ALL) == [f"{LINES[0].name} on {ALL[0].name}"]
+    assert report.gaps(results, SHOWN) == [f"{LINES[0].name} on {ALL[0].name}"]
 
 
 def test_the_table_has_a_row_for_each_line_and_column() -> None:
     results = everything()
     results.failures.append(Failure("ci", NORA.name, 0, "a client died"))
     checks = [Check("idle PSS", 63.0, "MiB", 80, aim=64), Check("chunks", math.nan, "x", 2.2)]
-    text = report.markdown(results, checks, LINES, ALL, {"commit": "abc", "registries": {"nora": "1"}})
+    text = report.markdown(results, checks, [SHOWN], {"commit": "abc", "registries": {"nora": "1"}})
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(LINES) * len(ALL)
     assert len({row.count("|") for row in rows}) == 1
@@ -92,14 +102,14 @@ def test_the_table_has_a_row_for_each_line_and_column() -> None:
 
 def test_void_numbers_are_in_brackets_and_absent_ones_a_dash() -> None:
     results = Results([one(NORA.name, 100, void=True)])
-    assert report.row(results, LINE, NORA)[2] == "[100 /s]"
-    assert set(report.row(results, LINE, DISTRIBUTION)[2:]) == {"-"}
+    assert report.row(results, LINE, NORA, NAMES)[2] == "[100 /s]"
+    assert set(report.row(results, LINE, DISTRIBUTION, NAMES)[2:]) == {"-"}
 
 
 def test_jobs_are_counted_by_the_minute() -> None:
     replay = next(line for line in LINES if line.name == "ci")
     results = Results([one(NORA.name, 10, line="ci")])
-    assert report.row(results, replay, NORA)[2] == "600 /min"
+    assert report.row(results, replay, NORA, NAMES)[2] == "600 /min"
 
 
 def test_machines_read_json() -> None:
