@@ -123,7 +123,7 @@ class Listings:
             described += await self._remote.referrers(way, subject)
         for descriptor in described:
             digest = descriptor["digest"]
-            if digest > last and artifact_type in {None, descriptor.get("artifactType")}:
+            if digest > last and (artifact_type is None or descriptor.get("artifactType") == artifact_type):
                 found.setdefault(digest, descriptor)
         return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urljoin
 
@@ -17,14 +17,14 @@ from nora.formats.docker.upstream import ACCEPT, Origin
 from nora.formats.docker.ways import Way, first_found
 from nora.model import Digest
 from nora.outbound import Reply, origin
-from nora.proxy.base import Fetched, Unchanged
+from nora.proxy.base import UNCHANGED, Fetched, Unchanged
 from nora.proxy.policy import document_policy
 
 MAX_PAGES = 100
 """Of a listing that are followed: a hundred thousand tags."""
 _PAGE = 1000
-_MAX_BYTES = 8 * 1024 * 1024
-"""Of one page."""
+_MAX_BYTES = 16 * 1024 * 1024
+"""Of all pages of a listing."""
 _JSON = "application/json"
 
 T = TypeVar("T")
@@ -63,7 +63,9 @@ class RemoteListings:
         place = way.place("referrers", subject)
 
         async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
-            return await first_found(way.origins, cached, lambda one: self._ask_referrers(one, subject))
+            return await first_found(
+                way.origins, cached, lambda image: self._ask_referrers(image, subject, cached)
+            )
 
         document = await self._cache.document(place, self._policy, fetch)
         if document is None:
@@ -87,35 +89,57 @@ class RemoteListings:
         body = orjson.dumps(sorted(set(found)))  # code points in ASCII are bytes
         return Fetched(body=body, media_type=_JSON, upstream_url=url)
 
-    async def _ask_referrers(self, image: Origin, subject: Digest) -> Fetched | None:
+    async def _ask_referrers(
+        self, image: Origin, subject: Digest, cached: Cached | None
+    ) -> Fetched | Unchanged | None:
         url = image.url("referrers", subject)
         found = await self._pages(image, url, {"accept": OCI_INDEX}, parse_referrers)
-        if found is None:  # a registry without the API: clients keep the list under a tag
-            url = image.url("manifests", fallback_tag(subject))
-            reply = await image.upstream.ask("GET", url, {"accept": ACCEPT}, max_bytes=_MAX_BYTES)
-            if reply is None:
-                return None
-            found = parse_referrers(reply.body)
-        unique = {one["digest"]: one for one in found}
-        return Fetched(body=orjson.dumps([*unique.values()]), media_type=_JSON, upstream_url=url)
+        if found is None:
+            return await self._ask_fallback(image, subject, cached)
+        return _referrers(found, url)
+
+    async def _ask_fallback(
+        self, image: Origin, subject: Digest, cached: Cached | None
+    ) -> Fetched | Unchanged | None:
+        """The tag under which clients keep the list for a registry without the API. As it is a manifest, it
+        is fetched only when it is another one than before."""
+        url = image.url("manifests", fallback_tag(subject))
+        head = await image.upstream.ask("HEAD", url, {"accept": ACCEPT}, max_bytes=0)
+        if head is None:
+            return None
+        digest = head.headers.get("docker-content-digest", "")
+        if cached is not None and digest and cached.validators.get("digest") == digest:
+            return UNCHANGED
+        reply = await image.upstream.ask("GET", url, {"accept": ACCEPT}, max_bytes=_MAX_BYTES)
+        if reply is None:
+            return None
+        return _referrers(parse_referrers(reply.body), url, {"digest": digest})
 
     async def _pages(
         self, image: Origin, url: str, headers: dict[str, str], parse: Callable[[bytes], list[T]]
     ) -> list[T] | None:
         """All entries of a listing, whose pages are linked (RFC 8288). Raises UpstreamFailed."""
         found: list[T] = []
+        left = _MAX_BYTES
         for number in range(MAX_PAGES):
-            reply = await image.upstream.ask("GET", url, headers, max_bytes=_MAX_BYTES)
+            reply = await image.upstream.ask("GET", url, headers, max_bytes=left)
             if reply is None:
                 if number:
                     raise UpstreamFailed(f"{image.name} ends in the middle of a listing at the upstream")
                 return None
             found += parse(reply.body)
+            left -= len(reply.body)
             following = _following(reply)
             if following is None:
                 return found
             url = following
         return found
+
+
+def _referrers(found: list[dict[str, Any]], url: str, validators: Mapping[str, str] | None = None) -> Fetched:
+    unique = {one["digest"]: one for one in found}
+    body = orjson.dumps([*unique.values()])
+    return Fetched(body=body, media_type=_JSON, upstream_url=url, validators=validators or {})
 
 
 def _following(reply: Reply) -> str | None:

@@ -58,3 +58,20 @@ def test_referrers_index_is_golden_bytes() -> None:
         + b'","size":8,'
         b'"artifactType":"a/b","annotations":{"k":"v"}}]}'
     )
+
+
+@pytest.mark.parametrize(
+    ("header", "link"),
+    [
+        ("", None),
+        ('</v2/a/tags/list?last=b&n=2>; rel="next"', "/v2/a/tags/list?last=b&n=2"),
+        ("<a>;rel=next", "a"),
+        ('<a>; rel="prev", <b>; title="x"; rel="NEXT"', "b"),
+        ('<a>; rel="nextish"', None),
+        ("<a", None),
+        ('<a,b>; rel="next"', "a,b"),
+        ("<" * 5000, None),
+    ],
+)
+def test_next_page(header: str, link: str | None) -> None:
+    assert documents.next_page(header) == link

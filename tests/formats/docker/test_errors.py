@@ -35,6 +35,7 @@ def test_every_error_has_a_code_of_its_own_or_its_parent(cls: type[errors.NoraEr
         (errors.StorageFull("x"), 507, "UNAVAILABLE"),
         (errors.UpstreamFailed("x"), 502, "UNAVAILABLE"),
         (errors.UpstreamUnavailable("x"), 503, "UNAVAILABLE"),
+        (errors.UpstreamLimited("x", 7), 429, "TOOMANYREQUESTS"),
         (errors.UpstreamTimeout("x"), 504, "UNAVAILABLE"),
         (errors.ClientGone("x"), 499, "UNKNOWN"),
     ],
@@ -48,6 +49,8 @@ def test_status_and_code(error: errors.NoraError, status: int, code: str) -> Non
 
 def test_what_a_client_needs_to_go_on_is_in_the_headers() -> None:
     assert render_error(errors.TooManyRequests("x", 7)).get_first_header(b"retry-after") == b"7"
+    for error in (errors.UpstreamLimited("x", 7), errors.UpstreamUnavailable("x", 7)):
+        assert render_error(error).get_first_header(b"retry-after") == b"7"
     assert render_error(errors.MethodNotAllowed(("GET", "PUT"))).get_first_header(b"allow") == b"GET, PUT"
     assert render_error(errors.UploadOffsetMismatch(10)).get_first_header(b"range") == b"0-9"
     assert render_error(errors.UploadOffsetMismatch(0)).get_first_header(b"range") == b"0-0"

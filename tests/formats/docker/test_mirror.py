@@ -441,6 +441,10 @@ def test_referrers(hub: Mirror, repository: Name, api: bool) -> None:
     filtered = image.referrers(subject.digest, "?artifactType=application/x-one")
     assert [entry["digest"] for entry in filtered.json()["manifests"]] == [one.digest]
     assert filtered.headers["oci-filters-applied"] == "artifactType"
+    if not api:
+        tag = subject.digest.replace(":", "-")
+        assert hub.asked("HEAD", f"{name}/manifests/{tag}") == 2
+        assert hub.asked("GET", f"{name}/manifests/{tag}") == 1, "it has not changed"
     pull(image, two.digest)
     hub.up.fault = Answer(status=500)
     assert len(image.referrers(subject.digest).json()["manifests"]) == 2

@@ -1,0 +1,47 @@
+"""What upstreams list is looked at before it is believed."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nora.errors import UpstreamFailed
+from nora.formats.docker.remote_listings import parse_referrers, parse_tags
+
+DIGEST = "sha256:" + "0" * 64
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["tags", "manifests", "digest", "mediaType", "size"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.binary(max_size=64) | JSON.map(orjson.dumps))
+def test_anything_can_be_read(body: bytes) -> None:
+    for parse in (parse_tags, parse_referrers):
+        try:
+            found = parse(body)
+        except UpstreamFailed:
+            continue
+        assert isinstance(found, list)
+
+
+@given(st.lists(st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}", fullmatch=True)))
+def test_tags_are_read(tags: list[str]) -> None:
+    assert parse_tags(orjson.dumps({"name": "a", "tags": [*tags, "no/tag", 1, None]})) == tags
+
+
+def test_no_tags() -> None:
+    assert parse_tags(b'{"tags": null}') == []
+
+
+@pytest.mark.parametrize("field", ["digest", "mediaType", "size"])
+def test_referrers_are_read(field: str) -> None:
+    entry = {"digest": DIGEST, "mediaType": "a/b", "size": 1, "annotations": {"a": "b"}}
+    body = orjson.dumps({"manifests": [entry, {**entry, field: None}, {**entry, field: True}]})
+    assert parse_referrers(body) == [entry]

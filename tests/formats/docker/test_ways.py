@@ -1,0 +1,73 @@
+"""Which upstream's answer counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from nora.catalog.base import Blob, Cached
+from nora.config import kinds
+from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
+from nora.formats.docker.authorization import RegistryAuthorization
+from nora.formats.docker.upstream import Origin
+from nora.formats.docker.ways import first_found
+from nora.model import Digest
+from tests.formats.docker.test_upstream import DIGEST, Registry, no_token
+
+CACHED = Cached(1, "a", "a", "a/b", Blob(1, Digest(DIGEST), 0, 0), "https://a", {}, b"{}", 0.0, 0.0)
+DOWN, SLOW, HIDDEN = UpstreamUnavailable("down"), UpstreamTimeout("slow"), UpstreamRefused("hidden")
+
+Answers = Mapping[str, str | UpstreamFailed | None]
+
+
+def ask(answers: Answers, cached: Cached | None = None, *, known: bool = True) -> str | None:
+    """What comes of the answers of upstreams, by name and in order; `known`: they know who is asking."""
+
+    async def main() -> str | None:
+        origins = []
+        for name in answers:
+            setting = kinds.Upstream(f"https://{name}.example.com")
+            authorization = RegistryAuthorization(setting, no_token)
+            if known:
+                url = f"{setting.url}/v2/a/manifests/1"
+                await authorization.challenged("GET", url, ['Bearer realm="https://auth.example.com/"'])
+            origins.append(Origin(Registry(setting.url), name, authorization))
+
+        async def one(origin: Origin) -> str | None:
+            answer = answers[origin.name]
+            if isinstance(answer, UpstreamFailed):
+                raise answer
+            return answer
+
+        return await first_found(origins, cached, one)
+
+    return asyncio.run(main())
+
+
+def test_the_first_that_has_it() -> None:
+    assert ask({"one": None, "two": "2", "three": "3"}) == "2"
+    assert ask({"one": None, "two": None}) is None
+    assert ask({}) is None
+
+
+def test_a_failure_is_no_absence() -> None:
+    assert ask({"one": DOWN, "two": "2"}) == "2"
+    with pytest.raises(UpstreamUnavailable):
+        ask({"one": DOWN, "two": None, "three": SLOW})
+
+
+def test_another_upstream_does_not_stand_in_for_the_one_that_it_came_from() -> None:
+    with pytest.raises(UpstreamUnavailable):
+        ask({"one": DOWN, "two": "2"}, CACHED)
+
+
+def test_what_is_hidden() -> None:
+    assert ask({"one": HIDDEN}) is None
+    assert ask({"one": HIDDEN, "two": "2"}) == "2"
+    assert ask({"one": HIDDEN, "two": "2"}, CACHED) == "2"
+    with pytest.raises(UpstreamRefused):
+        ask({"one": HIDDEN, "two": None}, CACHED)
+    with pytest.raises(UpstreamRefused):
+        ask({"one": HIDDEN, "two": None}, known=False)
