@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from nora.app import open_catalog, open_ownership
+from nora.cli._changing import Changing
 from nora.config import load
 from nora.errors import NoraError
 from nora.formats.base import Command, Format
@@ -36,7 +37,7 @@ def _command(one: Format, command: Command) -> click.Command:
             sys.exit(1)
 
     where = "The repository; a group stands for its member that takes writes."
-    return click.Command(
+    return Changing(
         command.name,
         callback=run,
         help=command.help,

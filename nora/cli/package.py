@@ -13,6 +13,7 @@ import click
 
 from nora.app import open_catalog, open_ownership
 from nora.auth.packages import MOST_LISTED, Ownership
+from nora.cli._changing import Changing
 from nora.config import load
 from nora.errors import NoraError
 
@@ -44,7 +45,7 @@ def show(repository: str) -> None:
         click.echo(name)
 
 
-@command.command("release")
+@command.command("release", cls=Changing)
 @click.argument("repository")
 @click.argument("name")
 def release(repository: str, name: str) -> None:

@@ -16,6 +16,7 @@ import orjson
 from nora.app import open_catalog
 from nora.auth.tokens import Tokens, parse_scope
 from nora.catalog.base import Token
+from nora.cli._changing import Changing
 from nora.config import load
 from nora.errors import NoraError
 from nora.model import ROLES, Role
@@ -35,7 +36,7 @@ def command() -> None:
     """
 
 
-@command.command("create")
+@command.command("create", cls=Changing)
 @click.option("--user", required=True, help="Whose token it is; need not be in the htpasswd file.")
 @click.option("--role", type=click.Choice([*ROLES]), default="read", show_default=True)
 @click.option(
@@ -86,7 +87,7 @@ def show(user: str | None, as_json: bool) -> None:
         click.echo("\t".join(str(value) for value in row.values()))
 
 
-@command.command("revoke")
+@command.command("revoke", cls=Changing)
 @click.argument("token_id", metavar="ID")
 def revoke(token_id: str) -> None:
     """Make the token of an ID (see `list`) worthless, at once."""

@@ -13,6 +13,7 @@ from nora.app import open_catalog
 from nora.auth.htpasswd import Htpasswd, remove_account, set_account
 from nora.auth.passwords import hash_password
 from nora.auth.tokens import Tokens, parse_user
+from nora.cli._changing import Changing
 from nora.config import Config, load
 from nora.errors import NoraError
 
@@ -37,6 +38,10 @@ class _Command(click.Command):
             sys.exit(1)
 
 
+class _Changing(Changing, _Command):
+    """As well as recorded."""
+
+
 @click.group("user")
 def command() -> None:
     """Users with a password: add, passwd, list, remove.
@@ -46,7 +51,7 @@ def command() -> None:
     """
 
 
-@command.command("add", cls=_Command)
+@command.command("add", cls=_Changing)
 @click.argument("name")
 @_from_stdin
 @_cost
@@ -55,7 +60,7 @@ def add(name: str, password_stdin: bool, cost: int) -> None:
     set_account(_path(), parse_user(name), hash_password(_password(password_stdin), cost), exists=False)
 
 
-@command.command("passwd", cls=_Command)
+@command.command("passwd", cls=_Changing)
 @click.argument("name")
 @_from_stdin
 @_cost
@@ -72,7 +77,7 @@ def show() -> None:
         click.echo(f"{name}\t{config.auth.role_of(name)}")
 
 
-@command.command("remove", cls=_Command)
+@command.command("remove", cls=_Changing)
 @click.argument("name")
 @click.option("--keep-tokens", is_flag=True, help="Leave the user's API tokens valid.")
 def remove(name: str, keep_tokens: bool) -> None:

@@ -181,9 +181,8 @@ class Audit:
         settings = config.audit
         if settings.mode == "off":
             return None
-        path = config.storage.path / "audit.jsonl"
         return cls(
-            None if settings.mode == "stdout" else AuditFile(path, settings.max_size, settings.keep),
+            None if settings.mode == "stdout" else _file_of(config),
             stdout=settings.mode != "file",
             reads=settings.reads,
             dropped=metrics.counter("nora_audit_dropped", ("reason", "queue")),
@@ -254,6 +253,46 @@ class Audit:
             if time.monotonic() - self._complained_at > COMPLAIN_SECONDS:
                 self._complained_at = time.monotonic()
                 _log.error("audit log: %s; lines are lost, see nora_audit_dropped_total", error)
+
+
+def record_command(config: Config, words: str, *, succeeded: bool) -> None:
+    """A line for what somebody on this machine did with a command: `words`. Raises StorageFailed."""
+    if config.audit.mode not in ("file", "both"):
+        return
+    entry = _Entry(
+        time.time(),
+        request_id="",
+        client="",
+        subject=_user_of_this_process(),
+        method="command",
+        note=Note("admin", name=words),
+        registry="system",
+        status=200 if succeeded else 500,
+    )
+    try:
+        config.storage.path.mkdir(0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageFailed(f"{config.storage.path} cannot be made: {error.strerror}") from error
+    file = _file_of(config)
+    try:
+        file.append(_line(entry))
+    finally:
+        file.close()
+
+
+def _file_of(config: Config) -> AuditFile:
+    settings = config.audit
+    return AuditFile(config.storage.path / "audit.jsonl", settings.max_size, settings.keep)
+
+
+def _user_of_this_process() -> str:
+    """By its number: the environment says what it is told to."""
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError):  # no Unix, or a number without a name
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
 
 
 def _action(method: str, status: int) -> str:

@@ -1,0 +1,40 @@
+"""Commands that change something: they leave a line in the audit log, as requests that do the same."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nora.config import load
+from nora.errors import NoraError
+from nora.observability.audit import record_command
+
+
+class Changing(click.Command):
+    """A command whose name and arguments are recorded, however it ends. Options may hold what is secret."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it, then record it. A log that cannot be written is said, and changes nothing."""
+        succeeded = False
+        try:
+            result = super().invoke(ctx)
+            succeeded = True
+            return result
+        finally:
+            self._record(ctx, succeeded=succeeded)
+
+    def _record(self, ctx: click.Context, *, succeeded: bool) -> None:
+        arguments = [
+            str(ctx.params.get(one.name or "", "")) for one in self.params if isinstance(one, click.Argument)
+        ]
+        try:
+            record_command(
+                load(os.environ, Path.cwd()),
+                " ".join((ctx.command_path, *arguments)),
+                succeeded=succeeded,
+            )
+        except NoraError as error:
+            click.echo(f"audit log: {error}", err=True)

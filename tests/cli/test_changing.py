@@ -1,0 +1,68 @@
+"""What commands change is in the audit log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from nora.cli import main
+
+AUDIT = Path("data/storage/audit.jsonl")
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def nora(*words: str, told: str = "", **env: str) -> int:
+    return CliRunner().invoke(main, words, input=told, env=env).exit_code
+
+
+def lines() -> list[tuple[str, str]]:
+    records = [orjson.loads(line) for line in AUDIT.read_bytes().splitlines()]
+    assert {(one["method"], one["action"], one["registry"]) for one in records} == {
+        ("command", "admin", "system")
+    }
+    assert all(one["subject"] for one in records)
+    return [(one["object"].partition(" ")[2], one["outcome"]) for one in records]
+
+
+def test_tokens_users_and_names() -> None:
+    assert nora("token", "create", "--user", "ci") == 0
+    assert nora("token", "revoke", "0123456789abcdef") == 1
+    assert nora("user", "add", "alice", "--password-stdin", "--cost", "4", told="a secret\n") == 0
+    assert nora("user", "add", "alice", "--password-stdin", "--cost", "4", told="a secret\n") == 1
+    assert nora("user", "remove", "alice") == 0
+    assert nora("package", "release", "docker", "team/app") == 1
+    assert nora("pypi", "yank", "demo", "1.0") == 1
+    assert lines() == [
+        ("token create", "ok"),
+        ("token revoke 0123456789abcdef", "failed"),
+        ("user add alice", "ok"),
+        ("user add alice", "failed"),
+        ("user remove alice", "ok"),
+        ("package release docker team/app", "failed"),
+        ("pypi yank demo 1.0", "failed"),
+    ]
+    assert b"secret" not in AUDIT.read_bytes()
+
+
+def test_before_the_first_start() -> None:
+    assert nora("user", "add", "alice", "--password-stdin", "--cost", "4", told="a secret\n") == 0
+    assert lines() == [("user add alice", "ok")]
+    assert AUDIT.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_only_shows_is_not_recorded() -> None:
+    assert nora("token", "list") == 0
+    assert nora("user", "list") == 0
+    assert not AUDIT.exists()
+
+
+def test_no_log_is_written_where_none_is_wanted() -> None:
+    assert nora("token", "create", "--user", "ci", NORA_AUDIT_MODE="off") == 0
+    assert not AUDIT.exists()
