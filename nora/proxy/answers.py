@@ -127,10 +127,12 @@ class _Answer:
             return Response(304, self._head())
         part = self._requested_part(filling.total)
         is_there = await _reached(filling, part[0] if part else 0)
-        if filling.over and filling.blob is not None:
-            return await self._stored(filling.blob)
         if filling.over:
-            raise NotFound("no upstream has this file")
+            blob = await filling.end()
+            if blob is None:
+                raise NotFound("no upstream has this file")
+            return await self._stored(blob)
+        part = self._requested_part(filling.total)  # it may have begun anew
         if part is None or filling.total is None:
             total = -1 if filling.total is None else filling.total
             return Response(200, self._head(), _streamed(filling.read(), self._media_type, total))
@@ -184,9 +186,7 @@ def _streamed(pieces: AsyncGenerator[bytes, None], media_type: bytes, size: int)
     return StreamedContent(media_type, provider, size)
 
 
-async def _passed(
-    wanted: Wanted, filling: Filling, first: int, stop: int
-) -> AsyncGenerator[bytes, None]:
+async def _passed(wanted: Wanted, filling: Filling, first: int, stop: int) -> AsyncGenerator[bytes, None]:
     """Bytes first..stop (exclusive) straight from an upstream, kept by nobody: the client knows the digest of
     the whole. What the upstreams do not give is waited for after all."""
     for source in wanted.sources:

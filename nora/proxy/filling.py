@@ -66,7 +66,7 @@ class Filling:
         """Wait until an upstream gives it or it is over. Raises what it failed with."""
         while not self.begun and not self.over:
             await self._change()
-        self._check()
+        self._fail()
 
     async def reaches(self, count: int) -> None:
         """Wait until `count` bytes may be read, or it is over. Raises what it failed with."""
@@ -78,8 +78,7 @@ class Filling:
         """Wait until it is stored: the blob, or None when it is absent. Raises what it failed with."""
         while not self.over:
             await self._change()
-        if self._failure is not None:
-            raise self._failure.error()
+        self._fail()
         return self.blob
 
     async def read(self, start: int = 0, stop: int | None = None) -> AsyncGenerator[bytes, None]:
@@ -114,15 +113,20 @@ class Filling:
 
     async def _stored(self, start: int, stop: int | None) -> AsyncIterator[bytes]:
         """From the store, for who comes when all is over."""
-        if self.blob is None:
+        blob = await self.end()
+        if blob is None:
             raise NotFound("the upstream has no such file")
-        size = self.blob.size
-        async for piece in self._store.stream(self.blob, start, size if stop is None else min(stop, size)):
+        last = blob.size if stop is None else min(stop, blob.size)
+        async for piece in self._store.stream(blob, start, last):
             yield piece
 
     def _check(self) -> None:
         """What is known to be right can be read, whatever came after."""
-        if self._failure is not None and not self._verified:
+        if not self._verified:
+            self._fail()
+
+    def _fail(self) -> None:
+        if self._failure is not None:
             raise self._failure.error()
 
     async def _change(self) -> None:

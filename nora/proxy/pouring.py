@@ -12,6 +12,7 @@ import asyncio
 import logging
 import random
 import re
+import time
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,7 @@ TRIES: Final = 5
 """How often one source is asked for what was cut off, the first time included."""
 SHOWN_SECONDS: Final = 0.02
 """What has come can be read after so long; what comes faster is gathered."""
+LOCK_TRIES: Final = 200
 UNLIMITED: Final = 1 << 62
 
 
@@ -272,7 +274,11 @@ class Pouring:
         if before.attempt is None:
             return
         draft = Draft(self._store.layout.part(self._claim.path, before.attempt))
-        if not draft.open():
+        for _ in range(LOCK_TRIES):  # the kernel has freed the claim, and is about to free this
+            if draft.open():
+                break
+            time.sleep(0.005)
+        else:
             return
         self._hasher = hash_file(draft.fd, *algorithms(self._wanted.expect))
         if not self._hasher.size:  # nothing was written, or it was swept: another one begins

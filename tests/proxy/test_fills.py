@@ -415,3 +415,31 @@ def _open_files() -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_what_cannot_be_stored_in_the_end_was_right_for_who_read_it(
+    up: Upstream, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up.serve("/a", document(DATA, hold=2_000_000, gate="rest"))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a", digest=digest_of(DATA))
+        found = await one.cache.file(wanted)
+        assert isinstance(found, Filling)
+
+        def adopt(*_: object) -> None:
+            raise StorageFull("the storage has no room left")
+
+        monkeypatch.setattr(one.store, "adopt", adopt)
+        reading = asyncio.ensure_future(one.read(found))
+        await found.reaches(1_000_000)
+        up.open("rest")
+        assert await reading == DATA
+        with pytest.raises(StorageFull):
+            await found.end()
+        with pytest.raises(StorageFull):
+            await one.read(found)
+        with pytest.raises(StorageFull):
+            await found.known()
+
+    run(body)
