@@ -64,5 +64,5 @@ def test_what_only_shows_is_not_recorded() -> None:
 
 
 def test_no_log_is_written_where_none_is_wanted() -> None:
-    assert nora("token", "create", "--user", "ci", NORA_AUDIT_MODE="off") == 0
+    assert nora("token", "create", "--user", "ci", NORA_AUDIT_LOG="off") == 0
     assert not AUDIT.exists()
