@@ -113,11 +113,11 @@ class Layout:
         _fill(f"{self.root}/blobs/sha256", _SHARDS)
 
     def empty_temporary(self) -> None:
-        """Remove what a crash left in tmp/ and fills/: before any worker starts, nobody writes there.
+        """Remove what a crash left in tmp/, fills/, derived/: before any worker starts, nobody writes there.
 
-        After a power loss a part file may not hold what was written to it. Raises OSError.
+        After a power loss a file of these may not hold what was written to it. Raises OSError.
         """
-        for folder in (self.temporary, self.fills):
+        for folder in (self.temporary, self.fills, self.derived):
             with os.scandir(folder) as entries:
                 for entry in entries:
                     os.unlink(entry.path)

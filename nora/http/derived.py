@@ -22,6 +22,7 @@ from blacksheep import Content, Request, Response
 
 from nora.blobs.files import list_idle, remove
 from nora.blobs.layout import FILE_MODE
+from nora.errors import NoraError
 from nora.http.memory import MemoryCache
 from nora.http.send import FileContent, Header, SizedContent, is_unchanged
 from nora.http.tasks import spawn
@@ -29,7 +30,7 @@ from nora.http.tasks import spawn
 _log = logging.getLogger(__name__)
 
 LARGE: Final = 1 << 20
-"""Bytes from which on a variant is a file."""
+"""Bytes beyond which a variant is a file, whatever room there is in memory."""
 IDLE_SECONDS: Final = 3600.0
 """How long a file is kept that nobody asks for: longer than any transfer of it takes to begin."""
 TOUCH_SECONDS: Final = 60.0
@@ -47,7 +48,8 @@ class Derived:
         self._folder = folder
         self._salt = salt
         self._reserve_bytes = reserve_bytes
-        self._making: dict[str, asyncio.Task[Content]] = {}
+        self._largest = min(LARGE, memory.largest)
+        self._making: dict[str, asyncio.Task[Content | NoraError]] = {}
 
     def name(self, *depends_on: object) -> str:
         """The name of a variant, 32 hexadecimal digits. The `repr` of what it depends on tells it apart."""
@@ -67,7 +69,10 @@ class Derived:
             if task is None:
                 task = self._making[name] = spawn(self._make(name, make, media_type), f"making {name}")
                 task.add_done_callback(lambda _: self._making.pop(name, None))
-            content = await asyncio.shield(task)
+            made = await asyncio.shield(task)
+            if isinstance(made, NoraError):
+                raise made
+            content = made
         if request.method == "HEAD":
             return Response(200, head, SizedContent(media_type, content.length))
         return Response(200, head, content)
@@ -89,9 +94,13 @@ class Derived:
             return None
         return FileContent(media_type, found.st_size, str(path))
 
-    async def _make(self, name: str, make: Make, media_type: bytes) -> Content:
-        data = await make()
-        if len(data) >= LARGE:
+    async def _make(self, name: str, make: Make, media_type: bytes) -> Content | NoraError:
+        """An error of ours is for those who wait, not for the log."""
+        try:
+            data = await make()
+        except NoraError as error:
+            return error
+        if len(data) > self._largest:
             try:
                 await asyncio.to_thread(self._store, name, data)
             except OSError as error:  # it can be sent all the same

@@ -31,6 +31,11 @@ class MemoryCache:
         """Bytes in use, the overhead of the entries included."""
         return self._max_bytes - self._free
 
+    @property
+    def largest(self) -> int:
+        """Bytes of the largest value that is kept."""
+        return max(0, self._max_bytes // 8 - ENTRY_OVERHEAD)
+
     def get(self, key: Hashable) -> bytes | None:
         """The value, which becomes the most recently used one."""
         value = self._entries.get(key)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from blacksheep import Content, Request, Response
 
+from nora.errors import NotFound
 from nora.http.derived import IDLE_SECONDS, LARGE, Derived
 from nora.http.memory import MemoryCache
 from nora.http.send import FileContent
@@ -61,7 +62,7 @@ def test_small_ones_are_made_once(tmp_path: Path) -> None:
 def test_large_ones_are_shared(tmp_path: Path) -> None:
     async def work() -> None:
         first, second = derived(tmp_path), derived(tmp_path)
-        body = os.urandom(LARGE)
+        body = os.urandom(LARGE + 1)
         name = first.name("page", 1)
         assert name == second.name("page", 1)
         for one in (first, second):
@@ -74,6 +75,16 @@ def test_large_ones_are_shared(tmp_path: Path) -> None:
 
     asyncio.run(work())
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_memory_would_not_keep_is_a_file(tmp_path: Path) -> None:
+    async def work() -> None:
+        one = derived(tmp_path, memory=64 << 10)
+        for size, kind in ((7000, Content), (9000, FileContent)):
+            answer = await ask(one, one.name(size), making(bytes(size)))
+            assert type(answer.content) is kind
+
+    asyncio.run(work())
 
 
 def test_304_needs_no_body(tmp_path: Path) -> None:
@@ -99,12 +110,12 @@ def test_names_say_what_they_depend_on(tmp_path: Path) -> None:
 
 def test_what_cannot_be_made(tmp_path: Path) -> None:
     async def fail() -> bytes:
-        raise ValueError("no")
+        raise NotFound("no")
 
     async def work() -> None:
         one = derived(tmp_path)
         name = one.name(1)
-        with pytest.raises(ValueError, match="no"):
+        with pytest.raises(NotFound, match="no"):
             await ask(one, name, fail)
         assert (await ask(one, name, making(b"body"))).status == 200
 
@@ -116,11 +127,11 @@ def test_a_full_disk_is_no_failure(tmp_path: Path) -> None:
 
     async def work() -> None:
         one = derived(tmp_path, reserve_bytes=1 << 60)
-        answer = await ask(one, one.name(1), making(bytes(LARGE)))
+        answer = await ask(one, one.name(1), making(bytes(LARGE + 1)))
         assert isinstance(answer.content, Content)
         assert not isinstance(answer.content, FileContent)
         gone = derived(tmp_path / "gone")
-        assert (await ask(gone, gone.name(1), making(bytes(LARGE)))).status == 200
+        assert (await ask(gone, gone.name(1), making(bytes(LARGE + 1)))).status == 200
 
     asyncio.run(work())
     assert list(tmp_path.iterdir()) == []
@@ -131,7 +142,7 @@ def test_sweeping(tmp_path: Path) -> None:
         one = derived(tmp_path)
         old, used = one.name("old"), one.name("used")
         for name in (old, used):
-            await ask(one, name, making(bytes(LARGE)))
+            await ask(one, name, making(bytes(LARGE + 1)))
             os.utime(tmp_path / name, (0, 0))
         await ask(one, used, making(b""))
         await one.sweep()

@@ -15,12 +15,12 @@ from nora.errors import Denied, NotAcceptable, NotFound
 from nora.formats.base import Services
 from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.gate import Gate
-from nora.formats.pypi.hosted import METADATA, path_of
-from nora.formats.pypi.names import is_filename
+from nora.formats.pypi.hosted import METADATA, path_of, status_of
+from nora.formats.pypi.names import ProjectName, is_filename
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import absent
 from nora.http.send import blob_response
-from nora.model import Digest
+from nora.model import Digest, Repository
 from nora.proxy.answers import file_response
 from nora.proxy.routing import Members
 
@@ -69,6 +69,7 @@ class Files:
         for one in members.hosted:
             file = await self._catalog.find_file(one.id, path)
             if file is not None:
+                await self._check_offered(one, project)
                 return await self._hosted(resource, file.blob, OCTETS)
         for proxy in members.proxies:
             wanted = await self._cached.wanted(proxy, project, filename)
@@ -88,6 +89,7 @@ class Files:
         for one in members.hosted:
             file = await self._catalog.find_file(one.id, path_of(resource.project, filename) + METADATA)
             if file is not None:
+                await self._check_offered(one, resource.project)
                 return await self._hosted(resource, file.blob, TEXT)
         for proxy in members.proxies:
             blob = await self._cached.metadata(proxy, resource.project, filename)
@@ -127,6 +129,12 @@ class Files:
 
     def _age(self, resource: Resource) -> tuple[bytes, bytes]:
         return _PUBLIC if self._gate.is_public(resource.repository) else _PRIVATE
+
+    async def _check_offered(self, hosted: Repository, project: ProjectName) -> None:
+        """A project that is quarantined offers nothing, whoever knows the address (PEP 792)."""
+        package = await self._catalog.find_package(hosted.id, project)
+        if package is not None and package.document != b"{}" and status_of(package)[0] == "quarantined":
+            raise Denied(f"{project} is quarantined")
 
     async def _absence(self, resource: Resource, members: Members) -> NotFound | Denied:
         if members.internal:

@@ -77,13 +77,13 @@ class LegacyJson:
         base = self._base(resource)
         encoding = choose_encoding(resource.header(b"accept-encoding"))
         hosted, project = part.repository, resource.project
-        rows = await self._catalog.list_package_files(hosted.id, project)
-        versions = await self._catalog.list_versions(hosted.id, project)
-        shown = version or _newest(versions)
-        if shown not in {one.name for one in versions}:
-            raise VersionNotFound(f"there is no {project} {version}".rstrip())
 
         async def make() -> bytes:
+            rows = await self._catalog.list_package_files(hosted.id, project)
+            versions = await self._catalog.list_versions(hosted.id, project)
+            shown = version or _newest(versions)
+            if shown not in {one.name for one in versions}:
+                raise VersionNotFound(f"there is no {project} {version}".rstrip())
             raw = await self._core_metadata(rows, shown)
             page = render(project, shown, rows, versions, raw, base, whole=not version)
             page["last_serial"] = part.package.revision

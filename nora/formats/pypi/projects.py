@@ -7,6 +7,7 @@ compressed on the way.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 
 from blacksheep import Response
@@ -32,6 +33,7 @@ Header = tuple[bytes, bytes]
 
 VARY = (b"vary", b"Accept, Accept-Encoding")
 LISTED_AT_ONCE = 1000
+LISTED_SECONDS = 5.0
 QUICK_BYTES = 64 << 10
 """Sources that are together no larger are worked on at once."""
 
@@ -44,6 +46,8 @@ class Projects:
         self._finder = finder
         self._catalog = services.catalog
         self._derived = services.derived
+        self._listed: dict[int, tuple[Sequence[str], float]] = {}
+        """The names in a repository by its id, and until when they are good enough."""
 
     async def page(self, resource: Resource) -> Response:
         """GET and HEAD of a project; its canonical address is its normalized name with a slash."""
@@ -90,12 +94,20 @@ class Projects:
         )
 
     async def _names(self, repository: Repository, principal: Principal) -> Sequence[str]:
-        found: set[str] = set()
-        for member in repository.readable:
-            async for name in self._names_in(member):
-                if self._gate.may_read(principal, repository, name):
+        """What the principal may read. A long list is read anew every few seconds only: clients keep it for
+        longer than that."""
+        names, until = self._listed.get(repository.id, ((), 0.0))
+        if time.monotonic() >= until:
+            found: set[str] = set()
+            for member in repository.readable:
+                async for name in self._names_in(member):
                     found.add(name)
-        return sorted(found)
+            names = sorted(found)
+            seconds = LISTED_SECONDS if len(names) > LISTED_AT_ONCE else 0.0
+            self._listed[repository.id] = names, time.monotonic() + seconds
+        if not principal.scopes:
+            return names
+        return [name for name in names if self._gate.may_read(principal, repository, name)]
 
     async def _names_in(self, member: Repository) -> AsyncIterator[str]:
         listed = self._catalog.list_packages if member.kind == "hosted" else self._catalog.list_known_packages

@@ -97,6 +97,7 @@ class ReleaseApi:
     def __init__(self, services: Services, gate: Gate) -> None:
         self._gate = gate
         self._catalog = services.catalog
+        self._cache = services.cache
         self._releases = Releases(services.catalog)
 
     async def yank(self, resource: Resource) -> Response:
@@ -139,9 +140,10 @@ class ReleaseApi:
         return json_answer({"project": resource.project, "deleted": count})
 
     async def refresh(self, resource: Resource) -> Response:
-        """POST …/refresh: what is cached of the page is old from now on."""
+        """POST …/refresh: what is cached of the page, or of its absence, is old from now on."""
         await read_fields(resource.request, _NOTHING)
         resource.audit("write", f"{resource.project} refresh")
+        self._cache.forget_absences(resource.project)
         refreshed = False
         for member in resource.repository.readable:
             if member.kind == "proxy":

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 import httpx
+import orjson
 import pytest
 
 from nora.blobs.layout import Layout
@@ -17,6 +18,7 @@ from tests.support.answers import Answer, absent, document
 from tests.support.pypi_index import PyPIIndex
 from tests.support.server import Server
 from tests.support.upstream import Upstream
+from tests.support.upstream import upstream as running_upstream
 from tests.support.wheels import Release
 
 
@@ -268,3 +270,64 @@ def test_legacy_json(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None
         assert upstream.url not in answer.text
         assert http.get(url).content == built.body
     assert http.get("/pypi/nothing/json").status_code == 404
+
+
+def test_refresh(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    """What is cached of a page, or of its absence, is asked for again when somebody says so."""
+    first, second = (Release(project="fresh", version=version).wheel() for version in ("1.0", "2.0"))
+    http = proxy(NORA_PYPI_METADATA_TTL="3600", NORA_PROXY_ABSENT_TTL="3600")
+    assert http.get("/simple/fresh/").status_code == 404
+    index.add(first)
+    assert http.get("/simple/fresh/").status_code == 404
+    assert http.post("/pypi/fresh/refresh", json={}).status_code == 200
+    assert filenames(http, "fresh") == [first.filename]
+    index.add(second)
+    assert filenames(http, "fresh") == [first.filename]
+    assert http.post("/pypi/fresh/refresh", json={}).json()["refreshed"] is True
+    assert filenames(http, "fresh") == [first.filename, second.filename]
+
+
+def test_two_upstreams(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    """The first one that has a project gives it; that one fails does not hide what the other has."""
+    both = [Release(project="both", seed=seed).wheel() for seed in ("first", "second")]
+    only = Release(project="only").wheel()
+    index.add(both[0])
+    with running_upstream() as other:
+        more = PyPIIndex()
+        more.add(both[1], only)
+        more.mount(other)
+        http = proxy(NORA_PYPI_PROXIES=f"{upstream.url}/simple,{other.url}/simple")
+        assert page(http, "both")["files"][0]["hashes"]["sha256"] == both[0].sha256
+        assert http.get(f"/simple/both/{both[0].filename}").content == both[0].body
+        assert http.get(f"/simple/only/{only.filename}").content == only.body
+        assert other.log.count("GET", "/simple/both/") == 0
+        upstream.stop()
+        assert http.get(f"/simple/only/{only.filename}").content == only.body
+        assert http.get("/simple/nowhere/").status_code == 503
+
+
+def test_a_page_that_is_large(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    """Made once for all workers, in another process, and sent from a file."""
+    built = Release(project="large").wheel()
+    template = {"requires-python": ">=3.8", "size": 1, "upload-time": "2024-01-02T03:04:05Z", "yanked": False}
+    files = [
+        {
+            "filename": f"large-{number}.0-py3-none-any.whl",
+            "url": f"{upstream.url}/files/large-{number}.0-py3-none-any.whl",
+            "hashes": {"sha256": hashlib.sha256(str(number).encode()).hexdigest()},
+            **template,
+        }
+        for number in range(12_000)
+    ]
+    files[1] |= {"hashes": {"sha256": built.sha256}, "size": len(built.body)}
+    body = {"meta": {"api-version": "1.4"}, "name": "large", "files": files, "versions": ["1.0"]}
+    upstream.serve("/simple/large/", document(orjson.dumps(body), JSON))
+    upstream.serve(f"/files/{built.filename}", document(built.body))
+    http = proxy(workers=2)
+    for _ in range(6):
+        assert len(page(http, "large", **{"accept-encoding": "identity"})["files"]) == len(files)
+    server: Server = http.nora  # type: ignore[attr-defined]
+    (kept,) = (server.storage / "derived").iterdir()
+    assert kept.stat().st_size > 1 << 20
+    assert upstream.log.count("GET", "/simple/large/") == 1
+    assert http.get(f"/simple/large/{built.filename}").content == built.body

@@ -81,6 +81,8 @@ def test_status(http: httpx.Client, project: str, release: Release) -> None:
     assert (refused.status_code, "archived" in refused.text) == (403, True)
     assert http.put(path, json={"status": "quarantined"}).status_code == 200
     assert filenames(http, project) == []
+    for end in ("", ".metadata"):
+        assert http.get(f"/simple/{project}/{release.wheel().filename}{end}").status_code == 403
     assert 'name="pypi:project-status" content="quarantined"' in http.get(f"/simple/{project}/").text
     assert http.put(path, json={"status": "active"}).status_code == 200
     assert upload(http, Release(project=project, version="3.0").wheel()).status_code == 200
