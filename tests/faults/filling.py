@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.processes import open_files, workers
@@ -43,13 +44,25 @@ def _writes(pid: int, number: str) -> bool:
 
 def clients_of(server: Server, pid: int) -> set[int]:
     """The ports of the clients whose connections one worker has."""
+    return {remote for local, remote in _connections(pid) if local == server.port}
+
+
+def asking_workers(server: Server, port: int) -> list[int]:
+    """The workers that have a connection to an upstream."""
+    return [pid for pid in workers(server) if any(remote == port for _, remote in _connections(pid))]
+
+
+def _connections(pid: int) -> Iterator[tuple[int, int]]:
+    """The local and the remote port of each connection of a process."""
     sockets = {target for target in open_files(pid).values() if target.startswith("socket:")}
-    found = set()
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
         _, local, remote, *rest = line.split()
-        if int(local.rpartition(":")[2], 16) == server.port and f"socket:[{rest[6]}]" in sockets:
-            found.add(int(remote.rpartition(":")[2], 16))
-    return found
+        if f"socket:[{rest[6]}]" in sockets:
+            yield _port(local), _port(remote)
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2], 16)
 
 
 def left(server: Server) -> list[str]:
