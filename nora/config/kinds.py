@@ -241,6 +241,20 @@ def _switch(raw: object) -> bool | str:
         raise ValueError("expected true, false or auto") from None
 
 
+_HOST = re.compile(r"[a-z0-9*]([a-z0-9.*:-]{0,253}[a-z0-9*])?", re.ASCII)
+
+
+def _hosts(raw: object) -> tuple[str, ...]:
+    """Names or addresses without a port, in lower case; `*` for all where the value is true."""
+    try:
+        return ("*",) if _boolean(raw) else ()
+    except ValueError:
+        hosts = tuple(text.lower() for text in _texts(raw))
+    if not all(map(_HOST.fullmatch, hosts)):
+        raise ValueError('expected names of hosts, such as "files.example.com" or "*.example.com"')
+    return hosts
+
+
 def _texts(raw: object) -> tuple[str, ...]:
     entries: Sequence[object] = (
         raw.split(",") if isinstance(raw, str) else raw if isinstance(raw, list) else [0]
@@ -373,6 +387,7 @@ PATH = Kind("path", _path, str)
 OPTIONAL_URL = Kind("URL", _optional_url)
 WORKERS = Kind("number or `auto`", _workers)
 TEXTS = Kind("list of texts", _texts, _render_texts)
+HOSTS = Kind("list of names of hosts, or `true`", _hosts, _render_texts)
 NETWORKS = Kind("list of addresses and networks", _networks, _render_texts)
 ROLES_OF_USERS = Kind("`{ user = role }`, or `user=role,…`", _roles, _render_roles)
 UPSTREAMS = Kind("list of upstreams, or `off`", _upstreams, _render_upstreams)

@@ -52,11 +52,11 @@ class ProxySettings:
     retries: int = setting(
         2, kinds.integer(0, 10), "How often something is tried again that may work the next time."
     )
-    allow_private: bool = setting(
-        False,
-        kinds.BOOLEAN,
-        "Follow redirects and links of upstreams into private networks. The upstreams that are configured "
-        "may be anywhere.",
+    allow_private: tuple[str, ...] = setting(
+        (),
+        kinds.HOSTS,
+        "Hosts in private networks to which redirects and links of upstreams may lead, such as "
+        "`files.example.com` or `*.example.com`; `true`: any. The upstreams that are configured may be anywhere.",
     )
 
 

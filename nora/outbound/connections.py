@@ -137,7 +137,7 @@ class Outbound:
             raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
             request = httpx.Request(method, url, headers=raw)
             target = request.url
-            pool = self._pool(target, guarded=terms.is_guarded and origin(url) not in terms.given)
+            pool = self._pool(target, guarded=terms.guards(url))
             return await pool.handle_async_request(
                 httpcore.Request(
                     method,

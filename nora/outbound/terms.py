@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from nora.patterns import text_matcher
+
 CONNECT_SECONDS = 10.0
 PORTS = {"http": 80, "https": 443}
 """What can be spoken, and where it listens."""
@@ -28,9 +30,16 @@ class Terms:
     max_bytes: int
     """The largest body, after decompression."""
     given: frozenset[str] = frozenset()
-    """Origins (see `origin`) that the operator wrote down; only these may be in a private network."""
-    is_guarded: bool = True
-    """False: anything may be."""
+    """Origins (see `origin`) that the operator wrote down; these may be in a private network."""
+    private: tuple[str, ...] = ()
+    """Hosts that may be in one as well, wherever they are named; `*` stands for anything in a name."""
+
+    def guards(self, url: str) -> bool:
+        """Whether what a URL leads to must be in the public network. Raises ValueError."""
+        if origin(url) in self.given:
+            return False
+        host = (urlsplit(url).hostname or "").rstrip(".")
+        return not any(text_matcher(pattern).fullmatch(host) for pattern in self.private)
 
 
 def origin(url: str) -> str:

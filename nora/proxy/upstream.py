@@ -28,8 +28,8 @@ class Limits:
 
     timeouts: Timeouts
     breaker: Breaker
-    is_guarded: bool = True
-    """Whether only the upstream itself may be in a private network."""
+    private: tuple[str, ...] = ()
+    """Hosts beside the upstream itself that may be in a private network: see `Terms.private`."""
 
 
 class ConfiguredUpstream:
@@ -146,7 +146,7 @@ class ConfiguredUpstream:
             total_seconds=timeouts.total,
             max_bytes=max_bytes,
             given=frozenset({self._origin}),
-            is_guarded=self._limits.is_guarded,
+            private=self._limits.private,
         )
 
     @contextmanager

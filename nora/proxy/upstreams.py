@@ -78,7 +78,7 @@ class Upstreams:
             Limits(
                 timeouts=self._config.timeouts_of(repository.format),
                 breaker=self._config.circuit_breaker.of(repository.format, setting.url),
-                is_guarded=not self._config.proxy.allow_private,
+                private=self._config.proxy.allow_private,
             ),
             self.outbound,
             self._hosts,

@@ -145,3 +145,24 @@ def test_cores_follow_the_quota_of_the_container(tmp_path, quota: str, most: int
     file.write_text(quota)
     unlimited = available_cores(tmp_path / "absent")
     assert available_cores(file) == (unlimited if most is None else min(most, unlimited))
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        (True, ("*",)),
+        ("true", ("*",)),
+        (False, ()),
+        ("off", ()),
+        ("Files.Example.com, *.example.net", ("files.example.com", "*.example.net")),
+        (["10.0.0.1", "fd00::1"], ("10.0.0.1", "fd00::1")),
+    ],
+)
+def test_hosts(raw: object, value: tuple[str, ...]) -> None:
+    assert kinds.HOSTS.read(raw) == value
+
+
+@pytest.mark.parametrize("raw", ["https://files.example.com", "a/b", "a b", [""], "", 7, ".", ["a", 7], "-a"])
+def test_what_is_no_host(raw: object) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        kinds.HOSTS.read(raw)

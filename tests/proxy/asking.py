@@ -31,7 +31,7 @@ class World:
 
     timeouts: Timeouts = field(default_factory=lambda: Timeouts(5, 5, 20))
     breaker: Breaker = field(default_factory=lambda: Breaker(True, 2, 30))
-    is_guarded: bool = True
+    private: tuple[str, ...] = ()
     tries: int = 3
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
@@ -61,7 +61,7 @@ class World:
     def upstream(
         self, url: str, auth: str | None = None, authorization: Authorization | None = None
     ) -> ConfiguredUpstream:
-        limits = Limits(timeouts=self.timeouts, breaker=self.breaker, is_guarded=self.is_guarded)
+        limits = Limits(timeouts=self.timeouts, breaker=self.breaker, private=self.private)
         return ConfiguredUpstream(url, authorization or Basic(auth), limits, self.outbound, self.hosts)
 
     def value(self, name: str, **labels: str) -> float:

@@ -158,7 +158,7 @@ def test_where_a_redirect_leads_is_not_its_fault(up: Upstream, other: Upstream) 
     other.fault = Answer(status=500)
     up.serve("/away", redirect(f"{other.url}/a"))
     up.serve("/a", document(b"hello"))
-    world = World(breaker=Breaker(True, 1, 30), is_guarded=False)
+    world = World(breaker=Breaker(True, 1, 30), private=("*",))
 
     async def story() -> None:
         one = world.upstream(up.url)
@@ -176,7 +176,7 @@ def test_credentials_are_for_the_upstream_only(up: Upstream, other: Upstream) ->
     up.serve("/away", redirect(f"{other.url}/a"))
     for one in (up, other):
         one.serve("/a", document(b"hello"))
-    world = World(is_guarded=False)
+    world = World(private=("*",))
 
     async def all_of_them() -> None:
         one = world.upstream(f"{up.url}/base", "user:pässword")
@@ -274,7 +274,7 @@ def test_a_token_service_that_fails_is_not_the_upstreams_fault(up: Upstream, oth
 
     up.serve("/a", document(b"hello"))
     other.fault = Answer(status=500)
-    world = World(breaker=Breaker(True, 1, 30), is_guarded=False)
+    world = World(breaker=Breaker(True, 1, 30), private=("*",))
 
     async def story() -> None:
         one = world.upstream(up.url, authorization=Broken())

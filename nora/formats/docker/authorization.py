@@ -109,9 +109,9 @@ class RegistryAuthorization:
     """The credentials for one upstream (nora.proxy.base.Authorization)."""
 
     def __init__(
-        self, setting: Upstream, get: Get, *, timeout_seconds: float = 60.0, is_guarded: bool = True
+        self, setting: Upstream, get: Get, *, timeout_seconds: float = 60.0, private: tuple[str, ...] = ()
     ) -> None:
-        """`is_guarded`: whether a token service must be in the public network, unless it is the upstream."""
+        """`private`: token services beside the upstream itself that may be in a private network."""
         self._url = setting.url
         self._origin = origin(setting.url)
         self._basic = _basic(setting.auth)
@@ -120,7 +120,7 @@ class RegistryAuthorization:
             total_seconds=timeout_seconds,
             max_bytes=4 * MAX_TOKEN,
             given=frozenset({self._origin}),
-            is_guarded=is_guarded,
+            private=private,
         )
         self._asks_password = False
         self._service: TokenService | None = None

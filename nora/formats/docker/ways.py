@@ -128,7 +128,7 @@ def _remotes(services: Services, proxy: Repository) -> list[Remote]:
             setting,
             services.upstreams.outbound.get,
             timeout_seconds=config.timeouts_of(proxy.format).total,
-            is_guarded=not config.proxy.allow_private,
+            private=config.proxy.allow_private,
         )
         for setting in settings
     }
