@@ -1,4 +1,4 @@
-"""How long `uv pip install` takes from a warm cache, beside a static copy of the same files served by nginx."""
+"""How long `uv pip install` takes from a warm cache, beside a static copy served by nginx."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -81,18 +82,24 @@ def registry(sizes: Sizes) -> Iterator[UpstreamProcess]:
 
 def page_of(size: int, mark: str = "") -> bytes:
     """A project page of about ``size`` bytes; another ``mark`` makes other bytes of the same length."""
-    count = max(1, size // 500)
-    files = [
-        {
-            "filename": f"{MANY}-1.{number}-py3-none-any.whl".replace(MANY, MANY.replace("-", "_")),
-            "url": f"/files/{number}/{mark}",
-            "hashes": {"sha256": seed.blob(32, "page", number).digest.removeprefix("sha256:")},
-            "requires-python": ">=3.9",
-            "yanked": False,
-            "core-metadata": {"sha256": seed.blob(32, "metadata", number).digest.removeprefix("sha256:")},
-            "size": 1000 + number,
-            "upload-time": "2024-01-02T03:04:05.678901Z",
-        }
-        for number in range(count)
-    ]
+    count = size // len(orjson.dumps(_listed(1000, mark)))
+    files = [_listed(number, mark) for number in range(count)]
     return orjson.dumps({"meta": {"api-version": "1.4"}, "name": MANY, "files": files})
+
+
+def _listed(number: int, mark: str) -> dict[str, object]:
+    filename = f"{MANY.replace('-', '_')}-1.{number}-py3-none-any.whl"
+    return {
+        "filename": filename,
+        "url": f"/files/{mark}/{filename}",
+        "hashes": {"sha256": _digest("file", number)},
+        "requires-python": ">=3.9",
+        "yanked": False,
+        "core-metadata": {"sha256": _digest("metadata", number)},
+        "size": 1000 + number,
+        "upload-time": "2024-01-02T03:04:05.678901Z",
+    }
+
+
+def _digest(*key: object) -> str:
+    return hashlib.sha256(repr(key).encode()).hexdigest()
