@@ -56,7 +56,7 @@ class ProxySettings:
         (),
         kinds.HOSTS,
         "Hosts in private networks to which redirects and links of upstreams may lead, such as "
-        "`files.example.com` or `*.example.com`; `true`: any. The upstreams that are configured may be anywhere.",
+        "`files.example.com` or `*.example.com`; `true`: any. Upstreams that are configured may be anywhere.",
     )
 
 
