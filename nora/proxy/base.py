@@ -35,7 +35,7 @@ class Policy:
     """Past its freshness: served at once for so long, while one task for the whole machine asks."""
     stale_if_error: float = inf
     """Past its freshness: served for so long while the upstream cannot be asked, marked as stale."""
-    patience: float = 5.0
+    patience: float = 1.0
     """How long a client with a usable stale copy waits for a slow upstream."""
     absent: float = 60.0
     """How long an absence is remembered."""
