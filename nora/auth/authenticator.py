@@ -22,7 +22,7 @@ from blacksheep import Request
 
 from nora.auth.credentials import Basic, Credentials, find_header, parse_credentials
 from nora.auth.htpasswd import Account
-from nora.auth.passwords import Passwords
+from nora.auth.passwords import Passwords, Proof
 from nora.auth.sessions import Session, Sessions
 from nora.auth.tokens import Tokens, is_token, secret_hash
 from nora.errors import Denied, TooManyRequests, Unauthenticated
@@ -87,6 +87,8 @@ class Authenticator:
         """By the keyed hash of a header: the hash of its token, and who that is. A token never changes."""
         self._in_session: dict[bytes, Session] = {}
         """The same of sessions."""
+        self._in_password: dict[bytes, tuple[Proof, Principal]] = {}
+        """The same of passwords."""
 
     async def identify(self, request: Request, *, allow_foreign: bool = False) -> Principal:
         """Who sent a request; ANONYMOUS when nobody says so, and while authentication is off.
@@ -103,26 +105,35 @@ class Authenticator:
             if header is None:
                 return ANONYMOUS
             key = blake2b(header, key=self._key, digest_size=16).digest()
-            known = self._known.get(key)
-            if known is not None:
-                hashed, principal = known
-                if await self._tokens.find(hashed) is not None:
-                    _scope(request)["nora.principal"] = principal
-                    return principal
-                self._known.pop(key, None)
-            session = self._in_session.get(key)
-            if session is not None:
-                if session.expires_at > time.time() and await self.still_valid(session.principal.parent):
-                    _scope(request)["nora.principal"] = session.principal
-                    return session.principal
-                self._in_session.pop(key, None)
-            principal = await self._read(request, header, key)
+            principal = await self._recall(request, key) or await self._read(request, header, key)
             _scope(request)["nora.principal"] = principal
             return principal
         except (Unauthenticated, TooManyRequests, Denied):  # the last one: a workload that no rule is for
             if allow_foreign:
                 return ANONYMOUS
             raise
+
+    async def _recall(self, request: Request, key: bytes) -> Principal | None:
+        """Who sent the same header before, if that still holds."""
+        known = self._known.get(key)
+        if known is not None:
+            hashed, principal = known
+            if await self._tokens.find(hashed) is not None:
+                return principal
+            self._known.pop(key, None)
+        session = self._in_session.get(key)
+        if session is not None:
+            if session.expires_at > time.time() and await self.still_valid(session.principal.parent):
+                return session.principal
+            self._in_session.pop(key, None)
+        proven = self._in_password.get(key)
+        if proven is not None:
+            proof, principal = proven
+            await self._admit_attempt(request, principal.name)
+            if self._passwords.holds(proof):
+                return principal
+            self._in_password.pop(key, None)
+        return None
 
     async def verify(self, request: Request, user: str, password: str) -> Principal:
         """Who has this password, or this token as password, sent in the body of a request.
@@ -131,7 +142,7 @@ class Authenticator:
         """
         credentials = Basic(user, password)
         if self._is_password(password):
-            principal = await self._check_password(request, credentials)
+            principal = self._principal_of(await self._check_password(request, credentials))
         else:
             principal = await self._check(credentials)
         _scope(request)["nora.principal"] = principal
@@ -170,7 +181,10 @@ class Authenticator:
             _remember(self._in_session, key, session)
             return session.principal
         if isinstance(credentials, Basic) and self._is_password(text):
-            return await self._check_password(request, credentials)
+            account = await self._check_password(request, credentials)
+            principal = self._principal_of(account)
+            _remember(self._in_password, key, (self._passwords.proof(account, text), principal))
+            return principal
         principal = await self._check(credentials)
         if is_token(text):
             _remember(self._known, key, (secret_hash(text), principal))
@@ -180,28 +194,33 @@ class Authenticator:
         """Whether a secret is one that can be guessed: else it says nothing about the name beside it."""
         return not is_token(text) and not (_is_jwt(text) and self._identities is not None)
 
-    async def _check_password(self, request: Request, credentials: Basic) -> Principal:
+    async def _check_password(self, request: Request, credentials: Basic) -> Account:
         """Of all secrets only passwords can be guessed, so only with them failures count.
 
         They count before what is remembered is looked at: else a right guess could be told from others.
         """
-        user, attempts = credentials.user, self._attempts
-        address = _scope(request).get("nora.client", "")
-        if attempts is not None and (delay := attempts.check(address, user)):
-            await asyncio.sleep(delay)
+        user = credentials.user
+        await self._admit_attempt(request, user)
         known = self._passwords.recall(user, credentials.password)
         if isinstance(known, Account):
-            return self._principal_of(known)
-        try:
-            principal = await self._check(credentials)
-        except Unauthenticated:
+            return known
+        address = _scope(request).get("nora.client", "")
+        account = await self._passwords.check(user, credentials.password)
+        if account is None:
             _scope(request)["nora.claimed"] = user
-            if attempts is not None:
-                attempts.on_failure(address, user)
-            raise
-        if attempts is not None:
-            attempts.on_success(address, user)
-        return principal
+            if self._attempts is not None:
+                self._attempts.on_failure(address, user)
+            raise Unauthenticated("the user or the password is wrong")
+        if self._attempts is not None:
+            self._attempts.on_success(address, user)
+        return account
+
+    async def _admit_attempt(self, request: Request, user: str) -> None:
+        """Raises TooManyRequests when this client has failed too often to try this name."""
+        if self._attempts is not None and (
+            delay := self._attempts.check(_scope(request).get("nora.client", ""), user)
+        ):
+            await asyncio.sleep(delay)
 
     async def _check(self, credentials: Credentials) -> Principal:
         text = _secret_of(credentials)
@@ -212,11 +231,6 @@ class Authenticator:
             return Principal(token.user, "token", token.role, token.scopes, f"token:{token.id}")
         if _is_jwt(text) and self._identities is not None:
             return await self._identities.verify(text)
-        if isinstance(credentials, Basic):
-            account = await self._passwords.check(credentials.user, credentials.password)
-            if account is not None:
-                return self._principal_of(account)
-            raise Unauthenticated("the user or the password is wrong")
         raise Unauthenticated("the token is none that NORA has made")
 
     def _principal_of(self, account: Account) -> Principal:

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import bcrypt
 
@@ -37,8 +37,18 @@ REMEMBERED: Final = 4096
 LONGEST_PASSWORD: Final = 72
 """Bytes that bcrypt looks at; htpasswd, like everybody, ignores what follows."""
 _DEFAULT_COST = 10
-_NICENESS = 5
-"""A quarter of what a thread that answers requests gets, when there is not enough for both."""
+_NICENESS = 10
+"""A tenth of what a thread that answers requests gets, when there is not enough for both. No less: also on a
+machine that is always busy somebody has to get in."""
+
+
+class Proof(NamedTuple):
+    """Of a password that was right."""
+
+    account: Account
+    """As the file had it then."""
+    question: bytes
+    """Under which it is remembered."""
 
 
 class Passwords:
@@ -72,6 +82,19 @@ class Passwords:
         if known is None or known[0] <= self._clock():
             return None
         return account if known[1] else False
+
+    def proof(self, account: Account, password: str) -> Proof:
+        """What `holds` needs to know of a password that was right."""
+        return Proof(account, self._question(account, account.name, password))
+
+    def holds(self, proof: Proof) -> bool:
+        """Whether a password is still remembered as right, without reading it again. Raises StorageFailed."""
+        known = self._known.get(proof.question)
+        return (
+            known is not None
+            and known[0] > self._clock()
+            and self._htpasswd.accounts.get(proof.account.name) is proof.account
+        )
 
     async def check(self, user: str, password: str) -> Account | None:
         """The account of a user with the right password, else None.

@@ -133,6 +133,20 @@ async def test_a_password(house: House) -> None:
     assert await house.who(basic("alice", "right")) == alice
 
 
+async def test_a_remembered_password_is_looked_at_again(house: House) -> None:
+    header = basic("alice", "right")
+    for _ in range(2):
+        await house.who(header)
+    house.clock.now += 61  # longer than it is remembered
+    await house.who(header)
+    assert house.attempts.told == [("success", "192.0.2.7", "alice")] * 2
+    set_account(house.users, "alice", hash_password("new", 4), exists=True)
+    house.clock.now += 1
+    with pytest.raises(Unauthenticated):
+        await house.who(header)
+    await house.who(basic("alice", "new"))
+
+
 async def test_a_token_in_every_header(house: House) -> None:
     scopes = (Scope("docker", "team/*", frozenset({"read"})),)
     text, made = await house.tokens.create("ci", "write", scopes=scopes)
