@@ -39,6 +39,7 @@ TEXT: Final = "text/plain; charset=utf-8"
 INTEGRITY: Final = "application/vnd.pypi.integrity.v1+json"
 LARGEST_METADATA: Final = 8 << 20
 LARGEST_PROVENANCE: Final = 8 << 20
+REMEMBERED: Final = 4096
 FOR_GOOD: Final = Policy(fresh=inf)
 A_DAY: Final = Policy(fresh=86_400.0)
 
@@ -53,13 +54,15 @@ class CachedFiles:
         self._cache = services.cache
         self._lease = services.leases.seconds
         self._max_bytes = services.config.pypi.max_file_size
+        self._agreed: set[tuple[int, int, int]] = set()
+        """Pages and files of which is known that they are of one mind."""
 
     async def wanted(self, proxy: Repository, project: ProjectName, filename: str) -> Wanted | None:
         """A file as the cache wants to have it described; None when neither an upstream lists it nor is it
         here. Raises UpstreamFailed."""
         path = path_of(project, filename)
         cached = await self._catalog.find_cached(proxy.id, path)
-        if cached is not None:  # its page need not be looked at
+        if cached is not None and not await self._is_replaced(proxy, project, filename, cached):
             expect = Expect(digest=cached.blob.digest, size=cached.blob.size)
             return self._describe(proxy, project, filename, expect, (), None)
         page = await self._index.page(proxy, project)
@@ -70,6 +73,35 @@ class CachedFiles:
         upstreams = self._index.upstream_of(proxy, page)
         sources = tuple(Source(upstream, listed.url) for upstream in upstreams)
         return self._describe(proxy, project, filename, expect, sources, listed)
+
+    async def _is_replaced(
+        self, proxy: Repository, project: ProjectName, filename: str, cached: Cached
+    ) -> bool:
+        """Whether the page lists other bytes now, as where files may be uploaded again; then what is cached is
+        dropped. The page is not asked for again, and looked at once for each file that it has."""
+        page = await self._catalog.find_cached(proxy.id, self._index.place(proxy, project).path)
+        if page is None or not self._index.is_online(proxy):
+            return False
+        seen = (page.blob.id, cached.id, cached.blob.id)
+        if seen in self._agreed:
+            return False
+        listed = await self._index.find_in(page.blob, filename)
+        told: object = None if listed is None else listed.hashes
+        if listed is not None and cached.path.endswith(METADATA):
+            own = (await self._own_metadata(proxy, project)).get(filename)
+            told = {"sha256": own} if own is not None else listed.core_metadata
+        if (
+            isinstance(told, dict)
+            and told.get("sha256", cached.blob.digest.encoded) != cached.blob.digest.encoded
+        ):
+            _log.info("%s has other bytes now at the upstream of %s", filename, proxy.name)
+            for end in ("", METADATA):
+                await self._catalog.drop_cached(proxy.id, path_of(project, filename) + end)
+            return True
+        if len(self._agreed) >= REMEMBERED:
+            self._agreed.clear()
+        self._agreed.add(seen)
+        return False
 
     def _describe(
         self,
@@ -109,7 +141,7 @@ class CachedFiles:
         """The core metadata of a wheel, if it is offered; else None. Raises UpstreamFailed."""
         place = Place(repository=proxy, path=path_of(project, filename) + METADATA, package=project)
         cached = await self._catalog.find_cached(proxy.id, place.path)
-        if cached is not None:
+        if cached is not None and not await self._is_replaced(proxy, project, filename, cached):
             return cached.blob
         page = await self._index.page(proxy, project)
         listed = None if page is None else await self._index.find(page, filename)

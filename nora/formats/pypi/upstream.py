@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from nora.catalog.base import Blob
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.html_index import parse_html
@@ -55,13 +56,21 @@ class Index:
         """Where the page of a project is kept."""
         return Place(repository=proxy, path=f"{project}/", package=project)
 
+    def is_online(self, proxy: Repository) -> bool:
+        """Whether the upstreams of a repository may be asked."""
+        return self._upstreams.is_online(proxy)
+
     async def stored(self, document: Document) -> bytes:
         """A page in its stored form."""
         return await self._blobs.read(document.cached.blob)
 
     async def find(self, document: Document, filename: str) -> ListedFile | None:
         """A file of a page."""
-        return await offload(find_listed, await self.stored(document), filename)
+        return await self.find_in(document.cached.blob, filename)
+
+    async def find_in(self, page: Blob, filename: str) -> ListedFile | None:
+        """A file of a page, by the bytes of the page."""
+        return await offload(find_listed, await self._blobs.read(page), filename)
 
     def upstream_of(self, proxy: Repository, document: Document) -> Sequence[Upstream]:
         """The upstream that a page came from: its credentials are for its own host. Nobody when offline."""

@@ -331,3 +331,20 @@ def test_a_page_that_is_large(proxy: Proxy, upstream: Upstream, index: PyPIIndex
     assert kept.stat().st_size > 1 << 20
     assert upstream.log.count("GET", "/simple/large/") == 1
     assert http.get(f"/simple/large/{built.filename}").content == built.body
+
+
+def test_a_file_that_is_replaced(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    """PyPI never does that; other indexes let a file be uploaded again. Page and bytes stay of one mind."""
+    first, second = (
+        Release(project="again", seed=seed, summary=f"The {seed}").wheel() for seed in ("first", "second")
+    )
+    http = proxy(NORA_PYPI_METADATA_TTL="3600")
+    path = f"/simple/again/{first.filename}"
+    for built in (first, second, first):
+        index.projects.clear()
+        index.add(built)
+        assert http.post("/pypi/again/refresh", json={}).status_code == 200
+        assert page(http, "again")["files"][0]["hashes"]["sha256"] == built.sha256
+        for _ in range(2):
+            assert http.get(f"{path}.metadata").content == built.metadata
+            assert http.get(path).content == built.body
