@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.processes import open_files, workers
+from tests.faults.wire import Wire
 from tests.support.server import Server
 
 TRIES = 200
@@ -44,7 +45,7 @@ def _writes(pid: int, number: str) -> bool:
 
 def clients_of(server: Server, pid: int) -> set[int]:
     """The ports of the clients whose connections one worker has."""
-    return {remote for local, remote in _connections(pid) if local == server.port}
+    return {remote for local, remote in _connections(pid) if local == server.port and remote}
 
 
 def asking_workers(server: Server, port: int) -> list[int]:
@@ -83,3 +84,19 @@ async def clean(server: Server) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"left: {left(server)}")
+
+
+async def awake(server: Server, wire: Wire) -> None:
+    """Wait until every worker takes connections: a server is ready as soon as the first one does."""
+    writers = []
+    try:
+        for _ in range(TRIES):
+            writers.append((await wire.connect())[1])
+            await asyncio.sleep(0.02)
+            serving = [pid for pid in workers(server) if clients_of(server, pid)]
+            if len(serving) >= server.workers:
+                return
+        raise AssertionError(f"of {server.workers} workers only {serving} take connections")
+    finally:
+        for writer in writers:
+            writer.transport.abort()

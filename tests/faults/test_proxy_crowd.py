@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.faults.downloads import Download, download, reach
-from tests.faults.filling import clean
+from tests.faults.filling import awake, clean
 from tests.faults.processes import open_files, workers
 from tests.faults.runs import Record
 from tests.faults.things import KINDS, MIB, Thing, asking, wheel
@@ -62,6 +62,7 @@ def test_one_upstream_request_for_a_crowd(
         return await Download(wire, thing).run()
 
     async def run() -> None:
+        await awake(server, wire)
         clients = await asyncio.gather(*(client() for _ in range(CLIENTS)))
         assert [str(one) for one in clients if not one.is_whole] == []
         asked = counted(up)
@@ -92,6 +93,7 @@ def test_everybody_who_reads_along_gets_it_as_it_comes(
     wire = Wire(server.host, server.port)
 
     async def run() -> None:
+        await awake(server, wire)
         clients = [Download(wire, thing) for _ in range(16)]
         tasks = [asyncio.ensure_future(one.run()) for one in clients]
         await reach(clients, 2 * MIB - 64 * 1024)
@@ -137,6 +139,7 @@ def test_a_fill_completes_when_all_clients_have_left(
         assert up.count("GET", thing.source) == 1
 
     async def run() -> None:
+        await awake(server, wire)
         for number in range(2 * count):
             await once(f"warm{number}")
         before = {pid: len(open_files(pid)) for pid in workers(server)}

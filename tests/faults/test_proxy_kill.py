@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.faults.downloads import Download, download, eventually, reach
-from tests.faults.filling import asking_workers, clean, clients_of, fills, leader, parts
+from tests.faults.filling import asking_workers, awake, clean, clients_of, fills, leader, parts
 from tests.faults.processes import gone
 from tests.faults.things import KINDS, MIB, asking
 from tests.faults.wire import Dropped, Wire
@@ -56,6 +56,7 @@ def test_killed_leader(nora_server: StartServer, up: UpstreamProcess, kind: str)
     wire = Wire(server.host, server.port)
 
     async def run() -> None:
+        await awake(server, wire)
         await thing.announce(wire)
         clients = [Download(wire, thing) for _ in range(CLIENTS)]
         tasks = [asyncio.ensure_future(one.run()) for one in clients]
@@ -93,6 +94,7 @@ def test_killed_worker_that_was_the_only_one(
     wire = Wire(server.host, server.port)
 
     async def run() -> None:
+        await awake(server, wire)
         await thing.announce(wire)
         clients = [Download(wire, thing) for _ in range(4)]
         tasks = [asyncio.ensure_future(one.run()) for one in clients]
@@ -132,6 +134,7 @@ def test_leaders_that_die_one_after_the_other(nora_server: StartServer, up: Upst
         return tasks
 
     async def run() -> None:
+        await awake(server, wire)
         await thing.announce(wire)
         tasks = []
         for turn in range(1, 4):
@@ -162,6 +165,7 @@ def test_leader_of_a_document_is_killed(nora_server: StartServer, up: UpstreamPr
     wire = Wire(server.host, server.port)
 
     async def run() -> None:
+        await awake(server, wire)
         waiting = [asyncio.ensure_future(thing.ask_page(wire)) for _ in range(24)]
         await asyncio.to_thread(up.wait, "GET", page)
         await asyncio.sleep(0.5)  # the others wait by now
@@ -183,10 +187,11 @@ def test_restarted_server(nora_server: StartServer, up: UpstreamProcess, kind: s
     thing = KINDS[kind]("restart", SIZE)
     thing.publish(up)
     up.once(thing.source, thing.answer(hold=HALF, gate="never"))
-    server = nora_server(workers=2, env=asking(up.url))
+    server = nora_server(workers=2, env=asking(up.url, NORA_GRACEFUL_TIMEOUT="2"))
     wire = Wire(server.host, server.port)
 
     async def run() -> None:
+        await awake(server, wire)
         await thing.announce(wire)
         clients = [Download(wire, thing) for _ in range(4)]
         tasks = [asyncio.ensure_future(one.run()) for one in clients]
@@ -214,6 +219,7 @@ def test_what_nobody_asks_for_again_is_swept(nora_server: StartServer, up: Upstr
     wire = Wire(server.host, server.port)
 
     async def run() -> None:
+        await awake(server, wire)
         await thing.announce(wire)
         client = Download(wire, thing)
         task = asyncio.ensure_future(client.run())
