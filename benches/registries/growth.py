@@ -41,7 +41,7 @@ def run(place: Path, *, smoke: bool) -> list[Check]:
     amounts = SMOKE if smoke else Amounts()
     with upstream_process() as upstream:
         nora = rivals.nora(settings={"NORA_PYPI_PROXY": f"{upstream.url}/simple"})
-        page = upstreams.page_of(amounts.page)
+        page = upstreams.page_of(amounts.page, f"{upstream.url}/files")
         upstream.serve(f"/simple/{upstreams.MANY}/", document(page, JSON))
         with nora.running(place / "page") as server:
             page_growth = _page(server, page)

@@ -49,8 +49,9 @@ class Changing:
 def run(place: Path, *, smoke: bool) -> list[Check]:
     """The p99 of one client that gets a manifest 200 times a second, beside what it was before (ratio)."""
     amounts = SMOKE if smoke else Amounts()
-    pages = tuple(document(upstreams.page_of(amounts.page, mark), JSON) for mark in "ab")
     with upstream_process() as upstream:
+        folders = (f"{upstream.url}/{name}" for name in "ab")
+        pages = tuple(document(upstreams.page_of(amounts.page, one), JSON) for one in folders)
         upstream.serve(PATH, Changing(pages))
         settings = {"NORA_PYPI_PROXY": f"{upstream.url}/simple", "NORA_PYPI_METADATA_TTL": "0"}
         with rivals.nora(settings=settings).running(place / "store") as server:
@@ -60,7 +61,7 @@ def run(place: Path, *, smoke: bool) -> list[Check]:
 def _slower(server: Running, upstream: UpstreamProcess, amounts: Amounts) -> float:
     image = seed.app(0)
     before, during = [], []
-    with Wire(server.address) as wire:
+    with Wire(server.address, timeout=300) as wire:
         for content in (image.config, *image.layers):
             seed.push_blob(wire, seed.APPS, content)
         seed.put_manifest(wire, seed.APPS, "v0", image)
@@ -70,19 +71,20 @@ def _slower(server: Running, upstream: UpstreamProcess, amounts: Amounts) -> flo
             if answer.body != image.manifest.data:
                 raise WireError("wrong bytes")
 
+        wire.ask("GET", PATH, PAGE_HEADERS, keep=False).expect(200)  # what it starts is started
+        upstream.clear()
         for _ in range(amounts.rounds):
             before.append(measure.paced_p99(get, amounts.seconds))
-            with _refreshing(server, upstream, amounts.seconds):
+            with _refreshing(server, amounts.seconds):
                 during.append(measure.paced_p99(get, amounts.seconds))
+    if upstream.count("GET", PATH) < amounts.rounds:
+        raise LoadFailed(f"a page was refreshed {upstream.count('GET', PATH)} times only")
     return measure.paired(during, before)
 
 
 @contextmanager
-def _refreshing(server: Running, upstream: UpstreamProcess, seconds: float) -> Iterator[None]:
-    """One client that gets the page again and again, each time from the upstream. Raises LoadFailed."""
-    with Wire(server.address, timeout=300) as wire:
-        wire.ask("GET", PATH, PAGE_HEADERS, keep=False).expect(200)  # what it starts is started
-    upstream.clear()
+def _refreshing(server: Running, seconds: float) -> Iterator[None]:
+    """One client that gets the page again and again, each time from the upstream."""
     headers = [part for line in PAGE_HEADERS.splitlines() for part in ("-H", line)]
     argv = [generators.tool("wrk"), "-t1", "-c1", f"-d{seconds + 60:.0f}s", "--timeout", "60s", *headers]
     client = subprocess.Popen([*argv, server.url + PATH], stdout=subprocess.DEVNULL)
@@ -91,5 +93,3 @@ def _refreshing(server: Running, upstream: UpstreamProcess, seconds: float) -> I
     finally:
         client.kill()
         client.wait()
-    if not upstream.count("GET", PATH):
-        raise LoadFailed("no page was refreshed")

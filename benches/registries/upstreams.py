@@ -80,18 +80,18 @@ def registry(sizes: Sizes) -> Iterator[UpstreamProcess]:
         yield upstream
 
 
-def page_of(size: int, mark: str = "") -> bytes:
-    """A project page of about ``size`` bytes; another ``mark`` makes other bytes of the same length."""
-    count = size // len(orjson.dumps(_listed(1000, mark)))
-    files = [_listed(number, mark) for number in range(count)]
+def page_of(size: int, files_url: str) -> bytes:
+    """A project page of about ``size`` bytes, its files below ``files_url``."""
+    count = size // len(orjson.dumps(_listed(1000, files_url)))
+    files = [_listed(number, files_url) for number in range(count)]
     return orjson.dumps({"meta": {"api-version": "1.4"}, "name": MANY, "files": files})
 
 
-def _listed(number: int, mark: str) -> dict[str, object]:
+def _listed(number: int, files_url: str) -> dict[str, object]:
     filename = f"{MANY.replace('-', '_')}-1.{number}-py3-none-any.whl"
     return {
         "filename": filename,
-        "url": f"/files/{mark}/{filename}",
+        "url": f"{files_url}/{_digest(number)[:8]}/{filename}",
         "hashes": {"sha256": _digest("file", number)},
         "requires-python": ">=3.9",
         "yanked": False,
