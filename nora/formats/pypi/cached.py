@@ -77,8 +77,8 @@ class CachedFiles:
     async def _is_replaced(
         self, proxy: Repository, project: ProjectName, filename: str, cached: Cached
     ) -> bool:
-        """Whether the page lists other bytes now, as where files may be uploaded again; then what is cached is
-        dropped. The page is not asked for again, and looked at once for each file that it has."""
+        """Whether the page lists other bytes now, as where a file may be uploaded again: what is cached is
+        dropped then. The page is not asked for again, and looked at once for each file that it has."""
         page = await self._catalog.find_cached(proxy.id, self._index.place(proxy, project).path)
         if page is None or not self._index.is_online(proxy):
             return False
