@@ -1,0 +1,66 @@
+"""What the benches of caches are fed with, and what they understand of pages."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import orjson
+import pytest
+
+from benches.registries import installs, packages, refreshes, upstreams
+from benches.registries.wire import Answer
+from tests.support.answers import Asked, document
+from tests.support.pypi_index import JSON
+
+PAGE = orjson.dumps({"files": [{"url": "../f/a-1.whl#sha256=00"}, {"url": "b-1.whl"}]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "coding", "body"),
+    [
+        (JSON, "", PAGE),
+        (JSON, "gzip", gzip.compress(PAGE)),
+        (
+            "text/html; charset=utf-8",
+            "",
+            b'<a href="../f/a-1.whl#sha256=00">a</a>\n<a x="y" href="b-1.whl">b</a>',
+        ),
+    ],
+)
+def test_pages_are_read_in_every_dress(kind: str, coding: str, body: bytes) -> None:
+    answer = Answer(200, {"content-type": kind, "content-encoding": coding}, body, len(body))
+    assert packages.links(answer) == ["../f/a-1.whl", "b-1.whl"]
+
+
+def test_a_page_has_the_size_that_was_asked_for_and_names_its_folder() -> None:
+    pages = [upstreams.page_of(100_000, f"http://127.0.0.1/{name}") for name in "ab"]
+    assert all(90_000 < len(page) < 110_000 for page in pages)
+    assert pages[0] != pages[1]
+    first = orjson.loads(pages[0])["files"][0]
+    assert first["url"] == f"http://127.0.0.1/a/{first['url'].split('/')[-2]}/{first['filename']}"
+
+
+def test_one_requirement_installs_the_set() -> None:
+    files = upstreams.requirements(5)
+    assert len({built.filename for built in files}) == 5
+    assert files[0].project == upstreams.SET
+    assert files[0].metadata.count(b"Requires-Dist: ") == 4
+
+
+def test_a_static_copy_has_pages_wheels_and_core_metadata(tmp_path: Path) -> None:
+    files = upstreams.requirements(2)
+    installs.static_copy(tmp_path, files)
+    for built in files:
+        folder = tmp_path / "simple" / built.project
+        page = (folder / "index.json").read_bytes()
+        assert gzip.decompress((folder / "index.json.gz").read_bytes()) == page
+        (listed,) = orjson.loads(page)["files"]
+        assert (tmp_path / listed["url"].lstrip("/")).read_bytes() == built.body
+        assert (tmp_path / f"{listed['url'].lstrip('/')}.metadata").read_bytes() == built.metadata
+
+
+def test_a_page_that_changes_is_another_one_each_time() -> None:
+    changing = refreshes.Changing((document(b"a"), document(b"b")))
+    answers = [changing(Asked("GET", "/", {})).body for _ in range(4)]
+    assert answers == [b"b", b"a", b"b", b"a"]
