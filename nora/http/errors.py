@@ -77,6 +77,8 @@ def _headers(error: NoraError) -> list[tuple[bytes, bytes]]:
             return [(b"www-authenticate", one.encode()) for one in error.challenges or (BASIC,)]
         case errors.Denied():  # RFC 6750, 3.1
             return [(b"www-authenticate", one.encode()) for one in error.challenges]
+        case errors.NotAcceptable():  # RFC 9110, 12.5.5: with another Accept there is something
+            return [(b"vary", b"Accept")]
         case errors.MethodNotAllowed():  # RFC 9110, 15.5.6
             return [(b"allow", ", ".join(error.allow).encode())]
         case errors.TooManyRequests() | errors.UpstreamUnavailable():  # RFC 6585, 4; RFC 9110, 15.6.4
