@@ -55,6 +55,7 @@ _FAMILIES: dict[str, tuple[Kind, str]] = {
     ),
     "nora_upstream_retries": ("counter", "Requests to upstreams that were tried again."),
     "nora_upstream_bytes": ("counter", "Bytes of bodies that upstreams sent."),
+    "nora_upstream_broken_files": ("counter", "Files of upstreams that ended in the middle of an answer."),
     "nora_upstream_ratelimit_limit": ("latest", "Requests that an upstream allows, as it says itself."),
     "nora_upstream_ratelimit_remaining": ("latest", "Requests that an upstream still allows."),
     "nora_circuit_breaker_state": ("worst", "0 closed, 1 half open, 2 open: the upstream is left alone."),

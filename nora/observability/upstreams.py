@@ -24,6 +24,7 @@ class UpstreamMetrics:
         self._durations = metrics.histogram("nora_upstream_request_duration_seconds", self._host)
         self.retries = metrics.counter("nora_upstream_retries", self._host)
         self.bytes = metrics.counter("nora_upstream_bytes", self._host)
+        self.broken = metrics.counter("nora_upstream_broken_files", self._host)
         self.rejections = metrics.counter("nora_circuit_breaker_rejections", self._host)
         self.breaker = metrics.gauge("nora_circuit_breaker_state", self._host)
 

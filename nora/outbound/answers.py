@@ -49,6 +49,8 @@ class Stream:
         """The declared size of the body in bytes."""
         self.received = 0
         """Bytes of the body so far, as they are on the wire."""
+        self.is_broken = False
+        """Whether the body ended otherwise than it should."""
         self._is_begun = False
 
     @property
@@ -66,11 +68,15 @@ class Stream:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         """Raises UpstreamFailed, also when the body ends before its declared length or is too large."""
         self._is_begun = True
-        with translated(self.url):
-            async for piece in self._response.aiter_stream():
-                self.received += len(piece)
-                check_size(self.received, self._max_bytes, self.url)
-                yield piece
+        try:
+            with translated(self.url):
+                async for piece in self._response.aiter_stream():
+                    self.received += len(piece)
+                    check_size(self.received, self._max_bytes, self.url)
+                    yield piece
+        except UpstreamFailed:
+            self.is_broken = True
+            raise
 
     async def reply(self) -> Reply:
         """The whole answer; what is compressed is never expanded further than `max_bytes`."""

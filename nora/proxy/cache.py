@@ -62,7 +62,7 @@ class Cache:
         self._absent_seconds = absent_seconds
         self._count = count
         self._absences = Absences(store.layout.absences, clock)
-        self._fills = Fills(store)
+        self._fills = Fills(store, count)
         self._documents = Documents(
             catalog,
             store,

@@ -194,6 +194,7 @@ class Documents:
                 async with self._store.ingest(body, fetched.expect) as new:
                     new.settle(await self._put(new.blob, place, policy, fetched))
         except (DigestMismatch, SizeMismatch, TooLarge) as error:
+            self._count(place.repository.format, "mismatch")
             raise UpstreamFailed(f"the upstream gives other bytes than were announced: {error}") from error
         found = await self._catalog.find_cached(place.repository.id, place.path)
         if found is None:

@@ -19,15 +19,19 @@ from nora.proxy.filling import Filling
 from nora.proxy.pouring import Pouring
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nora.blobs.local import LocalBlobStore
+    from nora.observability.metrics import CacheResult
     from nora.proxy.base import Wanted
 
 
 class Fills:
     """The files that are on their way in this process."""
 
-    def __init__(self, store: LocalBlobStore) -> None:
+    def __init__(self, store: LocalBlobStore, count: Callable[[str, CacheResult], None]) -> None:
         self._store = store
+        self._count = count
         self._running: dict[str, tuple[Filling, asyncio.Task[None]]] = {}
 
     def has(self, wanted: Wanted) -> bool:
@@ -89,7 +93,9 @@ class Fills:
         if before is None or before.ended:
             before = Word()
         self._see(filling, claim, before)
-        pouring = Pouring(self._store, wanted, claim, filling, before)
+        pouring = Pouring(
+            self._store, wanted, claim, filling, before, lambda: self._count(wanted.registry, "mismatch")
+        )
         try:
             await claim.write(before)
             blob = await wanted.find() or await pouring.run()

@@ -24,7 +24,7 @@ from nora.errors import DigestMismatch, NoraError, StorageFailed, UpstreamFailed
 from nora.proxy.claims import Word
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from nora.blobs.disk import Inflow
     from nora.blobs.local import LocalBlobStore
@@ -59,10 +59,18 @@ class Pouring:
     """One file from its sources into the store. Use it once, and `close` it."""
 
     def __init__(
-        self, store: LocalBlobStore, wanted: Wanted, claim: Claim, filling: Filling, before: Word
+        self,
+        store: LocalBlobStore,
+        wanted: Wanted,
+        claim: Claim,
+        filling: Filling,
+        before: Word,
+        mismatch: Callable[[], None],
     ) -> None:
-        """`before` is the word of a holder that died, if there was one."""
+        """`before` is the word of a holder that died, if there was one; `mismatch` is called when an upstream
+        gives something else."""
         self._store = store
+        self._mismatch = mismatch
         self._disk = store.disk
         self._wanted = wanted
         self._claim = claim
@@ -119,6 +127,7 @@ class Pouring:
                     return True
                 failed = UpstreamFailed("the upstream gives other bytes than were announced")
                 _log.warning("%s: %s: %s", source.upstream.url, failed, self._wanted.key)
+                self._mismatch()
                 again = self._patched  # what was there before may be what is wrong
                 await self._forget()
             except _Cut as cut:
@@ -181,6 +190,7 @@ class Pouring:
     def _check_total(self, total: int | None, before: int | None) -> None:
         for expected in (self._wanted.expect.size, before):
             if total is not None and expected is not None and total != expected:
+                self._mismatch()
                 raise UpstreamFailed(f"the upstream announces {total} bytes, not {expected}")
         self._check_size(total or 0)
 

@@ -137,6 +137,8 @@ class ConfiguredUpstream:
                 yield answer
             finally:
                 host.metrics.bytes.add(answer.received)
+                if answer.is_broken:
+                    host.metrics.broken.add()
 
     def _terms(self, max_bytes: int) -> Terms:
         timeouts = self._limits.timeouts
