@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
 
 from benches.registries.rivals import DISTRIBUTION, DOCKER_REGISTRY, NORA
-from benches.registries.rounds import Cell, Results
-
-Metric = Literal["rate", "cpu_us"]
+from benches.registries.rounds import Metric, Results
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """A bound on the ratio of medians, NORA's by the rival's: a rate at least, CPU at most."""
+    """A bound on the ratio of NORA to the rival: a rate at least, CPU at most."""
 
     line: str
     rival: str
@@ -106,19 +103,11 @@ REFRESHES = Promise("p99 of manifest GETs while large project pages are refreshe
 
 
 def judge(gate: Gate, results: Results) -> Check:
-    """Hold one gate against the medians of NORA's default column."""
+    """Hold one gate against NORA's default column."""
     ours, theirs = results.cell(gate.line, NORA.name), results.cell(gate.line, gate.rival)
     what = "CPU" if gate.metric == "cpu_us" else "rate"
-    value = ratio(ours, theirs, gate.metric)
+    value = results.ratio(gate.line, NORA.name, gate.rival, gate.metric)
     if (ours and ours.void) or (theirs and theirs.void):
         value = math.nan  # the generator was the limit: nothing is known
     name = f"{gate.line}, {what} beside {gate.rival}"
     return Check(name, value, "x", gate.bound, at_most=gate.metric == "cpu_us", aim=gate.aim)
-
-
-def ratio(ours: Cell | None, theirs: Cell | None, metric: Metric) -> float:
-    """Ours by theirs, medians; NaN when one is missing."""
-    if ours is None or theirs is None:
-        return math.nan
-    mine, other = getattr(ours, metric).median, getattr(theirs, metric).median
-    return float(mine / other) if other else math.nan

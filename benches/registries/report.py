@@ -82,7 +82,7 @@ def row(results: Results, line: Line, registry: Registry, rivals: Sequence[str])
     ]
     if cell.void:
         shown = [f"[{value}]" for value in shown]
-    ratios = [_ratio(cell, results.cell(line.name, rival)) for rival in rivals]
+    ratios = [_times(results.ratio(line.name, registry.name, rival, "rate")) for rival in rivals]
     return [line.title, registry.title, *shown, *ratios]
 
 
@@ -159,8 +159,7 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _ratio(ours: Cell, theirs: Cell | None) -> str:
-    value = gates.ratio(ours, theirs, "rate")
+def _times(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}x"
 
 

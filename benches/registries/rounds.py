@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
-import shutil
+import statistics
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import SubprocessError
+from typing import Literal
 
 from benches.registries import measure
 from benches.registries.generators import Load, LoadFailed
@@ -20,6 +22,7 @@ from benches.registries.wire import WireError
 
 VOID_RETRIES = 2
 
+Metric = Literal["rate", "cpu_us"]
 Say = Callable[[str], None]
 Fill = Callable[[Running, Sizes], None]
 """What puts into a registry what the lines read."""
@@ -109,6 +112,25 @@ class Results:
             not valid,
         )
 
+    def ratio(self, line: str, ours: str, theirs: str, metric: Metric) -> float:
+        """Ours by theirs: the median of the ratios of each round, since what slows the machine slows both;
+        of the medians where no round has both. NaN when there is nothing to compare."""
+        mine, others = self._valid(line, ours, metric), self._valid(line, theirs, metric)
+        common = [number for number in mine if others.get(number)]
+        if common:
+            return statistics.median(mine[number] / others[number] for number in common)
+        one, other = self.cell(line, ours), self.cell(line, theirs)
+        if one is None or other is None or not getattr(other, metric).median:
+            return math.nan
+        return float(getattr(one, metric).median / getattr(other, metric).median)
+
+    def _valid(self, line: str, registry: str, metric: Metric) -> dict[int, float]:
+        return {
+            one.number: getattr(one, metric)
+            for one in self.rounds
+            if (one.line, one.registry) == (line, registry) and not one.void
+        }
+
 
 def run(
     registries: Sequence[Registry], lines: Sequence[Line], sizes: Sizes, work: Path, say: Say, fill: Fill
@@ -140,19 +162,19 @@ def run(
 def _turns(
     registries: Sequence[Registry], lines: Sequence[Line], work: Path, number: int
 ) -> Iterator[tuple[Line, Registry, Path]]:
-    """The order of one round: each line on all registries before the next, the first one changing."""
-    copies = {registry.name: work / f"{registry.name}.round" for registry in registries}
-    try:
-        for registry in registries:
-            subprocess.run(["cp", "-a", _template(work, registry), copies[registry.name]], check=True)
-        os.sync()
-        for index, line in enumerate(lines):
-            shift = (number + index) % max(1, len(registries))
-            for registry in (*registries[shift:], *registries[:shift]):
-                yield line, registry, copies[registry.name]
-    finally:
-        for copy in copies.values():
-            shutil.rmtree(copy, ignore_errors=True)
+    """The order of one round: each line on all registries before the next, the first one changing.
+
+    The copies stay until all is over. For minutes after many files were removed ext4 looks for an inode that
+    was not in use lately, and making a file costs half a millisecond more.
+    """
+    copies = {registry.name: work / f"{registry.name}.{number}" for registry in registries}
+    for registry in registries:
+        subprocess.run(["cp", "-a", _template(work, registry), copies[registry.name]], check=True)
+    os.sync()
+    for index, line in enumerate(lines):
+        shift = (number + index) % max(1, len(registries))
+        for registry in (*registries[shift:], *registries[:shift]):
+            yield line, registry, copies[registry.name]
 
 
 def _measure(line: Line, registry: Registry, directory: Path, sizes: Sizes, number: int) -> Iterator[Round]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from xml.etree import ElementTree as ET
 
 import orjson
@@ -45,10 +46,24 @@ def test_a_cell_of_void_rounds_alone_says_so() -> None:
 
 
 @pytest.mark.parametrize(("rate", "passed"), [(599, False), (600, True)])
-def test_a_gate_is_a_ratio_of_medians(rate: int, passed: bool) -> None:
+def test_a_gate_is_a_ratio(rate: int, passed: bool) -> None:
     results = Results([one(NORA.name, rate), one(DOCKER_REGISTRY.name, 100)])
     check = gates.judge(Gate(LINE.name, DOCKER_REGISTRY.name, "rate", 6), results)
     assert check.passed is passed
+
+
+def test_rounds_are_compared_with_their_own_kind() -> None:
+    rates = [(300, 100), (900, 300), (150, 60)]  # the machine was slow, fast, and slow again
+    results = Results(
+        [
+            replace(one(name, rate), number=number)
+            for number, pair in enumerate(rates)
+            for name, rate in zip((NORA.name, DOCKER_REGISTRY.name), pair, strict=True)
+        ]
+    )
+    results.rounds.append(replace(one(NORA.name, 9999, void=True), number=2))
+    results.rounds.append(replace(one(NORA.name, 9999), number=3))  # the rival has failed in this one
+    assert results.ratio(LINE.name, NORA.name, DOCKER_REGISTRY.name, "rate") == 3
 
 
 def test_less_cpu_is_better() -> None:
