@@ -94,6 +94,8 @@ class Stream:
                     check_size(len(body), self._max_bytes, self.url)
                 else:
                     await self._expand(expand, piece, body)
+                    if expand.unused_data:  # zlib would keep it all, however much it is
+                        raise UpstreamFailed(f"{host_of(self.url)} goes on after the end of its answer")
         if expand is not None and self.received and not expand.eof:
             raise transient(UpstreamFailed(f"{host_of(self.url)} ends in the middle of its answer"), self.url)
         return Reply(self.status, self.headers, bytes(body), self.url)

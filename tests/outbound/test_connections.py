@@ -114,12 +114,13 @@ def test_a_document_is_bounded_also_when_it_is_compressed() -> None:
         "/cut": Answer(200, gzip.compress(b"x" * 1000)[:-9], {"Content-Encoding": "gzip"}),
         "/junk": Answer(200, b"junk", {"Content-Encoding": "gzip"}),
         "/other": Answer(200, b"junk", {"Content-Encoding": "br"}),
+        "/more": Answer(200, gzip.compress(b"x") + bytes(5_000_000), {"Content-Encoding": "gzip"}),
     }
     with table(answers) as server:
         limits = terms(server.url)
         assert len(get(f"{server.url}/fits", limits).body) == 1000
         assert get(f"{server.url}/gzip", limits).body == b"x" * 1000
-        for path in ("/large", "/bomb", "/cut", "/junk", "/other"):
+        for path in ("/large", "/bomb", "/cut", "/junk", "/other", "/more"):
             with pytest.raises(UpstreamFailed):
                 get(server.url + path, limits)
 

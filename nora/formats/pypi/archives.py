@@ -33,6 +33,10 @@ class Limits:
     directory: int = 8 << 20
     """Bytes of the list of files of a zip, and of the extended headers of one file of a tar."""
     members: int = 200_000
+    path: int = 4096
+    """Characters of the path of a file: no system unpacks longer ones."""
+    depth: int = 256
+    """Folders in a path: each is looked at."""
 
     def expanded(self, size: int) -> int:
         """Bytes that an archive of `size` bytes may expand to."""
@@ -91,7 +95,7 @@ def _check_zip(archive: zipfile.ZipFile, size: int, limits: Limits) -> None:
         raise InvalidDistribution("there is something in front of the archive")
     seen: set[str] = set()
     for member in members:
-        check_path(member.filename)
+        check_path(member.filename, limits)
         if member.flag_bits & 0x1:
             raise InvalidDistribution("the archive is encrypted")
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -179,12 +183,12 @@ def _members(archive: Any, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, ta
         count += 1
         if count > limits.members:
             raise InvalidDistribution(f"the archive has more than {limits.members} files")
-        _check_member(member, links)
+        _check_member(member, links, limits)
         yield member, archive
 
 
-def _check_member(member: tarfile.TarInfo, links: set[str]) -> None:
-    check_path(member.name)
+def _check_member(member: tarfile.TarInfo, links: set[str], limits: Limits) -> None:
+    check_path(member.name, limits)
     if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
         raise InvalidDistribution(f"{member.name[:200]} is no file, folder or link")
     name = normpath(member.name)
@@ -202,8 +206,10 @@ def _check_member(member: tarfile.TarInfo, links: set[str]) -> None:
         links.add(name)
 
 
-def check_path(name: str) -> None:
+def check_path(name: str, limits: Limits) -> None:
     """Raises InvalidDistribution for a path that is not safe to unpack."""
+    if len(name) > limits.path or name.count("/") > limits.depth:
+        raise InvalidDistribution(f"the archive has a file of an absurdly long path: {name[:200]!r}")
     parts = name.split("/")
     if not name.isprintable() or "\\" in name or parts[0] == "" or ".." in parts or ":" in parts[0]:
         raise InvalidDistribution(f"the archive has a file of a dangerous name: {name[:200]!r}")

@@ -95,8 +95,15 @@ def _attributes(text: str) -> Attributes:
     found: Attributes = {}
     for name, double, single, bare in _ATTRIBUTE.findall(text):
         value = double or single or bare
-        found.setdefault(name.lower(), unescape(value) if "&" in value else value)
+        found.setdefault(name.lower(), _unescaped(value) if "&" in value else value)
     return found
+
+
+def _unescaped(value: str) -> str:
+    try:
+        return unescape(value)
+    except ValueError:  # `&#` and more digits than Python makes a number of
+        return value
 
 
 def _join(base: str, url: str) -> str | None:

@@ -97,6 +97,8 @@ def parse_metadata(raw: bytes, distribution: Distribution | None = None) -> Meta
             Requirement(requirement)
     except (InvalidName, InvalidSpecifier, InvalidRequirement) as error:
         raise InvalidDistribution(f"the core metadata is not valid: {error}") from error
+    except RecursionError:  # hundreds of brackets in a marker
+        raise InvalidDistribution("the core metadata has a requirement that is nested too deeply") from None
     if distribution is not None and (name, release) != (distribution.project, distribution.version):
         raise InvalidDistribution(
             f"the core metadata is that of {name} {release}, the file name says"

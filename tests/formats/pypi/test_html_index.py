@@ -159,6 +159,10 @@ def test_yanked(attribute: str, yanked: object) -> None:
     assert only(f"<a href=foo-1.0.zip {attribute}>").yanked == yanked
 
 
+def test_a_number_without_end_costs_no_more_than_its_field() -> None:
+    assert only(f"<a href=foo-1.0.zip data-yanked='&#{'1' * 5000};'>").filename == "foo-1.0.zip"
+
+
 @pytest.mark.parametrize(
     "href",
     [

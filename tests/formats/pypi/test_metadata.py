@@ -93,6 +93,7 @@ def test_there_is_one_dist_info(put: Put) -> None:
         (core_metadata("foo-bar", "1.0", "Name: foo-bar"), "name that cannot be read"),
         (core_metadata("foo-bar", "1.0", "Requires-Python: newest"), "not valid"),
         (core_metadata("foo-bar", "1.0", "Requires-Dist: baz (=1)"), "not valid"),
+        (core_metadata("foo-bar", "1.0", f"Requires-Dist: baz; {'(' * 50_000}"), "nested too deeply"),
         (core_metadata().replace(b"Metadata-Version: 2.1", b"Metadata-Version: 3.0"), "no known version"),
         (b"", "no known version"),
         (b"\xff\xfe", "not UTF-8"),
@@ -286,6 +287,15 @@ def test_what_an_sdist_may_not_hold(put: Put, name: str, target: str, kind: byte
 def test_absolute_paths_in_an_sdist(put: Put) -> None:
     with pytest.raises(InvalidDistribution, match="dangerous name"):
         inspect(put(sdist(("/etc/x", b""))), SDIST)
+
+
+@pytest.mark.parametrize("path", ["a/" * 3_000_000, "a" * 5000, "a/" * 300])
+def test_paths_of_absurd_length(put: Put, path: str) -> None:
+    """A few kilobytes that would have kept a core busy for hours."""
+    body = sdist((f"foo_bar-1.0/{path}x", b""))
+    assert len(body) < 50_000
+    with pytest.raises(InvalidDistribution, match="absurdly long path"):
+        inspect(put(body), SDIST)
 
 
 def test_nothing_is_inside_of_a_link(put: Put) -> None:
