@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from html import escape
-from typing import Any
+from io import BytesIO
+from itertools import islice
+from typing import Any, Protocol
 
 import orjson
 import zstandard
@@ -60,6 +63,8 @@ _RANGES = {"application/*": (PageType.JSON, PageType.HTML), "text/*": (PageType.
 # 9 164 ms for 1.25; zstd 1 10 ms for 1.11 MB, 3 22 ms for 1.27, 9 108 ms for 1.23. With 244 files, too, none
 # below 15 is smaller than zstd 1: hashes do not compress, and who looks for longer matches finds worse ones.
 _GZIP_LEVEL = 6
+_BATCH = 1000
+"""Files that are rendered together."""
 _ZSTD_LEVEL = 1
 
 
@@ -164,11 +169,40 @@ def compress(body: bytes, encoding: Encoding) -> bytes:
     return body
 
 
+def compress_pieces(pieces: Iterable[bytes], encoding: Encoding) -> bytes:
+    """The same for a body in pieces, which are never together in memory."""
+    packed = BytesIO()
+    compressor = _compressor(encoding)
+    for piece in pieces:
+        packed.write(piece if compressor is None else compressor.compress(piece))
+    if compressor is not None:
+        packed.write(compressor.flush())
+    return packed.getvalue()
+
+
+class _Compressor(Protocol):
+    def compress(self, data: bytes, /) -> bytes: ...
+    def flush(self) -> bytes: ...
+
+
+def _compressor(encoding: Encoding) -> _Compressor | None:
+    if encoding is Encoding.GZIP:
+        return zlib.compressobj(_GZIP_LEVEL, wbits=16 + zlib.MAX_WBITS)
+    if encoding is Encoding.ZSTD:
+        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compressobj()
+    return None
+
+
 # -- the page of a project --------------------------------------------------------------------------------
 
 
 def render(project: Project, page_type: PageType) -> bytes:
     """The page of a project. URLs are relative to it: the file `x.whl` is `<page>x.whl`."""
+    return b"".join(render_pieces(project, page_type))
+
+
+def render_pieces(project: Project, page_type: PageType) -> Iterator[bytes]:
+    """The same in pieces, each made when it is asked for: some pages have more files than memory likes."""
     return _render_json(project) if page_type is PageType.JSON else _render_html(project)
 
 
@@ -180,18 +214,24 @@ def api_version(project: Project) -> str:
     return API_VERSION if known else OLDEST_API_VERSION
 
 
-def _render_json(project: Project) -> bytes:
-    page: dict[str, Any] = {
-        "meta": {"api-version": api_version(project)},
-        "name": project.name,
-        "files": [_file_entry(file) for file in project.offered],
-        "versions": project.versions,
-    }
+def _render_json(project: Project) -> Iterator[bytes]:
     status: dict[str, str] = {"status": project.status}
     if project.status_reason is not None:
         status["reason"] = project.status_reason
-    page["project-status"] = status
-    return orjson.dumps(page)
+    head = {"meta": {"api-version": api_version(project)}, "name": project.name, "files": []}
+    tail = {"versions": project.versions, "project-status": status}
+    yield orjson.dumps(head)[:-2]  # up to the files
+    comma = b""
+    for files in _batches(project):
+        yield comma + orjson.dumps([_file_entry(file) for file in files])[1:-1]
+        comma = b","
+    yield b"]," + orjson.dumps(tail)[1:]
+
+
+def _batches(project: Project) -> Iterator[Sequence[ListedFile]]:
+    rest = iter(project.offered)
+    while files := tuple(islice(rest, _BATCH)):
+        yield files
 
 
 def _file_entry(file: ListedFile) -> dict[str, Any]:
@@ -218,16 +258,17 @@ def _file_entry(file: ListedFile) -> dict[str, Any]:
     return entry
 
 
-def _render_html(project: Project) -> bytes:
+def _render_html(project: Project) -> Iterator[bytes]:
     name = escape(project.name)
     parts = [_HEAD, f'<meta name="pypi:project-status" content="{escape(project.status)}">\n']
     if project.status_reason is not None:
         reason = escape(project.status_reason)
         parts.append(f'<meta name="pypi:project-status-reason" content="{reason}">\n')
     parts.append(f"<title>Links for {name}</title>\n</head>\n<body>\n<h1>Links for {name}</h1>\n")
-    parts += map(_link, project.offered)
-    parts.append("</body>\n</html>\n")
-    return "".join(parts).encode("utf-8", "replace")
+    yield "".join(parts).encode("utf-8", "replace")
+    for files in _batches(project):
+        yield "".join(map(_link, files)).encode("utf-8", "replace")
+    yield b"</body>\n</html>\n"
 
 
 def _link(file: ListedFile) -> str:

@@ -20,9 +20,11 @@ from nora.formats.pypi.pages import (
     PageType,
     choose_encoding,
     compress,
+    compress_pieces,
     negotiate,
     render,
     render_list,
+    render_pieces,
 )
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import Finder, combined
@@ -129,7 +131,9 @@ def make_page(page_type: str, encoding: str, cached: int, *parts: bytes) -> byte
     added to the last `cached` ones. A function of bytes, which may run in another process."""
     first = len(parts) - cached
     project = combined(parts[:first], parts[first:])
-    return compress(render(project, PageType(page_type)), Encoding(encoding))
+    if sum(map(len, parts)) <= SMALL_BYTES:
+        return compress(render(project, PageType(page_type)), Encoding(encoding))
+    return compress_pieces(render_pieces(project, PageType(page_type)), Encoding(encoding))
 
 
 def make_list(names: Sequence[str], page_type: str, encoding: str) -> bytes:

@@ -9,7 +9,7 @@ from nora.catalog.base import Blob
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.html_index import parse_html
-from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, parse_json
+from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, store_json
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType
 from nora.model import Repository
@@ -81,8 +81,8 @@ class Index:
 
 def read_page(body: bytes, url: str, project: str, is_json: bool) -> bytes:
     """The stored form of what an upstream sent. Raises IndexUnreadable."""
-    parse = parse_json if is_json else parse_html
-    return encode(parse(body, url, ProjectName(project)))
+    name = ProjectName(project)
+    return store_json(body, url, name) if is_json else encode(parse_html(body, url, name))
 
 
 def find_listed(stored: bytes, filename: str) -> ListedFile | None:
