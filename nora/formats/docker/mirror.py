@@ -267,7 +267,9 @@ class Mirror:
         return True
 
     def _wanted(self, way: Way, digest: Digest, referred: bool) -> Wanted:
-        """A blob. What manifests refer to is fetched once for all images of the repository."""
+        """A blob. What manifests refer to is fetched once for all images of the repository, one after the
+        other; each asks for it under its own name, as another one may be without it.
+        """
         repository, package = way.proxy.id, way.package
 
         async def store(new: NewBlob, source: Source) -> Blob:
@@ -278,7 +280,7 @@ class Mirror:
             return blob if blob is not None or not referred else await self._mount(way, digest)
 
         return Wanted(
-            key=f"{repository}/blobs/{digest}" if referred else f"{repository}/{way.path('blobs', digest)}",
+            key=f"{repository}/{way.path('blobs', digest)}",
             sources=[
                 Source(origin.upstream if referred else Discreet(origin), origin.url("blobs", digest))
                 for origin in way.origins

@@ -24,6 +24,7 @@ ACCEPT = f"{OCI_INDEX}, {DOCKER_LIST}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 
 _HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 """What Docker Hub is called: in names of images, and where it is asked."""
+_OFFICIAL = "library/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,13 @@ class Origin:
     name: str
     """As the upstream calls it."""
     authorization: RegistryAuthorization
+    is_hub: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it is called, there and by users: at Docker Hub `library/alpine` is `alpine` as well."""
+        short = self.name.removeprefix(_OFFICIAL) if self.is_hub else self.name
+        return tuple({self.name, short})
 
     def hides(self, error: UpstreamFailed) -> bool:
         """Whether this is how the upstream says that there is no such image, or none for NORA."""
@@ -108,8 +116,9 @@ class Remote:
         """An image here. Docker Hub's official images are called `alpine` and are in `library/`."""
         if self.upstream is None:
             return []
-        official = self.is_hub and "/" not in name
-        return [Origin(self.upstream, f"library/{name}" if official else name, self.authorization)]
+        if self.is_hub and "/" not in name:
+            name = _OFFICIAL + name
+        return [Origin(self.upstream, name, self.authorization, self.is_hub)]
 
 
 class Remotes:

@@ -96,7 +96,7 @@ class Ways:
         return [found[proxy.id] for proxy in members.proxies if proxy.id in found]
 
     def _make_plan(self, repository_id: int, package: str) -> tuple[dict[int, Way], tuple[str, ...]]:
-        """The ways to an image whose name is not ours, and the other names by which it is asked for."""
+        """The ways to an image whose name is not ours, and the other names that it goes by there."""
         found: dict[int, Way] = {}
         for proxy in self._mirrored[repository_id]:
             origins, nowhere_else = self._remotes[proxy.id].origins(package)
@@ -104,7 +104,7 @@ class Ways:
                 found = {proxy.id: Way(proxy, package, origins)}
                 break
             found[proxy.id] = Way(proxy, package, origins)
-        names = {origin.name for way in found.values() for origin in way.origins}
+        names = {name for way in found.values() for origin in way.origins for name in origin.names}
         return found, tuple(names - {package})
 
     def namespaced(self, image: Image, namespace: str) -> Image:

@@ -246,6 +246,19 @@ def test_images_share_layers(hub: Mirror, repository: Name) -> None:
     assert hub.image(third).get_blob(layer).status_code == 404, "it is not a layer of that one"
 
 
+def test_an_image_without_its_layer_takes_it_from_no_other(tmp_path: Path) -> None:
+    """Whoever has an image at the upstream can let it refer to the layers of others."""
+    with mirror(tmp_path, env={"NORA_PROXY_ABSENT_TTL": "60"}) as hub:
+        layer = layer_of(hub.registry.image("some/good", "latest", b"a layer"))
+        hub.registry.image("some/evil", "latest", b"a layer")
+        hub.up.serve(f"/v2/some/evil/blobs/{layer}", Answer(status=404))
+        for name in ("some/evil", "some/good"):
+            assert hub.image(name).get_manifest("latest").status_code == 200
+        assert hub.image("some/evil").get_blob(layer).status_code == 404
+        assert hub.image("some/good").head_blob(layer).status_code == 200
+        assert hub.image("some/good").get_blob(layer).content == b"a layer"
+
+
 def test_a_push_is_nobody_elses_business(hub: Mirror, repository: Name) -> None:
     name = repository("app")
     image = hub.image(name)

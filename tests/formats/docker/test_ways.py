@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -11,9 +13,11 @@ from nora.catalog.base import Blob, Cached
 from nora.config import kinds
 from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from nora.formats.docker.authorization import RegistryAuthorization
+from nora.formats.docker.names import Image
 from nora.formats.docker.upstream import Origin
-from nora.formats.docker.ways import first_found
-from nora.model import Digest
+from nora.formats.docker.ways import Ways, first_found
+from nora.model import Digest, Repository
+from nora.proxy.routing import Members
 from tests.formats.docker.test_upstream import DIGEST, Registry, no_token
 
 CACHED = Cached(1, "a", "a", "a/b", Blob(1, Digest(DIGEST), 0, 0), "https://a", {}, b"{}", 0.0, 0.0)
@@ -71,3 +75,32 @@ def test_what_is_hidden() -> None:
         ask({"one": HIDDEN, "two": None}, CACHED)
     with pytest.raises(UpstreamRefused):
         ask({"one": HIDDEN, "two": None}, known=False)
+
+
+@pytest.mark.parametrize(
+    "package", ["app", "library/app", "docker.io/app", "registry-1.docker.io/library/app"]
+)
+def test_all_names_of_an_image_of_docker_hub_are_looked_at(package: str) -> None:
+    """`app` is ours: it is asked for under no name that means it there."""
+    proxy = Repository(1, "hub", "docker", "proxy", (), None)
+    setting = kinds.Upstream("https://registry-1.docker.io")
+    looked_at: list[str] = []
+
+    async def members(repository: Repository, *names: str) -> Members:
+        looked_at.extend(names)
+        return Members((), (), internal=True)
+
+    services = SimpleNamespace(
+        routing=SimpleNamespace(members=members),
+        upstreams=SimpleNamespace(
+            of=lambda repository, authorize: (Registry(setting.url),), outbound=SimpleNamespace(get=no_token)
+        ),
+        config=SimpleNamespace(
+            upstreams_of=lambda name: (setting,),
+            timeouts_of=lambda name: SimpleNamespace(total=1),
+            proxy=SimpleNamespace(allow_private=()),
+        ),
+    )
+    ways = Ways(cast("Any", services), [proxy])
+    assert asyncio.run(ways.find(Image(package, proxy, package))) == []
+    assert {package, "app", "library/app"} <= set(looked_at)
