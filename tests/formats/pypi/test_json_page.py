@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -29,7 +30,7 @@ from nora.formats.pypi.projects import make_page
 NAME = ProjectName("foo")
 URL = "https://index.example/simple/foo/"
 TEXT = st.text(st.sampled_from('},{[]": \\\nab'), max_size=12)
-FILES = st.lists(
+FILES: st.SearchStrategy[list[Any]] = st.lists(
     st.dictionaries(
         st.sampled_from(["filename", "url", "files", "yanked"]), TEXT | st.lists(st.just({}), max_size=3)
     )
@@ -127,7 +128,7 @@ def test_pieces_are_compressed_to_one_body(encoding: Encoding) -> None:
     pieces = [b"a" * 1000, b"", b"b" * 1000]
     packed = compress_pieces(pieces, encoding)
     assert packed == compress_pieces(pieces, encoding)
-    read = {
+    read: dict[Encoding, Callable[[bytes], bytes]] = {
         Encoding.IDENTITY: bytes,
         Encoding.GZIP: gzip.decompress,
         Encoding.ZSTD: lambda body: zstandard.ZstdDecompressor().decompressobj().decompress(body),
