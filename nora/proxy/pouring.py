@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from nora._speedups import Hasher, hash_file
 from nora.blobs.files import Draft
 from nora.blobs.local import algorithms, describe, new_generation
+from nora.blobs.threads import to_the_end
 from nora.errors import DigestMismatch, NoraError, StorageFailed, UpstreamFailed, UpstreamRefused
 from nora.proxy.claims import Word
 
@@ -96,7 +97,7 @@ class Pouring:
         for source in self._wanted.sources:
             try:
                 if await self._receive(source):
-                    return await self._keep(source)
+                    return await to_the_end(self._keep(source))  # clients have it: a stop keeps it, too
             except UpstreamFailed as error:
                 _log.info("a file of %s: %s", source.upstream.url, error)
                 failed = error
@@ -168,6 +169,7 @@ class Pouring:
         total = _resumed_total(answer, offset) if resumed else answer.length
         if resumed:
             total = self.word.total if total is None else total
+            self._check_same(answer)
         self._check_total(total, self.word.total if resumed else None)
         total = self._wanted.expect.size if total is None else total
         if resumed:
@@ -186,6 +188,13 @@ class Pouring:
         )
         await self._claim.write(self.word)
         self._filling.attempt(self._draft.path, total)
+
+    def _check_same(self, answer: Stream) -> None:
+        """That a part is of the file whose beginning is here: not all servers heed If-Range. Only parts with
+        one strong validator belong together (RFC 9110, 15.3.7.3), unless a digest says so in the end."""
+        etag = answer.headers.get("etag", self.word.etag)
+        if self._wanted.expect.digest is None and etag != self.word.etag:
+            raise UpstreamFailed("the upstream answers with a part of another file")
 
     def _check_total(self, total: int | None, before: int | None) -> None:
         for expected in (self._wanted.expect.size, before):

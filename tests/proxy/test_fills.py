@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from nora.catalog.base import Blob
 from nora.errors import NoraError, StorageFull, UpstreamFailed
 from nora.proxy.filling import WITHHELD_BYTES, Filling
 from tests.proxy.engine import Engine, digest_of, engine
-from tests.support.answers import Answer, document
+from tests.support.answers import Answer, Asked, document
 from tests.support.upstream import Upstream, upstream
 
 DATA = os.urandom(3_000_000)
@@ -262,6 +263,31 @@ def test_what_has_changed_meanwhile_begins_anew_and_cuts_who_has_read(up: Upstre
         assert await one.read(await one.cache.file(wanted)) == DATA
 
     run(body)
+
+
+def test_a_part_of_another_file_is_not_put_behind_the_first(up: Upstream, run: Run) -> None:
+    """A server that answers with a part whatever If-Range says."""
+    up.once("/a", document(WRONG, cut=1_000_000, etag='"1"'))
+
+    def answer(asked: Asked) -> Answer:
+        found = re.fullmatch(r"bytes=(\d+)-", asked.headers.get("range", ""))
+        if found is None:
+            return document(DATA, etag='"2"')
+        start = int(found[1])
+        part = f"bytes {start}-{len(DATA) - 1}/{len(DATA)}"
+        headers = {"etag": '"2"', "content-range": part}
+        return Answer(status=206, body=DATA[start:], headers=headers, ranges=False)
+
+    up.mount("/a", answer)
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/a")
+        await failure(await one.cache.file(wanted))
+        await _settled(one)
+        assert await one.read(await one.cache.file(wanted)) == DATA
+
+    run(body)
+    assert up.log.of("GET")[1].headers["if-range"] == '"1"'
 
 
 def test_an_upstream_without_ranges_is_asked_for_all_of_it_again(up: Upstream, run: Run) -> None:
