@@ -14,7 +14,7 @@ import sys
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from nora.blobs.threads import Threads
 from nora.errors import StorageBusy
@@ -117,17 +117,17 @@ def serve() -> None:
     sys.stdout = sys.stderr  # what a function prints is no answer
     if hasattr(os, "nice"):
         os.nice(10)  # those who serve come first
-    while True:
-        try:
-            function, arguments = pickle.load(calls)  # noqa: S301 - our own worker
-        except EOFError:
-            return
-        try:
-            answer = True, function(*arguments)
-        except Exception as error:  # noqa: BLE001 - whoever called gets it
-            answer = False, error
-        try:
-            pickle.dump(answer, answers, protocol=5)
-            answers.flush()
-        except BrokenPipeError:
-            return
+    with suppress(BrokenPipeError, EOFError):
+        while True:
+            _serve_one(calls, answers)
+
+
+def _serve_one(calls: IO[bytes], answers: IO[bytes]) -> None:
+    """One call; nothing of it is kept while the next one is waited for."""
+    function, arguments = pickle.load(calls)  # noqa: S301 - our own worker
+    try:
+        answer = True, function(*arguments)
+    except Exception as error:  # noqa: BLE001 - whoever called gets it
+        answer = False, error
+    pickle.dump(answer, answers, protocol=5)
+    answers.flush()
