@@ -24,25 +24,20 @@ HALF = SIZE // 2 + 4321
 Answers = Callable[[Thing], list[Answer]]
 
 
+@pytest.fixture(scope="module")
+def up() -> Iterator[UpstreamProcess]:
+    with upstream_process() as found:
+        yield found
+
+
 @pytest.fixture(scope="module", params=[1, 4], ids=["1-worker", "4-workers"])
-def started(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Server, UpstreamProcess]]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, up: UpstreamProcess
+) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("bodies")
-    with upstream_process() as up:
-        env = asking(up.url, NORA_CB_ENABLED="false", NORA_PROXY_ABSENT_TTL="0")
-        with running(folder, workers=request.param, env=env) as server:
-            yield server, up
-
-
-@pytest.fixture
-def server(started: tuple[Server, UpstreamProcess]) -> Server:
-    return started[0]
-
-
-@pytest.fixture
-def up(started: tuple[Server, UpstreamProcess]) -> UpstreamProcess:
-    return started[1]
+    env = asking(up.url, NORA_CB_ENABLED="false", NORA_PROXY_ABSENT_TTL="0")
+    with running(folder, workers=request.param, env=env) as found:
+        yield found
 
 
 @pytest.fixture
