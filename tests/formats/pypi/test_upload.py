@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import hashlib
 import http.client
 from pathlib import Path
@@ -223,28 +222,6 @@ def declared(server: Server, length: int, content_type: str) -> int:
         return connection.getresponse().status
     finally:
         connection.close()
-
-
-def test_many_at_once(nora_server: StartServer) -> None:
-    """Of one name one file wins, and is what is stored; files of other names do not disturb each other."""
-    server = nora_server(workers=2)
-    rivals = [Release(project="rivals", seed=str(number)).wheel() for number in range(12)]
-    others = [Release(project="others", version=f"{number}.0").wheel() for number in range(12)]
-
-    def send(built: Built) -> int:
-        return upload(http, built).status_code
-
-    with (
-        httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http,
-        concurrent.futures.ThreadPoolExecutor(8) as pool,
-    ):
-        seen = list(pool.map(send, rivals))
-        assert sorted(seen) == [200] + [409] * 11
-        stored = http.get(f"/simple/rivals/{rivals[0].filename}").content
-        assert stored == rivals[seen.index(200)].body
-        assert list(pool.map(send, others)) == [200] * 12
-        for _ in range(4):  # whichever worker answers
-            assert len(filenames(http, "others")) == 12
 
 
 def objects(server: Server) -> set[str]:
