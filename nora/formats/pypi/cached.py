@@ -22,7 +22,7 @@ import orjson
 
 from nora.blobs.base import Expect
 from nora.catalog.base import Blob, Cached, NewBlob, NewCached
-from nora.errors import InvalidDistribution, InvalidName, NoraError, UpstreamFailed
+from nora.errors import Denied, InvalidDistribution, InvalidName, NoraError, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.hosted import METADATA, path_of
 from nora.formats.pypi.index import ListedFile
@@ -78,14 +78,17 @@ class CachedFiles:
         self, proxy: Repository, project: ProjectName, filename: str, cached: Cached
     ) -> bool:
         """Whether the page lists other bytes now, as where a file may be uploaded again: what is cached is
-        dropped then. The page is not asked for again, and looked at once for each file that it has."""
+        dropped then. The page is not asked for again, and looked at once for each file that it has. Raises
+        Denied when the project is quarantined by now (PEP 792)."""
         page = await self._catalog.find_cached(proxy.id, self._index.place(proxy, project).path)
-        if page is None or not self._index.is_online(proxy):
+        if page is None:
             return False
         seen = (page.blob.id, cached.id, cached.blob.id)
         if seen in self._agreed:
             return False
         listed = await self._index.find_in(page.blob, filename)
+        if listed is None and await self._index.is_quarantined(page.blob):
+            raise Denied(f"{project} is quarantined")
         told: object = None if listed is None else listed.hashes
         if listed is not None and cached.path.endswith(METADATA):
             own = (await self._own_metadata(proxy, project)).get(filename)
@@ -93,6 +96,7 @@ class CachedFiles:
         if (
             isinstance(told, dict)
             and told.get("sha256", cached.blob.digest.encoded) != cached.blob.digest.encoded
+            and self._index.is_online(proxy)
         ):
             _log.info("%s has other bytes now at the upstream of %s", filename, proxy.name)
             for end in ("", METADATA):

@@ -102,6 +102,9 @@ class Files:
         if "json" not in accept and "*/*" not in accept and "application/*" not in accept:
             raise NotAcceptable((INTEGRITY.decode(),))
         members = await self._routing.members(resource.repository, resource.project)
+        for one in members.hosted:  # what upstreams attest of a file of this name is not about ours
+            if await self._catalog.find_file(one.id, path_of(resource.project, filename)) is not None:
+                raise _no_file(resource)
         for proxy in members.proxies:
             blob = await self._cached.provenance(proxy, resource.project, filename)
             if blob is not None:

@@ -72,6 +72,10 @@ class Index:
         """A file of a page, by the bytes of the page."""
         return await offload(find_listed, await self._blobs.read(page), filename)
 
+    async def is_quarantined(self, page: Blob) -> bool:
+        """Whether a page offers nothing because its project is quarantined."""
+        return await offload(find_status, await self._blobs.read(page)) == "quarantined"
+
     def upstream_of(self, proxy: Repository, document: Document) -> Sequence[Upstream]:
         """The upstream that a page came from: its credentials are for its own host. Nobody when offline."""
         upstreams = self._upstreams.of(proxy)
@@ -88,3 +92,8 @@ def read_page(body: bytes, url: str, project: str, is_json: bool) -> bytes:
 def find_listed(stored: bytes, filename: str) -> ListedFile | None:
     """A file of a page in its stored form."""
     return decode(stored).find(filename)
+
+
+def find_status(stored: bytes) -> str:
+    """The status of the project of a page in its stored form (PEP 792)."""
+    return decode(stored).status

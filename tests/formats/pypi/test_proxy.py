@@ -108,6 +108,25 @@ def test_yanked_and_status(proxy: Proxy, index: PyPIIndex) -> None:
     assert found["project-status"] == {"status": "quarantined", "reason": "malware"}
 
 
+def test_what_is_quarantined_later_is_not_offered_any_more(proxy: Proxy, index: PyPIIndex) -> None:
+    built = Release(project="turned").wheel()
+    index.add(built)
+    http = proxy(NORA_PYPI_METADATA_TTL="0")
+    path = f"/simple/turned/{built.filename}"
+    assert http.get(path).content == built.body
+    assert http.get(f"{path}.metadata").content == built.metadata
+    server: Server = http.nora  # type: ignore[attr-defined]
+    wait_for(lambda: is_stored(server, f"turned/{built.filename}"))
+    index.projects["turned"].status = "quarantined"
+    assert page(http, "turned")["files"] == []
+    for method in ("GET", "HEAD"):
+        assert http.request(method, path).status_code == 403
+        assert http.request(method, f"{path}.metadata").status_code == 403
+    index.projects["turned"].status = "active"
+    page(http, "turned")
+    assert http.get(path).content == built.body
+
+
 def test_an_upstream_that_is_gone(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
     """What is cached goes on, marked as stale; what is not is 503, never 404; and then it is back."""
     built = Release(project="here").wheel()
@@ -210,13 +229,18 @@ def test_an_extended_name_is_merged(proxy: Proxy, upstream: Upstream, index: PyP
     ours = Release(project="shared", seed="ours").wheel()
     theirs = Release(project="shared", seed="theirs").wheel()
     newer = Release(project="shared", version="2.0").wheel()
-    index.add(theirs, newer)
+    for built in (theirs, newer):
+        url = f"{upstream.url}/integrity/shared/{built.version}/{built.filename}/provenance"
+        index.add(built, provenance=url)
     http = proxy(NORA_PROXY_EXTEND="shared")
     assert upload(http, ours).status_code == 200
     found = {file["filename"]: file["hashes"]["sha256"] for file in page(http, "shared")["files"]}
     assert found == {ours.filename: ours.sha256, newer.filename: newer.sha256}
     assert http.get(f"/simple/shared/{ours.filename}").content == ours.body
     assert http.get(f"/simple/shared/{newer.filename}").content == newer.body
+    assert http.get(f"/simple/shared/{newer.filename}.provenance").status_code == 200
+    for path in (f"/simple/shared/{ours.filename}.", f"/integrity/shared/1.0/{ours.filename}/"):
+        assert http.get(f"{path}provenance").status_code == 404, "that is about theirs"
     upstream.stop()
     assert http.get("/simple/shared/").status_code == 200
 
