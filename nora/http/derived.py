@@ -34,6 +34,11 @@ LARGE: Final = 1 << 20
 IDLE_SECONDS: Final = 3600.0
 """How long a file is kept that nobody asks for: longer than any transfer of it takes to begin."""
 TOUCH_SECONDS: Final = 60.0
+USED_SECONDS: Final = 900.0
+"""How long a file is kept that was asked for, whatever else wants its room."""
+MOST_BYTES: Final = 4 << 30
+"""Of all files: what a document depends on may be chosen by clients, such as the host that they ask. On small
+file systems it is a tenth of them."""
 
 Make = Callable[[], Awaitable[bytes]]
 
@@ -41,13 +46,22 @@ Make = Callable[[], Awaitable[bytes]]
 class Derived:
     """The variants that one worker has in memory, and those that all workers have in `folder`."""
 
-    def __init__(self, memory: MemoryCache, folder: str, *, salt: str, reserve_bytes: int) -> None:
+    def __init__(
+        self,
+        memory: MemoryCache,
+        folder: str,
+        *,
+        salt: str,
+        reserve_bytes: int,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         """`salt` is what all documents depend on: the version of NORA, its public URL. Of the file system
         `reserve_bytes` stay free."""
         self._memory = memory
         self._folder = folder
         self._salt = salt
         self._reserve_bytes = reserve_bytes
+        self._most_bytes = most_bytes
         self._largest = min(LARGE, memory.largest)
         self._making: dict[str, asyncio.Task[Content | NoraError]] = {}
 
@@ -114,6 +128,7 @@ class Derived:
         room = os.statvfs(self._folder)
         if room.f_bavail * room.f_frsize < self._reserve_bytes + len(data):
             raise OSError(0, "there is no room")
+        self._make_room(min(self._most_bytes, room.f_blocks * room.f_frsize // 10) - len(data))
         draft = Path(self._folder, os.urandom(8).hex())
         try:
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
@@ -123,6 +138,23 @@ class Derived:
         except OSError:
             draft.unlink(missing_ok=True)
             raise
+
+    def _make_room(self, most: int) -> None:
+        """Remove what was not used for longest until all is within `most` bytes. Raises OSError."""
+        found: list[tuple[float, int, str]] = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    told = entry.stat()
+                    found.append((told.st_mtime, told.st_size, entry.path))
+        total = sum(size for _, size, _ in found)
+        for used, size, path in sorted(found):
+            if total <= most or time.time() - used < USED_SECONDS:
+                break
+            remove(path)
+            total -= size
+        if total > most:
+            raise OSError(0, "there are too many of them")
 
     def _sweep(self) -> None:
         for name in list_idle(self._folder, IDLE_SECONDS):

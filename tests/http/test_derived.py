@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from blacksheep import Content, Request, Response
 
 from nora.errors import NotFound
-from nora.http.derived import IDLE_SECONDS, LARGE, Derived
+from nora.http.derived import IDLE_SECONDS, LARGE, USED_SECONDS, Derived
 from nora.http.memory import MemoryCache
 from nora.http.send import FileContent
 
@@ -135,6 +136,21 @@ def test_a_full_disk_is_no_failure(tmp_path: Path) -> None:
 
     asyncio.run(work())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_clients_choose_does_not_fill_the_disk(tmp_path: Path) -> None:
+    async def work() -> None:
+        one = Derived(MemoryCache(0), str(tmp_path), salt="", reserve_bytes=0, most_bytes=30_000)
+        names = [one.name(f"host-{number}") for number in range(10)]
+        for name in names:
+            assert (await ask(one, name, making(bytes(10_000)))).status == 200
+        assert {path.name for path in tmp_path.iterdir()} == set(names[:3])
+        old = time.time() - USED_SECONDS - 1
+        os.utime(tmp_path / names[1], (old, old))
+        await ask(one, names[9], making(bytes(10_000)))
+        assert {path.name for path in tmp_path.iterdir()} == {names[0], names[2], names[9]}
+
+    asyncio.run(work())
 
 
 def test_sweeping(tmp_path: Path) -> None:
