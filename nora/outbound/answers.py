@@ -7,6 +7,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from nora.errors import UpstreamFailed
@@ -84,28 +85,28 @@ class Stream:
         if encoding not in ("identity", "gzip", "x-gzip"):
             raise UpstreamFailed(f"{host_of(self.url)} answers in an encoding that was not asked for")
         expand = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding != "identity" else None
-        body = bytearray()
+        body = BytesIO()  # its value is not copied out of it, unlike that of a bytearray
         self._is_begun = True
         with translated(self.url):
             async for piece in self._response.aiter_stream():
                 self.received += len(piece)
                 if expand is None:
-                    body += piece
-                    check_size(len(body), self._max_bytes, self.url)
+                    body.write(piece)
+                    check_size(body.tell(), self._max_bytes, self.url)
                 else:
                     await self._expand(expand, piece, body)
                     if expand.unused_data:  # zlib would keep it all, however much it is
                         raise UpstreamFailed(f"{host_of(self.url)} goes on after the end of its answer")
         if expand is not None and self.received and not expand.eof:
             raise transient(UpstreamFailed(f"{host_of(self.url)} ends in the middle of its answer"), self.url)
-        return Reply(self.status, self.headers, bytes(body), self.url)
+        return Reply(self.status, self.headers, body.getvalue(), self.url)
 
-    async def _expand(self, expand: zlib._Decompress, piece: bytes, body: bytearray) -> None:
+    async def _expand(self, expand: zlib._Decompress, piece: bytes, body: BytesIO) -> None:
         """Append what a piece expands to, in steps that keep nobody else waiting."""
         while True:
             step = expand.decompress(piece, EXPANDED_BYTES)
-            body += step
-            check_size(len(body), self._max_bytes, self.url)
+            body.write(step)
+            check_size(body.tell(), self._max_bytes, self.url)
             piece = expand.unconsumed_tail
             if not piece and len(step) < EXPANDED_BYTES:
                 return
