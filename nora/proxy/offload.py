@@ -30,13 +30,14 @@ IDLE_SECONDS: Final = 30.0
 _COMMAND: Final = (sys.executable, "-c", f"from {__name__} import serve; serve()")
 
 
-async def offload(function: Callable[..., T], *arguments: Any) -> T:
+async def offload(function: Callable[..., T], *arguments: Any, weight: int = 0) -> T:
     """The result of a function of a module, called with these arguments: here when the bytes among them are
     few, else in the other process. Both must be fit to be pickled; what the function raises is raised here.
+    `weight` is how many bytes it is worth at least, where they are compressed.
 
     Raises StorageBusy when the process ended in the middle (the machine has no memory left, say).
     """
-    if sum(len(one) for one in arguments if isinstance(one, bytes)) <= SMALL_BYTES:
+    if max(weight, sum(len(one) for one in arguments if isinstance(one, bytes))) <= SMALL_BYTES:
         return function(*arguments)
     return await _helper.call(function, *arguments)
 

@@ -14,6 +14,7 @@ from blacksheep import Response
 
 from nora.formats.base import Services
 from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.index import weight
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import (
     Encoding,
@@ -121,9 +122,10 @@ class Projects:
 
 
 async def _worked(page_type: PageType, encoding: Encoding, cached: int, parts: list[bytes]) -> bytes:
-    if QUICK_BYTES < sum(map(len, parts)) <= SMALL_BYTES:  # compression lets go of the interpreter lock
+    work = max(sum(map(len, parts)), sum(map(weight, parts[: len(parts) - cached])))
+    if QUICK_BYTES < work <= SMALL_BYTES:  # compression lets go of the interpreter lock
         return await asyncio.to_thread(make_page, page_type.value, encoding.value, cached, *parts)
-    return await offload(make_page, page_type.value, encoding.value, cached, *parts)
+    return await offload(make_page, page_type.value, encoding.value, cached, *parts, weight=work)
 
 
 def make_page(page_type: str, encoding: str, cached: int, *parts: bytes) -> bytes:

@@ -9,7 +9,7 @@ from nora.catalog.base import Blob
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.html_index import parse_html
-from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, store_json
+from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, store_json, weight
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType
 from nora.model import Repository
@@ -70,7 +70,8 @@ class Index:
 
     async def find_in(self, page: Blob, filename: str) -> ListedFile | None:
         """A file of a page, by the bytes of the page."""
-        return await offload(find_listed, await self._blobs.read(page), filename)
+        stored = await self._blobs.read(page)
+        return await offload(find_listed, stored, filename, weight=weight(stored))
 
     async def is_quarantined(self, page: Blob) -> bool:
         """Whether a page offers nothing because its project is quarantined."""

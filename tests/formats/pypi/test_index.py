@@ -18,6 +18,7 @@ from nora.formats.pypi.index import (
     encode,
     merge,
     parse_json,
+    weight,
 )
 from nora.formats.pypi.names import ProjectName
 
@@ -322,6 +323,17 @@ def test_a_stored_form_of_another_version_is_unreadable(body: bytes) -> None:
     for stored in (body, b"\x02" + body, encode(Project(NAME))[:-1], b"\x01" + encode(Project(NAME))[1:]):
         with pytest.raises(IndexUnreadable):
             decode(stored)
+
+
+def test_a_page_that_repeats_itself_weighs_what_it_is() -> None:
+    """An upstream would otherwise keep the event loop busy with some kilobytes."""
+    page = Project(
+        ProjectName("a"), [ListedFile(f"a-{n}.zip", requires_python="x" * 2000) for n in range(5000)]
+    )
+    stored = encode(page)
+    assert len(stored) < 100_000
+    assert weight(stored) > 2_000_000
+    assert weight(b"") == weight(b"x" + stored[:-1]) == 0
 
 
 def test_a_stored_form_is_small() -> None:
