@@ -115,3 +115,47 @@ def test_credentials(closed: Closed, poetry: Tool, tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("POETRY_HTTP_BASIC_NORA_USERNAME", user)
     monkeypatch.setenv("POETRY_HTTP_BASIC_NORA_PASSWORD", secret)
     assert install(poetry, reader)["closed_poetry"] == "1.0"
+
+
+KEYRING = """from keyring.backend import KeyringBackend
+from keyring.credentials import SimpleCredential
+
+
+class Keyring(KeyringBackend):
+    priority = 9
+
+    def get_password(self, service, username):
+        return None
+
+    def set_password(self, service, username, password):
+        raise NotImplementedError
+
+    def get_credential(self, service, username):
+        return SimpleCredential({user!r}, {secret!r}) if "127.0.0.1" in service else None
+"""
+
+
+def test_credentials_in_the_url_netrc_and_keyring(
+    closed: Closed, poetry: Tool, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = Release(project="closed-poetry-read").wheel()
+    assert post_file(closed.server.url, wheel, user=closed.write.basic).status_code == 200
+    user, secret = closed.read.basic
+    plain, name = f"{closed.server.url}/simple/", wheel.project
+
+    def installs(folder: str, index: str) -> bool:
+        return install(poetry, consumer(tmp_path / folder, index, name))["closed_poetry_read"] == "1.0"
+
+    poetry("lock", "--no-interaction", cwd=consumer(tmp_path / "none", plain, name), fails=True)
+    assert installs("url", f"http://{user}:{secret}@{closed.address}/simple/")
+    with monkeypatch.context() as patched:
+        stub = tmp_path / "stub"
+        stub.mkdir()
+        (stub / "stub_of_a_keyring.py").write_text(KEYRING.format(user=user, secret=secret))
+        patched.setenv("PYTHONPATH", str(stub))
+        patched.setenv("PYTHON_KEYRING_BACKEND", "stub_of_a_keyring.Keyring")
+        assert installs("keyring", plain)
+    netrc = home / ".netrc"
+    netrc.write_text(f"machine 127.0.0.1 login {user} password {secret}\n")
+    netrc.chmod(0o600)
+    assert installs("netrc", plain)

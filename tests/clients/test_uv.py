@@ -174,6 +174,16 @@ def test_no_upstream_hears_of_our_own_names(mirror: Mirror, install: Install, pr
     assert mirror.asked(own) == []
 
 
+def test_no_upstream_hears_of_reserved_names(install: Install, tmp_path: Path) -> None:
+    with mirrored(tmp_path, NORA_PROXY_RESERVED="corp-*") as mirror:
+        mirror.index.add(Release(project="corp-x", version="99.0").wheel())
+        install(mirror.simple, "Corp_X", fails=True)
+        assert mirror.asked("corp-x") == []
+        publish(mirror.server.url, Release(project="corp-x").wheel())
+        assert install(mirror.simple, "Corp.X") == {"corp_x": "1.0"}
+        assert mirror.asked("corp-x") == []
+
+
 def test_the_upstream_is_down_and_comes_back(own_mirror: Mirror, install: Install) -> None:
     own_mirror.index.add(Release(project="app").wheel())
     own_mirror.index.add(Release(project="other").wheel())
