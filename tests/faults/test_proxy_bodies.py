@@ -19,6 +19,7 @@ from tests.support.server import Server, running
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
 SIZE = 2 * MIB
+WORKERS = [pytest.param(1, id="1-worker", marks=pytest.mark.slow), pytest.param(4, id="4-workers")]
 HALF = SIZE // 2 + 4321
 
 Answers = Callable[[Thing], list[Answer]]
@@ -30,7 +31,7 @@ def up() -> Iterator[UpstreamProcess]:
         yield found
 
 
-@pytest.fixture(scope="module", params=[1, 4], ids=["1-worker", "4-workers"])
+@pytest.fixture(scope="module", params=WORKERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, up: UpstreamProcess
 ) -> Iterator[Server]:

@@ -123,7 +123,7 @@ def test_leaders_that_die_one_after_the_other(nora_server: StartServer, up: Upst
     server = nora_server(workers=4, env=asking(up.url))
     wire = Wire(server.host, server.port)
 
-    async def crowd(received: int) -> list[asyncio.Future[Download]]:
+    async def crowd(received: int) -> list[asyncio.Task[Download]]:
         """Clients at every worker that is there, which keep the fill alive whoever dies."""
         clients = [Download(wire, thing) for _ in range(16)]
         tasks = [asyncio.ensure_future(one.run()) for one in clients]
@@ -136,7 +136,7 @@ def test_leaders_that_die_one_after_the_other(nora_server: StartServer, up: Upst
     async def run() -> None:
         await awake(server, wire)
         await thing.announce(wire)
-        tasks = []
+        tasks: list[asyncio.Task[Download]] = []
         for turn in range(1, 4):
             tasks += await crowd(turn * step - WITHHELD)
             kill(leader(server))

@@ -24,6 +24,7 @@ from tests.support.upstream import Upstream
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
 SIZE = 100_000
+WORKERS = [pytest.param(1, id="1-worker", marks=pytest.mark.slow), pytest.param(4, id="4-workers")]
 AT_ONCE = 8
 QUICK = {
     "NORA_DOCKER_METADATA_TTL": "0",
@@ -72,7 +73,7 @@ def up() -> Iterator[UpstreamProcess]:
         yield found
 
 
-@pytest.fixture(scope="module", params=[1, 4], ids=["1-worker", "4-workers"])
+@pytest.fixture(scope="module", params=WORKERS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, up: UpstreamProcess
 ) -> Iterator[Server]:
@@ -216,7 +217,7 @@ def test_one_revalidation_for_each_ttl(
     nora_server: StartServer, up: UpstreamProcess, kind: str, count: int
 ) -> None:
     """However many clients of however many workers ask: between two of them lies the time to live."""
-    ttl = 2
+    ttl = 1
     thing = KINDS[kind](f"ttl{count}", SIZE)
     thing.publish(up)
     env = {"NORA_DOCKER_METADATA_TTL": str(ttl), "NORA_PYPI_METADATA_TTL": str(ttl)}
@@ -239,7 +240,7 @@ def test_one_revalidation_for_each_ttl(
         page = next(iter(thing.named))
         method = "HEAD" if kind == "blob" else "GET"
         requests = up.requests(method, page)
-        assert asked > 10 * len(requests)
+        assert asked > 5 * len(requests)
         assert len(requests) >= 2, "it is revalidated"
         gaps = [after.at - before.at for before, after in itertools.pairwise(requests)]
         assert min(gaps) >= 0.9 * ttl, gaps
