@@ -34,7 +34,7 @@ from nora.errors import StartError
 from nora.locks import FileLock, data_directory_lock
 from nora.observability.logs import configure, server_config
 from nora.observability.shared import SharedMemory
-from nora.processes import die_with_parent, few_memory_arenas, keep_port
+from nora.processes import die_with_parent, frugal_memory, keep_port
 
 _log = logging.getLogger("nora.server")
 
@@ -42,7 +42,7 @@ BACKPRESSURE = 8192
 """Connections that a worker serves at a time, idle ones included: more than any proxy pools."""
 BUFFER_BYTES = 192 * 1024
 """Of each connection and direction. For 64, 128, 192, 256 and 408 KiB (Granian's default) 100 slow downloads
-add 31, 34, 48, 58 and 70 MiB (one run each, the last without `few_memory_arenas`); receiving 1 GiB costs
+add 31, 34, 48, 58 and 70 MiB (one run each, the last without `frugal_memory`); receiving 1 GiB costs
 1.7, 1.1, 0.9, 0.7 and 0.6 s of CPU (on a machine that was busy otherwise)."""
 QUICK_DEATH_SECONDS = 10.0
 LONGEST_DELAY_SECONDS = 5.0
@@ -55,7 +55,7 @@ def serve(config: Config) -> None:
     layout = Layout(config.storage.path)
     with closing(_data_directory(config)), keep_port(config.server.host, config.server.port) as address:
         _prepare(config, layout)
-        few_memory_arenas()
+        frugal_memory()
         _preload()
         server = _server(config, address, started_at)
         _announce(config)

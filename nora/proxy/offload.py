@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from nora.blobs.threads import Threads
 from nora.errors import StorageBusy
+from nora.processes import frugal_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,7 @@ def serve() -> None:
     """What the other process does: calls, until nobody can ask for more."""
     calls, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what a function prints is no answer
+    frugal_memory()
     if hasattr(os, "nice"):
         os.nice(10)  # those who serve come first
     with suppress(BrokenPipeError, EOFError):
