@@ -21,6 +21,9 @@ LONGEST_HOLD = 60
 """Seconds for which an upstream that says when to come back is not asked, however much longer it said: what
 it limits may be limited for one image or account only."""
 
+MAX_HOLDS = 256
+"""Hosts of which is remembered that they are not asked."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -163,8 +166,15 @@ class ConfiguredUpstream:
             yield
         except UpstreamUnavailable as told:
             if told.is_told and told.origin == host.origin:
-                self._holds[key] = (self._hosts.clock(), told)
+                self._note_hold(key, told)
             raise
+
+    def _note_hold(self, key: tuple[str, str], told: UpstreamUnavailable) -> None:
+        now = self._hosts.clock()
+        if len(self._holds) >= MAX_HOLDS:  # pages name any number of hosts
+            self._holds = {one: held for one, held in self._holds.items() if now - held[0] < LONGEST_HOLD}
+        if len(self._holds) < MAX_HOLDS:
+            self._holds[key] = (now, told)
 
 
 def _refused(status: int, url: str) -> UpstreamFailed:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import NoReturn, cast
 
 import pytest
 
 from nora.config import Breaker, Timeouts
 from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable
-from nora.outbound import Headers, Method
-from nora.proxy.upstream import LONGEST_HOLD
+from nora.outbound import Headers, Method, Outbound
+from nora.outbound.faults import transient
+from nora.proxy.upstream import LONGEST_HOLD, MAX_HOLDS
 from tests.proxy.asking import LIMIT, World, failing, read
 from tests.support.answers import NEVER, Answer, document, redirect
 from tests.support.upstream import Upstream
@@ -59,6 +61,30 @@ def test_a_limit_of_a_day_is_looked_at_again_sooner(up: Upstream) -> None:
             world.now += LONGEST_HOLD
 
     world.run(later)
+
+
+class Limited:
+    """An `Outbound` of which every host says to come back tomorrow."""
+
+    def open(self, method: Method, url: str, *_: object) -> NoReturn:
+        raise transient(UpstreamLimited("tomorrow", 86400), url)
+
+
+def test_limits_of_any_number_of_hosts_take_little_room() -> None:
+    """The pages of an upstream may name as many as they like."""
+    world = World()
+
+    async def ask_all() -> None:
+        one = world.upstream("https://index.example.com")
+        one._outbound = cast("Outbound", Limited())
+        for number in range(3 * MAX_HOLDS):
+            await failing(one.ask("GET", f"https://files-{number}.example.com/a", max_bytes=LIMIT))
+        assert len(one._holds) <= MAX_HOLDS
+        world.now += LONGEST_HOLD
+        await failing(one.ask("GET", "https://last.example.com/a", max_bytes=LIMIT))
+        assert [host for host, _ in one._holds] == ["https://last.example.com:443"]
+
+    world.run(ask_all)
 
 
 def test_limits_do_not_open_the_breaker(up: Upstream) -> None:

@@ -25,6 +25,7 @@ from nora.formats.docker.upstream import ACCEPT, Descriptor, Discreet, Origin
 from nora.formats.docker.ways import Way, Ways, first_found
 from nora.http.send import Header
 from nora.model import Digest, Repository
+from nora.outbound import host_of
 from nora.proxy.answers import file_response, stale_headers
 from nora.proxy.base import UNCHANGED, Fetch, Fetched, Source, Unchanged, Wanted
 from nora.proxy.policy import document_policy
@@ -121,13 +122,14 @@ class Mirror:
             return None
         meant = Descriptor.of(reply.headers)
         if meant is None:
-            return await self._ask_whole(way, origin, url, cached)
+            return await self._ask_whole(way, origin, tag, cached)
         return _meaning(meant, url, cached)
 
     async def _ask_whole(
-        self, way: Way, origin: Origin, url: str, cached: Cached | None
+        self, way: Way, origin: Origin, tag: Tag, cached: Cached | None
     ) -> Fetched | Unchanged | None:
         """What a tag means at an upstream that does not say it at a HEAD: a GET, conditional if it can be."""
+        url = origin.url("manifests", tag)
         headers = {"accept": ACCEPT}
         if cached is not None and cached.upstream_url == url and "etag" in cached.validators:
             headers["if-none-match"] = cached.validators["etag"]
@@ -141,7 +143,7 @@ class Mirror:
             if reply.headers.get("docker-content-digest", digest).startswith("sha256:") and (
                 reply.headers.get("docker-content-digest", digest) != digest
             ):
-                raise UpstreamFailed(f"{url} is not what its digest says")
+                raise UpstreamFailed(f"{host_of(url)} gives {way.package}:{tag} with a digest of other bytes")
             publication = self._publication(way, digest, reply.body, new.blob)
             new.settle(await self._catalog.publish(publication, self._lease))
         meant = Descriptor(digest, publication.media_type, len(reply.body))

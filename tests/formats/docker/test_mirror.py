@@ -119,6 +119,20 @@ def test_a_registry_that_does_not_say_digests(hub: Mirror, repository: Name) -> 
     assert answer.headers["x-nora-stale"] == "true", "what it sends is no manifest"
 
 
+def test_an_error_names_no_address_of_the_registry(hub: Mirror, repository: Name) -> None:
+    """It may have a secret in its path."""
+    name = repository("app")
+    manifest = hub.registry.image(name)
+    headers = {"content-type": IMAGE}
+    hub.up.serve(f"/v2/{name}/manifests/lies", Answer(body=manifest.body, headers=headers), "HEAD")
+    lies = headers | {"docker-content-digest": f"sha256:{'0' * 64}"}
+    hub.up.serve(f"/v2/{name}/manifests/lies", Answer(body=manifest.body, headers=lies), "GET")
+    answer = hub.image(name).get_manifest("lies")
+    assert answer.status_code == 502
+    assert "http" not in answer.text
+    assert "/v2/" not in answer.text
+
+
 def test_a_manifest_of_other_bytes(hub: Mirror, repository: Name) -> None:
     name = repository("app")
     manifest = hub.registry.image(name)
