@@ -26,6 +26,7 @@ _PAGE = 1000
 _MAX_BYTES = 16 * 1024 * 1024
 """Of all pages of a listing."""
 _JSON = "application/json"
+_NOTHING = b"[]"
 
 T = TypeVar("T")
 
@@ -63,9 +64,14 @@ class RemoteListings:
         place = way.place("referrers", subject)
 
         async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
-            return await first_found(
+            found: Fetched | Unchanged | None = await first_found(
                 way.origins, cached, lambda image: self._ask_referrers(image, subject, cached)
             )
+            if isinstance(found, Fetched) and found.body == _NOTHING:
+                # Registries say so of every digest that somebody may think of: only what is here is kept.
+                path = way.path("manifests", subject)
+                return found if await self._catalog.find_file(way.proxy.id, path) is not None else None
+            return found
 
         document = await self._cache.document(place, self._policy, fetch)
         if document is None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from nora.blobs.layout import Layout
 from tests.formats.docker.mirrors import Mirror, mirror
 from tests.support import images
 from tests.support.answers import Answer
@@ -476,6 +479,22 @@ def test_referrers(hub: Mirror, repository: Name, api: bool) -> None:
     hub.up.fault = Answer(status=500)
     assert len(image.referrers(subject.digest).json()["manifests"]) == 2
     assert image.referrers(f"sha256:{'4' * 64}").status_code in FAILED
+
+
+def test_digests_that_somebody_thinks_of_leave_nothing_behind(hub: Mirror, repository: Name) -> None:
+    """Anybody may ask for the referrers of any number of them, and the registry says 200."""
+    name = repository("app")
+    manifest = hub.registry.image(name)
+    image = hub.image(name)
+    pull(image)
+    for number in range(5):
+        assert image.referrers(f"sha256:{number:064}").json()["manifests"] == []
+    assert image.referrers(manifest.digest).json()["manifests"] == []
+    with contextlib.closing(sqlite3.connect(Layout(hub.server.storage).catalog)) as db:
+        kept = db.execute("SELECT path FROM file WHERE path LIKE ?", (f"{name}/referrers/%",)).fetchall()
+    assert kept == [(f"{name}/referrers/{manifest.digest}",)]
+    hub.up.fault = Answer(status=500)
+    assert image.referrers(manifest.digest).headers.get("content-type") == INDEX, "what is known goes on"
 
 
 def test_no_referrers(hub: Mirror, repository: Name) -> None:
