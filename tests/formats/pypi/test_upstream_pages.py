@@ -319,3 +319,51 @@ def test_statuses(proxy: Proxy, index: PyPIIndex, is_hosted: bool, status: str) 
         for newer in (Release(project="status", version="2.0").wheel(), built):
             answer = upload(http, newer)
             assert answer.status_code == (200 if status == "deprecated" else 403), answer.text
+
+
+# -- a very long page ------------------------------------------------------------------------------------
+
+
+def stored(http: httpx.Client) -> dict[str, str]:
+    """The numbers of the metrics that grow with what is read, or asked of an upstream."""
+    lines = http.get("/metrics").text.splitlines()
+    names = ("nora_storage_operations_total", "nora_upstream_requests_total")
+    return dict(line.rsplit(" ", 1) for line in lines if line.startswith(names))
+
+
+def test_a_hit_of_a_very_long_page(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    """Eleven thousand files: no look into the store, none at any file, and no request."""
+    names = [f"long-{number}.0-py3-none-any.whl" for number in range(11_000)]
+    files = [
+        {
+            "filename": name,
+            "url": f"{upstream.url}/files/{name}",
+            "hashes": {"sha256": f"{number:064x}"},
+            "core-metadata": {"sha256": f"{number + 1:064x}"},
+            "size": number,
+            "upload-time": "2024-01-02T03:04:05Z",
+        }
+        for number, name in enumerate(names)
+    ]
+    said = {"meta": {"api-version": "1.4"}, "name": "long", "files": files, "versions": []}
+    upstream.serve("/simple/long/", document(json.dumps(said).encode(), JSON))
+    http = proxy(NORA_PYPI_METADATA_TTL="3600")
+    variants = list(itertools.product((JSON, OLD_HTML), ("identity", "gzip", "zstd")))
+    bodies: dict[str, set[bytes]] = {JSON: set(), OLD_HTML: set()}
+    for accept, encoding in variants:
+        answer = http.get("/simple/long/", headers={"accept": accept, "accept-encoding": encoding})
+        assert answer.headers.get("content-encoding", "identity") == encoding
+        bodies[accept].add(answer.content)
+    assert all(len(found) == 1 for found in bodies.values())
+    assert [file["filename"] for file in page(http, "long")["files"]] == names
+    before = stored(http)
+    assert before
+    for accept, encoding in variants * 3:
+        headers = {"accept": accept, "accept-encoding": encoding}
+        answer = http.get("/simple/long/", headers=headers)
+        assert answer.content in bodies[accept]
+        headers |= {"if-none-match": answer.headers["etag"]}
+        assert http.get("/simple/long/", headers=headers).status_code == 304
+        assert http.head("/simple/long/", headers=headers).status_code == 304
+    assert stored(http) == before
+    assert upstream.log.paths() == ["/simple/long/"]
