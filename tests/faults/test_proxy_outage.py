@@ -29,14 +29,14 @@ AT_ONCE = 8
 QUICK = {
     "NORA_DOCKER_METADATA_TTL": "0",
     "NORA_PYPI_METADATA_TTL": "0",
-    "NORA_DOCKER_PROXY_TIMEOUT": "1",
-    "NORA_PYPI_PROXY_TIMEOUT": "1",
-    "NORA_DOCKER_READ_TIMEOUT": "1",
-    "NORA_PROXY_READ_TIMEOUT": "1",
+    "NORA_DOCKER_PROXY_TIMEOUT": "3",
+    "NORA_PYPI_PROXY_TIMEOUT": "3",
+    "NORA_DOCKER_READ_TIMEOUT": "2",
+    "NORA_PROXY_READ_TIMEOUT": "2",
     "NORA_PROXY_ABSENT_TTL": "0",
     "NORA_CB_RESET_TIMEOUT": "1",
 }
-"""Each request asks the upstream, which has a second."""
+"""Each request asks the upstream, which has three seconds."""
 
 
 @dataclass(frozen=True, slots=True)
