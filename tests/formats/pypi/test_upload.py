@@ -225,5 +225,6 @@ def declared(server: Server, length: int, content_type: str) -> int:
 
 
 def objects(server: Server) -> set[str]:
-    """The stored objects."""
-    return {path.name for path in Path(server.storage, "blobs").rglob("*") if path.is_file()}
+    """The stored objects, and drafts of them."""
+    folders = (Path(server.storage, name) for name in ("blobs", "tmp", "uploads"))
+    return {path.name for folder in folders for path in folder.rglob("*") if path.is_file()}
