@@ -8,6 +8,7 @@ import orjson
 from blacksheep import Content, Response
 
 from nora import errors
+from nora.formats.docker.resource import API_VERSION
 
 _CODES: dict[type[errors.NoraError], str] = {
     errors.InvalidName: "NAME_INVALID",
@@ -61,16 +62,10 @@ def _body(error: errors.NoraError) -> dict[str, Any]:
 
 
 def render_error(error: errors.NoraError) -> Response:
-    """An error as OCI clients read it."""
-    headers: list[tuple[bytes, bytes]] = [(b"docker-distribution-api-version", b"registry/2.0")]
-    if isinstance(error, errors.MethodNotAllowed):
-        headers.append((b"allow", ", ".join(error.allow).encode()))
-    elif isinstance(error, errors.TooManyRequests | errors.UpstreamUnavailable):
-        headers.append((b"retry-after", b"%d" % error.retry_after))
-    elif isinstance(error, errors.UploadOffsetMismatch):
+    """An error as OCI clients read it; what HTTP itself wants beside is added for all formats alike."""
+    headers = [API_VERSION]
+    if isinstance(error, errors.UploadOffsetMismatch):  # where the upload stands, as its status says it
         headers.append((b"range", b"0-%d" % max(error.size - 1, 0)))
-    elif isinstance(error, errors.RangeNotSatisfiable):
-        headers.append((b"content-range", b"bytes */%d" % error.size))
     # Who asked the upstream too often is in the end who asked here: docker waits, and does not try elsewhere
     status = 429 if isinstance(error, errors.UpstreamLimited) else error.status
     return Response(status, headers, Content(b"application/json", orjson.dumps(_body(error))))
