@@ -334,6 +334,9 @@ def test_many_at_once(nora_server: StartServer) -> None:
             stored = client.get(f"/simple/rivals/{winner.filename}").content
             assert hashlib.sha256(stored).hexdigest() == winner.sha256
             assert list(pool.map(lambda one: upload(client, one).status_code, others)) == [200] * 50
+            same = Release(project="same").wheel()
+            assert list(pool.map(lambda one: upload(client, one).status_code, [same] * 20)) == [200] * 20
+            assert filenames(client, "same") == [same.filename]
     for _ in range(8):  # whichever worker answers
         with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
             assert sorted(filenames(client, "others")) == sorted(one.filename for one in others)
