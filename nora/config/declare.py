@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
-from nora.config.kinds import Kind
+from nora.config.kinds import CREDENTIALS, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,9 @@ def setting(
     needs: str | None = None,
     stops: object = None,
 ) -> Any:
-    """A dataclass field that is a setting."""
-    return field(default=default, metadata={"setting": Declaration(kind, doc, env, toml, needs, stops)})
+    """A dataclass field that is a setting. Credentials never appear in a representation."""
+    declaration = Declaration(kind, doc, env, toml, needs, stops)
+    return field(default=default, repr=kind is not CREDENTIALS, metadata={"setting": declaration})
 
 
 @dataclass(frozen=True, slots=True)

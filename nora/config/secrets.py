@@ -9,7 +9,7 @@ HIDDEN = "***"
 _NAMES = re.compile(
     r"secret|password|passwd|token|credential|(^|[._])auth$|(^|[._])(access_|private_|api_)?key$", re.I
 )
-_IN_URL = re.compile(r"(?<=://)[^/@\s]*@")
+_IN_URL = re.compile(r"(?<=://)\S*@")  # to the last one: a password may have some itself, and slashes
 _AFTER_BAR = re.compile(r"\|[^|,\s]*:[^|,]*")
 
 

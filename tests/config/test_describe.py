@@ -34,8 +34,24 @@ def test_credentials_of_upstreams_are_hidden(tmp_path: Path) -> None:
     assert "hunter2" not in text
 
 
+def test_no_representation_has_credentials(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        "[repositories.a]\nformat = 'pypi'\nkind = 'proxy'\n"
+        "upstreams = [{ url = 'https://b.example', auth = 'me:hunter2' }]\n"
+    )
+    env = {
+        "NORA_DOCKER_UPSTREAMS": "https://a.example|me:hunter2",
+        "NORA_PYPI_PROXY": "https://b.example/simple",
+        "NORA_PYPI_PROXY_AUTH": "me:hunter2",
+    }
+    config = load(env, tmp_path)
+    assert config.pypi.proxy_auth == "me:hunter2"
+    assert "hunter2" not in repr(config)
+
+
 def test_hiding_keeps_what_is_no_secret() -> None:
     assert hide("x", "https://me:pw@h/p") == "https://***@h/p"
+    assert hide("x", "https://me:p@w/d@h/p") == "https://***@h/p"
     assert hide("x", "https://h|me:pw,https://i") == "https://h|***,https://i"
     assert hide("x", ["https://me:pw@h", 1, True]) == ["https://***@h", 1, True]
     assert hide("x", {"auth": "me:pw", "url": "u"}) == {"auth": "***", "url": "u"}
