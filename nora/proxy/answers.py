@@ -96,7 +96,7 @@ class _Answer:
         self._media_type = wanted.media_type.encode("latin-1")
 
     async def head(self) -> Response:
-        blob = await self._wanted.find()
+        blob = await self._wanted.found()
         if blob is not None:
             return await self._stored(blob)
         size = await self._services.cache.size(self._wanted)

@@ -121,6 +121,19 @@ class Wanted:
     registry: str
     """As whose it is counted: the name of the format."""
 
+    @property
+    def errand(self) -> str:
+        """The same for everybody who wants the same bytes: upstreams replace files, and their pages say so
+        before what is on its way has come."""
+        return f"file {self.key} {self.expect.digest or ''}"
+
+    async def found(self) -> Blob | None:
+        """What `find` finds, unless other bytes are wanted by now."""
+        blob, digest = await self.find(), self.expect.digest
+        if blob is None or digest is None or digest.algorithm != blob.digest.algorithm:
+            return blob
+        return blob if blob.digest == digest else None
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

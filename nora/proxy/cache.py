@@ -87,18 +87,18 @@ class Cache:
         It goes on its way when it was not, and arrives whoever stops waiting for it. Raises UpstreamFailed
         and its kinds, StorageFull and StorageFailed.
         """
-        blob = await wanted.find()
+        blob = await wanted.found()
         if blob is not None:
             self._count(wanted.registry, "hit")
             return blob
-        if not wanted.sources or self._absences.has(_key(wanted)):
+        if not wanted.sources or self._absences.has(wanted.errand):
             self._count(wanted.registry, "negative")
             return None
         self._count(wanted.registry, "coalesced" if self._fills.has(wanted) else "miss")
         filling = self._fills.get(wanted)
         await filling.known()
         if filling.over and filling.blob is None:
-            self._absences.remember(_key(wanted), None, self._absent_seconds)
+            self._absences.remember(wanted.errand, None, self._absent_seconds)
             return None
         return filling.blob or filling
 
@@ -107,7 +107,7 @@ class Cache:
 
         Raises NotFound where `file` gives None, UpstreamFailed and its kinds.
         """
-        if wanted.sources and not self._absences.has(_key(wanted)):
+        if wanted.sources and not self._absences.has(wanted.errand):
             if wanted.expect.size is not None:
                 return wanted.expect.size
             failed: UpstreamFailed | None = None
@@ -122,7 +122,7 @@ class Cache:
                     return int(length) if length.isascii() and length.isdigit() else None
             if failed is not None:
                 raise failed
-            self._absences.remember(_key(wanted), None, self._absent_seconds)
+            self._absences.remember(wanted.errand, None, self._absent_seconds)
         raise NotFound("no upstream has this file")
 
     def forget_absences(self, package: str) -> None:
@@ -165,7 +165,3 @@ class Cache:
 
 def _sweep(folder: str, idle_seconds: float) -> int:
     return sum(remove_unheld(f"{folder}/{name}") for name in list_idle(folder, idle_seconds))
-
-
-def _key(wanted: Wanted) -> str:
-    return f"file {wanted.key}"

@@ -36,15 +36,15 @@ class Fills:
 
     def has(self, wanted: Wanted) -> bool:
         """Whether the file is on its way for somebody else, as far as this process knows."""
-        return wanted.key in self._running
+        return wanted.errand in self._running
 
     def get(self, wanted: Wanted) -> Filling:
         """The file on its way; begun if this process does not know of it yet."""
-        running = self._running.get(wanted.key)
+        running = self._running.get(wanted.errand)
         if running is None:
             filling = Filling(self._store, self._store.disk)
             task = spawn(self._run(filling, wanted), "bringing in a file")
-            running = self._running[wanted.key] = filling, task
+            running = self._running[wanted.errand] = filling, task
         return running[0]
 
     async def close(self) -> None:
@@ -55,7 +55,7 @@ class Fills:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, filling: Filling, wanted: Wanted) -> None:
-        claim = Claim(self._store.disk, self._store.layout.fill(f"file {wanted.key}"))
+        claim = Claim(self._store.disk, self._store.layout.fill(wanted.errand))
         try:
             word = await self._follow(filling, claim)
             if word is None:
@@ -67,7 +67,7 @@ class Fills:
         except NoraError as error:
             filling.fail(Failure.of(error))
         finally:
-            self._running.pop(wanted.key, None)
+            self._running.pop(wanted.errand, None)
             claim.close()
             if not filling.over:
                 filling.fail(Failure.of(StorageBusy("the file could not be brought in; try again")))
@@ -98,7 +98,7 @@ class Fills:
         )
         try:
             await claim.write(before)
-            blob = await wanted.find() or await pouring.run()
+            blob = await wanted.found() or await pouring.run()
         except asyncio.CancelledError:
             await to_the_end(pouring.close(keep=True))
             raise

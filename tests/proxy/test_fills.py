@@ -290,6 +290,23 @@ def test_a_part_of_another_file_is_not_put_behind_the_first(up: Upstream, run: R
     assert up.log.of("GET")[1].headers["if-range"] == '"1"'
 
 
+def test_who_wants_other_bytes_does_not_get_what_is_on_its_way(up: Upstream, run: Run) -> None:
+    """The upstream has replaced the file, and its page says so already."""
+    up.once("/a", document(WRONG, rate=2_000_000))
+    up.serve("/a", document(DATA))
+
+    async def body(one: Engine) -> None:
+        before = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(WRONG)))
+        after = one.wanted(f"{up.url}/a", digest=digest_of(DATA))
+        assert await one.read(await one.cache.file(after)) == DATA
+        assert isinstance(before, Filling)
+        await before.end()
+        assert await one.read(await one.cache.file(after)) == DATA
+        await _settled(one)
+
+    run(body)
+
+
 def test_an_upstream_without_ranges_is_asked_for_all_of_it_again(up: Upstream, run: Run) -> None:
     up.once("/a", document(DATA, cut=1_000_000, ranges=False))
     up.serve("/a", document(DATA, ranges=False))
