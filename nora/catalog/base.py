@@ -271,8 +271,11 @@ class Catalog(Protocol):
         document is still right, and whether a name may be asked of an upstream."""
         ...
 
-    async def update_package(self, repository_id: int, package: str, document: bytes) -> bool:
-        """Replace the document of a package; False when there is no such package. Moves its revision."""
+    async def update_package(
+        self, repository_id: int, package: str, document: bytes, *, before: bytes | None = None
+    ) -> bool:
+        """Replace the document of a package; False when there is no such package, or when `before` is given
+        and its document is another one by now. Moves its revision."""
         ...
 
     async def claim_package(self, repository_id: int, package: str) -> None:

@@ -187,6 +187,8 @@ UPDATE package SET owned = 0, revision = revision + 1 WHERE repository_id = ? AN
 UPDATE_PACKAGE: Final = """
 UPDATE package SET document = ?, revision = revision + 1 WHERE repository_id = ? AND name = ?"""
 
+UPDATE_PACKAGE_IF_SAME: Final = f"{UPDATE_PACKAGE} AND coalesce(document, ?) = ?"
+
 FIND_VERSION: Final = "SELECT id FROM version WHERE package_id = ? AND name = ?"
 
 INSERT_VERSION: Final = """

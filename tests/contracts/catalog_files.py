@@ -237,6 +237,18 @@ class FilesContract(CatalogFixtures):
         assert now.revision > made.revision
         assert await catalog.find_package(other, "app") is None
 
+    async def test_a_document_is_replaced_only_while_it_is_the_same(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        assert await catalog.update_package(hosted, "app", b"1", before=b"{}") is False
+        await catalog.claim_package(hosted, "app")
+        for before, document, written in ((b"{}", b"1", True), (b"{}", b"2", False), (b"1", b"3", True)):
+            assert await catalog.update_package(hosted, "app", document, before=before) is written
+            found = await catalog.find_package(hosted, "app")
+            assert found is not None
+            assert (found.document == document) is written
+
     async def test_every_change_moves_the_revision(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await catalog.claim_package(hosted, "app")

@@ -40,11 +40,14 @@ class Packages(Access):
         rows = self._rows(queries.LIST_OWNED_PACKAGES, (repository_id, after, limit))
         return [name for (name,) in rows]
 
-    async def update_package(self, repository_id: int, package: str, document: bytes) -> bool:
-        values = (document, repository_id, package)
-        return await self._write(
-            lambda db: db.execute(queries.UPDATE_PACKAGE, values).rowcount > 0, (repository_id, package)
-        )
+    async def update_package(
+        self, repository_id: int, package: str, document: bytes, *, before: bytes | None = None
+    ) -> bool:
+        query = queries.UPDATE_PACKAGE
+        values: tuple[str | int | bytes, ...] = (document, repository_id, package)
+        if before is not None:
+            query, values = queries.UPDATE_PACKAGE_IF_SAME, (*values, b"{}", before)
+        return await self._write(lambda db: db.execute(query, values).rowcount > 0, (repository_id, package))
 
     async def claim_package(self, repository_id: int, package: str) -> None:
         await self._write(

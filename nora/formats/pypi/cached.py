@@ -40,6 +40,7 @@ INTEGRITY: Final = "application/vnd.pypi.integrity.v1+json"
 LARGEST_METADATA: Final = 8 << 20
 LARGEST_PROVENANCE: Final = 8 << 20
 REMEMBERED: Final = 4096
+REMEMBER_TRIES: Final = 200
 FOR_GOOD: Final = Policy(fresh=inf)
 A_DAY: Final = Policy(fresh=86_400.0)
 
@@ -223,11 +224,18 @@ class CachedFiles:
     async def _remember_metadata(
         self, proxy: Repository, project: ProjectName, filename: str, sha256: str
     ) -> None:
-        """Two processes at once may lose one of two files, which is then offered after its next fetch."""
-        known = await self._own_metadata(proxy, project)
-        if known.get(filename) != sha256:
+        """Many files of a project may come in at once, in many processes: none overwrites another."""
+        for _ in range(REMEMBER_TRIES):
+            package = await self._catalog.find_package(proxy.id, project)
+            if package is None:
+                return
+            known = orjson.loads(package.document).get("metadata", {})
+            if known.get(filename) == sha256:
+                return
             document = orjson.dumps({"metadata": {**known, filename: sha256}}, option=orjson.OPT_SORT_KEYS)
-            await self._catalog.update_package(proxy.id, project, document)
+            if await self._catalog.update_package(proxy.id, project, document, before=package.document):
+                return
+        _log.warning("the core metadata of %s is not offered: there is too much going on", filename)
 
     # -- attestations ------------------------------------------------------------------------------------
 
