@@ -9,7 +9,7 @@ import httpx
 import pytest
 import zstandard
 
-from tests.formats.pypi.wire import HTML, JSON, filenames, page, upload
+from tests.formats.pypi.wire import HTML, JSON, filenames, page, raw, upload
 from tests.support.wheels import Release
 
 ENCODINGS = {"identity": lambda body: body, "gzip": gzip.decompress, "zstd": zstandard.decompress}
@@ -22,13 +22,6 @@ def published(http: httpx.Client, project: str) -> str:
     for built in (release.wheel(), release.sdist()):
         assert upload(http, built).status_code == 200
     return f"/simple/{project}/"
-
-
-def raw(http: httpx.Client, path: str, method: str = "GET", **headers: str) -> tuple[httpx.Response, bytes]:
-    """The answer, and its body as it is on the wire."""
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    with http.stream(method, path, headers={"accept-encoding": "identity", **sent}) as answer:
-        return answer, b"".join(answer.iter_raw())
 
 
 @pytest.mark.parametrize(

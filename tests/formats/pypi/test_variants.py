@@ -1,4 +1,4 @@
-"""What is the same for projects that are hosted and projects of an upstream: variants, validators, ranges."""
+"""What is the same for projects that are hosted and projects of an upstream: variants and validators."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import gzip
 import hashlib
 import itertools
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 from typing import Any
 
@@ -16,12 +16,8 @@ import httpx
 import pytest
 import zstandard
 
-from tests.formats.pypi.wire import HTML, JSON, page, upload
-from tests.support.answers import Answer
-from tests.support.pypi_index import PyPIIndex
-from tests.support.server import running
-from tests.support.upstream import Upstream
-from tests.support.upstream import upstream as running_upstream
+from tests.formats.pypi.conftest import Place
+from tests.formats.pypi.wire import HTML, JSON, page, put_release, raw, upload
 from tests.support.wheels import Built, Release
 
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -36,55 +32,8 @@ PASSING = {"date", "x-request-id", "cache-control"}
 """Headers that differ from one answer to the next: a page of an upstream has an age."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A server whose `/simple/` is hosted and asks an upstream for the rest."""
-
-    http: httpx.Client
-    up: Upstream
-    index: PyPIIndex
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with ExitStack() as stack:
-        up = stack.enter_context(running_upstream())
-        index = PyPIIndex()
-        index.mount(up)
-        env = {"NORA_PYPI_PROXY": f"{up.url}/simple", "NORA_PROXY_MODE": "online"}
-        server = stack.enter_context(running(tmp_path_factory.mktemp("variants"), workers=2, env=env))
-        http = stack.enter_context(httpx.Client(base_url=server.url, timeout=30, trust_env=False))
-        yield Place(http, up, index)
-
-
-@pytest.fixture(params=["hosted", "proxied"])
-def put(request: pytest.FixtureRequest, place: Place) -> Callable[[Built], None]:
-    """Puts a file where it is to be found: into the registry, or on the upstream."""
-
-    def host(built: Built) -> None:
-        assert upload(place.http, built).status_code == 200
-
-    return host if request.param == "hosted" else place.index.add
-
-
-def raw(http: httpx.Client, path: str, method: str = "GET", **headers: str) -> tuple[httpx.Response, bytes]:
-    """The answer, and its body as it is on the wire."""
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    with http.stream(method, path, headers={"accept-encoding": "identity", **sent}) as answer:
-        return answer, b"".join(answer.iter_raw())
-
-
 def comparable(answer: httpx.Response) -> dict[str, str]:
     return {name: value for name, value in answer.headers.items() if name not in PASSING}
-
-
-def put_release(put: Callable[[Built], None], project: str, **said: Any) -> Built:
-    """A wheel and an sdist; the wheel."""
-    release = Release(project=project, requires_python=">=3.8,<4", padding=20_000, **said)
-    wheel = release.wheel()
-    for built in (wheel, release.sdist()):
-        put(built)
-    return wheel
 
 
 def test_each_variant_has_its_validator(place: Place, put: Callable[[Built], None], project: str) -> None:
@@ -319,87 +268,19 @@ def test_all_core_metadata_is_what_is_announced(place: Place, project: str) -> N
     assert count == 200
 
 
-# -- ranges ----------------------------------------------------------------------------------------------
-
-
-RANGES = [
-    ("bytes=0-0", 0, 1),
-    ("bytes=100-1099", 100, 1100),
-    ("bytes=20000-", 20_000, None),
-    ("bytes=-1", -1, None),
-    ("bytes=-8000", -8000, None),
-    ("bytes=0-99999999", 0, None),
-    ("bytes=-99999999", 0, None),
-]
-
-
-@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
-@pytest.mark.parametrize(("wanted", "first", "stop"), RANGES)
-def test_parts(
-    place: Place,
-    put: Callable[[Built], None],
-    project: str,
-    warm: bool,
-    wanted: str,
-    first: int,
-    stop: int | None,
-) -> None:
-    wheel = put_release(put, project)
-    path = f"/simple/{project}/{wheel.filename}"
-    if warm:
-        place.http.get(path)
-    etag = f'"{wheel.sha256}"'
-    for headers in ({}, {"if_range": etag}):
-        part, body = raw(place.http, path, range=wanted, **headers)
-        expected = wheel.body[first:stop]
-        start = wheel.body.index(expected) if first >= 0 else len(wheel.body) - len(expected)
-        assert (part.status_code, body) == (206, expected)
-        last, size = start + len(expected) - 1, len(wheel.body)
-        assert part.headers["content-range"] == f"bytes {start}-{last}/{size}"
-        assert int(part.headers["content-length"]) == len(expected)
-        assert part.headers["etag"] == etag
-        assert "content-encoding" not in part.headers
-
-
-@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [
-        ({"range": "bytes={size}-"}, 416),
-        ({"range": "bytes={size}-{size}"}, 416),
-        ({"range": "bytes=-0"}, 416),
-        ({"range": "bytes=0-1,5-6"}, 200),
-        ({"range": "bytes=0-1, -5"}, 200),
-        ({"range": "lines=0-1"}, 200),
-        ({"range": "bytes=0-1", "if_range": '"other"'}, 200),
-        ({"range": "bytes=0-1", "if_range": "W/{etag}"}, 200),
-        ({"range": "bytes=0-1", "if_range": "Tue, 02 Jan 2024 00:00:00 GMT"}, 200),
-        ({"range": "bytes=0-1", "if_none_match": "{etag}"}, 304),
-    ],
-)
-def test_no_parts(
-    place: Place,
-    put: Callable[[Built], None],
-    project: str,
-    warm: bool,
-    headers: dict[str, str],
-    status: int,
-) -> None:
-    wheel = put_release(put, project)
-    path, size = f"/simple/{project}/{wheel.filename}", len(wheel.body)
-    if warm:
-        place.http.get(path)
-    said = {k: v.format(size=size, etag=f'"{wheel.sha256}"') for k, v in headers.items()}
-    answer, body = raw(place.http, path, **said)
-    assert answer.status_code == status
-    if status == 200:
-        assert body == wheel.body
-    if status == 416:
-        assert answer.headers["content-range"] == f"bytes */{size}"
-
-
-def test_parts_of_what_the_upstream_has_no_parts_of(place: Place, project: str) -> None:
-    wheel = Release(project=project, padding=300_000).wheel()
-    place.index.add(wheel, body=Answer(body=wheel.body, ranges=False))
-    part, body = raw(place.http, f"/simple/{project}/{wheel.filename}", range="bytes=-5000")
-    assert (part.status_code, body) == (206, wheel.body[-5000:])
+def test_all_core_metadata_of_what_came_in_at_once_is_announced(place: Place, project: str) -> None:
+    """By an upstream that offers none: after the wheels are here, the page offers that of each."""
+    wheels = [Release(project=project, version=f"1.{minor}").wheel() for minor in range(40)]
+    place.index.add(*wheels, metadata=False)
+    assert {file["core-metadata"] for file in page(place.http, project)["files"]} == {False}
+    with ThreadPoolExecutor(20) as pool:
+        paths = [f"/simple/{project}/{wheel.filename}" for wheel in wheels]
+        assert [answer.content for answer in pool.map(place.http.get, paths)] == [one.body for one in wheels]
+    for _ in range(100):  # a client may have all of a file a moment before it is looked into
+        found = page(place.http, project)["files"]
+        if all(file["core-metadata"] for file in found):
+            break
+        time.sleep(0.1)
+    told = {file["filename"]: file["core-metadata"] for file in found}
+    expected = {one.filename: {"sha256": hashlib.sha256(one.metadata).hexdigest()} for one in wheels}
+    assert told == expected
