@@ -18,13 +18,18 @@ from nora.formats.docker.ways import Way, first_found
 from nora.model import Digest
 from nora.outbound import Reply, origin
 from nora.proxy.base import UNCHANGED, Fetched, Unchanged
+from nora.proxy.offload import offload
 from nora.proxy.policy import document_policy
 
 MAX_PAGES = 100
 """Of a listing that are followed: a hundred thousand tags."""
 _PAGE = 1000
-_MAX_BYTES = 16 * 1024 * 1024
-"""Of all pages of a listing."""
+MAX_TAG_BYTES = 4 * 1024 * 1024
+MAX_REFERRER_BYTES = 2 * 1024 * 1024
+"""Of all pages of a listing. It is read again for each request, and at public registries anybody may push a
+list of referrers."""
+_WORK = 8
+"""How much more work a byte of a listing is than most: it may be of very short tags."""
 _JSON = "application/json"
 _NOTHING = b"[]"
 
@@ -89,17 +94,17 @@ class RemoteListings:
 
     async def _ask_tags(self, image: Origin) -> Fetched | None:
         url = f"{image.url('tags', 'list')}?n={_PAGE}"
-        found = await self._pages(image, url, {"accept": _JSON}, parse_tags)
+        found = await self._pages(image, url, {"accept": _JSON}, parse_tags, MAX_TAG_BYTES)
         if found is None:
             return None
-        body = orjson.dumps(sorted(set(found)))  # code points in ASCII are bytes
+        body = await offload(render_tags, found, weight=_WORK * sum(map(len, found)))
         return Fetched(body=body, media_type=_JSON, upstream_url=url)
 
     async def _ask_referrers(
         self, image: Origin, subject: Digest, cached: Cached | None
     ) -> Fetched | Unchanged | None:
         url = image.url("referrers", subject)
-        found = await self._pages(image, url, {"accept": OCI_INDEX}, parse_referrers)
+        found = await self._pages(image, url, {"accept": OCI_INDEX}, parse_referrers, MAX_REFERRER_BYTES)
         if found is None:
             return await self._ask_fallback(image, subject, cached)
         return _referrers(found, url)
@@ -116,30 +121,38 @@ class RemoteListings:
         digest = head.headers.get("docker-content-digest", "")
         if cached is not None and digest and cached.validators.get("digest") == digest:
             return UNCHANGED
-        reply = await image.upstream.ask("GET", url, {"accept": ACCEPT}, max_bytes=_MAX_BYTES)
+        reply = await image.upstream.ask("GET", url, {"accept": ACCEPT}, max_bytes=MAX_REFERRER_BYTES)
         if reply is None:
             return None
-        return _referrers(parse_referrers(reply.body), url, {"digest": digest})
+        return _referrers(await _parsed(parse_referrers, reply.body), url, {"digest": digest})
 
     async def _pages(
-        self, image: Origin, url: str, headers: dict[str, str], parse: Callable[[bytes], list[T]]
+        self,
+        image: Origin,
+        url: str,
+        headers: dict[str, str],
+        parse: Callable[[bytes], list[T]],
+        left: int,
     ) -> list[T] | None:
         """All entries of a listing, whose pages are linked (RFC 8288). Raises UpstreamFailed."""
         found: list[T] = []
-        left = _MAX_BYTES
         for number in range(MAX_PAGES):
             reply = await image.upstream.ask("GET", url, headers, max_bytes=left)
             if reply is None:
                 if number:
                     raise UpstreamFailed(f"{image.name} ends in the middle of a listing at the upstream")
                 return None
-            found += parse(reply.body)
+            found += await _parsed(parse, reply.body)
             left -= len(reply.body)
             following = _following(reply)
             if following is None:
                 return found
             url = following
         return found
+
+
+async def _parsed(parse: Callable[[bytes], list[T]], body: bytes) -> list[T]:
+    return await offload(parse, body, weight=_WORK * len(body))
 
 
 def _referrers(found: list[dict[str, Any]], url: str, validators: Mapping[str, str] | None = None) -> Fetched:
@@ -161,6 +174,11 @@ def _following(reply: Reply) -> str | None:
     if not same:
         raise UpstreamFailed("the upstream continues a listing at another one")
     return url
+
+
+def render_tags(tags: list[str]) -> bytes:
+    """As they are kept: in byte order, each once."""
+    return orjson.dumps(sorted(set(tags)))  # code points in ASCII are bytes
 
 
 def parse_tags(body: bytes) -> list[str]:

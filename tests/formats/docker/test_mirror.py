@@ -481,6 +481,21 @@ def test_referrers(hub: Mirror, repository: Name, api: bool) -> None:
     assert image.referrers(f"sha256:{'4' * 64}").status_code in FAILED
 
 
+@pytest.mark.parametrize("api", [True, False])
+def test_referrers_without_end_are_not_taken(hub: Mirror, repository: Name, api: bool) -> None:
+    """Each request would stop a worker for as long as it takes to read them."""
+    name = repository("app")
+    subject = hub.registry.image(name)
+    entry = {"mediaType": IMAGE, "size": 1, "annotations": {"a": "x" * 100}}
+    body = index(entry | {"digest": f"sha256:{number:064}"} for number in range(12_000))
+    if api:
+        hub.up.serve(f"/v2/{name}/referrers/{subject.digest}", Answer(body=body))
+    else:
+        hub.registry.referrers = False
+        hub.registry.put(name, subject.digest.replace(":", "-"), body, INDEX)
+    assert hub.image(name).referrers(subject.digest).status_code == 502
+
+
 def test_digests_that_somebody_thinks_of_leave_nothing_behind(hub: Mirror, repository: Name) -> None:
     """Anybody may ask for the referrers of any number of them, and the registry says 200."""
     name = repository("app")
