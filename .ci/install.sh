@@ -10,7 +10,7 @@ PACKAGES=(
     # faults: a file system that fails on demand
     libfuse3-dev fuse3 pkg-config
     # the bench: rivals and load
-    docker-registry wrk apache2-utils nghttp2-client nginx
+    docker-registry wrk apache2-utils nghttp2-client nginx curl
 )
 # Newer Debians have docker's command in a package of its own.
 OPTIONAL=(docker-cli)

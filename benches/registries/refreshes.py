@@ -75,7 +75,7 @@ def _slower(server: Running, upstream: UpstreamProcess, amounts: Amounts) -> flo
         upstream.clear()
         for _ in range(amounts.rounds):
             before.append(measure.paced_p99(get, amounts.seconds))
-            with _refreshing(server, amounts.seconds):
+            with _refreshing(server):
                 during.append(measure.paced_p99(get, amounts.seconds))
     if upstream.count("GET", PATH) < amounts.rounds:
         raise LoadFailed(f"a page was refreshed {upstream.count('GET', PATH)} times only")
@@ -83,11 +83,14 @@ def _slower(server: Running, upstream: UpstreamProcess, amounts: Amounts) -> flo
 
 
 @contextmanager
-def _refreshing(server: Running, seconds: float) -> Iterator[None]:
-    """One client that gets the page again and again, each time from the upstream."""
+def _refreshing(server: Running) -> Iterator[None]:
+    """One client that asks for the page again and again: who asks while nobody does has it refreshed.
+
+    Not as often as it can: while somebody asks, the copy that is there is sent, and quickly.
+    """
     headers = [part for line in PAGE_HEADERS.splitlines() for part in ("-H", line)]
-    argv = [generators.tool("wrk"), "-t1", "-c1", f"-d{seconds + 60:.0f}s", "--timeout", "60s", *headers]
-    client = subprocess.Popen([*argv, server.url + PATH], stdout=subprocess.DEVNULL)
+    argv = [generators.tool("curl"), "-s", "--rate", "10/s", *headers, f"{server.url}{PATH}?[1-100000]"]
+    client = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
     try:
         yield
     finally:
