@@ -74,6 +74,14 @@ section_readme() {
     no_skips "$WORK/readme"
 }
 
+# The parsers of what comes from outside, with thousands of inputs each.
+section_properties() {
+    local files
+    files=$(grep --recursive --files-with-matches 'import EXAMPLES' tests --include='test_*.py')
+    # shellcheck disable=SC2086
+    TEST_EXAMPLES=2000 "${PYTEST[@]}" -n auto -m "$QUICK" $files
+}
+
 section_slow() {
     "${PYTEST[@]}" -n auto -m "slow and not client and not full and not live"
 }

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nora.addresses import is_public, names_private
+from tests.support.examples import EXAMPLES
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_not_private_by_name(host: str) -> None:
     assert not names_private(host)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text() | st.ip_addresses().map(str))
 def test_no_host_is_too_much(host: str) -> None:
     assert names_private(host) in (True, False)

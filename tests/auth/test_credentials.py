@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from nora.auth.credentials import LONGEST_HEADER, Bare, Basic, Bearer, find_header, parse_credentials
 from nora.errors import Unauthenticated
-
-EXAMPLES = 2000
+from tests.support.examples import EXAMPLES
 
 
 def basic(text: str) -> bytes:

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from nora.auth.htpasswd import Htpasswd, parse_accounts, remove_account, set_account
 from nora.errors import Conflict, StorageFailed
+from tests.support.examples import EXAMPLES
 
 HASH = "$2y$05$" + "a" * 53
 OTHER = "$2b$04$" + "b" * 53
-EXAMPLES = 2000
 
 
 class Clock:

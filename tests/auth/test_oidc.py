@@ -26,6 +26,7 @@ from nora.config.identity import PROVIDERS
 from nora.errors import Denied, NoraError, Unauthenticated, UpstreamFailed, UpstreamUnavailable
 from nora.model import Principal
 from nora.outbound import Outbound
+from tests.support.examples import EXAMPLES
 from tests.support.httpd import Answer, serving
 from tests.support.issuer import Issuer, b64, make_key, running_issuer, signed
 
@@ -447,7 +448,7 @@ NAMES = st.sampled_from(["alg", "kid", "crit", "b64", "iss", "aud", "exp", "iat"
 OBJECTS = st.dictionaries(NAMES, JSON, max_size=6)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.text()
     | st.text(alphabet="eyJ.-_=abc0", max_size=60)
@@ -480,7 +481,7 @@ def test_any_header_and_claims_are_good_or_refused(shared: Issuer) -> None:
 
         loop = asyncio.get_running_loop()
 
-        @settings(max_examples=2000, deadline=None)
+        @settings(max_examples=EXAMPLES, deadline=None)
         @given(OBJECTS, OBJECTS, st.booleans(), st.booleans())
         def any_token(header: Any, claims: Any, known_header: bool, known_claims: bool) -> None:
             if known_header:

@@ -23,8 +23,7 @@ from nora.auth.tokens import (
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import BadRequest, StorageFailed
 from nora.model import Scope
-
-EXAMPLES = 2000
+from tests.support.examples import EXAMPLES
 
 
 class Clock:

@@ -18,6 +18,8 @@ from tests.faults.things import KINDS, MIB, Thing, asking, wheel
 from tests.faults.wire import Wire
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 64
 ROUNDS = 12
 """So many files would leave as many descriptors; what is opened at first use is fewer."""

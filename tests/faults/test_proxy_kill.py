@@ -18,6 +18,8 @@ from tests.faults.things import KINDS, MIB, asking
 from tests.faults.wire import Dropped, Wire
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
+pytestmark = pytest.mark.slow
+
 SIZE = 6 * MIB
 HALF = SIZE // 2
 WITHHELD = 64 * 1024

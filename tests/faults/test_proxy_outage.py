@@ -23,6 +23,8 @@ from tests.support.server import Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
+pytestmark = pytest.mark.slow
+
 SIZE = 100_000
 WORKERS = [pytest.param(1, id="1-worker", marks=pytest.mark.slow), pytest.param(4, id="4-workers")]
 AT_ONCE = 8

@@ -146,9 +146,9 @@ def test_a_wrong_file_is_nobodys(up: Upstream, data: Path) -> None:
         for worker in workers:
             worker.go()
         for worker in workers:
-            lines = [worker.line(), worker.line()]
-            assert any(line.startswith("failed UpstreamFailed") for line in lines)
-    assert up.log.count("GET") == 1
+            told = worker.line()  # nothing before the failure, to who comes late
+            assert (worker.line() if told == "first" else told).startswith("failed UpstreamFailed")
+    assert 1 <= up.log.count("GET") <= 3  # who comes after the failure asks anew
     assert [name for _, _, names in os.walk(data / "blobs") for name in names] == []
 
 

@@ -113,7 +113,6 @@ def test_gates_hold_an_answer_where_it_says(upstream: Upstream, client: httpx.Cl
     with client.stream("GET", "/x") as answer:
         pieces = answer.iter_raw(4000)
         assert next(pieces) == BODY[:4000]
-        assert upstream.log.requests[0].sent == 4000
         upstream.open("go")
         assert b"".join(pieces) == BODY[4000:]
 

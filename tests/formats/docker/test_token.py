@@ -25,6 +25,7 @@ from nora.formats.docker.token import TokenService
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody
 from nora.model import ANONYMOUS, Principal, Repository, Scope
+from tests.support.examples import EXAMPLES
 
 HOSTED = Repository(1, "docker-hosted", "docker", "hosted")
 DEFAULT = Repository(2, "docker", "docker", "group", (HOSTED,), HOSTED)
@@ -125,7 +126,7 @@ def test_too_many_scopes_are_refused(texts: list[str]) -> None:
         parse_scopes(texts)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.text() | st.from_regex(r"[a-z()]{0,12}:[a-z/:]{0,20}:[a-z,*]{0,20}"), max_size=5))
 def test_no_scope_fails_otherwise(texts: list[str]) -> None:
     try:
@@ -286,7 +287,7 @@ encoded = st.lists(st.tuples(parameter, value), max_size=6).map(
 ) | st.binary(max_size=60)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(data=encoded, holder=st.sampled_from((WRITER, SCOPED, ANONYMOUS, None)), header=st.text(max_size=30))
 def test_no_request_is_answered_by_a_5xx(data: bytes, holder: Principal | None, header: str) -> None:
     for method in ("GET", "POST"):
@@ -348,7 +349,7 @@ def test_a_trusted_proxy_says_where_it_is() -> None:
     assert found == bearer("https://r.example", "r.example")
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     asked=st.text(max_size=40)
     | st.from_regex(r"[a-z.:\[\]0-9]{0,30}")
