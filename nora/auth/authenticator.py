@@ -60,7 +60,7 @@ class Authenticator:
     """Knows who is asking. One per worker process.
 
     What was found is left in the scope of the request as `nora.principal`, and the name of a user whose
-    secret was wrong as `nora.claimed`.
+    secret was wrong, or not looked at because others were, as `nora.claimed`.
     """
 
     def __init__(
@@ -217,9 +217,14 @@ class Authenticator:
 
     async def _admit_attempt(self, request: Request, user: str) -> None:
         """Raises TooManyRequests when this client has failed too often to try this name."""
-        if self._attempts is not None and (
-            delay := self._attempts.check(_scope(request).get("nora.client", ""), user)
-        ):
+        if self._attempts is None:
+            return
+        try:
+            delay = self._attempts.check(_scope(request).get("nora.client", ""), user)
+        except TooManyRequests:
+            _scope(request)["nora.claimed"] = user
+            raise
+        if delay:
             await asyncio.sleep(delay)
 
     async def _check(self, credentials: Credentials) -> Principal:

@@ -221,6 +221,8 @@ class Audit:
         if status == 401:  # without any credentials it is only the question for some
             shown = any(name in CREDENTIAL_HEADERS for name, _ in scope["headers"])
             return shown or "nora.claimed" in scope  # in the body, perhaps
+        if status == 429:  # a guess that was not looked at; the other limits are no matter of who
+            return "nora.claimed" in scope
         return status == 403 or (self._reads and registry != "system" and scope["method"] in _ACTIONS)
 
     def close(self) -> None:
@@ -297,7 +299,7 @@ def _user_of_this_process() -> str:
 
 def _action(method: str, status: int) -> str:
     """What a request without a note was about."""
-    return "authenticate" if status == 401 else _ACTIONS.get(method, "write")
+    return "authenticate" if status in (401, 429) else _ACTIONS.get(method, "write")
 
 
 def _subject(principal: Principal, claimed: str) -> str:

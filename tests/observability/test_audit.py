@@ -114,6 +114,8 @@ def test_a_line(log: Log, path: Path) -> None:
         (scope("GET", (b"authorization",)), 401, "authenticate"),
         (scope("GET", (b"x-nuget-apikey",)), 401, "authenticate"),
         (scope("POST", claimed="ann"), 401, "authenticate"),
+        (scope("GET", (b"authorization",), claimed="ann"), 429, "authenticate"),  # not looked at any more
+        (scope("GET", (b"authorization",)), 429, None),  # too many requests of another kind
         (scope("GET", principal=CI), 403, "read"),
         (scope("POST", principal=CI), 403, "write"),
         (scope("DELETE", principal=CI), 403, "delete"),
@@ -127,7 +129,7 @@ def test_what_is_written(log: Log, path: Path, one: dict[str, Any], status: int,
     found = written(log, path)
     assert [line["action"] for line in found] == ([] if action is None else [action])
     for line in found:
-        assert line["outcome"] == ("denied" if status in {401, 403} else "failed")
+        assert line["outcome"] == ("denied" if status in {401, 403, 429} else "failed")
 
 
 def test_reads_when_asked_for(path: Path) -> None:
