@@ -19,7 +19,10 @@ from tests.support.server import Server, running
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
 SIZE = 2 * MIB
-WORKERS = [pytest.param(1, id="1-worker", marks=pytest.mark.slow), pytest.param(4, id="4-workers")]
+WORKERS = [
+    pytest.param(1, id="1-worker", marks=[pytest.mark.slow, pytest.mark.full]),
+    pytest.param(4, id="4-workers"),
+]
 HALF = SIZE // 2 + 4321
 
 Answers = Callable[[Thing], list[Answer]]

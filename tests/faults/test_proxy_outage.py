@@ -26,7 +26,10 @@ from tests.support.upstream_process import UpstreamProcess, upstream_process
 pytestmark = pytest.mark.slow
 
 SIZE = 100_000
-WORKERS = [pytest.param(1, id="1-worker", marks=pytest.mark.slow), pytest.param(4, id="4-workers")]
+WORKERS = [
+    pytest.param(1, id="1-worker", marks=[pytest.mark.slow, pytest.mark.full]),
+    pytest.param(4, id="4-workers"),
+]
 AT_ONCE = 8
 QUICK = {
     "NORA_DOCKER_METADATA_TTL": "0",
