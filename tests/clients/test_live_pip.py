@@ -6,6 +6,7 @@ Says `ran`, or `not reached` where PyPI is not to be had from here.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,13 @@ def test_cold_warm_and_cut_off(
         if reached in (502, 503, 504):
             record_property("run", f"not reached: {reached}")
             return
-        cold = download("cold")
+        try:
+            cold = download("cold")
+        except AssertionError as failure:
+            if re.search(r"\b50[234]\b", str(failure)) is None:
+                raise
+            record_property("run", f"not reached: {str(failure)[-200:]}")  # PyPI went away in between
+            return
         names = {name.partition("-")[0] for name in cold}
         assert names >= {*PACKAGES, "urllib3", "werkzeug", "sortedcontainers"}
         assert download("warm") == cold
