@@ -33,6 +33,7 @@ TROUBLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_copy_is_there_in_time(proxy: Proxy, upstream: Upstream, index: PyPIIndex, trouble: str) -> None:
     built = Release(project="here").wheel()
