@@ -53,7 +53,12 @@ class Closed:
 @contextlib.contextmanager
 def closed_registry(folder: Path, **env: str) -> Iterator[Closed]:
     users = write_users(folder / "users", **{USER: PASSWORD})
-    settings = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users), **env}
+    settings = {
+        "NORA_AUTH_ENABLED": "true",
+        "NORA_AUTH_HTPASSWD_FILE": str(users),
+        "NORA_RATE_LIMIT_ENABLED": "false",  # one address for the clients of all tests
+        **env,
+    }
     with running(folder, workers=4, env=settings) as server:
         tokens = {role: make_token(server, "--role", role) for role in ("write", "read", "admin")}
         yield Closed(server, **tokens, password=Credentials(USER, PASSWORD))

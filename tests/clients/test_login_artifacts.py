@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import Closed
-from tests.support.access import Credentials
+from tests.support.access import Credentials, wrong_credentials
 from tests.support.command import run
 from tests.support.images import Layout
 
@@ -47,7 +47,7 @@ def test_helm(closed: Closed, repository: Names, chart: Path, tmp_path: Path, ki
     out.mkdir()
     pull = ("helm", "pull", f"{target}/web", "--version=1.2.3", "--plain-http", f"--destination={out}")
     assert_refused(run("helm", "push", chart, target, "--plain-http", fails=True))
-    helm_login(closed.address, Credentials("alice", "wrong"), fails=True)
+    helm_login(closed.address, wrong_credentials(), fails=True)
     helm_login(closed.address, getattr(closed, kind))
     run("helm", "push", chart, target, "--plain-http")
     run(*pull)
@@ -76,7 +76,7 @@ def test_oras(closed: Closed, repository: Names, tmp_path: Path, kind: str) -> N
 
     pull = ("oras", "pull", "--plain-http", "--output", tmp_path / "out", reference)
     assert_refused(push(reference, fails=True))
-    oras_login(closed.address, Credentials("alice", "wrong"), fails=True)
+    oras_login(closed.address, wrong_credentials(), fails=True)
     oras_login(closed.address, getattr(closed, kind))
     push(reference)
     run(*pull)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.conftest import Closed
 from tests.support import containers
-from tests.support.access import Credentials
+from tests.support.access import Credentials, wrong_credentials
 from tests.support.command import run
 from tests.support.containers import Tool
 from tests.support.images import Layout
@@ -99,7 +99,7 @@ def test_login_push_and_pull(closed: Closed, client: Skopeo | Podman, repository
 
 
 def test_a_wrong_secret_does_not_log_in(closed: Closed, client: Skopeo | Podman) -> None:
-    wrong = Credentials(closed.password.user, "wrong")
+    wrong = wrong_credentials()
     output = login(client.call, closed.address, wrong, fails=True)
     assert "invalid username/password" in output or any(word in output for word in REFUSED)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.clients.conftest import Closed
 from tests.support import containers
-from tests.support.access import Credentials
+from tests.support.access import Credentials, wrong_credentials
 from tests.support.containers import Docker
 
 pytestmark = pytest.mark.client("docker", "dockerd", "containerd")
@@ -102,7 +102,7 @@ def test_anybody_pulls_and_who_is_known_pushes(
 ) -> None:
     reference = f"{mixed.address}/{repository('app')}:1"
     assert_refused(push(docker, image, reference, fails=True))
-    assert_refused(login(docker, mixed.address, Credentials("alice", "wrong"), fails=True))
+    assert_refused(login(docker, mixed.address, wrong_credentials(), fails=True))
     login(docker, mixed.address, mixed.write)
     push(docker, image, reference)
     docker("logout", mixed.address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -30,6 +31,11 @@ class Credentials:
     @property
     def bearer(self) -> dict[str, str]:
         return {"authorization": f"Bearer {self.secret}"}
+
+
+def wrong_credentials() -> Credentials:
+    """Of somebody nobody knows, another one each time: wrong passwords of a name lock it for all tests."""
+    return Credentials(f"stranger-{os.urandom(4).hex()}", "wrong")
 
 
 def write_users(path: Path, **users: str) -> Path:
