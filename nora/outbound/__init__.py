@@ -16,13 +16,12 @@ Behind an outbound proxy names are the proxy's to resolve; only literal addresse
 
 from __future__ import annotations
 
-from nora.outbound.answers import Body, Reply, Stream
+from nora.outbound.answers import Reply, Stream
 from nora.outbound.connections import MAX_REDIRECTS, Outbound, trust_store
 from nora.outbound.terms import Headers, Method, Terms, host_of, origin
 
 __all__ = [
     "MAX_REDIRECTS",
-    "Body",
     "Headers",
     "Method",
     "Outbound",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from nora.errors import UpstreamFailed
@@ -18,48 +18,10 @@ from nora.outbound.terms import Headers, Method, host_of
 if TYPE_CHECKING:
     import httpcore
 
-PIECE_BYTES = 64 * 1024
 EXPANDED_BYTES = 128 * 1024
 """What is decompressed at once."""
 DRAINED_BYTES = 16 * 1024
 DRAINED_SECONDS = 1.0
-
-
-class Body:
-    """All bytes of an answer, in pieces of some size.
-
-    As one run 20 MB are 5,000 pages of memory, and to give them back takes milliseconds in which nobody else
-    has the interpreter lock.
-    """
-
-    __slots__ = ("_last", "_pieces", "_size")
-
-    def __init__(self) -> None:
-        self._pieces: deque[bytes | bytearray] = deque()
-        self._last = bytearray()
-        self._size = 0
-
-    def __len__(self) -> int:
-        return self._size
-
-    def append(self, piece: bytes) -> None:
-        """Add what comes next, however little it is."""
-        self._size += len(piece)
-        self._last += piece
-        if len(self._last) >= PIECE_BYTES:
-            self._pieces.append(self._last)
-            self._last = bytearray()
-
-    def join(self) -> bytes:
-        """All of it as one run."""
-        return b"".join((*self._pieces, self._last))
-
-    def take(self) -> Iterator[bytes | bytearray]:
-        """Piece after piece, each of which is not kept: the body is empty afterwards."""
-        while self._pieces:
-            yield self._pieces.popleft()
-        last, self._last, self._size = self._last, bytearray(), 0
-        yield last
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +30,9 @@ class Reply:
 
     status: int
     headers: Headers
-    content: bytes | Body
-    """The body, in pieces where it may be large."""
+    body: bytes
     url: str
     """Where it came from after redirects."""
-
-    @property
-    def body(self) -> bytes:
-        """The body as one run of bytes."""
-        return self.content if isinstance(self.content, bytes) else self.content.join()
 
 
 class Stream:
@@ -129,28 +85,28 @@ class Stream:
         if encoding not in ("identity", "gzip", "x-gzip"):
             raise UpstreamFailed(f"{host_of(self.url)} answers in an encoding that was not asked for")
         expand = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding != "identity" else None
-        body = Body()
+        body = BytesIO()  # its value is not copied out of it, unlike that of a bytearray
         self._is_begun = True
         with translated(self.url):
             async for piece in self._response.aiter_stream():
                 self.received += len(piece)
                 if expand is None:
-                    body.append(piece)
-                    check_size(len(body), self._max_bytes, self.url)
+                    body.write(piece)
+                    check_size(body.tell(), self._max_bytes, self.url)
                 else:
                     await self._expand(expand, piece, body)
                     if expand.unused_data:  # zlib would keep it all, however much it is
                         raise UpstreamFailed(f"{host_of(self.url)} goes on after the end of its answer")
         if expand is not None and self.received and not expand.eof:
             raise transient(UpstreamFailed(f"{host_of(self.url)} ends in the middle of its answer"), self.url)
-        return Reply(self.status, self.headers, body, self.url)
+        return Reply(self.status, self.headers, body.getvalue(), self.url)
 
-    async def _expand(self, expand: zlib._Decompress, piece: bytes, body: Body) -> None:
+    async def _expand(self, expand: zlib._Decompress, piece: bytes, body: BytesIO) -> None:
         """Append what a piece expands to, in steps that keep nobody else waiting."""
         while True:
             step = expand.decompress(piece, EXPANDED_BYTES)
-            body.append(step)
-            check_size(len(body), self._max_bytes, self.url)
+            body.write(step)
+            check_size(body.tell(), self._max_bytes, self.url)
             piece = expand.unconsumed_tail
             if not piece and len(step) < EXPANDED_BYTES:
                 return

@@ -13,13 +13,11 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from nora.blobs.threads import Threads
 from nora.errors import StorageBusy
-from nora.outbound import Body
 from nora.processes import frugal_memory
 
 if TYPE_CHECKING:
@@ -36,21 +34,13 @@ _COMMAND: Final = (sys.executable, "-c", f"from {__name__} import serve; serve()
 async def offload(function: Callable[..., T], *arguments: Any, weight: int = 0) -> T:
     """The result of a function of a module, called with these arguments: here when the bytes among them are
     few, else in the other process. Both must be fit to be pickled; what the function raises is raised here.
-    The function gets a Body as bytes; in this process nothing is left of it then.
     `weight` is how many bytes it is worth at least, where they are compressed.
 
     Raises StorageBusy when the process ended in the middle (the machine has no memory left, say).
     """
-    if max(weight, sum(len(one) for one in arguments if isinstance(one, bytes | Body))) <= SMALL_BYTES:
-        return function(*(one.join() if isinstance(one, Body) else one for one in arguments))
+    if max(weight, sum(len(one) for one in arguments if isinstance(one, bytes))) <= SMALL_BYTES:
+        return function(*arguments)
     return await _helper.call(function, *arguments)
-
-
-@dataclass(frozen=True, slots=True)
-class _Follows:
-    """In the place of a body: so many bytes come after the call."""
-
-    size: int
 
 
 class Helper:
@@ -86,17 +76,10 @@ class Helper:
             return cast("T", result)
         raise result
 
-    def _ask(
-        self, process: subprocess.Popen[bytes], function: Callable[..., T], arguments: tuple[Any, ...]
-    ) -> tuple[bool, Any]:
+    def _ask(self, process: subprocess.Popen[bytes], *call: Any) -> tuple[bool, Any]:
         assert process.stdin is not None
         assert process.stdout is not None
-        told = tuple(_Follows(len(one)) if isinstance(one, Body) else one for one in arguments)
-        pickle.dump((function, told), process.stdin, protocol=5)
-        for one in arguments:
-            if isinstance(one, Body):
-                for piece in one.take():
-                    process.stdin.write(piece)
+        pickle.dump(call, process.stdin, protocol=5)
         process.stdin.flush()
         answer: tuple[bool, Any] = pickle.load(process.stdout)  # noqa: S301 - our own process
         return answer
@@ -144,8 +127,7 @@ def serve() -> None:
 
 def _serve_one(calls: IO[bytes], answers: IO[bytes]) -> None:
     """One call; nothing of it is kept while the next one is waited for."""
-    function, told = pickle.load(calls)  # noqa: S301 - our own worker
-    arguments = [calls.read(one.size) if isinstance(one, _Follows) else one for one in told]
+    function, arguments = pickle.load(calls)  # noqa: S301 - our own worker
     try:
         answer = True, function(*arguments)
     except Exception as error:  # noqa: BLE001 - whoever called gets it

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import signal
 import zlib
@@ -14,7 +13,6 @@ import orjson
 import pytest
 
 from nora.errors import StorageBusy
-from nora.outbound import Body
 from nora.proxy import offload as module
 from nora.proxy.offload import SMALL_BYTES, Helper, offload
 
@@ -127,29 +125,6 @@ def test_a_cancelled_call_spoils_nothing(helper: Helper) -> None:
         assert await helper.call(divmod, 7, 2) == (3, 1)
 
     asyncio.run(body())
-
-
-def test_a_body_in_pieces_arrives_as_bytes_and_is_not_kept() -> None:
-    for size in (10, 3 << 20):
-        body = Body()
-        for number in range(size // 10):
-            body.append(b"%010d" % number)
-        expected = body.join()
-        assert (len(body), len(expected)) == (size // 10 * 10, size // 10 * 10)
-        assert asyncio.run(offload(_told, "before", body, b"after")) == (
-            "before",
-            _digest(expected),
-            b"after",
-        )
-    assert len(body) == 0
-
-
-def _told(before: str, body: bytes, after: bytes) -> tuple[str, str, bytes]:
-    return before, _digest(body), after
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
 
 
 def _die() -> None:

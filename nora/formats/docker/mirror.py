@@ -138,16 +138,15 @@ class Mirror:
             return None
         if reply.status == 304:
             return UNCHANGED
-        body = reply.body
-        async with self._blobs.ingest(body, Expect()) as new:
+        async with self._blobs.ingest(reply.body, Expect()) as new:
             digest = new.blob.digest
             if reply.headers.get("docker-content-digest", digest).startswith("sha256:") and (
                 reply.headers.get("docker-content-digest", digest) != digest
             ):
                 raise UpstreamFailed(f"{host_of(url)} gives {way.package}:{tag} with a digest of other bytes")
-            publication = self._publication(way, digest, body, new.blob)
+            publication = self._publication(way, digest, reply.body, new.blob)
             new.settle(await self._catalog.publish(publication, self._lease))
-        meant = Descriptor(digest, publication.media_type, len(body))
+        meant = Descriptor(digest, publication.media_type, len(reply.body))
         validators = {"etag": reply.headers["etag"]} if "etag" in reply.headers else {}
         return _meaning(meant, url, cached, validators)
 

@@ -143,7 +143,7 @@ class RemoteListings:
                     raise UpstreamFailed(f"{image.name} ends in the middle of a listing at the upstream")
                 return None
             found += await _parsed(parse, reply.body)
-            left -= len(reply.content)
+            left -= len(reply.body)
             following = _following(reply)
             if following is None:
                 return found

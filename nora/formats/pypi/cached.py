@@ -173,11 +173,10 @@ class CachedFiles:
             if reply is None:
                 return None
             told = None if listed.core_metadata is True else listed.core_metadata.get("sha256")
-            body = reply.body
-            if told is not None and told != _sha256(body):
+            if told is not None and told != _sha256(reply.body):
                 _log.warning("the core metadata at %s is not what its page says", url)
                 return None
-            return Fetched(body=body, media_type=TEXT, upstream_url=url)
+            return Fetched(body=reply.body, media_type=TEXT, upstream_url=url)
         return None
 
     async def _extracted(self, proxy: Repository, project: ProjectName, filename: str) -> Fetched | None:
@@ -253,10 +252,9 @@ class CachedFiles:
                 reply = await upstream.ask("GET", url, {"accept": INTEGRITY}, max_bytes=LARGEST_PROVENANCE)
                 if reply is None:
                     return None
-                body = reply.body
-                if not body.lstrip().startswith(b"{"):
+                if not reply.body.lstrip().startswith(b"{"):
                     raise UpstreamFailed(f"the attestations of {filename} are no JSON")
-                return Fetched(body=body, media_type=INTEGRITY, upstream_url=url)
+                return Fetched(body=reply.body, media_type=INTEGRITY, upstream_url=url)
             return None
 
         place = Place(repository=proxy, path=f"{path_of(project, filename)}.provenance", package=project)

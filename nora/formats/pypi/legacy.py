@@ -135,12 +135,11 @@ class LegacyJson:
         urls = [f"{one.url.removesuffix(_SIMPLE)}/pypi/{path}" for one in upstreams]
 
         async def parse(reply: Reply) -> Fetched:
-            body = reply.body
             try:
-                await offload(check, body)
+                await offload(check, reply.body)
             except ValueError:
                 raise UpstreamFailed(f"the JSON of {project} cannot be used") from None
-            return Fetched(body=body, media_type=MEDIA_TYPE, upstream_url=reply.url)
+            return Fetched(body=reply.body, media_type=MEDIA_TYPE, upstream_url=reply.url)
 
         fetch = first_of(upstreams, urls, {"accept": MEDIA_TYPE}, parse, max_bytes=self._max_bytes)
         place = Place(repository=proxy, path=path, package=project)

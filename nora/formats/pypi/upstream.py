@@ -45,9 +45,9 @@ class Index:
         async def parse(reply: Reply) -> Fetched:
             declared = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
             is_json = declared in _JSON
-            work = len(reply.content) * (JSON_WORK if is_json else HTML_WORK)
+            work = len(reply.body) * (JSON_WORK if is_json else HTML_WORK)
             try:
-                stored = await offload(read_page, reply.content, reply.url, project, is_json, weight=work)
+                stored = await offload(read_page, reply.body, reply.url, project, is_json, weight=work)
             except IndexUnreadable as error:
                 raise UpstreamFailed(f"the page of {project} cannot be used: {error}") from None
             return Fetched(body=stored, media_type=MEDIA_TYPE, upstream_url=reply.url)
