@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from nora.blobs.base import BlobStore
     from nora.http.memory import MemoryCache
     from nora.http.send import Header
-    from nora.outbound import Stream
     from nora.proxy.base import Document, Wanted
     from nora.proxy.cache import Cache
     from nora.proxy.filling import Filling
@@ -32,7 +30,6 @@ So long a part waits for its bytes, too, before it is asked for by itself."""
 PIECE_BYTES: Final = 64 << 10
 _ACCEPT_RANGES: Final = (b"accept-ranges", b"bytes")
 _STALE: Final = ((b"x-nora-stale", b"true"), (b"warning", b'110 - "Response is Stale"'))
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.ASCII | re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 
@@ -194,7 +191,8 @@ async def _passed(wanted: Wanted, filling: Filling, first: int, stop: int) -> As
         try:
             stream = source.upstream.stream(source.url, headers, max_bytes=stop - first)
             async with stream as answer:
-                if answer is None or not _is_part(answer, first, stop, filling.total):
+                total = filling.total
+                if answer is None or total is None or answer.range != (first, stop - 1, total):
                     continue
                 async for received in answer:
                     for start in range(0, len(received), PIECE_BYTES):
@@ -207,17 +205,3 @@ async def _passed(wanted: Wanted, filling: Filling, first: int, stop: int) -> As
             return
     async for piece in filling.read(first, stop):
         yield piece
-
-
-def _is_part(answer: Stream, first: int, stop: int, total: int | None) -> bool:
-    found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
-    return (
-        answer.status == 206
-        and found is not None
-        and found.groups()
-        == (
-            str(first),
-            str(stop - 1),
-            str(total),
-        )
-    )

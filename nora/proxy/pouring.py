@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 import time
 from contextlib import aclosing, suppress
 from dataclasses import replace
@@ -42,8 +41,6 @@ SHOWN_SECONDS: Final = 0.02
 LOCK_TRIES: Final = 200
 UNLIMITED: Final = 1 << 62
 
-
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19}|\*)", re.ASCII | re.IGNORECASE)
 
 _log = logging.getLogger(__name__)
 
@@ -325,7 +322,7 @@ async def _pieces(answer: Stream) -> AsyncGenerator[bytes, None]:
 
 def _resumed_total(answer: Stream, offset: int) -> int | None:
     """The size of the whole of which a part comes (RFC 9110, 14.4); None when the answer does not say."""
-    found = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", "").strip())
-    if found is None or not offset or int(found[1]) != offset:
+    found = answer.range
+    if found is None or not offset or found[0] != offset:
         raise UpstreamFailed("the upstream answers with another part than was asked for")
-    return None if found[2] == "*" else int(found[2])
+    return found[2]
