@@ -20,8 +20,8 @@ from typing import Final
 import xxhash
 from blacksheep import Content, Request, Response
 
+from nora._speedups import DURABLE_NOT, store_file
 from nora.blobs.files import list_idle, remove
-from nora.blobs.layout import FILE_MODE
 from nora.errors import NoraError
 from nora.http.memory import MemoryCache
 from nora.http.send import FileContent, Header, SizedContent, is_unchanged
@@ -129,15 +129,9 @@ class Derived:
         if room.f_bavail * room.f_frsize < self._reserve_bytes + len(data):
             raise OSError(0, "there is no room")
         self._make_room(min(self._most_bytes, room.f_blocks * room.f_frsize // 10) - len(data))
-        draft = Path(self._folder, os.urandom(8).hex())
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            draft.replace(Path(self._folder, name))
-        except OSError:
-            draft.unlink(missing_ok=True)
-            raise
+        draft = f"{self._folder}/{os.urandom(8).hex()}"
+        # a crash may take it: it is made again
+        store_file(draft, f"{self._folder}/{name}", data, DURABLE_NOT)
 
     def _make_room(self, most: int) -> None:
         """Remove what was not used for longest until all is within `most` bytes. Raises OSError."""
