@@ -129,10 +129,10 @@ class Authenticator:
         proven = self._in_password.get(key)
         if proven is not None:
             proof, principal = proven
-            await self._admit_attempt(request, principal.name)
             if self._passwords.holds(proof):
+                await self._admit_attempt(request, principal.name)
                 return principal
-            self._in_password.pop(key, None)
+            self._in_password.pop(key, None)  # and is admitted where it is looked at
         return None
 
     async def verify(self, request: Request, user: str, password: str) -> Principal:

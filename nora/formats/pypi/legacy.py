@@ -113,13 +113,12 @@ class LegacyJson:
     async def _respond(
         self, resource: Resource, key: tuple[object, ...], encoding: Encoding, make: Any, headers: Any
     ) -> Response:
-        coding = () if encoding is Encoding.IDENTITY else ((b"content-encoding", encoding.value.encode()),)
         return await self._derived.response(
             resource.request,
             self._derived.name("json", encoding.value, key),
             make,
             media_type=MEDIA_TYPE.encode(),
-            headers=(_VARY, *coding, *headers),
+            headers=(_VARY, *encoding.headers, *headers),
         )
 
     def _base(self, resource: Resource) -> str:

@@ -52,6 +52,11 @@ class Encoding(Enum):
     GZIP = "gzip"
     ZSTD = "zstd"
 
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """What the answer says of it."""
+        return () if self is Encoding.IDENTITY else ((b"content-encoding", self.value.encode()),)
+
 
 _NAMES = {
     **{one.value: one for one in PageType},

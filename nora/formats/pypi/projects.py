@@ -72,7 +72,7 @@ class Projects:
             media_type=page_type.content_type.encode(),
             headers=(
                 VARY,
-                *_encoded(encoding),
+                *encoding.headers,
                 *sources.headers(public=self._gate.is_public(resource.repository)),
             ),
         )
@@ -93,7 +93,7 @@ class Projects:
             self._derived.name("list", page_type.value, encoding.value, names),
             make,
             media_type=page_type.content_type.encode(),
-            headers=(VARY, *_encoded(encoding), (b"cache-control", b"%b, max-age=60" % public)),
+            headers=(VARY, *encoding.headers, (b"cache-control", b"%b, max-age=60" % public)),
         )
 
     async def _names(self, repository: Repository, principal: Principal) -> Sequence[str]:
@@ -146,10 +146,6 @@ def make_list(names: Sequence[str], page_type: str, encoding: str) -> bytes:
 def _wanted(resource: Resource) -> tuple[PageType, Encoding]:
     page_type = negotiate(resource.header(b"accept"), resource.parameter("format"))
     return page_type, choose_encoding(resource.header(b"accept-encoding"))
-
-
-def _encoded(encoding: Encoding) -> tuple[Header, ...]:
-    return () if encoding is Encoding.IDENTITY else ((b"content-encoding", encoding.value.encode()),)
 
 
 def _redirect(resource: Resource) -> Response:
