@@ -25,7 +25,6 @@ MAX_PAGE = 10_000
 
 _LINK = re.compile(r"<([^<>]*)>([^<,]*)")
 _NEXT = re.compile(r';[ \t]*rel[ \t]*=[ \t]*"?next"?[ \t]*(?:;|$)', re.IGNORECASE)
-_FALLBACK_TAG = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64})")
 
 
 def parse_page_size(text: str | None) -> int:
@@ -71,11 +70,6 @@ def fallback_tag(subject: str) -> str:
     (distribution-spec, Referrers Tag Schema)."""
     algorithm, _, encoded = subject.partition(":")
     return f"{algorithm[:32]}-{encoded[:64]}"
-
-
-def is_fallback_tag(tag: str) -> bool:
-    """Whether a tag follows the referrers tag schema of a digest that is supported."""
-    return _FALLBACK_TAG.fullmatch(tag) is not None
 
 
 def referrer_descriptor(referrer: Referrer) -> dict[str, object]:
