@@ -14,9 +14,10 @@ import httpx
 import pytest
 
 from tests.clients.conftest import Closed
+from tests.contracts.installers import InstallerContract
 from tests.support.answers import NEVER, Answer, document
-from tests.support.mirror import Mirror, mirrored, post_file, publish
-from tests.support.python_clients import Tool, installed
+from tests.support.mirror import Mirror, post_file, publish
+from tests.support.python_clients import Tool, installed, module_of
 from tests.support.relay import Relay
 from tests.support.wheels import Release
 
@@ -76,30 +77,8 @@ def install_newest(newest: Tool, tmp_path: Path) -> Install:
     return Install(newest, tmp_path)
 
 
-def module(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def test_cold_and_warm(mirror: Mirror, install: Install, project: Names) -> None:
-    app, lib, leaf = project("app"), project("lib"), project("leaf")
-    mirror.index.add(Release(project=app, requires=[f"{lib}[more]>=1"]).wheel())
-    mirror.index.add(Release(project=lib, version="1.5", extras={"more": [leaf]}).wheel())
-    mirror.index.add(Release(project=leaf, version="3").wheel())
-    found = install(mirror.simple, app)
-    assert found == {module(app): "1.0", module(leaf): "3", module(lib): "1.5"}
-    for name in (app, lib, leaf):
-        page, *files = sorted(mirror.asked(name), reverse=True)
-        assert page == f"GET /simple/{name}/"
-        assert [file.rpartition(".")[2] for file in files] == ["metadata", "whl"]
-    mirror.up.log.clear()
-    assert install(mirror.simple, app) == found
-    assert mirror.up.log.requests == []
-
-
-def test_an_sdist_is_built(mirror: Mirror, install: Install, project: Names) -> None:
-    app = project("app")
-    mirror.index.add(Release(project=app, version="2").sdist())
-    assert install(mirror.simple, app) == {module(app): "2"}
+class TestPip(InstallerContract):
+    """Installs like any other."""
 
 
 def test_an_index_of_yesterday(own_mirror: Mirror, install: Install) -> None:
@@ -119,7 +98,7 @@ def test_the_newest_version_is_not_touched_by_a_python_that_is_too_old(
     app = project("app")
     mirror.index.add(Release(project=app, version="1.0", requires_python=">=3.8").wheel())
     mirror.index.add(Release(project=app, version="2.0", requires_python=">=3.99").wheel())
-    assert install(mirror.simple, app) == {module(app): "1.0"}
+    assert install(mirror.simple, app) == {module_of(app): "1.0"}
     assert [one for one in mirror.asked(app) if "2.0" in one] == []
 
 
@@ -141,11 +120,11 @@ def test_what_was_yanked_here(mirror: Mirror, install: Install, project: Names) 
     publish(mirror.server.url, *(Release(project=own, version=version).wheel() for version in ("1.0", "2.0")))
     with httpx.Client(base_url=f"{mirror.server.url}/pypi/{own}/2.0", trust_env=False) as client:
         assert client.post("/yank", json={"reason": "broken & bad"}).status_code == 200
-        assert install(mirror.simple, own) == {module(own): "1.0"}
-        assert install(mirror.simple, f"{own}==2.0") == {module(own): "2.0"}
+        assert install(mirror.simple, own) == {module_of(own): "1.0"}
+        assert install(mirror.simple, f"{own}==2.0") == {module_of(own): "2.0"}
         assert "broken & bad" in install.log
         assert client.post("/unyank", json={}).status_code == 200
-        assert install(mirror.simple, own) == {module(own): "2.0"}
+        assert install(mirror.simple, own) == {module_of(own): "2.0"}
 
 
 def install_when_refreshed(install: Install, index: str, name: str, version: str) -> bool:
@@ -164,7 +143,7 @@ def test_metadata_that_the_upstream_announces_and_does_not_have(
     wheel = Release(project=app, requires=[lib]).wheel()
     mirror.index.add(wheel, serves_metadata=False)
     mirror.index.add(Release(project=lib).wheel())
-    assert install(mirror.simple, app) == {module(app): "1.0", module(lib): "1.0"}
+    assert install(mirror.simple, app) == {module_of(app): "1.0", module_of(lib): "1.0"}
     served = httpx.get(f"{mirror.simple}{app}/{wheel.filename}.metadata", trust_env=False)
     assert (served.status_code, served.content) == (200, wheel.metadata)
 
@@ -195,10 +174,10 @@ def test_what_was_uploaded_later_is_not_seen(mirror: Mirror, install_newest: Ins
     app, own = project("app"), project("own")
     mirror.index.add(Release(project=app, version="1.0").wheel(), upload_time="2024-01-01T00:00:00Z")
     mirror.index.add(Release(project=app, version="2.0").wheel(), upload_time="2025-01-01T00:00:00.5Z")
-    assert install_newest(mirror.simple, app, "--uploaded-prior-to", "2024-06-01") == {module(app): "1.0"}
+    assert install_newest(mirror.simple, app, "--uploaded-prior-to", "2024-06-01") == {module_of(app): "1.0"}
     publish(mirror.server.url, Release(project=own).wheel())
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d")
-    assert install_newest(mirror.simple, own, "--uploaded-prior-to", tomorrow) == {module(own): "1.0"}
+    assert install_newest(mirror.simple, own, "--uploaded-prior-to", tomorrow) == {module_of(own): "1.0"}
     install_newest(mirror.simple, own, "--uploaded-prior-to", "2024-06-01", fails=True)
 
 
@@ -228,7 +207,7 @@ def test_what_was_just_published_is_installed_next(
     words = [own, "--trusted-host", mirror.server.address, "--cache-dir", str(tmp_path / "cache")]
     for version in ("1.0", "1.1", "1.2"):
         publish(mirror.server.url, Release(project=own, version=version).wheel())
-        assert install(mirror.simple, *words) == {module(own): version}
+        assert install(mirror.simple, *words) == {module_of(own): version}
 
 
 def test_the_upstream_is_down_and_comes_back(own_mirror: Mirror, install_newest: Install) -> None:
@@ -281,26 +260,6 @@ def test_a_wheel_that_the_upstream_cuts_or_changes_is_never_kept(
         install_newest(own_mirror.simple, "app", "--retries", "0", "--resume-retries", "0", fails=True)
     listed.body = None
     assert install_newest(own_mirror.simple, "app") == {"app": "1.0"}
-
-
-def test_no_upstream_hears_of_our_own_names(mirror: Mirror, install: Install, project: Names) -> None:
-    own = project("own")
-    mirror.index.add(Release(project=own, version="99.0").wheel())
-    publish(mirror.server.url, Release(project=own).wheel())
-    for spelling in (own, own.upper(), own.replace("-", "_"), own.replace("-", ".")):
-        assert install(mirror.simple, spelling) == {module(own): "1.0"}
-    install(mirror.simple, f"{own}==99.0", fails=True)
-    assert mirror.asked(own) == []
-
-
-def test_no_upstream_hears_of_reserved_names(install: Install, tmp_path: Path) -> None:
-    with mirrored(tmp_path, NORA_PROXY_RESERVED="corp-*") as mirror:
-        mirror.index.add(Release(project="corp-x", version="99.0").wheel())
-        install(mirror.simple, "Corp_X", fails=True)
-        assert mirror.asked("corp-x") == []
-        publish(mirror.server.url, Release(project="corp-x").wheel())
-        assert install(mirror.simple, "Corp.X") == {"corp_x": "1.0"}
-        assert mirror.asked("corp-x") == []
 
 
 # Credentials

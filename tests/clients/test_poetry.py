@@ -9,7 +9,7 @@ import pytest
 
 from tests.clients.conftest import Closed
 from tests.support.mirror import Mirror, post_file, publish
-from tests.support.python_clients import Tool, installed
+from tests.support.python_clients import Tool, installed, module_of
 from tests.support.relay import Relay
 from tests.support.wheels import Release, project_folder
 
@@ -39,16 +39,12 @@ def install(poetry: Tool, folder: Path) -> dict[str, str]:
     return installed(folder / ".venv")
 
 
-def module(name: str) -> str:
-    return name.replace("-", "_")
-
-
 def test_cold_and_warm(mirror: Mirror, poetry: Tool, project: Names, tmp_path: Path, home: Path) -> None:
     app, lib = project("app"), project("lib")
     mirror.index.add(Release(project=app, requires=[f"{lib}>=1"], requires_python=">=3.8").wheel())
     mirror.index.add(Release(project=lib, version="1.5").wheel(), Release(project=lib, version="1.5").sdist())
     mirror.index.add(Release(project=lib, version="2.0").wheel(), yanked="no")
-    expected = {module(app): "1.0", module(lib): "1.5"}
+    expected = {module_of(app): "1.0", module_of(lib): "1.5"}
     assert install(poetry, consumer(tmp_path / "one", mirror.simple, app)).items() >= expected.items()
     mirror.up.log.clear()
     env = {"POETRY_CACHE_DIR": str(home / "other-cache")}
@@ -89,7 +85,7 @@ def test_publish_twice_and_skip(mirror: Mirror, poetry: Tool, project: Names, tm
     assert "409" in said
     publishes(poetry, other, mirror.server.url, ("x", "y"), "--skip-existing")
     found = install(poetry, consumer(tmp_path / "consumer", mirror.simple, own))
-    assert found[module(own)] == "1.0"
+    assert found[module_of(own)] == "1.0"
     assert mirror.asked(own) == []
 
 
@@ -101,7 +97,7 @@ def test_what_was_just_published_is_found_next(
     for version in ("1.0", "1.1"):
         publish(mirror.server.url, Release(project=own, version=version).wheel())
         poetry("update", "--no-interaction", cwd=folder)
-        assert installed(folder / ".venv")[module(own)] == version
+        assert installed(folder / ".venv")[module_of(own)] == version
 
 
 def test_credentials(closed: Closed, poetry: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

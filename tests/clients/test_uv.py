@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from tests.clients.conftest import Closed
+from tests.contracts.installers import InstallerContract
 from tests.support.answers import Answer
 from tests.support.mirror import Mirror, mirrored, post_file, publish
-from tests.support.python_clients import Tool, installed
+from tests.support.python_clients import Tool, installed, module_of
 from tests.support.relay import Relay
 from tests.support.wheels import Release
 
@@ -55,24 +56,8 @@ def install(uv: Tool, tmp_path: Path) -> Install:
     return Install(uv, tmp_path)
 
 
-def module(name: str) -> str:
-    return name.replace("-", "_")
-
-
-def test_cold_and_warm(mirror: Mirror, install: Install, project: Names) -> None:
-    app, lib, leaf = project("app"), project("lib"), project("leaf")
-    mirror.index.add(Release(project=app, requires=[f"{lib}[more]>=1"]).wheel())
-    mirror.index.add(Release(project=lib, version="1.5", extras={"more": [leaf]}).wheel())
-    mirror.index.add(Release(project=leaf, version="3").wheel())
-    found = install(mirror.simple, app)
-    assert found == {module(app): "1.0", module(leaf): "3", module(lib): "1.5"}
-    for name in (app, lib, leaf):
-        page, *files = sorted(mirror.asked(name), reverse=True)
-        assert page == f"GET /simple/{name}/"
-        assert [file.rpartition(".")[2] for file in files] == ["metadata", "whl"]
-    mirror.up.log.clear()
-    assert install(mirror.simple, app) == found
-    assert mirror.up.log.requests == []
+class TestUv(InstallerContract):
+    """Installs like any other."""
 
 
 def test_a_crowd_that_wants_the_same_asks_the_upstream_once(uv: Tool, tmp_path: Path) -> None:
@@ -84,22 +69,16 @@ def test_a_crowd_that_wants_the_same_asks_the_upstream_once(uv: Tool, tmp_path: 
         clients = [Install(uv, tmp_path / str(number)) for number in range(8)]
         with ThreadPoolExecutor(len(clients)) as pool:
             found = list(pool.map(lambda install: install(mirror.simple, "app"), clients))
-        assert found == [{"app": "1.0", **dict.fromkeys(map(module, sorted(names)), "1.0")}] * len(clients)
+        assert found == [{"app": "1.0", **dict.fromkeys(map(module_of, sorted(names)), "1.0")}] * len(clients)
         asked = Counter(one.path for one in mirror.up.log.requests)
         assert {path: count for path, count in asked.items() if count > 1} == {}
         assert len(asked) == 3 * 31
 
 
-def test_an_sdist_is_built(mirror: Mirror, install: Install, project: Names) -> None:
-    app = project("app")
-    mirror.index.add(Release(project=app, version="2").sdist())
-    assert install(mirror.simple, app) == {module(app): "2"}
-
-
 def test_links_without_hashes(mirror: Mirror, install: Install, project: Names) -> None:
     app = project("app")
     mirror.index.add(Release(project=app).wheel(), hashes=False)
-    assert install(mirror.simple, app) == {module(app): "1.0"}
+    assert install(mirror.simple, app) == {module_of(app): "1.0"}
 
 
 def test_a_refresh_changes_nothing_when_nothing_has_changed(
@@ -129,8 +108,8 @@ def test_python_and_yanks_are_respected(mirror: Mirror, install: Install, projec
     ]:
         wheel = Release(project=app, version=version, requires_python=python).wheel()
         mirror.index.add(wheel, yanked=yanked)
-    assert install(mirror.simple, app) == {module(app): "1.0"}
-    assert install(mirror.simple, f"{app}==2.0") == {module(app): "2.0"}
+    assert install(mirror.simple, app) == {module_of(app): "1.0"}
+    assert install(mirror.simple, f"{app}==2.0") == {module_of(app): "2.0"}
     assert [one for one in mirror.asked(app) if "3.0" in one] == []
 
 
@@ -140,7 +119,7 @@ def test_metadata_that_the_upstream_announces_and_does_not_have(
     app, lib = project("app"), project("lib")
     mirror.index.add(Release(project=app, requires=[lib]).wheel(), serves_metadata=False)
     mirror.index.add(Release(project=lib).wheel())
-    assert install(mirror.simple, app) == {module(app): "1.0", module(lib): "1.0"}
+    assert install(mirror.simple, app) == {module_of(app): "1.0", module_of(lib): "1.0"}
 
 
 def test_metadata_is_read_out_of_a_wheel_by_ranges(own_mirror: Mirror, install: Install) -> None:
@@ -158,30 +137,10 @@ def test_what_was_uploaded_later_is_not_seen(mirror: Mirror, install: Install, p
     app, own = project("app"), project("own")
     mirror.index.add(Release(project=app, version="1.0").wheel(), upload_time="2024-01-01T00:00:00Z")
     mirror.index.add(Release(project=app, version="2.0").wheel(), upload_time="2025-01-01T00:00:00.5Z")
-    assert install(mirror.simple, app, "--exclude-newer", "2024-06-01") == {module(app): "1.0"}
+    assert install(mirror.simple, app, "--exclude-newer", "2024-06-01") == {module_of(app): "1.0"}
     publish(mirror.server.url, Release(project=own).wheel())
-    assert install(mirror.simple, own, "--exclude-newer", "2099-01-01") == {module(own): "1.0"}
+    assert install(mirror.simple, own, "--exclude-newer", "2099-01-01") == {module_of(own): "1.0"}
     install(mirror.simple, own, "--exclude-newer", "2024-06-01", fails=True)
-
-
-def test_no_upstream_hears_of_our_own_names(mirror: Mirror, install: Install, project: Names) -> None:
-    own = project("own")
-    mirror.index.add(Release(project=own, version="99.0").wheel())
-    publish(mirror.server.url, Release(project=own).wheel())
-    for spelling in (own, own.upper(), own.replace("-", "_")):
-        assert install(mirror.simple, spelling) == {module(own): "1.0"}
-    install(mirror.simple, f"{own}==99.0", fails=True)
-    assert mirror.asked(own) == []
-
-
-def test_no_upstream_hears_of_reserved_names(install: Install, tmp_path: Path) -> None:
-    with mirrored(tmp_path, NORA_PROXY_RESERVED="corp-*") as mirror:
-        mirror.index.add(Release(project="corp-x", version="99.0").wheel())
-        install(mirror.simple, "Corp_X", fails=True)
-        assert mirror.asked("corp-x") == []
-        publish(mirror.server.url, Release(project="corp-x").wheel())
-        assert install(mirror.simple, "Corp.X") == {"corp_x": "1.0"}
-        assert mirror.asked("corp-x") == []
 
 
 def test_the_upstream_is_down_and_comes_back(own_mirror: Mirror, install: Install) -> None:
@@ -219,7 +178,7 @@ def test_publish_check_and_install(
             release = Release(project=own, version=version)
             files = [built.write(tmp_path / version) for built in (release.wheel(), release.sdist())]
             uploads(uv, between.url, *files)
-            assert install(mirror.simple, own, *install.cached) == {module(own): version}
+            assert install(mirror.simple, own, *install.cached) == {module_of(own): version}
         assert relay.statuses("POST") == [200] * 4
         # The same again is nothing new, and with a look at the page nothing is sent.
         uploads(uv, between.url, *files)

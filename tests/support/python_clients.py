@@ -97,3 +97,8 @@ def installed(folder: Path) -> dict[str, str]:
     """What is installed below a target or an environment: versions by module name."""
     names = (found.name.removesuffix(".dist-info") for found in folder.rglob("*.dist-info"))
     return dict(sorted((name.rpartition("-")[0], name.rpartition("-")[2]) for name in names))
+
+
+def module_of(project: str) -> str:
+    """The name under which `installed` has a project of `tests.support.wheels`."""
+    return project.replace("-", "_")
