@@ -165,6 +165,6 @@ def test_the_walk_sees_what_it_should() -> None:
     assert len(modules()) > 30
     assert any(name == "granian.server.mp" for _, name in imports("nora.server"))
     assert any(name == "nora.app" for _, name in imports("nora.server")), "imports in functions count"
-    assert any(name == "nora.catalog.base" for _, name in imports("nora.blobs.base"))
+    assert any(name == "nora.catalog.records" for _, name in imports("nora.blobs.base"))
     assert "blacksheep" in {name.split(".")[0] for _, name in imports("nora.formats.base")}
     assert sys.version_info >= (3, 11)

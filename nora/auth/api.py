@@ -22,7 +22,7 @@ from nora.auth.access import Access
 from nora.auth.authenticator import Authenticator
 from nora.auth.fields import Fields, json_answer, read_fields, text_of
 from nora.auth.tokens import SCOPED_ACTIONS, Tokens, parse_token_id, parse_user
-from nora.catalog.base import Token
+from nora.catalog.records import Token
 from nora.errors import BadRequest, Denied, NotFound, Unauthenticated
 from nora.model import ROLES, Principal, Role, Scope
 from nora.observability.audit import note

@@ -15,7 +15,8 @@ from hashlib import sha256
 from typing import Final, cast
 from zlib import crc32
 
-from nora.catalog.base import Catalog, Token
+from nora.catalog.base import Catalog
+from nora.catalog.records import Token
 from nora.errors import BadRequest
 from nora.model import Action, Role, Scope
 

@@ -19,7 +19,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from nora.catalog.base import Blob, NewBlob
+from nora.catalog.records import Blob, NewBlob
 from nora.model import Digest
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
     from nora.blobs.base import BlobStore, Expect, Ingested
-    from nora.catalog.base import Blob, NewBlob
+    from nora.catalog.records import Blob, NewBlob
 
 T = TypeVar("T")
 Count = Callable[[str, str], None]

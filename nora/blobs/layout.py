@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from nora.catalog.base import Blob, NewBlob
+    from nora.catalog.records import Blob, NewBlob
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 
-from nora.catalog.base import Blob, Catalog
+from nora.catalog.base import Catalog
+from nora.catalog.records import Blob
 from nora.model import Digest
 
 _MAX_NOTED = 10_000

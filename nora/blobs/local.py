@@ -12,7 +12,7 @@ from nora.blobs.base import Ingested
 from nora.blobs.bodies import SMALL_BYTES, check_end, check_size, measured, read_head
 from nora.blobs.disk import Disk, Durability, translate
 from nora.blobs.files import Draft, list_idle, remove, remove_unheld
-from nora.catalog.base import NewBlob
+from nora.catalog.records import NewBlob
 from nora.errors import DigestMismatch, NoraError, StorageFailed
 from nora.model import Digest
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nora.blobs.base import Expect
     from nora.blobs.layout import Layout
-    from nora.catalog.base import Blob
+    from nora.catalog.records import Blob
 
 PIECE_BYTES: Final = 64 << 10
 """What `stream` yields at a time: every slow client holds several of them."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from nora.blobs.disk import Disk, Inflow
     from nora.blobs.files import Draft
-    from nora.catalog.base import Catalog, Upload
+    from nora.catalog.base import Catalog
+    from nora.catalog.records import Upload
     from nora.model import Digest
 
 LIVE_HASHERS: Final = 1024

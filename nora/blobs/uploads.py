@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from nora.blobs.layout import Layout
     from nora.blobs.local import LocalBlobStore
-    from nora.catalog.base import Blob, Catalog, Upload
+    from nora.catalog.base import Catalog
+    from nora.catalog.records import Blob, Upload
     from nora.model import Digest
 
 SWEEP_PAGE: Final = 100

@@ -15,7 +15,7 @@ import orjson
 
 from nora.app import open_catalog
 from nora.auth.tokens import Tokens, parse_scope
-from nora.catalog.base import Token
+from nora.catalog.records import Token
 from nora.cli._changing import Changing
 from nora.config import load
 from nora.errors import NoraError

@@ -17,7 +17,7 @@ from blacksheep import Content, Request, Response, StreamedContent
 
 from nora._speedups import parse_range
 from nora.blobs.base import BlobStore
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.errors import ClientGone, RangeNotSatisfiable, StorageFailed
 from nora.http.memory import MemoryCache
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from blacksheep import Request, Response, StreamedContent
 
 from nora._speedups import parse_range
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
 from nora.http.send import SizedContent, blob_response, is_unchanged
 

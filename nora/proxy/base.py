@@ -20,7 +20,7 @@ from nora.blobs.base import Expect
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
-    from nora.catalog.base import Blob, Cached, NewBlob
+    from nora.catalog.records import Blob, Cached, NewBlob
     from nora.model import Repository
     from nora.outbound import Headers, Method, Reply, Stream
 

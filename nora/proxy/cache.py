@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nora.blobs.local import LocalBlobStore
-    from nora.catalog.base import Blob, Catalog
+    from nora.catalog.base import Catalog
+    from nora.catalog.records import Blob
     from nora.model import Repository
     from nora.observability.metrics import CacheResult
     from nora.proxy.base import Document, Fetch, Place, Policy, Wanted

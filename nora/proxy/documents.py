@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from nora.blobs.threads import to_the_end
-from nora.catalog.base import NewCached
+from nora.catalog.records import NewCached
 from nora.errors import (
     BlobNotFound,
     DigestMismatch,
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from nora.blobs.base import Expect
     from nora.blobs.local import LocalBlobStore
-    from nora.catalog.base import Blob, Cached, Catalog, NewBlob
+    from nora.catalog.base import Catalog
+    from nora.catalog.records import Blob, Cached, NewBlob
     from nora.model import Repository
     from nora.observability.metrics import CacheResult
     from nora.proxy.absences import Absences

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nora.blobs.base import BlobStore
     from nora.blobs.disk import Disk
-    from nora.catalog.base import Blob
+    from nora.catalog.records import Blob
     from nora.proxy.claims import Failure
 
 WITHHELD_BYTES: Final = 64 << 10

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from nora.blobs.disk import Inflow
     from nora.blobs.local import LocalBlobStore
-    from nora.catalog.base import Blob, NewBlob
+    from nora.catalog.records import Blob, NewBlob
     from nora.outbound import Stream
     from nora.proxy.base import Source, Wanted
     from nora.proxy.claims import Claim

@@ -25,7 +25,7 @@ from nora.proxy.retries import Retries
 from nora.proxy.upstream import ConfiguredUpstream, Limits
 
 if TYPE_CHECKING:
-    from nora.catalog.base import Cached
+    from nora.catalog.records import Cached
     from nora.config import Config
     from nora.model import Repository
     from nora.observability.metrics import Metrics

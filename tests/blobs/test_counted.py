@@ -12,7 +12,7 @@ from nora.blobs.base import Expect
 from nora.blobs.counted import CountedBlobStore
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.errors import SizeMismatch, StorageFailed, StorageFull
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nora.blobs.layout import Layout
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.model import Digest
 
 DIGEST = Digest("sha256:" + "ab" * 32)

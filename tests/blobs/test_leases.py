@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nora.blobs.leases import Leases
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.catalog.sqlite import SQLiteCatalog
 from tests.contracts.catalog import HOSTED, LEASE, new_blob, sha256
 

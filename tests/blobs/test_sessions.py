@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nora.blobs.sessions import RunningHashes
-from nora.catalog.base import Upload
+from nora.catalog.records import Upload
 from tests.contracts.blobs import digest_of
 
 UPLOAD = Upload("id", 1, "app", "sha512", 0, {}, 0.0)

@@ -15,7 +15,7 @@ from nora.blobs import uploads as uploads_module
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
 from nora.blobs.uploads import Uploads
-from nora.catalog.base import Blob, RepositorySpec
+from nora.catalog.records import Blob
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import (
     ClientGone,
@@ -32,7 +32,7 @@ from nora.errors import (
     UploadNotFound,
     UploadOffsetMismatch,
 )
-from nora.model import Digest
+from nora.model import Digest, RepositorySpec
 from tests.blobs.descriptors import open_files
 from tests.contracts.blobs import chunked, chunks_of, digest_of
 

@@ -12,7 +12,7 @@ import pytest
 import xxhash
 
 from nora.blobs.base import BlobStore, Expect
-from nora.catalog.base import Blob, NewBlob
+from nora.catalog.records import Blob, NewBlob
 from nora.errors import (
     BlobNotFound,
     ClientGone,

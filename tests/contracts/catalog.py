@@ -20,7 +20,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nora.catalog.base import Blob, Catalog, NewBlob, Publication, Reference, TagWrite, Token
+from nora.catalog.base import Catalog
+from nora.catalog.records import Blob, NewBlob, Publication, Reference, TagWrite, Token
 from nora.errors import (
     BlobNotFound,
     ConfigError,

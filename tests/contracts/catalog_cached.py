@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nora.catalog.base import Blob, Catalog, NewBlob, NewCached, Reference
+from nora.catalog.base import Catalog
+from nora.catalog.records import Blob, NewBlob, NewCached, Reference
 from nora.errors import BlobNotFound
 from nora.model import RepositorySpec
 from tests.contracts.catalog import (

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from nora.catalog.base import Catalog, NewFile
+from nora.catalog.base import Catalog
+from nora.catalog.records import NewFile
 from nora.errors import Conflict
 from tests.contracts.catalog import (
     GROUP,

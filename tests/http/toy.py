@@ -16,7 +16,7 @@ import orjson
 from blacksheep import Content, Request, Response, StreamedContent
 
 from nora.blobs.base import Expect
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.errors import Conflict, MethodNotAllowed, NoraError, NotFound, StorageBusy, TooManyRequests
 from nora.formats.base import Format, Handler, Services
 from nora.http.body import read_body, stream_body

@@ -25,7 +25,7 @@ from pathlib import Path
 from nora.blobs.base import Expect
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
-from nora.catalog.base import Blob, Cached, NewBlob, NewCached
+from nora.catalog.records import Blob, Cached, NewBlob, NewCached
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.config import Breaker, Timeouts
 from nora.errors import NoraError, UpstreamFailed

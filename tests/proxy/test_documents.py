@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from nora.blobs.base import Expect
-from nora.catalog.base import Cached
+from nora.catalog.records import Cached
 from nora.errors import StorageFull, UpstreamFailed, UpstreamUnavailable
 from nora.model import Digest
 from nora.proxy.base import UNCHANGED, Document, Fetched, Freshness, Policy, Unchanged

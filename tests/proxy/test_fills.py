@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.errors import NoraError, StorageFull, UpstreamFailed
 from nora.proxy.filling import WITHHELD_BYTES, Filling
 from tests.proxy.engine import Engine, digest_of, engine

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nora.catalog.base import Cached
+from nora.catalog.records import Cached
 from nora.errors import UpstreamFailed, UpstreamTimeout
 from nora.outbound import Headers, Method, Reply
 from nora.proxy.base import UNCHANGED, Fetched, Unchanged

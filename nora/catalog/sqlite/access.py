@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from nora.catalog.base import Cached, File
+from nora.catalog.records import Cached, File
 from nora.catalog.sqlite.engine import Connection, connect_reader, translate
 from nora.catalog.sqlite.recent import UNKNOWN, Epochs, Recent, slot_of
 from nora.catalog.sqlite.writer import Writer

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nora.catalog import queries
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.catalog.sqlite.access import Access
 from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
@@ -18,7 +18,7 @@ from nora.errors import BlobNotFound, UploadNotFound
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nora.catalog.base import NewBlob
+    from nora.catalog.records import NewBlob
     from nora.catalog.sqlite.engine import Connection
     from nora.model import Digest
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from nora.catalog import queries
-from nora.catalog.base import Blob, Cached
+from nora.catalog.records import Blob, Cached
 from nora.catalog.sqlite.access import Access, file_slot
 from nora.catalog.sqlite.blobs import ensure_blob, link
 from nora.catalog.sqlite.files import delete_file, find_occupant, place_of, settle
@@ -21,7 +21,7 @@ from nora.catalog.sqlite.rows import blob_of, cached_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nora.catalog.base import NewCached
+    from nora.catalog.records import NewCached
     from nora.catalog.sqlite.engine import Connection
 
 

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from nora.catalog import queries
-from nora.catalog.base import Blob, File, NewFile, PackageFile
+from nora.catalog.records import Blob, File, NewFile, PackageFile
 from nora.catalog.sqlite.access import Access, file_slot
 from nora.catalog.sqlite.blobs import ensure_blob, let_go, link
 from nora.catalog.sqlite.packages import ensure_package, ensure_version, find_id

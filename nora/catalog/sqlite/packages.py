@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nora.catalog import queries
-from nora.catalog.base import Package, Version
+from nora.catalog.records import Package, Version
 from nora.catalog.sqlite.access import Access
 from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
 from nora.catalog.sqlite.rows import package_of, version_of

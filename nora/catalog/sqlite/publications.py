@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nora.catalog import queries
-from nora.catalog.base import Blob, File, Referrer
+from nora.catalog.records import Blob, File, Referrer
 from nora.catalog.sqlite.access import Access
 from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go, link
 from nora.catalog.sqlite.files import place_of
@@ -17,7 +17,7 @@ from nora.catalog.sqlite.rows import file_of
 from nora.errors import Conflict, MissingReferences, PreconditionFailed
 
 if TYPE_CHECKING:
-    from nora.catalog.base import Publication, TagWrite
+    from nora.catalog.records import Publication, TagWrite
     from nora.catalog.sqlite.engine import Connection
     from nora.model import Digest
 

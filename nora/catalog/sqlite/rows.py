@@ -6,7 +6,7 @@ from math import inf
 
 import orjson
 
-from nora.catalog.base import Blob, Cached, File, Package, PackageFile, Token, Upload, Version
+from nora.catalog.records import Blob, Cached, File, Package, PackageFile, Token, Upload, Version
 from nora.model import Digest, Role, Scope
 
 _trusted = str.__new__

@@ -14,7 +14,7 @@ from nora.catalog.sqlite.rows import row_of, token_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nora.catalog.base import Token
+    from nora.catalog.records import Token
     from nora.catalog.sqlite.engine import Connection
 
 SECRET_BYTES = 32

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from nora.catalog import queries
-from nora.catalog.base import Upload
+from nora.catalog.records import Upload
 from nora.catalog.sqlite.access import Access
 from nora.catalog.sqlite.packages import ensure_package
 from nora.catalog.sqlite.recent import Recent, slot_of

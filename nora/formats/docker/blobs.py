@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from blacksheep import Response
 
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.errors import BlobNotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.docker.gate import Gate

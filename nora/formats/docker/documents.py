@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import orjson
 
 from nora._speedups import Manifest
-from nora.catalog.base import Referrer
+from nora.catalog.records import Referrer
 from nora.errors import InvalidPage
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from blacksheep import Request, Response
 
 from nora.blobs.base import Expect
-from nora.catalog.base import Blob, File, NewBlob, Publication, TagWrite
+from nora.catalog.records import Blob, File, NewBlob, Publication, TagWrite
 from nora.errors import BlobNotFound, MissingReferences, PackageNotFound, VersionNotFound
 from nora.formats.base import Services
 from nora.formats.docker.mirror import Mirror

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from blacksheep import Response
 
 from nora.blobs.base import Expect
-from nora.catalog.base import Blob, Cached, File, NewBlob, Publication
+from nora.catalog.records import Blob, Cached, File, NewBlob, Publication
 from nora.errors import InvalidManifest, NotFound, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.docker.names import Image, Tag

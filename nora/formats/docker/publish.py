@@ -10,7 +10,7 @@ from typing import Literal
 import orjson
 
 from nora._speedups import Manifest, scan_manifest
-from nora.catalog.base import Reference
+from nora.catalog.records import Reference
 from nora.errors import DigestMismatch, InvalidManifest
 from nora.formats.docker.documents import (
     DOCKER_LIST,

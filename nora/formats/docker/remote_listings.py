@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import orjson
 
 from nora._speedups import is_digest, is_tag
-from nora.catalog.base import Cached
+from nora.catalog.records import Cached
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.docker.documents import OCI_INDEX, fallback_tag, next_page

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from blacksheep import Response
 
 from nora._speedups import is_digest, parse_content_range
-from nora.catalog.base import Upload
+from nora.catalog.records import Upload
 from nora.errors import BadRequest, InvalidDigest, InvalidName
 from nora.formats.base import Services
 from nora.formats.docker.gate import Gate

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
-from nora.catalog.base import Cached
+from nora.catalog.records import Cached
 from nora.errors import PackageNotFound, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.docker.authorization import RegistryAuthorization

@@ -21,7 +21,7 @@ from typing import Final
 import orjson
 
 from nora.blobs.base import Expect
-from nora.catalog.base import Blob, Cached, NewBlob, NewCached
+from nora.catalog.records import Blob, Cached, NewBlob, NewCached
 from nora.errors import Denied, InvalidDistribution, InvalidName, NoraError, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.hosted import METADATA, path_of

@@ -10,7 +10,7 @@ from typing import Final
 
 from blacksheep import Response
 
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.errors import Denied, NotAcceptable, NotFound
 from nora.formats.base import Services
 from nora.formats.pypi.cached import CachedFiles

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from nora.catalog.base import Package, PackageFile, Version
+from nora.catalog.records import Package, PackageFile, Version
 from nora.errors import Conflict, Denied
 from nora.formats.pypi.index import ListedFile, Project, Status
 from nora.formats.pypi.names import ProjectName

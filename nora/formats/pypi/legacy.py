@@ -15,7 +15,7 @@ from blacksheep import Response
 from packaging.version import InvalidVersion
 from packaging.version import Version as Parsed
 
-from nora.catalog.base import PackageFile, Version
+from nora.catalog.records import PackageFile, Version
 from nora.errors import UpstreamFailed, VersionNotFound
 from nora.formats.base import Services
 from nora.formats.pypi.gate import Gate

@@ -10,7 +10,7 @@ from typing import Final
 
 import orjson
 
-from nora.catalog.base import Package
+from nora.catalog.records import Package
 from nora.errors import Denied, NotFound, PackageNotFound, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.hosted import project_of

@@ -15,7 +15,7 @@ from typing import Final
 from blacksheep import Content, Response
 
 from nora.blobs.base import Expect
-from nora.catalog.base import Blob, NewBlob, NewFile
+from nora.catalog.records import Blob, NewBlob, NewFile
 from nora.errors import BadRequest, Conflict, StorageFailed, TooLarge
 from nora.formats.base import Services
 from nora.formats.pypi.errors import TEXT

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from nora.catalog.base import Blob
+from nora.catalog.records import Blob
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.html_index import parse_html

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nora.catalog.base import Blob, Package, PackageFile
+from nora.catalog.records import Blob, Package, PackageFile
 from nora.catalog.schema import MIGRATIONS, SCHEMA_VERSION
 from nora.catalog.sqlite import SQLiteCatalog, preparation
 from nora.errors import CatalogUnusable

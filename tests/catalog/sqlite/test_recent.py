@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nora.catalog.base import TagWrite
+from nora.catalog.records import TagWrite
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.catalog.sqlite.recent import SLOTS, UNKNOWN, Epochs, Recent, epochs_path, slot_of
 from nora.errors import Conflict

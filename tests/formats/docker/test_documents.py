@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from nora.catalog.base import Referrer
+from nora.catalog.records import Referrer
 from nora.errors import InvalidPage
 from nora.formats.docker import documents
 

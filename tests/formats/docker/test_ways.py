@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from nora.catalog.base import Blob, Cached
+from nora.catalog.records import Blob, Cached
 from nora.config import kinds
 from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from nora.formats.docker.authorization import RegistryAuthorization

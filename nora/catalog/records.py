@@ -1,0 +1,233 @@
+"""The values that go into a catalog and come out of it: see nora.catalog.base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nora.model import Digest, Role, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A stored blob. `generation` is part of the object's name: see nora.blobs.layout.
+
+    An `id` always means these bytes in this object, and is never used again: caches may be keyed by it.
+    """
+
+    id: int
+    digest: Digest
+    """Always sha256, the identity of the bytes; other digests are aliases."""
+    size: int
+    generation: int
+    lease_until: float = 0.0
+    """Of the link through which it was found, seconds since the epoch; 0 when not found through a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlob:
+    """Bytes that are durable in the blob store and want a row."""
+
+    digest: Digest
+    """sha256."""
+    size: int
+    xxh3: str
+    """xxh3_128 as 32 hexadecimal digits: for quick scrubs and cache keys, never identity."""
+    generation: int
+    """From 0 to 2**63 - 1."""
+    aliases: tuple[Digest, ...] = ()
+    """Other digests of the same bytes, e.g. their sha512."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file of a repository, with the blob that holds its bytes: another one when it is published again."""
+
+    id: int
+    repository_id: int
+    path: str
+    package: str | None
+    version: str | None
+    media_type: str
+    blob: Blob
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A package and what its format remembers of it."""
+
+    id: int
+    name: str
+    owned: bool
+    """Whether a hosted repository has claimed the name: by its first upload - an opened one counts - until it
+    is released. Never in a repository of another kind; no delete ends it."""
+    revision: int
+    """Grows with every change of the package, its versions, tags, files and what is cached of it: documents
+    derived from it may be cached under it. What is only looked at, used, leased or found to be right still
+    does not move it."""
+    document: bytes
+    """JSON; `{}` when nothing was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a package without its files."""
+
+    name: str
+    state: str
+    """`live`, or a word of the format: `yanked`."""
+    document: bytes
+    published_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackageFile:
+    """A file as the documents of its package list it."""
+
+    path: str
+    version: str | None
+    media_type: str
+    blob: Blob
+    document: bytes
+    """What the format remembers of this file, as JSON."""
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """One more file of a version (new or known) of a package. A path is never given other bytes.
+
+    A new version is `live` and has the document `{}`; a known one stays as it is.
+    """
+
+    package: str
+    version: str
+    path: str
+    media_type: str
+    blob: NewBlob
+    document: bytes = b"{}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """What a proxy repository holds of an upstream."""
+
+    id: int
+    """Of the file: for `note_file_uses`."""
+    path: str
+    package: str | None
+    media_type: str
+    blob: Blob
+    upstream_url: str
+    validators: Mapping[str, str]
+    document: bytes
+    fetched_at: float
+    fresh_until: float
+    """`inf`: for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCached:
+    """What was fetched and is to be kept, in the place of what was at this path before."""
+
+    path: str
+    package: str | None
+    """What it belongs to, from here on known to the catalog; None: to nothing."""
+    version: str | None = None
+    """Of the package, made when it is new. Not without a package."""
+    media_type: str
+    blob: NewBlob | Blob
+    upstream_url: str
+    validators: Mapping[str, str] = field(default_factory=dict)
+    document: bytes = b"{}"
+    fetched_at: float
+    fresh_until: float
+    """`inf`: for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Content that a version needs."""
+
+    digest: str
+    role: Literal["config", "layer", "child", "subject"]
+    required: bool
+    """Whether publishing fails when the package has no such blob (config and layers)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagWrite:
+    """A tag to set on the version that is published."""
+
+    name: str
+    replace: bool = True
+    """False: a tag that already points to another version raises Conflict (immutable tags)."""
+    expected: str | None = None
+    """When set: the version that the tag must point to now, "*" for any, "" for none; else
+    PreconditionFailed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One version of a package with its single file, its references and its tags."""
+
+    repository_id: int
+    package: str
+    version: str
+    path: str
+    """Path of the file in the repository. It is the path of this package alone, whatever its version."""
+    media_type: str
+    blob: NewBlob | Blob
+    """Bytes that have just been ingested, or a blob that the package holds already."""
+    document: bytes = b"{}"
+    """What the format wants to remember of this version, as JSON."""
+    artifact_type: str | None = None
+    references: tuple[Reference, ...] = ()
+    tags: tuple[TagWrite, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A version that names another as its subject."""
+
+    version: str
+    media_type: str
+    size: int
+    artifact_type: str | None
+    document: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An upload session: a file in the upload area and this row.
+
+    `offset` bytes have been committed: they are in the file, durably, and `hashes` (algorithm → hex
+    digest of exactly those bytes; "xxh3" among them) describes them when it is not empty. A file that
+    is longer is cut back to `offset`.
+    """
+
+    id: str
+    repository_id: int
+    package: str
+    algorithm: str
+    offset: int
+    hashes: dict[str, str]
+    updated_at: float
+    """Seconds since the epoch, by the catalog's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An API token. The token itself is nowhere: `secret_hash` is its sha256 in hexadecimal."""
+
+    id: str
+    """Public, to list and revoke it by: 16 hexadecimal digits."""
+    secret_hash: str
+    user: str
+    role: Role
+    scopes: tuple[Scope, ...]
+    description: str
+    created_at: float
+    expires_at: float | None
+    last_used_at: float | None = None
