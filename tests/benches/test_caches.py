@@ -27,6 +27,7 @@ PAGE = orjson.dumps({"files": [{"url": "../f/a-1.whl#sha256=00"}, {"url": "b-1.w
             b'<a href="../f/a-1.whl#sha256=00">a</a>\n<a x="y" href="b-1.whl">b</a>',
         ),
     ],
+    ids=["json", "gzip", "html"],  # else ids have the time of compression in them, and workers differ
 )
 def test_pages_are_read_in_every_dress(kind: str, coding: str, body: bytes) -> None:
     answer = Answer(200, {"content-type": kind, "content-encoding": coding}, body, len(body))
