@@ -51,6 +51,7 @@ from nora.locks import FileLock
 from nora.model import Repository
 from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
+from nora.observability.moments import Moments
 from nora.observability.shared import SharedMemory
 from nora.outbound import Outbound
 from nora.proxy.cache import Cache
@@ -84,7 +85,7 @@ def build_app(
         audit=audit,
     )
     attempts = limits.Attempts.build(config, memory, metrics)
-    Worker(config, app, metrics, attempts, audit, started_at or time.time())
+    Worker(config, app, metrics, memory.answers, attempts, audit, started_at or time.time())
     return app
 
 
@@ -162,6 +163,7 @@ class Worker:
         config: Config,
         app: NoraApplication,
         metrics: Metrics,
+        answers: Moments,
         attempts: Attempts,
         audit: Audit | None,
         started_at: float,
@@ -169,6 +171,7 @@ class Worker:
         self._config = config
         self._app = app
         self._metrics = metrics
+        self._answers = answers
         self._attempts = attempts
         self._audit = audit
         self._layout = layout = Layout(config.storage.path)
@@ -234,7 +237,7 @@ class Worker:
         self, authenticator: Authenticator, repositories: Mapping[str, Repository]
     ) -> Services:
         config, memory = self._config, MemoryCache(self._config.cache.memory)
-        upstreams = Upstreams.build(config, self._outbound, self._metrics)
+        upstreams = Upstreams.build(config, self._outbound, self._metrics, self._answers)
         return Services(
             config=config,
             catalog=self._catalog,

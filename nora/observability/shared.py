@@ -18,6 +18,7 @@ import struct
 from collections.abc import Iterator
 
 from nora.observability.cells import Cells
+from nora.observability.moments import Moments
 
 SLOT_BYTES = 1 << 20
 """Of each worker; pages that nobody wrote to cost nothing."""
@@ -55,6 +56,8 @@ class SharedMemory:
         """What is counted of the requests of each client."""
         self.failures = Cells(FAILURE_ROWS, processes=slots)
         """What is counted of failed logins; apart, so that requests of many clients do not push it out."""
+        self.answers = Moments()
+        """When hosts of upstreams last answered."""
         self._slots = slots
         self._memory = mmap.mmap(-1, slots * SLOT_BYTES)
         for number in range(slots):

@@ -5,7 +5,9 @@
                                    └────────── probe fails ────────┘
 
 Each change begins a new generation, and what an attempt of an older one learns changes nothing: it is late.
-A probe that is left without a verdict, because whoever waited for it went away, frees its place.
+A probe that is left without a verdict, because whoever waited for it went away, frees its place. Each process
+has breakers of its own; that the host answers again, which one of them finds out, all others know: theirs
+become half open at once.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from enum import IntEnum
 from math import ceil
 
 from nora.errors import UpstreamUnavailable
+from nora.observability.moments import Moment
 
 
 class State(IntEnum):
@@ -58,17 +61,20 @@ class Breaker:
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[State], None] = lambda state: None,
         rejected: Callable[[], None] = lambda: None,
+        answered: Moment | None = None,
     ) -> None:
-        """It opens after so many failures in a row, for so many seconds; `failures` 0 is never."""
+        """It opens after so many failures in a row, for so many seconds; `failures` 0 is never. `answered` is
+        when the host last did, whichever process asked."""
         self._host = host
         self._limit = failures
         self._seconds = seconds
         self._clock = clock
         self._changed = changed
         self._rejected = rejected
+        self._answered = answered or Moment()
         self._generation = 0
         self._failures = 0
-        self._until = 0.0
+        self._since = 0.0
         self._probe: Attempt | None = None
         self.state = State.CLOSED
 
@@ -83,10 +89,11 @@ class Breaker:
                 self._probe = None
 
     def _admit(self) -> Attempt:
-        if self.state is State.OPEN and self._clock() >= self._until:
-            self._become(State.HALF_OPEN)
         if self.state is State.OPEN:
-            raise self._left_alone(max(1, ceil(self._until - self._clock())))
+            left = self._since + self._seconds - self._clock()
+            if left > 0 and self._answered.last <= self._since:
+                raise self._left_alone(max(1, ceil(left)))
+            self._become(State.HALF_OPEN)
         if self.state is State.CLOSED:
             return Attempt(self, self._generation, False)
         if self._probe is not None:
@@ -95,6 +102,8 @@ class Breaker:
         return self._probe
 
     def _settle(self, generation: int, succeeded: bool) -> None:
+        if succeeded:
+            self._answered.note(self._clock())
         if generation != self._generation:
             return
         if succeeded:
@@ -104,7 +113,7 @@ class Breaker:
             return
         self._failures += 1
         if self.state is State.HALF_OPEN or 0 < self._limit <= self._failures:
-            self._until = self._clock() + self._seconds
+            self._since = self._clock()
             self._become(State.OPEN)
 
     def _become(self, state: State) -> None:

@@ -1,6 +1,7 @@
 """The hosts that upstreams are on: how many requests at once, whether they are left alone, what is counted.
 
-One host is one state in this process, whichever repository, format or link leads there.
+One host is one state in this process, whichever repository, format or link leads there. That it
+answers again, all processes know at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TypeVar
 from nora.config import Breaker as BreakerOptions
 from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable
 from nora.observability.metrics import Metrics
+from nora.observability.moments import Moments
 from nora.observability.upstreams import UpstreamMetrics
 from nora.outbound import host_of, origin
 from nora.proxy.breaker import Attempt, Breaker, State
@@ -90,8 +92,9 @@ class Host:
 class Hosts:
     """The hosts of this process, made when they are first asked."""
 
-    def __init__(self, metrics: Metrics, retries: Retries) -> None:
+    def __init__(self, metrics: Metrics, retries: Retries, answers: Moments) -> None:
         self.clock = retries.clock
+        self._answers = answers
         self._metrics = metrics
         self._retries = retries
         self._hosts: dict[str, Host] = {}
@@ -118,6 +121,7 @@ class Hosts:
             clock=self.clock,
             changed=metrics.breaker.set,
             rejected=metrics.rejections.add,
+            answered=self._answers.of(origin(url)),
         )
         return Host(url, breaker, self._retries, metrics)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nora.config import Config
     from nora.model import Repository
     from nora.observability.metrics import Metrics
+    from nora.observability.moments import Moments
 
 _CONDITIONS = {"etag": "if-none-match", "last-modified": "if-modified-since"}
 
@@ -47,9 +48,9 @@ class Upstreams:
         self._made: dict[str, tuple[Upstream, ...]] = {}
 
     @classmethod
-    def build(cls, config: Config, outbound: Outbound, metrics: Metrics) -> Upstreams:
+    def build(cls, config: Config, outbound: Outbound, metrics: Metrics, answers: Moments) -> Upstreams:
         """As the configuration has it."""
-        return cls(config, outbound, Hosts(metrics, Retries(tries=1 + config.proxy.retries)))
+        return cls(config, outbound, Hosts(metrics, Retries(tries=1 + config.proxy.retries), answers))
 
     def of(self, repository: Repository, authorize: Authorize | None = None) -> tuple[Upstream, ...]:
         """Whom a proxy repository asks, in this order; nobody while it is offline. Made once, and kept.

@@ -37,7 +37,8 @@ class World:
     slept: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.metrics = Metrics(SharedMemory(1), 0, version="1", compiled=False)
+        self.memory = SharedMemory(1)
+        self.metrics = Metrics(self.memory, 0, version="1", compiled=False)
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -47,7 +48,7 @@ class World:
         async def body() -> T:
             self.outbound = Outbound()
             retries = Retries(tries=self.tries, clock=self.clock, sleep=self.sleep, random=lambda: 1.0)
-            self.hosts = Hosts(self.metrics, retries)
+            self.hosts = Hosts(self.metrics, retries, self.memory.answers)
             try:
                 return await work()
             finally:

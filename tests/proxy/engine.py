@@ -159,7 +159,8 @@ async def engine(root: Path, clock: Callable[[], float] = time.time) -> AsyncIte
     catalog = SQLiteCatalog.open(layout.catalog)
     store = LocalBlobStore(layout, reserve_bytes=0, durable="none")
     outbound = Outbound()
-    hosts = Hosts(Metrics(SharedMemory(1), 0, version="1", compiled=False), Retries(tries=1))
+    memory = SharedMemory(1)
+    hosts = Hosts(Metrics(memory, 0, version="1", compiled=False), Retries(tries=1), memory.answers)
     repository = (await catalog.sync_repositories([PROXY]))["proxy"]
     counted: list[tuple[str, str]] = []
     cache = Cache(

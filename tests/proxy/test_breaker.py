@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nora.errors import UpstreamUnavailable
+from nora.observability.moments import Moment
 from nora.proxy.breaker import Attempt, Breaker, State
 
 
@@ -105,6 +106,27 @@ def test_what_is_late_changes_nothing() -> None:
             probe.succeeded()
         slower.failed()
     assert seen == [State.OPEN, State.HALF_OPEN, State.CLOSED]
+
+
+def test_what_another_process_found_out_is_tried_at_once() -> None:
+    clock, answered = Clock(), Moment()
+    answered.note(999.0)
+    breaker = Breaker("x.example.com", 1, 30, clock=clock, answered=answered)
+    fail(breaker)
+    clock.now += 10
+    with pytest.raises(UpstreamUnavailable), breaker.attempt():
+        pass
+    answered.note(clock.now)
+    clock.now += 1
+    fail(breaker)
+    assert breaker.state is State.OPEN, "here it fails still"
+    with pytest.raises(UpstreamUnavailable) as refused, breaker.attempt():
+        pass
+    assert refused.value.retry_after == 30
+    clock.now += 1
+    answered.note(clock.now)
+    succeed(breaker)
+    assert breaker.state is State.CLOSED
 
 
 def test_one_that_is_switched_off_never_opens() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from nora.config import Breaker
-from nora.errors import UpstreamFailed
+from nora.errors import UpstreamFailed, UpstreamUnavailable
 from nora.proxy import hosts
-from nora.proxy.hosts import Host
+from nora.proxy.hosts import Host, Hosts
+from nora.proxy.retries import Retries
 from tests.proxy.asking import World
 
 OPTIONS = Breaker(True, 1, 30)
@@ -47,6 +48,27 @@ def test_there_are_not_more_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
             world.hosts.of(f"https://{number}.example.com", OPTIONS)
         assert world.hosts.of("https://0.example.com", OPTIONS) is first, "it is left alone still"
         assert world.hosts.of("https://1.example.com", OPTIONS) is not second
+
+    world.run(body)
+
+
+def test_a_host_that_has_recovered_is_asked_by_all_workers() -> None:
+    world = World()
+
+    async def body() -> None:
+        other = Hosts(world.metrics, Retries(clock=world.clock), world.memory.answers)
+        first, second = (one.of("https://x.example.com/", OPTIONS).breaker for one in (world.hosts, other))
+        stranger = other.of("https://y.example.com/", OPTIONS).breaker
+        for breaker in (second, stranger):
+            with breaker.attempt() as attempt:
+                attempt.failed()
+        world.now += 5
+        with first.attempt() as attempt:  # this one has not noticed that anything was wrong
+            attempt.succeeded()
+        with second.attempt() as attempt:
+            assert attempt.is_probe
+        with pytest.raises(UpstreamUnavailable), stranger.attempt():
+            pass
 
     world.run(body)
 

@@ -18,7 +18,7 @@ REPOSITORY = Repository(1, "mirror", "pypi", "proxy")
 
 
 def make(world: World, config: Config) -> Upstreams:
-    return Upstreams.build(config, world.outbound, world.metrics)
+    return Upstreams.build(config, world.outbound, world.metrics, world.memory.answers)
 
 
 def configured(tmp_path: Path, text: str) -> Config:
