@@ -45,6 +45,8 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "bcrypt": ("nora.auth.passwords",),
     "httpx": ("nora.outbound",),
     "httpcore": ("nora.outbound",),
+    "aiohappyeyeballs": ("nora.outbound",),
+    "anyio": ("nora.outbound",),
     "joserfc": ("nora.auth",),
     "boto3": ("nora.blobs.s3",),
     "botocore": ("nora.blobs.s3",),

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -26,6 +23,7 @@ import bcrypt
 from nora.auth.htpasswd import Account, Htpasswd
 from nora.errors import TooManyRequests
 from nora.locks import FileLock
+from nora.processes import step_back
 
 QUEUE_LIMIT: Final = 8
 """Checks that wait in one process."""
@@ -37,9 +35,6 @@ REMEMBERED: Final = 4096
 LONGEST_PASSWORD: Final = 72
 """Bytes that bcrypt looks at; htpasswd, like everybody, ignores what follows."""
 _DEFAULT_COST = 10
-_NICENESS = 10
-"""A tenth of what a thread that answers requests gets, when there is not enough for both. No less: also on a
-machine that is always busy somebody has to get in."""
 
 
 class Proof(NamedTuple):
@@ -68,7 +63,7 @@ class Passwords:
         self._key = os.urandom(32)
         self._known: OrderedDict[bytes, tuple[float, bool]] = OrderedDict()
         self._pending: dict[bytes, asyncio.Future[bool]] = {}
-        self._thread = ThreadPoolExecutor(1, "passwords", _step_back)
+        self._thread = ThreadPoolExecutor(1, "passwords", step_back)
         self._seconds = 0.25
         """That the last check took, with the wait for those of other processes."""
 
@@ -173,13 +168,3 @@ def hash_password(password: str, cost: int = 12) -> str:
     if not encoded or len(encoded) > LONGEST_PASSWORD:
         raise ValueError(f"a password has from 1 to {LONGEST_PASSWORD} bytes")
     return bcrypt.hashpw(encoded, bcrypt.gensalt(cost)).decode().replace("$2b$", "$2y$", 1)
-
-
-def _step_back() -> None:
-    """Let the threads that answer requests go first; on Linux a priority belongs to a thread."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            thread = threading.get_native_id()
-            # from where it is: a server that was started with `nice` must not check at a higher priority
-            niceness = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
-            os.setpriority(os.PRIO_PROCESS, thread, niceness)  # Linux takes 19 for anything above

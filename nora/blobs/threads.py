@@ -70,9 +70,11 @@ class Job(Generic[T]):
 class Threads:
     """At most `limit` threads, started when they are needed: none exists before a worker is forked."""
 
-    def __init__(self, limit: int, name: str) -> None:
+    def __init__(self, limit: int, name: str, begin: Callable[[], None] = lambda: None) -> None:
+        """Each thread calls `begin` first."""
         self._limit = limit
         self._name = name
+        self._begin = begin
         self._queue: SimpleQueue[Job[Any] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._jobs = 0
@@ -99,6 +101,7 @@ class Threads:
         self._threads.clear()
 
     def _work(self) -> None:
+        self._begin()
         while (job := self._queue.get()) is not None:
             job.work()
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more

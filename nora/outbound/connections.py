@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from nora import __version__
 from nora.addresses import names_private
 from nora.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
 from nora.outbound.answers import Reply, Stream
 from nora.outbound.faults import check_size, refusal, transient, translated
-from nora.outbound.guard import Guard, private_network
+from nora.outbound.guard import private_network
 from nora.outbound.terms import PORTS, Headers, Method, Terms, host_of, origin
 
 if TYPE_CHECKING:
@@ -43,8 +43,9 @@ class Outbound:
 
     def prepare(self) -> None:
         """Load what the first request needs: a quarter of a second, before anybody waits for it."""
-        import httpcore  # noqa: F401
         import httpx  # noqa: F401
+
+        import nora.outbound.network  # noqa: F401
 
         _ = self._trust
 
@@ -156,19 +157,20 @@ class Outbound:
         """The connections for a target; those that were checked when they were made are kept apart."""
         import httpcore
 
+        from nora.outbound.network import Network
+
         proxy = self._proxy_of(target)
         if proxy is not None and guarded and names_private(target.host):
             raise private_network(target.host)
         found = self._pools.get((proxy, guarded))
         if found is None:
-            guard = Guard(httpcore.AnyIOBackend()) if guarded and proxy is None else httpcore.AnyIOBackend()
             found = self._pools[proxy, guarded] = httpcore.AsyncConnectionPool(
                 ssl_context=self._trust,
                 proxy=None if proxy is None else _proxy(proxy, self._trust),
                 max_connections=MAX_CONNECTIONS,
                 max_keepalive_connections=KEPT_CONNECTIONS,
                 keepalive_expiry=KEPT_SECONDS,
-                network_backend=cast("httpcore.AsyncNetworkBackend", guard),
+                network_backend=Network(guarded=guarded and proxy is None),
             )
         return found
 

@@ -7,7 +7,6 @@ call after the other, and ends when it was idle for a while, or when its worker 
 
 from __future__ import annotations
 
-import os
 import pickle
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from nora.blobs.threads import Threads
 from nora.errors import StorageBusy
-from nora.processes import frugal_memory
+from nora.processes import frugal_memory, step_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +47,7 @@ class Helper:
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         self._idle_seconds = idle_seconds
-        self._threads = Threads(1, "offload")
+        self._threads = Threads(1, "offload", step_back)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()  # the timer ends the process in a thread of its own
         self._timer: threading.Timer | None = None
@@ -85,6 +84,7 @@ class Helper:
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
+        """By the thread, whose niceness it inherits: those who serve come first."""
         self._process = subprocess.Popen(
             _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
@@ -118,8 +118,6 @@ def serve() -> None:
     calls, answers = sys.stdin.buffer, sys.stdout.buffer
     sys.stdout = sys.stderr  # what a function prints is no answer
     frugal_memory()
-    if hasattr(os, "nice"):
-        os.nice(10)  # those who serve come first
     with suppress(BrokenPipeError, EOFError):
         while True:
             _serve_one(calls, answers)

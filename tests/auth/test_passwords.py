@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -204,14 +202,3 @@ def test_hashes_are_those_of_htpasswd() -> None:
     for password in ("", "x" * 73):
         with pytest.raises(ValueError, match="from 1 to 72"):
             hash_password(password, 4)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a process")
-def test_checks_come_after_the_rest_of_a_server_that_was_started_with_nice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: list[int] = []
-    monkeypatch.setattr(os, "getpriority", lambda *_: 10)
-    monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments[-1]))
-    module._step_back()
-    assert asked[0] > 10

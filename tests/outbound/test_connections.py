@@ -316,7 +316,7 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
     connected: list[str] = []
 
     async def work(outbound: Outbound) -> None:
-        import httpcore
+        from nora.outbound import network
 
         async def getaddrinfo(host: str, port: int, **_: object) -> list[Any]:
             resolved.append(host)
@@ -326,12 +326,12 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch: pytest
                 (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)),
             ]
 
-        async def connect_tcp(self: object, host: str, port: int, **_: object) -> None:
-            connected.append(host)
-            raise httpcore.ConnectError("no network in tests")
+        async def start_connection(found: list[Any], **_: object) -> None:
+            connected.extend(address[0] for *_, address in found)
+            raise OSError("no network in tests")
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
-        monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect_tcp)
+        monkeypatch.setattr(network, "start_connection", start_connection)
         with pytest.raises(UpstreamUnavailable):
             await outbound.get("http://rebinding.example.com/", terms())
 
