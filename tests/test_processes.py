@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
+import threading
 
 import pytest
 
 from nora.processes import step_back
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a process")
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a process")
+
+def test_a_thread_steps_back_alone() -> None:
+    found: list[int] = []
+
+    def work() -> None:
+        step_back()
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [min(19, before + 10)]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+@pytest.mark.parametrize("machine", [platform.machine(), "pdp11"])
 def test_work_comes_after_the_rest_of_a_server_that_was_started_with_nice(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, machine: str
 ) -> None:
     asked: list[int] = []
+    monkeypatch.setattr(platform, "machine", lambda: machine)
     monkeypatch.setattr(os, "getpriority", lambda *_: 10)
     monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments[-1]))
-    step_back()
+    thread = threading.Thread(target=step_back)  # what becomes of it, ends with it
+    thread.start()
+    thread.join()
     assert asked[0] > 10

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from nora._speedups import DURABLE_DATA, DURABLE_FULL, DURABLE_NOT, store_file
 from nora.blobs.threads import Threads
 from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
+from nora.processes import step_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,7 @@ _LEVELS: Final = {"full": DURABLE_FULL, "data": DURABLE_DATA, "none": DURABLE_NO
 
 THREADS: Final = 16
 """More than the cores, because most of them wait for the disk; the kernel groups what they wait for."""
+BULK_BYTES: Final = 1 << 20
 BATCH_BYTES: Final = 1 << 20
 """What one inflow hands to a thread at a time, when it is alone."""
 BUDGET_BYTES: Final = 16 << 20
@@ -62,15 +64,21 @@ class Disk:
         self._reserve_bytes = reserve_bytes
         self._durable = durable
         self._threads = Threads(threads, "disk")
+        self._bulk = Threads(1, "bulk", step_back)
         self._inflows = 0
 
     def start(self, call: Callable[..., T], *arguments: Any) -> Job[T]:
         """Begin a call in a disk thread. An OSError of the call comes back translated."""
         return self._threads.start(partial(_translated, call, *arguments))
 
-    async def run(self, call: Callable[..., T], *arguments: Any) -> T:
-        """The result of a call in a disk thread. When cancelled, the call ends before this does."""
-        return await self.start(call, *arguments).result()
+    async def run(self, call: Callable[..., T], *arguments: Any, weight: int = 0) -> T:
+        """The result of a call in a disk thread. When cancelled, the call ends before this does.
+
+        A call that moves more than `BULK_BYTES` keeps a core busy for milliseconds: with that as its `weight`
+        it is made by a thread that lets those go first who answer requests.
+        """
+        threads = self._threads if weight <= BULK_BYTES else self._bulk
+        return await threads.start(partial(_translated, call, *arguments)).result()
 
     def inflow(self, write: Callable[[bytes], object]) -> Inflow:
         """A way for a stream of bytes into `write`, which runs in a disk thread, never twice at a time."""
@@ -104,6 +112,7 @@ class Disk:
     def close(self) -> None:
         """Let the threads finish and end."""
         self._threads.close()
+        self._bulk.close()
 
     @property
     def batch_bytes(self) -> int:

@@ -65,7 +65,7 @@ class LocalBlobStore:
     async def _take_small(self, data: bytes, expect: Expect) -> NewBlob:
         made: list[NewBlob] = []  # also when the caller is cancelled while the thread is at it
         try:
-            await self.disk.run(self._store, data, expect, made)
+            await self.disk.run(self._store, data, expect, made, weight=len(data))
         except BaseException:
             for new in made:
                 await self.forget(new)
@@ -148,7 +148,7 @@ class LocalBlobStore:
             data = _read_cached(path, blob.size)
             if data is not None:
                 return data
-        return await self.disk.run(_read_all, path, blob.size)
+        return await self.disk.run(_read_all, path, blob.size, weight=blob.size)
 
     async def stream(self, blob: Blob, start: int, stop: int) -> AsyncIterator[bytes]:
         """See BlobStore."""

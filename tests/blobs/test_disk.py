@@ -50,6 +50,14 @@ async def test_errors_are_translated_in_one_place(disk: Disk, number: int, kind:
     assert isinstance(failure.value.__cause__, OSError)
 
 
+async def test_what_moves_much_is_done_by_a_thread_that_lets_others_go_first(disk: Disk) -> None:
+    def name() -> str:
+        return threading.current_thread().name
+
+    assert await disk.run(name, weight=module.BULK_BYTES) == "disk-0"
+    assert await disk.run(name, weight=module.BULK_BYTES + 1) == "bulk-0"
+
+
 def test_an_error_without_a_number_is_a_failure() -> None:
     assert str(translate(OSError("anything"))) == "the storage failed: OSError"
 
