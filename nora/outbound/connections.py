@@ -45,7 +45,8 @@ class Outbound:
         """Load what the first request needs: a quarter of a second, before anybody waits for it."""
         import httpx  # noqa: F401
 
-        import nora.outbound.network  # noqa: F401
+        import nora.outbound.network
+        import nora.outbound.tunnels  # noqa: F401
 
         _ = self._trust
 
@@ -158,13 +159,15 @@ class Outbound:
         import httpcore
 
         from nora.outbound.network import Network
+        from nora.outbound.tunnels import TunnelPool
 
         proxy = self._proxy_of(target)
         if proxy is not None and guarded and names_private(target.host):
             raise private_network(target.host)
         found = self._pools.get((proxy, guarded))
         if found is None:
-            found = self._pools[proxy, guarded] = httpcore.AsyncConnectionPool(
+            pool = httpcore.AsyncConnectionPool if proxy is None else TunnelPool
+            found = self._pools[proxy, guarded] = pool(
                 ssl_context=self._trust,
                 proxy=None if proxy is None else _proxy(proxy, self._trust),
                 max_connections=MAX_CONNECTIONS,

@@ -26,7 +26,7 @@ PIECE_BYTES = 64 * 1024
 """What is read at once. With four times as much others wait for twice as long (0.5 ms)."""
 STAGGER_SECONDS = 0.25
 """After so long without an answer the next address of a host is tried beside the one before (RFC 8305)."""
-_ENDED = (anyio.BrokenResourceError, anyio.ClosedResourceError)
+_BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError)
 
 
 class Network(httpcore.AsyncNetworkBackend):
@@ -88,7 +88,7 @@ class Connection(httpcore.AsyncNetworkStream):
             return b""
         except TimeoutError as error:
             raise httpcore.ReadTimeout(str(error)) from error
-        except _ENDED as error:
+        except _BROKEN as error:
             raise httpcore.ReadError(str(error)) from error
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
@@ -100,7 +100,7 @@ class Connection(httpcore.AsyncNetworkStream):
                 await self._stream.send(buffer)
         except TimeoutError as error:
             raise httpcore.WriteTimeout(str(error)) from error
-        except _ENDED as error:
+        except (anyio.EndOfStream, *_BROKEN) as error:
             raise httpcore.WriteError(str(error)) from error
 
     async def start_tls(
@@ -120,9 +120,12 @@ class Connection(httpcore.AsyncNetworkStream):
         except TimeoutError as error:
             self._below.abort()
             raise httpcore.ConnectTimeout(str(error)) from error
-        except (anyio.EndOfStream, ssl.SSLError, *_ENDED) as error:
+        except (anyio.EndOfStream, *_BROKEN) as error:
             self._below.abort()
             raise httpcore.ConnectError(str(error)) from error
+        except BaseException:  # cancelled: httpcore does not know the connection yet
+            self._below.abort()
+            raise
         return Connection(stream, self._below)
 
     async def aclose(self) -> None:
@@ -188,8 +191,9 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
         self.abort()
 
     def abort(self) -> None:
-        """End it at once."""
+        """End it at once. That is no end of what was being received."""
         self._is_over = True
+        self._error = self._error or ConnectionAbortedError("the connection was closed here")
         self._open().abort()
         self._wake()
 
@@ -228,7 +232,7 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
     def connection_lost(self, exc: Exception | None) -> None:
         """It has ended, well or not."""
         self._is_over = True
-        self._error = exc
+        self._error = self._error or exc
         self._wake()
 
     def pause_writing(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
 import struct
@@ -198,6 +199,62 @@ def test_a_cut_is_no_end(loop: Loop) -> None:
 
     with listening(cut) as port:
         run(loop, port, work)
+
+
+def test_what_is_damaged_on_its_way_is_no_end(loop: Loop, certificates: Certificates) -> None:
+    def damage(peer: socket.socket) -> None:
+        assert isinstance(peer, ssl.SSLSocket)
+        peer.sendall(b"x" * 1000)
+        with socket.socket(fileno=os.dup(peer.fileno())) as below:
+            below.sendall(b"\x17\x03\x03\x00\x20" + b"?" * 32)
+
+    async def work(connection: Connection) -> None:
+        context = ssl.create_default_context(cafile=str(certificates.authority))
+        secure = await connection.start_tls(context, "127.0.0.1", timeout=5)
+        with pytest.raises(httpcore.ReadError):
+            await read_all(secure)
+        with pytest.raises(httpcore.WriteError):
+            await write_for_ever(secure)
+
+    with listening(damage, certificates) as port:
+        run(loop, port, work)
+
+
+def test_closing_is_no_end_of_what_is_being_received(loop: Loop) -> None:
+    over = threading.Event()
+
+    async def work(connection: Connection) -> None:
+        reading = asyncio.get_running_loop().create_task(connection.read(10, timeout=5))
+        await asyncio.sleep(0.05)
+        await connection.aclose()
+        with pytest.raises(httpcore.ReadError):
+            await reading
+        over.set()
+
+    with listening(lambda peer: wait(over)) as port:
+        run(loop, port, work)
+
+
+def test_whoever_gives_up_while_a_connection_is_to_be_encrypted_leaves_none(loop: Loop) -> None:
+    ended: list[bytes] = []
+
+    def hear(peer: socket.socket) -> None:
+        while heard := peer.recv(1 << 16):
+            ended.append(heard)
+        ended.append(b"")
+
+    async def work(connection: Connection) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await connection.start_tls(ssl.create_default_context(), "127.0.0.1")
+
+    async def body(port: int) -> None:
+        await work(await Network(guarded=False).connect_tcp("127.0.0.1", port, timeout=5))
+        while not ended or ended[-1]:
+            await asyncio.sleep(0.01)
+
+    with listening(hear) as port, asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(body(port), 10))
 
 
 def test_an_idle_connection_that_ends_or_speaks_is_seen(loop: Loop) -> None:
