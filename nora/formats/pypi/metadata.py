@@ -20,6 +20,14 @@ from nora.formats.pypi.names import Distribution, ProjectName, normalize_version
 _METADATA_VERSION = re.compile(r"[12]\.[0-9]")
 _DIST_INFO = ".dist-info"
 
+_FIELD = re.compile(rb"(?:([!-9;-~]*):|From |[\t ])[^\r\n]*(?:\r\n?|\n|\Z)(?:[\t ][^\r\n]*(?:\r\n?|\n|\Z))*")
+"""A field with its continuation lines, as `email.parser` tells them from the description."""
+# The work of its parser is the product of these two; a requirement is more of it than other bytes are.
+_MOST_NAMES = 256
+_MOST_FIELDS = 16_384
+_MOST_REQUIREMENTS = 512 << 10
+"""Characters of all Requires-Dist together."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
@@ -88,6 +96,8 @@ def parse_metadata(raw: bytes, distribution: Distribution | None = None) -> Meta
     for field in ("name", "version", "requires-python", "requires-dist"):
         if field in unread:
             raise InvalidDistribution(f"the core metadata has a {field} that cannot be read")
+    if sum(map(len, fields.get("requires_dist", ()))) > _MOST_REQUIREMENTS:
+        raise InvalidDistribution("the core metadata has too many requirements")
     try:
         name = ProjectName.of(fields.get("name", ""))
         release = normalize_version(fields.get("version", ""))
@@ -108,6 +118,7 @@ def parse_metadata(raw: bytes, distribution: Distribution | None = None) -> Meta
 
 
 def _parse(raw: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
+    _check_fields(raw)
     try:
         raw.decode("utf-8")
         return parse_email(raw)
@@ -115,6 +126,22 @@ def _parse(raw: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
         raise InvalidDistribution("the core metadata is not UTF-8") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # what email.parser stumbles over
         raise InvalidDistribution("the core metadata cannot be read") from error
+
+
+def _check_fields(raw: bytes) -> None:
+    """That the fields before the description are no more than a parser can take: it looks at all of them for
+    each name (as it is spelled), and calls itself for what is inside of a MIME message."""
+    names: set[bytes] = set()
+    count = position = 0
+    while (found := _FIELD.match(raw, position)) is not None:
+        name = found[1] or b""
+        names.add(name)
+        count, position = count + 1, found.end()
+        if len(names) > _MOST_NAMES or count > _MOST_FIELDS:
+            raise InvalidDistribution("the core metadata has too many fields")
+        value = found[0].lower() if name.lower() == b"content-type" else b""
+        if b"multipart/" in value or b"message/" in value:
+            raise InvalidDistribution("the core metadata is a message of several parts")
 
 
 def _dist_info(archive: zipfile.ZipFile, distribution: Distribution) -> str:

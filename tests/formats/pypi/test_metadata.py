@@ -108,6 +108,38 @@ def test_metadata_that_is_refused(put: Put, metadata: bytes, said: str) -> None:
     )
 
 
+MANY = 2_000_000 // len("X-100000: y\n")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        (core_metadata("foo-bar", "1.0", *(f"X-{n}: y" for n in range(257))), "too many fields"),
+        (core_metadata("foo-bar", "1.0", *(f"X-{n}: y" for n in range(MANY))), "too many fields"),
+        (core_metadata("foo-bar", "1.0", *(f"X-{n}:\r continued" for n in range(MANY))), "too many fields"),
+        (core_metadata("foo-bar", "1.0", *["Classifier: X"] * 20_000), "too many fields"),
+        (
+            core_metadata("foo-bar", "1.0", f"Requires-Dist: baz{'>1,' * 2_000_000}>1"),
+            "too many requirements",
+        ),
+        (b"Content-Type: message/rfc822\n\n" * 2000, "several parts"),
+        (core_metadata("foo-bar", "1.0", "content-TYPE:\n multipart/mixed; boundary=b"), "several parts"),
+    ],
+    ids=["a name more", "names", "folded", "fields", "requirements", "messages", "parts"],
+)
+def test_metadata_that_would_keep_a_core_busy(put: Put, metadata: bytes, said: str) -> None:
+    with pytest.raises(InvalidDistribution, match=said):
+        inspect(put(wheel(metadata=metadata)), WHEEL)
+
+
+def test_metadata_may_have_many_fields_and_a_description_that_looks_like_fields(put: Put) -> None:
+    fields = [*(f"X-{n}: y" for n in range(252)), *(f"Requires-Dist: baz{n}" for n in range(2000))]
+    description = b"".join(b"Y-%d: z\nContent-Type: message/rfc822\n" % n for n in range(300))
+    found = inspect(put(wheel(metadata=core_metadata("foo-bar", "1.0", *fields) + description)), WHEEL)
+    assert len(found.info["requires_dist"]) == 2000
+    assert found.info["description"].endswith("Content-Type: message/rfc822\n")
+
+
 def test_a_wheel_without_metadata_has_none_to_offer(put: Put) -> None:
     assert read_metadata(put(wheel(without=["METADATA"])), WHEEL) is None
 
