@@ -44,12 +44,12 @@ def step_back() -> None:
     """Let the threads that answer requests go before this one; on Linux a priority belongs to a thread."""
     if not _LINUX:
         return
-    thread = threading.get_native_id()
-    # from where it is: a server that was started with `nice` must not work at a higher priority
-    niceness = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
-    with suppress(OSError):
+    with suppress(OSError, AttributeError):  # where a sandbox forbids it, everything works all the same
+        thread = threading.get_native_id()
+        # from where it is: a server that was started with `nice` must not work at a higher priority
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
         os.setpriority(os.PRIO_PROCESS, thread, niceness)  # Linux takes 19 for anything above
-    _take_short_turns(min(niceness, 19))
+        _take_short_turns(min(niceness, 19))
 
 
 def _take_short_turns(niceness: int) -> None:

@@ -32,6 +32,7 @@ _LEVELS: Final = {"full": DURABLE_FULL, "data": DURABLE_DATA, "none": DURABLE_NO
 THREADS: Final = 16
 """More than the cores, because most of them wait for the disk; the kernel groups what they wait for."""
 BULK_BYTES: Final = 1 << 20
+BULK_THREADS: Final = 4
 BATCH_BYTES: Final = 1 << 20
 """What one inflow hands to a thread at a time, when it is alone."""
 BUDGET_BYTES: Final = 16 << 20
@@ -64,7 +65,7 @@ class Disk:
         self._reserve_bytes = reserve_bytes
         self._durable = durable
         self._threads = Threads(threads, "disk")
-        self._bulk = Threads(1, "bulk", step_back)
+        self._bulk = Threads(BULK_THREADS, "bulk", step_back)
         self._inflows = 0
 
     def start(self, call: Callable[..., T], *arguments: Any) -> Job[T]:

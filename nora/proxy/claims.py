@@ -139,6 +139,9 @@ class Claim:
         if not os.fstat(self._fd).st_nlink:
             self.close()
             return Word()
+        if word is not None and word.ended:
+            # Its holder was killed before it could remove the file: nobody is to take that for our word.
+            os.ftruncate(self._fd, 0)
         return None
 
     def read(self) -> Word | None:

@@ -133,7 +133,10 @@ class Documents:
                 return await self._hold(claim, since, place, policy, fetch)
             if word.failure is not None:
                 return word.failure.error()
-            return await self._catalog.find_cached(place.repository.id, place.path)
+            found = await self._catalog.find_cached(place.repository.id, place.path)
+            if found is None and word.state == "done":
+                raise _removed()
+            return found
         except NoraError as error:
             return error
         finally:
@@ -199,7 +202,7 @@ class Documents:
             raise UpstreamFailed(f"the upstream gives other bytes than were announced: {error}") from error
         found = await self._catalog.find_cached(place.repository.id, place.path)
         if found is None:
-            raise StorageBusy("what was cached was removed at once; try again")
+            raise _removed()
         return found
 
     async def _put_again(self, cached: Cached | None, place: Place, policy: Policy, fetched: Fetched) -> bool:
@@ -267,6 +270,10 @@ class _Asking:
         if isinstance(result, NoraError):
             raise result
         return result
+
+
+def _removed() -> StorageBusy:
+    return StorageBusy("what was cached was removed at once; try again")
 
 
 def _key(place: Place) -> str:

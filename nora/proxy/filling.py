@@ -146,7 +146,7 @@ class Filling:
             except OSError as error:
                 raise translate(error) from error
             self._let_go()
-            self._part, self._written = part, 0
+            self._part, self._written, self._verified = part, 0, False
         self.total = total
         self._tell()
         return True

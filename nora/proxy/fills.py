@@ -63,7 +63,10 @@ class Fills:
             elif word.failure is not None:
                 filling.fail(word.failure)
             else:
-                filling.settle(await wanted.find())
+                blob = await wanted.find()
+                if blob is None and word.state == "done":
+                    raise StorageBusy("what was cached was removed at once; try again")
+                filling.settle(blob)
         except NoraError as error:
             filling.fail(Failure.of(error))
         finally:

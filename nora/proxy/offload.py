@@ -62,7 +62,7 @@ class Helper:
                 self._timer.cancel()
             try:
                 done, result = self._ask(self._process or self._start(), function, arguments)
-            except (EOFError, OSError) as error:
+            except (EOFError, OSError, pickle.UnpicklingError) as error:  # the last: it died while answering
                 self._end()
                 raise StorageBusy("a large document could not be worked on; try again") from error
             except BaseException:  # what cannot be pickled: who knows where in the pipe we are

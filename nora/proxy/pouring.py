@@ -140,8 +140,9 @@ class Pouring:
 
     def _resumable(self, source: Source) -> int:
         """Where to go on, because the bytes so far are known to belong to what comes; else 0."""
-        known = self._wanted.expect.digest is not None or (self.word.etag and self.word.url == source.url)
-        return self._written if known else 0
+        complete = self.word.verified and self._written == self.word.total
+        same = self.word.etag and self.word.url == source.url
+        return self._written if complete or same or self._wanted.expect.digest is not None else 0
 
     async def _ask(self, source: Source, offset: int) -> bool:
         """Ask for the file from `offset` on and write what comes; False: it is absent. Raises _Cut when it

@@ -80,6 +80,22 @@ def test_a_last_word_that_was_left_behind_is_not_heard_by_who_did_not_wait(disk:
     asyncio.run(body())
 
 
+def test_a_last_word_that_was_left_behind_is_not_that_of_the_next_holder(disk: Disk, path: str) -> None:
+    async def body() -> None:
+        first, second, third = Claim(disk, path), Claim(disk, path), Claim(disk, path)
+        assert await first.take() is None
+        await first.write(Word(state="absent"))
+        first.close()
+        assert await second.take() is None
+        word = await third.look()
+        assert word is not None
+        assert not word.ended
+        second.close()
+        third.close()
+
+    asyncio.run(body())
+
+
 def test_when_the_holder_dies_one_who_waits_has_it(disk: Disk, path: str) -> None:
     async def body() -> None:
         holder, others = Claim(disk, path), [Claim(disk, path) for _ in range(3)]

@@ -12,9 +12,10 @@ import pytest
 
 from nora.blobs.base import Expect
 from nora.catalog.records import Cached
-from nora.errors import StorageFull, UpstreamFailed, UpstreamUnavailable
+from nora.errors import StorageBusy, StorageFull, UpstreamFailed, UpstreamUnavailable
 from nora.model import Digest
 from nora.proxy.base import UNCHANGED, Document, Fetched, Freshness, Policy, Unchanged
+from nora.proxy.claims import Claim, Word
 from tests.proxy.engine import Clock, Engine, digest_of, engine
 
 POLICY = Policy(fresh=100, stale_while_revalidate=50, stale_if_error=1000)
@@ -429,6 +430,22 @@ def test_two_workers_hear_the_same(tmp_path: Path, answer: Exception | None) -> 
             assert other.asked == []
 
     asyncio.run(body())
+
+
+def test_what_was_removed_as_soon_as_it_was_stored_is_not_absent(run: Run) -> None:
+    async def body(one: Engine, _: Clock) -> None:
+        place, origin = one.place(), Origin(b"other")
+        claim = Claim(one.store.disk, one.store.layout.fill(f"document {place.repository.id} {place.path}"))
+        assert await claim.take() is None
+        await claim.write(Word())
+        asking = asyncio.ensure_future(one.cache.document(place, POLICY, origin))
+        await asyncio.sleep(0.1)
+        await claim.end(Word(state="done"))
+        with pytest.raises(StorageBusy):
+            await asking
+        assert origin.asked == []
+
+    run(body)
 
 
 def test_a_worker_that_stops_in_the_middle_fails_nobody(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from nora.catalog.records import Blob
-from nora.errors import NoraError, StorageFull, UpstreamFailed
+from nora.errors import NoraError, StorageBusy, StorageFull, UpstreamFailed
+from nora.proxy.claims import Claim, Failure, Word
 from nora.proxy.filling import WITHHELD_BYTES, Filling
 from tests.proxy.engine import Engine, digest_of, engine
 from tests.support.answers import Answer, Asked, document
@@ -374,6 +375,57 @@ def test_what_a_source_that_lies_has_left_does_not_spoil_the_next(up: Upstream, 
         assert isinstance(found, Filling)
         assert (await found.end()) is not None
         assert await one.read(await one.cache.file(wanted)) == DATA
+
+    run(body)
+
+
+def test_what_was_removed_as_soon_as_it_was_stored_is_not_absent(up: Upstream, run: Run) -> None:
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/file")
+        claim = Claim(one.store.disk, one.store.layout.fill(wanted.errand))
+        assert await claim.take() is None
+        await claim.write(Word())
+        asking = asyncio.ensure_future(one.cache.file(wanted))
+        await asyncio.sleep(0.1)
+        await claim.end(Word(state="done"))
+        with pytest.raises(StorageBusy):
+            await asking
+
+    run(body)
+    assert up.log.requests == []
+
+
+def test_what_a_leader_had_verified_before_it_died_is_not_fetched_again(up: Upstream, run: Run) -> None:
+    up.serve("/file", Answer(body=WRONG))
+
+    async def body(one: Engine) -> None:
+        wanted = one.wanted(f"{up.url}/file")
+        claim = Claim(one.store.disk, one.store.layout.fill(wanted.errand))
+        assert await claim.take() is None
+        Path(one.store.layout.part(claim.path, 7)).write_bytes(DATA)
+        await claim.write(Word(attempt=7, total=len(DATA), verified=True, url=f"{up.url}/file"))
+        claim.close()
+        found = await one.cache.file(wanted)
+        assert await one.read(found) == DATA
+        if isinstance(found, Filling):
+            await found.end()
+
+    run(body)
+    assert up.log.requests == []
+
+
+def test_a_part_that_begins_anew_is_not_right_because_the_one_before_was(run: Run, tmp_path: Path) -> None:
+    async def body(one: Engine) -> None:
+        filling = Filling(one.store, one.store.disk)
+        first, second = tmp_path / "first", tmp_path / "second"
+        first.write_bytes(b"all of it")
+        second.write_bytes(b"some")
+        filling.follow(str(first), 9, verified=True)
+        assert filling.readable == 9
+        filling.follow(str(second), None, verified=False)
+        assert filling.readable == 0
+        filling.fail(Failure.of(UpstreamFailed("it was cut")))
+        assert (await failure(filling))[0] == b""
 
     run(body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import zlib
 from collections.abc import Iterator
@@ -82,10 +83,11 @@ def test_large_results_come_back(helper: Helper) -> None:
     asyncio.run(body())
 
 
-def test_a_process_that_dies_is_busy_once(helper: Helper) -> None:
+@pytest.mark.parametrize("how", [0, 1], ids=["working", "answering"])
+def test_a_process_that_dies_is_busy_once(helper: Helper, how: int) -> None:
     async def body() -> None:
         with pytest.raises(StorageBusy):
-            await helper.call(_die)
+            await helper.call((_die, _die_while_answering)[how])
         assert await helper.call(divmod, 7, 2) == (3, 1)
 
     asyncio.run(body())
@@ -125,6 +127,11 @@ def test_a_cancelled_call_spoils_nothing(helper: Helper) -> None:
         assert await helper.call(divmod, 7, 2) == (3, 1)
 
     asyncio.run(body())
+
+
+def _die_while_answering() -> None:
+    os.write(1, pickle.dumps((True, b"x" * 100))[:50])
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _die() -> None:
