@@ -191,6 +191,8 @@ def _check_member(member: tarfile.TarInfo, links: set[str], limits: Limits) -> N
     check_path(member.name, limits)
     if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
         raise InvalidDistribution(f"{member.name[:200]} is no file, folder or link")
+    if member.issparse():  # a few bytes that are unpacked to as many as they say
+        raise InvalidDistribution(f"{member.name[:200]} is a sparse file")
     name = normpath(member.name)
     folder = dirname(name)
     while folder:
@@ -198,12 +200,31 @@ def _check_member(member: tarfile.TarInfo, links: set[str], limits: Limits) -> N
             raise InvalidDistribution(f"{name[:200]} is inside of a link")
         folder = dirname(folder)
     if member.issym() or member.islnk():
-        # A hard link names a path of the archive, a symbolic one starts at its own folder.
-        target = normpath(f"{dirname(name)}/{member.linkname}" if member.issym() else member.linkname)
-        if member.linkname.startswith("/") or target.split("/")[0] in ("..", ""):
-            raise InvalidDistribution(f"the link {name[:200]} leads out of the archive")
+        _check_link(name, member, links, limits)
     if member.issym():
         links.add(name)
+
+
+def _check_link(name: str, member: tarfile.TarInfo, links: set[str], limits: Limits) -> None:
+    """That a link stays inside, however it is followed: what `..` means after a name is known only to whoever
+    unpacks it, as that may be a link by then; so is what comes after a link."""
+    refusal = InvalidDistribution(f"the link {name[:200]} leads out of the archive")
+    target = member.linkname
+    if target.startswith("/") or len(target) > limits.path or target.count("/") > limits.depth:
+        raise refusal
+    # A hard link names a path of the archive, a symbolic one starts at its own folder.
+    parts = dirname(name).split("/") if member.issym() else []
+    is_below = False
+    for part in target.split("/"):
+        if part in ("", "."):
+            continue
+        if "/".join(parts) in links or (part == ".." and (is_below or not parts)):
+            raise refusal
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+            is_below = True
 
 
 def check_path(name: str, limits: Limits) -> None:

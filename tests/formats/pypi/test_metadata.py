@@ -316,6 +316,53 @@ def test_what_an_sdist_may_not_hold(put: Put, name: str, target: str, kind: byte
         inspect(put(sdist(link(f"foo_bar-1.0/{name}", target, kind))), SDIST)
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        "a/../../../../etc",
+        "setup.py/..",
+        "a/b/c/l1/../..",
+        "a/b/c/l1/x",
+        "./a/b/c/l1/./x",
+        "\0" * 5000,
+        "a/" * 300,
+    ],
+)
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_links_that_lead_out_by_other_links(put: Put, target: str, kind: bytes) -> None:
+    """Inside as they are written: what is at `a/b/c/l1` is the root."""
+    prefix = "" if kind == tarfile.SYMTYPE else "foo_bar-1.0/"
+    body = sdist(
+        ("foo_bar-1.0/a/b/c/x", b""),
+        link("foo_bar-1.0/a/b/c/l1", "../../.."),
+        link("foo_bar-1.0/l2", prefix + target, kind),
+    )
+    with pytest.raises(InvalidDistribution, match="leads out"):
+        inspect(put(body), SDIST)
+
+
+def test_links_that_stay_inside(put: Put) -> None:
+    for target in ("setup.py", "./setup.py", "docs/index.rst", "../a/docs/", "..", "../setup.py", "../b//x"):
+        inspect(put(sdist(link("foo_bar-1.0/a/x", target))), SDIST)
+    two = link("foo_bar-1.0/a", "setup.py"), link("foo_bar-1.0/b", "foo_bar-1.0/a", tarfile.LNKTYPE)
+    inspect(put(sdist(*two)), SDIST)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.map": "0,1", "GNU.sparse.size": "1000000000000000"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "1000000000000000"},
+    ],
+)
+def test_sparse_files_in_an_sdist(put: Put, headers: dict[str, str]) -> None:
+    """A few bytes that would fill every disk."""
+    info = tarfile.TarInfo("foo_bar-1.0/x")
+    info.pax_headers = headers
+    with pytest.raises(InvalidDistribution, match="sparse"):
+        inspect(put(sdist((info, b"1\n0\n1\n".ljust(512, b"\0") + b"x"))), SDIST)
+
+
 def test_absolute_paths_in_an_sdist(put: Put) -> None:
     with pytest.raises(InvalidDistribution, match="dangerous name"):
         inspect(put(sdist(("/etc/x", b""))), SDIST)
