@@ -12,6 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import orjson
@@ -38,6 +39,9 @@ _TOKEN68 = re.compile(r"[ \t]+[A-Za-z0-9\-._~+/]+=*[ \t]*(?=,|\Z)")
 _BETWEEN = re.compile(r"[ \t,]*")
 _TEXT = re.compile(r"[!-~]+")
 _IMAGE = re.compile(r"/v2/(.+)/(?:manifests|blobs|tags|referrers)/[^/]+\Z")
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +170,22 @@ class RegistryAuthorization:
         self._service = service = TokenService(
             self._checked(parameters["realm"]), parameters.get("service", "")
         )
-        if (named := parameters.get("scope", scope)) != scope and len(self._scopes) < MAX_TOKENS:
-            self._scopes[scope] = named
+        if (named := parameters.get("scope", scope)) != self._scopes.get(scope, scope):
+            self._rename(scope, named)
         held = self._tokens.get(scope)
         if held is not None and time.monotonic() - held.obtained >= YOUNG_SECONDS:
             del self._tokens[scope]
         await self._token(service, scope)
         return True
+
+    def _rename(self, scope: str, named: str) -> None:
+        """Ask for a scope by another name from now on: a token of the old one is refused however young it
+        is, and so will be the one that is being asked for."""
+        self._scopes.pop(scope, None)
+        _make_room(self._scopes)
+        self._scopes[scope] = named
+        self._tokens.pop(scope, None)
+        self._asking.pop(scope, None)
 
     def _checked(self, realm: str) -> str:
         """A realm that credentials may be sent to. Raises UpstreamFailed."""
@@ -206,13 +219,15 @@ class RegistryAuthorization:
         return await asyncio.shield(task)
 
     def _asked(self, scope: str, task: asyncio.Task[Token]) -> None:
-        self._asking.pop(scope, None)
+        current = self._asking.get(scope) is task
+        if current:
+            del self._asking[scope]
         if task.cancelled() or task.exception() is not None:
             return  # whoever waits is told; when nobody does, nobody needs it
-        self._tokens.pop(scope, None)
-        while len(self._tokens) >= MAX_TOKENS:
-            del self._tokens[next(iter(self._tokens))]
-        self._tokens[scope] = task.result()
+        if current:
+            self._tokens.pop(scope, None)
+            _make_room(self._tokens)
+            self._tokens[scope] = task.result()
 
     async def _ask(self, service: TokenService, scope: str) -> Token:
         url = service.url(self._scopes.get(scope, scope))
@@ -227,6 +242,12 @@ class RegistryAuthorization:
             return parse_token(reply.body, time.monotonic())
         except ValueError as error:
             raise UpstreamFailed(f"the token service of {self._host} gives no usable token") from error
+
+
+def _make_room(kept: dict[str, T]) -> None:
+    """For one more: the oldest go."""
+    while len(kept) >= MAX_TOKENS:
+        del kept[next(iter(kept))]
 
 
 def parse_token(body: bytes, now: float) -> Token:

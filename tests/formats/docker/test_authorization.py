@@ -129,11 +129,12 @@ class TokenServer:
     async def __call__(self, url: str, terms: Terms, headers: Headers) -> Reply:
         self.asked.append((url, headers))
         self.terms.append(terms)
+        number = len(self.asked)
         if self.gate is not None:
             await self.gate.wait()
         if self.error is not None:
             raise self.error
-        body = {"token": f"token-{len(self.asked)}", "expires_in": self.seconds}
+        body = {"token": f"token-{number}", "expires_in": self.seconds}
         return Reply(self.status, {}, orjson.dumps(body), url)
 
 
@@ -362,5 +363,51 @@ def test_tokens_are_bounded(clock: list[float], monkeypatch: pytest.MonkeyPatch)
         assert len(server.asked) == 5
         await one.headers("GET", MANIFEST)
         assert len(server.asked) == 6
+
+    run(work)
+
+
+LOCAL = 'Bearer realm="https://auth.example.com/",scope="repository:local/library/alpine:pull"'
+
+
+def test_a_young_token_of_another_scope_is_not_kept(clock: list[float]) -> None:
+    server = TokenServer()
+    one = RegistryAuthorization(Upstream(URL), server)
+
+    async def work() -> None:
+        await one.challenged(
+            "GET", f"{URL}/v2/other/manifests/1", ['Bearer realm="https://auth.example.com/"']
+        )
+        assert await one.headers("GET", MANIFEST) == {"authorization": "Bearer token-2"}
+        for _ in range(2):
+            assert await one.challenged("GET", MANIFEST, [LOCAL])
+            assert await one.headers("GET", MANIFEST) == {"authorization": "Bearer token-3"}
+        assert server.asked[2][0].endswith("scope=repository%3Alocal%2Flibrary%2Falpine%3Apull")
+
+    run(work)
+
+
+def test_who_needs_another_scope_does_not_wait_for_the_old_one(clock: list[float]) -> None:
+    server = TokenServer()
+    one = RegistryAuthorization(Upstream(URL), server)
+
+    async def work() -> None:
+        await one.challenged(
+            "GET", f"{URL}/v2/other/manifests/1", ['Bearer realm="https://auth.example.com/"']
+        )
+        old = server.gate = asyncio.Event()
+        early = asyncio.ensure_future(one.headers("GET", MANIFEST))
+        while len(server.asked) < 2:
+            await asyncio.sleep(0)
+        server.gate = None
+        assert await one.challenged("GET", MANIFEST, [LOCAL])
+        assert len(server.asked) == 3
+        old.set()
+        await early
+        await asyncio.sleep(0)
+        assert await one.headers("GET", MANIFEST) == {"authorization": "Bearer token-3"}, (
+            "the newer one stays"
+        )
+        assert len(server.asked) == 3
 
     run(work)

@@ -12,7 +12,7 @@ import pytest
 from nora.formats.docker.authorization import YOUNG_SECONDS
 from tests.formats.docker.mirrors import Mirror, mirror
 from tests.formats.docker.test_mirror import layer_of, pull
-from tests.support.answers import NEVER, Answer
+from tests.support.answers import NEVER, Answer, Asked
 from tests.support.oci import Repository
 from tests.support.oci_upstream import OCIUpstream
 from tests.support.upstream import upstream
@@ -83,6 +83,24 @@ def test_credentials(tmp_path: Path) -> None:
             answer = hub.image("team/app").get_manifest("latest")
             assert answer.status_code == 502, "it is our mistake, and no absence"
             assert "mistaken" not in answer.text + hub.server.log.read_text()
+
+
+class PrefixedScopes(OCIUpstream):
+    """A registry whose scopes are not called as its images are."""
+
+    def _refusal(self, asked: Asked, scope: str) -> Answer | None:
+        return super()._refusal(asked, scope.replace("repository:", "repository:local/"))
+
+
+def test_a_registry_that_calls_its_scopes_otherwise(tmp_path: Path) -> None:
+    with upstream() as up:
+        registry = PrefixedScopes(tokens=True)
+        registry.mount(up)
+        one, two = registry.image("team/one"), registry.image("team/two")
+        env = {"NORA_DOCKER_UPSTREAMS": up.url, "NORA_PROXY_ABSENT_TTL": "60"}
+        with mirror(tmp_path, env=env) as hub:
+            assert pull(hub.image("team/one")).content == one.body
+            assert pull(hub.image("team/two")).content == two.body
 
 
 def test_basic(tmp_path: Path) -> None:
