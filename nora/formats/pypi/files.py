@@ -6,12 +6,13 @@ by the page that lists it: where it is, how long it is and what its digest has t
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from blacksheep import Response
 
 from nora.catalog.records import Blob
-from nora.errors import Denied, NotAcceptable, NotFound
+from nora.errors import Denied, NotAcceptable, NotFound, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.gate import Gate
@@ -71,18 +72,21 @@ class Files:
             if file is not None:
                 await self._check_offered(one, project)
                 return await self._hosted(resource, file.blob, OCTETS)
-        for proxy in members.proxies:
+
+        async def ask(proxy: Repository) -> Response | None:
             wanted = await self._cached.wanted(proxy, project, filename)
-            if wanted is not None:
-                return await file_response(
-                    resource.request,
-                    self._services,
-                    wanted,
-                    headers=(self._age(resource),),
-                    etag=_known_etag(wanted.expect.digest),
-                    what=filename,
-                )
-        raise await self._absence(resource, members)
+            if wanted is None:
+                return None
+            return await file_response(
+                resource.request,
+                self._services,
+                wanted,
+                headers=(self._age(resource),),
+                etag=_known_etag(wanted.expect.digest),
+                what=filename,
+            )
+
+        return await self._first(resource, members, ask)
 
     async def _metadata(self, resource: Resource, filename: str) -> Response:
         members = await self._routing.members(resource.repository, resource.project)
@@ -91,11 +95,12 @@ class Files:
             if file is not None:
                 await self._check_offered(one, resource.project)
                 return await self._hosted(resource, file.blob, TEXT)
-        for proxy in members.proxies:
+
+        async def ask(proxy: Repository) -> Response | None:
             blob = await self._cached.metadata(proxy, resource.project, filename)
-            if blob is not None:
-                return await self._hosted(resource, blob, TEXT)
-        raise await self._absence(resource, members)
+            return None if blob is None else await self._hosted(resource, blob, TEXT)
+
+        return await self._first(resource, members, ask)
 
     async def _provenance(self, resource: Resource, filename: str) -> Response:
         accept = resource.header(b"accept") or "*/*"
@@ -105,19 +110,38 @@ class Files:
         for one in members.hosted:  # what upstreams attest of a file of this name is not about ours
             if await self._catalog.find_file(one.id, path_of(resource.project, filename)) is not None:
                 raise _no_file(resource)
-        for proxy in members.proxies:
+
+        async def ask(proxy: Repository) -> Response | None:
             blob = await self._cached.provenance(proxy, resource.project, filename)
-            if blob is not None:
-                return await blob_response(
-                    resource.request,
-                    self._blobs,
-                    self._memory,
-                    blob,
-                    media_type=INTEGRITY,
-                    headers=(_PROVENANCE_AGE, (b"vary", b"Accept")),
-                    etag=_etag(blob.digest),
-                )
-        raise await self._absence(resource, members)
+            if blob is None:
+                return None
+            return await blob_response(
+                resource.request,
+                self._blobs,
+                self._memory,
+                blob,
+                media_type=INTEGRITY,
+                headers=(_PROVENANCE_AGE, (b"vary", b"Accept")),
+                etag=_etag(blob.digest),
+            )
+
+        return await self._first(resource, members, ask)
+
+    async def _first(
+        self, resource: Resource, members: Members, ask: Callable[[Repository], Awaitable[Response | None]]
+    ) -> Response:
+        """What the first proxy that has it answers: one that cannot be asked does not hide what others have.
+        When none has it, raises why one could not be asked, else what is said of an absence."""
+        failure: UpstreamFailed | None = None
+        for proxy in members.proxies:
+            try:
+                answer = await ask(proxy)
+            except UpstreamFailed as error:
+                failure = failure or error
+                continue
+            if answer is not None:
+                return answer
+        raise failure or await self._absence(resource, members)
 
     async def _hosted(self, resource: Resource, blob: Blob, media_type: bytes) -> Response:
         return await blob_response(

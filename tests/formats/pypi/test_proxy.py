@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import orjson
@@ -328,6 +329,51 @@ def test_two_upstreams(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> No
         upstream.stop()
         assert http.get(f"/simple/only/{only.filename}").content == only.body
         assert http.get("/simple/nowhere/").status_code == 503
+
+
+GROUP = """
+[repositories.down]
+format = "pypi"
+kind = "proxy"
+upstreams = ["{down}/simple"]
+
+[repositories.up]
+format = "pypi"
+kind = "proxy"
+upstreams = ["{up}/simple"]
+
+[repositories.ours]
+format = "pypi"
+
+[repositories.both]
+format = "pypi"
+kind = "group"
+members = ["ours", "down", "up"]
+"""
+
+
+def test_a_proxy_that_is_down_does_not_hide_the_files_of_another(
+    proxy: Proxy, upstream: Upstream, index: PyPIIndex, tmp_path: Path
+) -> None:
+    built, stale = Release(project="behind").wheel(), Release(project="stale").wheel()
+    index.add(stale)
+    with running_upstream() as other:
+        more = PyPIIndex()
+        more.add(built, stale, provenance=f"{other.url}/integrity/behind/1.0/{built.filename}/provenance")
+        more.mount(other)
+        config = tmp_path / "config.toml"
+        config.write_text(GROUP.format(down=upstream.url, up=other.url))
+        http = proxy(NORA_PROXY_RETRIES="0", NORA_CONFIG_PATH=str(config))
+        assert filenames(http, "stale", "/r/both") == [stale.filename]
+        upstream.stop()
+        path = f"/r/both/simple/behind/{built.filename}"
+        assert http.get(f"{path}.metadata").content == built.metadata
+        assert http.get(f"{path}.provenance").json()["of"] == built.filename
+        assert http.get(path).content == built.body
+        assert http.get(f"/r/both/simple/stale/{stale.filename}").content == stale.body
+        for absent_path in ("behind/behind-2.0-py3-none-any.whl", "nothing/nothing-1.0.tar.gz"):
+            for end in ("", ".metadata", ".provenance"):
+                assert http.get(f"/r/both/simple/{absent_path}{end}").status_code == 503, absent_path
 
 
 def test_a_page_that_is_large(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
