@@ -19,7 +19,7 @@ from nora.catalog.records import PackageFile, Version
 from nora.errors import UpstreamFailed, VersionNotFound
 from nora.formats.base import Services
 from nora.formats.pypi.gate import Gate
-from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time
+from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time, status_of
 from nora.formats.pypi.metadata import parse_metadata
 from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
 from nora.formats.pypi.pages import Encoding, choose_encoding, compress
@@ -85,7 +85,8 @@ class LegacyJson:
             if shown not in {one.name for one in versions}:
                 raise VersionNotFound(f"there is no {project} {version}".rstrip())
             raw = await self._core_metadata(rows, shown)
-            page = render(project, shown, rows, versions, raw, base, whole=not version)
+            offered = () if status_of(part.package)[0] == "quarantined" else rows  # PEP 792
+            page = render(project, shown, offered, versions, raw, base, whole=not version)
             page["last_serial"] = part.package.revision
             return await offload(_encoded, orjson.dumps(page), encoding.value)
 

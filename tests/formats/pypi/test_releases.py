@@ -110,6 +110,22 @@ def test_legacy_json(http: httpx.Client, project: str, release: Release) -> None
     assert http.get(f"/pypi/{project}/json").json()["info"]["version"] == "1.0"
 
 
+def test_legacy_json_of_a_project_that_is_quarantined(
+    http: httpx.Client, project: str, release: Release
+) -> None:
+    """It offers no file, as its page does not (PEP 792); what its versions are is still said."""
+    paths = f"/pypi/{project}/json", f"/pypi/{project}/1.0/json"
+    assert all(http.get(path).json()["urls"] for path in paths)
+    assert http.put(f"/pypi/{project}/status", json={"status": "quarantined"}).status_code == 200
+    for path in paths:
+        answer = http.get(path)
+        assert (answer.status_code, answer.json()["urls"]) == (200, [])
+        assert release.wheel().filename not in answer.text
+    assert http.get(paths[0]).json()["releases"] == {"1.0": [], "2.0": []}
+    assert http.put(f"/pypi/{project}/status", json={"status": "active"}).status_code == 200
+    assert all(http.get(path).json()["urls"] for path in paths)
+
+
 def test_who_may(nora_server: StartServer) -> None:
     """Yanking is a write, deleting a delete, a quarantine an administrator's."""
     server = nora_server(env={"NORA_AUTH_ENABLED": "true"})
