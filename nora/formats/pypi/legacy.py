@@ -147,10 +147,14 @@ class LegacyJson:
 
 
 def check(body: bytes) -> None:
-    """Raises ValueError for what is no document of this API."""
+    """Raises ValueError for what is no document of this API, or cannot be passed on."""
     page = orjson.loads(body)
     if not isinstance(page, dict) or not isinstance(page.get("info"), dict):
         raise ValueError("there is no info")
+    try:
+        orjson.dumps(page)
+    except TypeError as error:  # it reads what is nested more deeply than it writes
+        raise ValueError("it cannot be written again") from error
 
 
 def rewrite(body: bytes, base: str, encoding: str) -> bytes:

@@ -297,6 +297,17 @@ def test_legacy_json(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None
     assert http.get("/pypi/nothing/json").status_code == 404
 
 
+@pytest.mark.parametrize(
+    "body", [b"{", b"[]", b'{"info": 1}', b'{"info": {}, "x": %b1%b}' % (b"[" * 400, b"]" * 400)]
+)
+def test_legacy_json_that_is_none(proxy: Proxy, upstream: Upstream, index: PyPIIndex, body: bytes) -> None:
+    """What can be read but not passed on, as what is nested too deeply, is no better."""
+    upstream.serve("/pypi/odd/json", document(body, "application/json"))
+    http = proxy(NORA_PROXY_RETRIES="0")
+    for _ in range(2):
+        assert http.get("/pypi/odd/json").status_code == 502
+
+
 def test_refresh(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
     """What is cached of a page, or of its absence, is asked for again when somebody says so."""
     first, second = (Release(project="fresh", version=version).wheel() for version in ("1.0", "2.0"))
