@@ -7,7 +7,8 @@ nothing that is stored has one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -36,6 +37,9 @@ from nora.proxy.upstreams import first_of
 MEDIA_TYPE: Final = "application/json"
 _VARY: Final = (b"vary", b"Accept-Encoding")
 _SIMPLE: Final = "/simple"
+_FIELD_WORK: Final = 64
+_ROW_WORK: Final = 512
+"""How much more work a byte of core metadata before the description, and a file, is than most bytes are."""
 
 
 class LegacyJson:
@@ -86,9 +90,9 @@ class LegacyJson:
                 raise VersionNotFound(f"there is no {project} {version}".rstrip())
             raw = await self._core_metadata(rows, shown)
             offered = () if status_of(part.package)[0] == "quarantined" else rows  # PEP 792
-            page = render(project, shown, offered, versions, raw, base, whole=not version)
-            page["last_serial"] = part.package.revision
-            return await offload(_encoded, orjson.dumps(page), encoding.value)
+            page = partial(render, project, shown, offered, versions, raw, base, whole=not version)
+            work = _work(raw or b"", offered)
+            return await offload(make_document, page, part.package.revision, encoding.value, weight=work)
 
         key = (hosted.id, part.package.id, part.package.revision, version, base)
         return await self._respond(resource, key, encoding, make, (NO_CACHE,))
@@ -206,6 +210,17 @@ def render(
     }
     page = {"info": info, "urls": releases.get(shown, []), "vulnerabilities": []}
     return {**page, "releases": releases} if whole else page
+
+
+def _work(raw: bytes, rows: Sequence[PackageFile]) -> int:
+    """How many bytes a document of this core metadata and these files is worth."""
+    fields = raw.find(b"\n\n")
+    return len(raw) + _FIELD_WORK * (len(raw) if fields < 0 else fields) + _ROW_WORK * len(rows)
+
+
+def make_document(page: Callable[[], dict[str, Any]], serial: int, encoding: str) -> bytes:
+    """A variant of the document of a hosted project."""
+    return _encoded(orjson.dumps({**page(), "last_serial": serial}), encoding)
 
 
 def _entry(row: PackageFile, document: dict[str, Any], links: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ import sys
 import httpx
 import pytest
 
+from nora.formats.pypi.legacy import _work
+from nora.proxy.offload import SMALL_BYTES
 from tests.conftest import StartServer
 from tests.formats.pypi.wire import filenames, page, upload
 from tests.support.access import make_token
@@ -124,6 +126,18 @@ def test_legacy_json_of_a_project_that_is_quarantined(
     assert http.get(paths[0]).json()["releases"] == {"1.0": [], "2.0": []}
     assert http.put(f"/pypi/{project}/status", json={"status": "active"}).status_code == 200
     assert all(http.get(path).json()["urls"] for path in paths)
+
+
+def test_legacy_json_of_much_core_metadata(http: httpx.Client, project: str) -> None:
+    """It is made in another process, and the same."""
+    requires = [f"dependency-{number}>=1,<2" for number in range(1000)]
+    wheel = Release(project=project, requires=requires, summary="A long story").wheel()
+    assert _work(wheel.metadata, ()) > SMALL_BYTES
+    assert upload(http, wheel).status_code == 200
+    found = http.get(f"/pypi/{project}/json").json()
+    assert found["info"]["requires_dist"] == requires
+    assert [file["filename"] for file in found["urls"]] == [wheel.filename]
+    assert found["last_serial"] > 0
 
 
 def test_who_may(nora_server: StartServer) -> None:
