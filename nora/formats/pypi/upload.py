@@ -13,6 +13,7 @@ from contextlib import aclosing
 from typing import Final
 
 from blacksheep import Content, Response
+from packaging.utils import canonicalize_version
 
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, NewBlob, NewFile
@@ -32,6 +33,7 @@ from nora.formats.pypi.hosted import (
     METADATA,
     already_there,
     check_open,
+    distributions,
     file_document,
     path_of,
     used_before,
@@ -100,12 +102,16 @@ class Uploads:
         return False
 
     async def _check_sdist(self, target: Repository, release: Release) -> None:
-        """A release has one sdist: installers could not say which of two is the right one."""
-        filename = release.filename
-        stem = filename.removesuffix(".zip").removesuffix(".tar.gz")
-        for other in (f"{stem}.zip", f"{stem}.tar.gz"):
-            if other != filename and await self._catalog.find_file(
-                target.id, path_of(release.project, other)
+        """A release has one sdist: installers could not say which of two is the right one. It does not
+        matter how its version is spelled: `1.0.rc1` is `1.0rc1`, and installers take `1.0.0` for `1.0`."""
+        rows = await self._catalog.list_package_files(target.id, release.project)
+        wanted = canonicalize_version(release.version)
+        for row, document in distributions(rows):
+            other = row.path.rpartition("/")[2]
+            if (
+                document.get("kind") == "sdist"
+                and canonicalize_version(row.version or "") == wanted
+                and other != release.filename
             ):
                 raise BadRequest(f"{release.project} {release.version} has an sdist already: {other}")
 
@@ -123,6 +129,8 @@ class Uploads:
             if path is None:
                 raise StorageFailed("the bytes of an upload cannot be looked into")
             metadata = await asyncio.to_thread(inspect, path, release.distribution)
+            if release.distribution.kind == "sdist":  # another one may have come meanwhile
+                await self._check_sdist(target, release)
             async with self._blobs.ingest(metadata.raw, Expect()) as beside:
                 live = await self._publish(target, release, new.blob, beside.blob, metadata)
                 new.settle(live[0])

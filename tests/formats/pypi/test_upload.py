@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -151,6 +152,40 @@ def test_a_release_has_one_sdist(http: httpx.Client, project: str) -> None:
     answer = upload(http, built, filename=built.filename.replace(".tar.gz", ".zip"), sha256_digest="")
     assert answer.status_code == 400
     assert built.filename in answer.text
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("1.0rc1", "1.0.rc1"), ("1.0.rc1", "1.0rc1"), ("1.0", "1.0.0"), ("1.0", "v1.0"), ("1.0+a.b", "1.0+a_b")],
+)
+def test_a_release_has_one_sdist_however_its_version_is_spelled(
+    http: httpx.Client, project: str, first: str, second: str
+) -> None:
+    one, other = (Release(project=project, version=version).sdist() for version in (first, second))
+    assert upload(http, one).status_code == 200
+    answer = upload(http, other)
+    assert (answer.status_code, one.filename in answer.text) == (400, True)
+    assert filenames(http, project) == [one.filename]
+    assert upload(http, one, sha256_digest="").status_code == 200, "the same again is no other"
+    assert upload(http, Release(project=project, version=first).wheel()).status_code == 200
+    assert upload(http, Release(project=project, version="1.0.1").sdist()).status_code == 200
+
+
+def test_an_sdist_that_comes_while_another_is_on_its_way(
+    http: httpx.Client, nora: Server, project: str
+) -> None:
+    one, other = (Release(project=project, version=version).sdist() for version in ("1.0rc1", "1.0.rc1"))
+    body = upload_body(http, one)
+
+    def pieces() -> Iterator[bytes]:
+        yield body[:-100]
+        with httpx.Client(base_url=nora.url, timeout=30, trust_env=False) as client:
+            assert upload(client, other).status_code == 200
+        yield body[-100:]
+
+    answer = http.post("/legacy/", headers={"content-type": FORM}, content=pieces())
+    assert (answer.status_code, other.filename in answer.text) == (400, True)
+    assert filenames(http, project) == [other.filename]
 
 
 @pytest.mark.parametrize("without", ["METADATA", "WHEEL", "RECORD"])
