@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import urlencode
 
 import orjson
 
-from nora._speedups import Manifest
+from nora._speedups import Manifest, is_digest
 from nora.catalog.records import Referrer
 from nora.errors import InvalidPage
 
@@ -85,6 +85,55 @@ def referrer_descriptor(referrer: Referrer) -> dict[str, object]:
     if annotations:
         descriptor["annotations"] = annotations
     return descriptor
+
+
+def read_descriptor(entry: object) -> dict[str, object] | None:
+    """An entry of an index that somebody wrote (image-spec, Descriptor Properties); None for what is none.
+
+    Only the fields of the specification are taken, where they are of its types: orjson reads more levels
+    than it writes.
+    """
+    if not isinstance(entry, dict):
+        return None
+    digest, media_type, size = (entry.get(name) for name in ("digest", "mediaType", "size"))
+    if not (isinstance(digest, str) and is_digest(digest) and isinstance(media_type, str)):
+        return None
+    if type(size) is not int or size < 0:
+        return None
+    return {name: value for name, value in entry.items() if name in _FIELDS and _FIELDS[name](value)}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def _is_text_map(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+
+
+def _is_platform(value: object) -> bool:
+    """Beside the features it is made of texts (image-spec, Image Index)."""
+    return isinstance(value, dict) and all(
+        isinstance(one, str) or (name in _FEATURES and _are_texts(one)) for name, one in value.items()
+    )
+
+
+_FEATURES = frozenset({"features", "os.features"})
+_FIELDS: dict[str, Callable[[object], bool]] = {
+    "mediaType": _is_text,
+    "digest": _is_text,
+    "size": lambda value: True,
+    "artifactType": _is_text,
+    "annotations": _is_text_map,
+    "urls": _are_texts,
+    "data": _is_text,
+    "platform": _is_platform,
+}
+"""What a descriptor may say, and whether it may say it so."""
 
 
 def render_referrers(descriptors: Iterable[dict[str, object]]) -> bytes:

@@ -20,6 +20,7 @@ from nora.formats.docker.documents import (
     fallback_tag,
     next_link,
     parse_page_size,
+    read_descriptor,
     referrer_descriptor,
     render_names,
     render_referrers,
@@ -132,7 +133,8 @@ class Listings:
         file = await self._catalog.find_tagged_file(repository, image.package, fallback_tag(subject))
         if file is None or file.media_type not in INDEX_TYPES:
             return []
-        entries: list[dict[str, Any]] = orjson.loads(await self._blobs.read(file.blob))["manifests"]
+        written = orjson.loads(await self._blobs.read(file.blob))["manifests"]
+        entries: list[dict[str, Any]] = [one for one in map(read_descriptor, written) if one is not None]
         held = [
             await self._catalog.find_file(repository, image.file_path(entry["digest"])) for entry in entries
         ]

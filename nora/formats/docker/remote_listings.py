@@ -8,11 +8,11 @@ from urllib.parse import urljoin
 
 import orjson
 
-from nora._speedups import is_digest, is_tag
+from nora._speedups import is_tag
 from nora.catalog.records import Cached
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
-from nora.formats.docker.documents import OCI_INDEX, fallback_tag, next_page
+from nora.formats.docker.documents import OCI_INDEX, fallback_tag, next_page, read_descriptor
 from nora.formats.docker.upstream import ACCEPT, Origin
 from nora.formats.docker.ways import Way, first_found
 from nora.model import Digest
@@ -194,14 +194,7 @@ def parse_referrers(body: bytes) -> list[dict[str, Any]]:
     entries = _object(body).get("manifests")
     if not isinstance(entries, list):
         raise UpstreamFailed("the upstream lists referrers in a way that NORA does not know")
-    return [entry for entry in entries if _is_descriptor(entry)]
-
-
-def _is_descriptor(entry: object) -> bool:
-    if not isinstance(entry, dict):
-        return False
-    digest, media_type, size = (entry.get(name) for name in ("digest", "mediaType", "size"))
-    return isinstance(digest, str) and is_digest(digest) and isinstance(media_type, str) and type(size) is int
+    return [found for entry in entries if (found := read_descriptor(entry)) is not None]
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -75,3 +75,46 @@ def test_referrers_index_is_golden_bytes() -> None:
 )
 def test_next_page(header: str, link: str | None) -> None:
     assert documents.next_page(header) == link
+
+
+DESCRIPTOR: dict[str, object] = {"mediaType": "a/b", "digest": "sha256:" + "0" * 64, "size": 0}
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {},
+        {"artifactType": "a/b"},
+        {"annotations": {"a": "b"}},
+        {"annotations": {}},
+        {"urls": ["https://example.com"]},
+        {"data": "e30="},
+        {"platform": {"architecture": "arm", "os": "linux", "os.features": ["win32k"], "variant": "v7"}},
+    ],
+)
+def test_a_descriptor_is_read_whole(field: dict[str, object]) -> None:
+    assert documents.read_descriptor(DESCRIPTOR | field) == DESCRIPTOR | field
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"x": "y"},
+        {"artifactType": 1},
+        {"annotations": {"a": 1}},
+        {"annotations": []},
+        {"urls": "a"},
+        {"urls": [1]},
+        {"data": {}},
+        {"platform": {"os": 1}},
+        {"platform": {"os.features": [[]]}},
+    ],
+)
+def test_fields_that_a_descriptor_has_not_are_left_out(field: dict[str, object]) -> None:
+    assert documents.read_descriptor(DESCRIPTOR | field) == DESCRIPTOR
+
+
+@pytest.mark.parametrize("field", [{"digest": "x"}, {"mediaType": None}, {"size": True}, {"size": -1}])
+def test_what_is_no_descriptor(field: dict[str, object]) -> None:
+    assert documents.read_descriptor(DESCRIPTOR | field) is None
+    assert documents.read_descriptor(list(field)) is None

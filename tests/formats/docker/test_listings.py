@@ -100,3 +100,13 @@ def test_what_only_the_fallback_tag_names_is_listed(kinds: httpx.Client) -> None
     assert entry in found
     filtered = repo.referrers(subject.digest, f"?artifactType={SUBJECTLESS}").json()["manifests"]
     assert filtered == [entry]
+
+
+def test_a_fallback_tag_that_says_more_than_can_be_listed(kinds: httpx.Client) -> None:
+    repo = Repository(kinds, "referrers/nested")
+    subject = repo.push_image("1")
+    tag = subject.digest.replace(":", "-")
+    entry = describe(subject.manifest, IMAGE)
+    nested = b'{"a":' * 300 + b'"b"' + b"}" * 300
+    repo.push_manifest(tag, index([entry]).replace(b'"size"', b'"x":%b,"size"' % nested), INDEX)
+    assert repo.referrers(subject.digest).json()["manifests"] == [entry]

@@ -537,6 +537,17 @@ def test_what_is_said_by_others_is_looked_at(hub: Mirror, repository: Name) -> N
     assert hub.client.get(f"/v2/{repository('evil')}/tags/list").status_code == 502
 
 
+def test_referrers_that_are_nested_more_than_can_be_written(hub: Mirror, repository: Name) -> None:
+    name = repository("app")
+    subject = hub.registry.image(name)
+    nested = b'{"a":' * 300 + b'"b"' + b"}" * 300
+    body = index([describe(b"a", IMAGE)]).replace(b'"size"', b'"annotations":%b,"size"' % nested)
+    hub.up.serve(f"/v2/{name}/referrers/{subject.digest}", Answer(body=body))
+    found = hub.image(name).referrers(subject.digest)
+    assert found.status_code == 200
+    assert found.json()["manifests"] == [describe(b"a", IMAGE)]
+
+
 def test_who_sends_the_credentials_of_another_registry(hub: Mirror, repository: Name) -> None:
     name = repository("app")
     hub.registry.image(name)

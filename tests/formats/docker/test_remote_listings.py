@@ -45,3 +45,19 @@ def test_referrers_are_read(field: str) -> None:
     entry = {"digest": DIGEST, "mediaType": "a/b", "size": 1, "annotations": {"a": "b"}}
     body = orjson.dumps({"manifests": [entry, {**entry, field: None}, {**entry, field: True}]})
     assert parse_referrers(body) == [entry]
+
+
+def nested(levels: int) -> bytes:
+    return b'{"a":' * levels + b'"b"' + b"}" * levels
+
+
+@pytest.mark.parametrize("levels", [2, 300, 1000])
+@pytest.mark.parametrize("field", ["annotations", "platform", "data", "x"])
+def test_fields_that_are_nested_more_than_can_be_written_are_left_out(field: str, levels: int) -> None:
+    entry = orjson.dumps({"digest": DIGEST, "mediaType": "a/b", "size": 1})
+    body = b'{"manifests":[%b,"%b":%b}]}' % (entry[:-1], field.encode(), nested(levels))
+    assert parse_referrers(body) == [orjson.loads(entry)]
+
+
+def test_tags_that_are_nested_are_left_out() -> None:
+    assert parse_tags(b'{"tags":["a",%b]}' % nested(300)) == ["a"]
