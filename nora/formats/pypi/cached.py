@@ -15,6 +15,9 @@ import asyncio
 import hashlib
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
 from math import inf
 from typing import Final
 
@@ -24,12 +27,14 @@ from nora.blobs.base import Expect
 from nora.catalog.records import Blob, Cached, NewBlob, NewCached
 from nora.errors import Denied, InvalidDistribution, InvalidName, NoraError, UpstreamFailed
 from nora.formats.base import Services
+from nora.formats.pypi.hashes import are_right, is_right, strongest
 from nora.formats.pypi.hosted import METADATA, path_of
 from nora.formats.pypi.index import ListedFile
 from nora.formats.pypi.metadata import read_metadata
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename, version_of
 from nora.formats.pypi.upstream import Index
 from nora.model import Digest, Repository
+from nora.proxy.answers import PATIENCE_SECONDS
 from nora.proxy.base import Document, Fetched, Place, Policy, Source, Wanted
 
 _log = logging.getLogger(__name__)
@@ -43,6 +48,11 @@ REMEMBERED: Final = 4096
 REMEMBER_TRIES: Final = 200
 FOR_GOOD: Final = Policy(fresh=inf)
 A_DAY: Final = Policy(fresh=86_400.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedLate(Wanted):
+    """A file whose hash is none that can be checked while it comes in: it is, before the file is kept."""
 
 
 class CachedFiles:
@@ -123,13 +133,17 @@ class CachedFiles:
             found = await self._catalog.find_cached(proxy.id, path)
             return None if found is None else found.blob
 
+        late = {} if listed is None or expect.digest is not None else listed.hashes
+
         async def store(blob: NewBlob, source: Source) -> Blob:
+            await self._check(blob, late, source)
             live = await self._put(proxy, project, path, OCTETS, blob, source.url, version_of(filename))
             if listed is not None and listed.core_metadata is False:
                 await self._offer_metadata(proxy, project, filename, live)
             return live
 
-        return Wanted(
+        describe = Wanted if strongest(late) is None else CheckedLate
+        return describe(
             key=f"{proxy.id}/{path}",
             sources=sources,
             expect=expect,
@@ -139,6 +153,26 @@ class CachedFiles:
             max_bytes=self._max_bytes,
             registry=proxy.format,
         )
+
+    async def _check(self, blob: NewBlob, hashes: Mapping[str, str], source: Source) -> None:
+        path = self._blobs.path(blob)
+        if path is None or strongest(hashes) is None:
+            return
+        if not await asyncio.to_thread(is_right, path, hashes):
+            _log.warning("the file at %s is not what its page says", source.url)
+            raise UpstreamFailed("the upstream gives other bytes than its page says")
+
+    async def arrived(self, wanted: CheckedLate) -> Blob | None:
+        """The file, so that nothing of a wrong one is sent; None when it is absent, or takes longer than a
+        client may be kept waiting. Raises UpstreamFailed."""
+        found = await self._cache.file(wanted)
+        if found is None or isinstance(found, Blob):
+            return found
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await found.end()
+        except TimeoutError:
+            return None
 
     # -- core metadata -----------------------------------------------------------------------------------
 
@@ -172,8 +206,8 @@ class CachedFiles:
             reply = await upstream.ask("GET", url, max_bytes=LARGEST_METADATA)
             if reply is None:
                 return None
-            told = None if listed.core_metadata is True else listed.core_metadata.get("sha256")
-            if told is not None and told != _sha256(reply.body):
+            told = {} if listed.core_metadata is True else listed.core_metadata
+            if not are_right(BytesIO(reply.body), told):
                 _log.warning("the core metadata at %s is not what its page says", url)
                 return None
             return Fetched(body=reply.body, media_type=TEXT, upstream_url=url)

@@ -1,0 +1,97 @@
+"""Files of upstreams whose pages list hashes of every kind."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import orjson
+import pytest
+
+from nora.errors import StorageFailed
+from nora.formats.pypi.hashes import are_right, is_right
+from tests.formats.pypi.conftest import Proxy
+from tests.formats.pypi.wire import JSON
+from tests.support.answers import document
+from tests.support.pypi_index import PyPIIndex
+from tests.support.upstream import Upstream
+from tests.support.wheels import Built, Release
+
+ALGORITHMS: dict[str, Callable[[bytes], Any]] = {
+    **{
+        name: partial(hashlib.new, name)
+        for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512", "sha3_256", "sha3_512")
+    },
+    "blake2b": hashlib.blake2b,
+    "blake2b_256": partial(hashlib.blake2b, digest_size=32),
+    "blake2s": hashlib.blake2s,
+}
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_each_hash_is_checked(algorithm: str) -> None:
+    told = {algorithm: ALGORITHMS[algorithm](b"bytes").hexdigest()}
+    assert are_right(io.BytesIO(b"bytes"), told)
+    assert not are_right(io.BytesIO(b"other bytes"), told)
+
+
+def test_the_strongest_hash_counts() -> None:
+    md5, sha384 = (ALGORITHMS[name](b"bytes").hexdigest() for name in ("md5", "sha384"))
+    assert are_right(io.BytesIO(b"bytes"), {"md5": "0" * 32, "sha384": sha384, "crc32": "00000000"})
+    assert not are_right(io.BytesIO(b"bytes"), {"md5": md5, "sha384": "0" * 96})
+    assert are_right(io.BytesIO(b"bytes"), {"crc32": "00000000"}), "there is none that could be checked"
+
+
+def test_a_file_that_cannot_be_read_is_not_wrong() -> None:
+    with pytest.raises(StorageFailed):
+        is_right("/nowhere", {"md5": "0" * 32})
+
+
+def serve(upstream: Upstream, built: Built, body: bytes, **said: object) -> None:
+    """A page that lists one file, and what is given for it."""
+    file = {"filename": built.filename, "url": f"{upstream.url}/there/{built.filename}", **said}
+    page = {"meta": {"api-version": "1.0"}, "name": built.project, "files": [file]}
+    upstream.serve(f"/simple/{built.project}/", document(orjson.dumps(page), JSON))
+    upstream.serve(f"/there/{built.filename}", document(body))
+
+
+@pytest.mark.parametrize("size", [0, 300_000])
+@pytest.mark.parametrize("algorithm", ["md5", "sha384"])
+def test_wrong_bytes_are_neither_sent_nor_kept(
+    proxy: Proxy, upstream: Upstream, algorithm: str, size: int
+) -> None:
+    built, wrong = (Release(project="late", seed=seed, padding=size).wheel() for seed in ("right", "wrong"))
+    hashes = {algorithm: ALGORITHMS[algorithm](built.body).hexdigest()}
+    path = f"/simple/late/{built.filename}"
+    serve(upstream, built, wrong.body, hashes=hashes)
+    http = proxy(NORA_PROXY_RETRIES="0")
+    assert http.head(path).status_code == 200
+    for _ in range(2):
+        assert http.get(path).status_code == 502
+    serve(upstream, built, built.body, hashes=hashes)
+    before = upstream.log.count("GET", f"/there/{built.filename}")
+    for _ in range(2):
+        answer = http.get(path)
+        assert (answer.content, answer.headers["etag"]) == (built.body, f'"{built.sha256}"')
+    assert upstream.log.count("GET", f"/there/{built.filename}") == before + 1
+    assert http.get(path, headers={"range": "bytes=1-5"}).content == built.body[1:6]
+
+
+def test_an_absent_file_with_an_old_hash(proxy: Proxy, upstream: Upstream) -> None:
+    built = Release(project="gone").wheel()
+    serve(upstream, built, b"", hashes={"md5": "0" * 32})
+    upstream.forget(f"/there/{built.filename}")
+    assert proxy().get(f"/simple/gone/{built.filename}").status_code == 404
+
+
+def test_wrong_core_metadata_with_an_old_hash_is_taken_from_the_wheel(
+    proxy: Proxy, upstream: Upstream, index: PyPIIndex
+) -> None:
+    built = Release(project="inside").wheel()
+    told = {"sha512": hashlib.sha512(built.metadata).hexdigest()}
+    serve(upstream, built, built.body, **{"core-metadata": told, "hashes": {"sha256": built.sha256}})
+    upstream.serve(f"/there/{built.filename}.metadata", document(b"Metadata-Version: 2.1\nName: other\n"))
+    assert proxy().get(f"/simple/inside/{built.filename}.metadata").content == built.metadata
