@@ -99,7 +99,7 @@ def test_one_that_fails_does_not_hide_what_another_has(
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """How a page links to a file: `{origin}`, `{path}`, `{name}` (of the file, quoted), `{sha256}`, `{md5}`."""
+    """How a page links to a file: `{origin}`, `{path}`, `{name}` (of it, quoted), `{sha256}`, `{md5}`."""
 
     anchor: str
     head: str = "<title>Links for some</title>"
