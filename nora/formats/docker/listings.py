@@ -112,9 +112,10 @@ class Listings:
         described: list[dict[str, Any]] = []
         ways = await self._ways.find(image)
         hosted = [one for one in image.repository.readable if one.kind == "hosted"]
-        for repository in (*hosted, *(way.proxy for way in ways)):
+        places = [(one.id, image.package) for one in hosted] + [(way.proxy.id, way.package) for way in ways]
+        for repository_id, package in places:
             rows = await self._catalog.list_referrers(
-                repository.id, image.package, subject, artifact_type, last, _REFERRERS_PAGE + 1
+                repository_id, package, subject, artifact_type, last, _REFERRERS_PAGE + 1
             )
             for row in rows:
                 found.setdefault(row.version, referrer_descriptor(row))

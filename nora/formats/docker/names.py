@@ -35,6 +35,8 @@ class Image:
     repository: Repository
     package: str
     """The name inside the repository: `team/app`. Empty when the name is the repository's own."""
+    asked: str = ""
+    """The name that only one upstream is asked for, where the client has said which: `ghcr.io/team/app`."""
 
     @property
     def target(self) -> Repository:

@@ -130,7 +130,7 @@ class Router:
 
         Raises PackageNotFound when it is not mirrored, Denied when what it has may not be read.
         """
-        image = self._ways.namespaced(resource.image, namespace)
+        image = await self._ways.namespaced(resource.image, namespace)
         if image.package != resource.image.package:
             holder = self._gate.holder(resource.request, resource.principal)
             if not self._gate.may_read(holder, image.repository, image.package):

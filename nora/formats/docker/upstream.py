@@ -108,9 +108,10 @@ class Remote:
         host = parts.hostname or ""
         is_hub = host in _HUB
         own = _HUB if is_hub else {host, parts.netloc, _component(parts.netloc)}
-        named = {setting.namespace} if setting.namespace else set()
         prefix = setting.prefix.strip("/") if setting.prefix else None
-        return cls(upstream, authorization, prefix or None, frozenset(own | named), is_hub)
+        named = {name for name in (prefix, setting.namespace) if name}
+        namespaces = own | named | {_component(name) for name in named}
+        return cls(upstream, authorization, prefix or None, frozenset(namespaces), is_hub)
 
     def origin(self, name: str) -> list[Origin]:
         """An image here. Docker Hub's official images are called `alpine` and are in `library/`."""
@@ -130,27 +131,37 @@ class Remotes:
 
     def origins(self, package: str) -> tuple[Sequence[Origin], bool]:
         """Where an image may be asked for, in order; and whether its name says that it is nowhere else."""
-        for remote in self._remotes:
-            if remote.prefix is not None and package.startswith(f"{remote.prefix}/"):
-                return remote.origin(package[len(remote.prefix) + 1 :]), True
-        first, _, rest = package.partition("/")
-        if rest and "." in first:
-            for remote in self._remotes:
-                if first in remote.namespaces:
-                    return remote.origin(rest), True
-        return [origin for remote in self._general for origin in remote.origin(package)], False
+        remotes, name, nowhere_else = self._find(package)
+        return [origin for remote in remotes for origin in remote.origin(name)], nowhere_else
 
-    def package(self, namespace: str, name: str) -> str | None:
-        """What an image of a namespace is called in this repository; None for one that is not mirrored.
+    def are_same(self, package: str, other: str) -> bool:
+        """Whether two names are always of the same image: the same upstreams are asked for the same."""
+        return self._find(package)[:2] == self._find(other)[:2]
+
+    def names(self, namespace: str, name: str) -> tuple[str, str] | None:
+        """What an image of a namespace is called in this repository, and the name that says as well where it
+        is asked for; None for one that is not mirrored.
 
         The images of the first upstream without prefix have their own names, whoever asks for them.
         """
         for remote in self._remotes:
             if namespace in remote.namespaces:
-                if remote.prefix is not None:
-                    return f"{remote.prefix}/{name}"
-                return name if remote is self._general[0] else f"{_component(namespace)}/{name}"
+                asked = f"{remote.prefix or _component(namespace)}/{name}"
+                if self._find(asked)[0] == (remote,):
+                    return name if self._general[:1] == (remote,) else asked, asked
         return None
+
+    def _find(self, package: str) -> tuple[tuple[Remote, ...], str, bool]:
+        """The upstreams of a name, what they call it, and whether it says that it is nowhere else."""
+        for remote in self._remotes:
+            if remote.prefix is not None and package.startswith(f"{remote.prefix}/"):
+                return (remote,), package[len(remote.prefix) + 1 :], True
+        first, _, rest = package.partition("/")
+        if rest:
+            for remote in self._remotes:
+                if first in remote.namespaces:
+                    return (remote,), rest, True
+        return self._general, package, False
 
 
 def _component(namespace: str) -> str:

@@ -71,6 +71,7 @@ class Ways:
     """The upstreams of all repositories of this format."""
 
     def __init__(self, services: Services, repositories: Sequence[Repository]) -> None:
+        self._catalog = services.catalog
         self._routing = services.routing
         self._mirrored = {
             repository.id: proxies
@@ -91,32 +92,52 @@ class Ways:
         if image.repository.id not in self._mirrored:
             return []
         package = image.package
-        found, others = self._plan(image.repository.id, package)
+        found, others = self._plan(image.repository.id, package, image.asked)
         members = await self._routing.members(image.repository, package, *others)
         return [found[proxy.id] for proxy in members.proxies if proxy.id in found]
 
-    def _make_plan(self, repository_id: int, package: str) -> tuple[dict[int, Way], tuple[str, ...]]:
+    def _make_plan(
+        self, repository_id: int, package: str, asked: str
+    ) -> tuple[dict[int, Way], tuple[str, ...]]:
         """The ways to an image whose name is not ours, and the other names that it goes by there."""
         found: dict[int, Way] = {}
+        wanted = asked or package
         for proxy in self._mirrored[repository_id]:
-            origins, nowhere_else = self._remotes[proxy.id].origins(package)
+            origins, nowhere_else = self._remotes[proxy.id].origins(wanted)
             if nowhere_else:
-                found = {proxy.id: Way(proxy, package, origins)}
+                found = {proxy.id: Way(proxy, self._kept(repository_id, proxy, package, wanted), origins)}
                 break
-            found[proxy.id] = Way(proxy, package, origins)
+            if not asked:  # else it would be another registry that answers
+                found[proxy.id] = Way(proxy, package, origins)
         names = {name for way in found.values() for origin in way.origins for name in origin.names}
-        return found, tuple(names - {package})
+        return found, tuple((names | {wanted}) - {package})
 
-    def namespaced(self, image: Image, namespace: str) -> Image:
-        """An image of another registry, as containerd asks a mirror for it: `?ns=docker.io`.
+    def _kept(self, repository_id: int, proxy: Repository, package: str, asked: str) -> str:
+        """The name under which the image of one upstream is kept: not one that is asked of others too, which
+        may have something else there."""
+        is_first = proxy.id == self._mirrored[repository_id][0].id
+        return package if is_first and self._remotes[proxy.id].are_same(package, asked) else asked
+
+    async def namespaced(self, image: Image, namespace: str) -> Image:
+        """An image of another registry, as containerd asks a mirror for it: `?ns=docker.io`. Nobody else is
+        asked for it; what was pushed here as `docker.io/app` is that image, else what was pushed as `app`.
 
         Raises PackageNotFound when that registry is not mirrored here.
         """
         for proxy in self.proxies(image.repository):
-            package = self._remotes[proxy.id].package(namespace, image.package)
-            if package is not None:
-                return Image(image.full_name, image.repository, package)
+            names = self._remotes[proxy.id].names(namespace, image.package)
+            if names is not None and proxy.id in self._plan(image.repository.id, *names)[0]:
+                package, asked = names
+                package = asked if await self._is_here(image.repository, asked) else package
+                return Image(image.full_name, image.repository, package, asked)
         raise PackageNotFound(f"{namespace[:255]} is not mirrored here")
+
+    async def _is_here(self, repository: Repository, package: str) -> bool:
+        """Whether anything was pushed under a name."""
+        for member in repository.readable:
+            if member.kind == "hosted" and await self._catalog.find_package(member.id, package):
+                return True
+        return False
 
 
 def _remotes(services: Services, proxy: Repository) -> list[Remote]:

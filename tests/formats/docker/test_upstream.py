@@ -105,15 +105,52 @@ def test_a_host_in_front_of_a_name_is_a_prefix_too() -> None:
 )
 def test_namespaces(namespace: str, package: str | None) -> None:
     found = remotes(HUB, CORP, OTHER)
-    assert found.package(namespace, "library/alpine") == package
-    if package is not None:
-        assert len(found.origins(package)[0]) == (2 if package == "library/alpine" else 1)
+    names = found.names(namespace, "library/alpine")
+    assert (names and names[0]) == package
+
+
+@pytest.mark.parametrize(
+    ("namespace", "url"),
+    [
+        ("docker.io", "https://registry-1.docker.io/v2/a/b/manifests/1"),
+        ("registry.corp", "https://registry.example.com/some/v2/a/b/manifests/1"),
+        ("other.example.com:5000", "https://other.example.com:5000/v2/a/b/manifests/1"),
+        ("other.example.com", "https://other.example.com:5000/v2/a/b/manifests/1"),
+        ("registry", "http://registry:5000/v2/a/b/manifests/1"),
+        ("registry:5000", "http://registry:5000/v2/a/b/manifests/1"),
+        ("quay.test:443", "http://inside:5000/v2/a/b/manifests/1"),
+    ],
+)
+def test_only_the_upstream_of_a_namespace_is_asked(namespace: str, url: str) -> None:
+    inside = kinds.Upstream("http://inside:5000", namespace="quay.test:443")
+    found = remotes(HUB, CORP, OTHER, kinds.Upstream("http://registry:5000"), inside)
+    names = found.names(namespace, "a/b")
+    assert names is not None
+    assert urls(found, names[1]) == [url]
+    assert found.origins(names[1])[1]
+
+
+def test_a_namespace_whose_names_are_those_of_another_upstream() -> None:
+    """What is kept under a name is of one upstream."""
+    found = remotes(kinds.Upstream("https://ghcr.io"), kinds.Upstream("https://cache.corp", prefix="ghcr.io"))
+    assert found.names("ghcr.io", "a/b") == ("ghcr.io/a/b", "ghcr.io/a/b")
+    assert urls(found, "ghcr.io/a/b") == ["https://cache.corp/v2/a/b/manifests/1"]
+    found = remotes(kinds.Upstream("http://registry-5000"), kinds.Upstream("http://registry:5000"))
+    assert found.names("registry:5000", "a/b") is None
+    assert found.names("registry", "a/b") == ("registry/a/b", "registry/a/b")
+
+
+def test_names_that_are_always_of_the_same_image() -> None:
+    assert remotes(HUB, CORP).are_same("alpine", "docker.io/alpine")
+    assert not remotes(HUB, CORP).are_same("corp/app", "docker.io/corp/app"), "one is asked of the other"
+    assert not remotes(HUB, OTHER).are_same("alpine", "docker.io/alpine"), "one is asked of both"
 
 
 def test_nobody_is_asked_while_offline() -> None:
     found = Remotes([Remote.of(HUB, None, RegistryAuthorization(HUB, no_token))])
     assert found.origins("alpine") == ([], False)
-    assert found.package("docker.io", "alpine") == "alpine"
+    assert found.names("docker.io", "alpine") == ("alpine", "docker.io/alpine")
+    assert found.origins("docker.io/alpine") == ([], True)
 
 
 SIZES = st.integers(0, 2**30)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from nora.catalog.records import Blob, Cached
 from nora.config import kinds
-from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
+from nora.errors import PackageNotFound, UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from nora.formats.docker.authorization import RegistryAuthorization
 from nora.formats.docker.names import Image
 from nora.formats.docker.upstream import Origin
@@ -77,30 +77,49 @@ def test_what_is_hidden() -> None:
         ask({"one": HIDDEN, "two": None}, known=False)
 
 
+def services(upstreams: Mapping[str, kinds.Upstream], members: Any = None) -> Any:
+    """As much of them as ways need: the upstream of each proxy repository, and who has a name."""
+    return SimpleNamespace(
+        catalog=None,
+        routing=SimpleNamespace(members=members),
+        upstreams=SimpleNamespace(
+            of=lambda repository, authorize: (Registry(upstreams[repository.name].url),),
+            outbound=SimpleNamespace(get=no_token),
+        ),
+        config=SimpleNamespace(
+            upstreams_of=lambda name: (upstreams[name],),
+            timeouts_of=lambda name: SimpleNamespace(total=1),
+            proxy=SimpleNamespace(allow_private=()),
+        ),
+    )
+
+
 @pytest.mark.parametrize(
     "package", ["app", "library/app", "docker.io/app", "registry-1.docker.io/library/app"]
 )
 def test_all_names_of_an_image_of_docker_hub_are_looked_at(package: str) -> None:
     """`app` is ours: it is asked for under no name that means it there."""
     proxy = Repository(1, "hub", "docker", "proxy", (), None)
-    setting = kinds.Upstream("https://registry-1.docker.io")
     looked_at: list[str] = []
 
     async def members(repository: Repository, *names: str) -> Members:
         looked_at.extend(names)
         return Members((), (), internal=True)
 
-    services = SimpleNamespace(
-        routing=SimpleNamespace(members=members),
-        upstreams=SimpleNamespace(
-            of=lambda repository, authorize: (Registry(setting.url),), outbound=SimpleNamespace(get=no_token)
-        ),
-        config=SimpleNamespace(
-            upstreams_of=lambda name: (setting,),
-            timeouts_of=lambda name: SimpleNamespace(total=1),
-            proxy=SimpleNamespace(allow_private=()),
-        ),
-    )
-    ways = Ways(cast("Any", services), [proxy])
+    ways = Ways(services({"hub": kinds.Upstream("https://registry-1.docker.io")}, members), [proxy])
     assert asyncio.run(ways.find(Image(package, proxy, package))) == []
     assert {package, "app", "library/app"} <= set(looked_at)
+
+
+def test_a_registry_whose_names_are_those_of_another_in_the_group_is_not_mirrored() -> None:
+    one, two = (Repository(number, f"p{number}", "docker", "proxy", (), None) for number in (1, 2))
+    group = Repository(3, "all", "docker", "group", (one, two), None)
+    upstreams = {
+        "p1": kinds.Upstream("https://one.example.com", prefix="corp"),
+        "p2": kinds.Upstream("https://two.example.com", prefix="corp"),
+    }
+    ways = Ways(services(upstreams), [group])
+    image = Image("all/app", group, "app")
+    assert asyncio.run(ways.namespaced(image, "one.example.com")).asked == "corp/app"
+    with pytest.raises(PackageNotFound):
+        asyncio.run(ways.namespaced(image, "two.example.com"))
