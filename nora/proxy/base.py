@@ -120,6 +120,9 @@ class Wanted:
     """The largest file that is taken in."""
     registry: str
     """As whose it is counted: the name of the format."""
+    check: Callable[[str], bool] | None = None
+    """Whether the file at a path is right, for what a digest cannot say. Called in a thread, when all of it
+    is there, and before anybody gets the last of it."""
 
     @property
     def errand(self) -> str:

@@ -121,7 +121,7 @@ class Pouring:
             try:
                 if not await self._ask(source, offset):
                     return False
-                if self._is_right():
+                if await self._is_right():
                     return True
                 failed = UpstreamFailed("the upstream gives other bytes than were announced")
                 _log.warning("%s: %s: %s", source.upstream.url, failed, self._wanted.key)
@@ -239,14 +239,17 @@ class Pouring:
                 await inflow.flush()
             self._filling.advance(self._written)
 
-    def _is_right(self) -> bool:
+    async def _is_right(self) -> bool:
         if self.word.total not in (None, self._written):
             return False
         try:
             self._describe()
         except DigestMismatch:
             return False
-        return True
+        if self._wanted.check is None:
+            return True
+        assert self._draft is not None
+        return await self._disk.run(self._wanted.check, self._draft.path, weight=self._written)
 
     def _describe(self) -> NewBlob:
         hashes = {name: self._hasher.hexdigest(name) for name in algorithms(self._wanted.expect)}

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,31 @@ def test_nobody_gets_all_of_a_wrong_file_and_it_is_not_kept(up: Upstream, run: R
 
     run(body)
     assert up.log.count("GET") == 2
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_what_a_format_finds_wrong_is_nobodys(up: Upstream, run: Run, right: bool) -> None:
+    up.serve("/file", Answer(body=DATA))
+
+    def check(path: str) -> bool:
+        assert Path(path).read_bytes() == DATA
+        return right
+
+    async def body(one: Engine) -> None:
+        wanted = replace(one.wanted(f"{up.url}/file"), check=check)
+        found = await one.cache.file(wanted)
+        if right:
+            assert await one.read(found) == DATA
+            assert isinstance(found, Filling)
+            await found.end()
+        else:
+            got, error = await failure(found)
+            assert len(got) <= len(DATA) - WITHHELD_BYTES
+            assert isinstance(error, UpstreamFailed)
+            assert (one.repository.format, "mismatch") in one.counted
+            assert await wanted.found() is None
+
+    run(body)
 
 
 def test_a_small_wrong_file_is_an_error_before_anything_is_read(up: Upstream, run: Run) -> None:

@@ -15,8 +15,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from math import inf
 from typing import Final
@@ -34,7 +33,6 @@ from nora.formats.pypi.metadata import read_metadata
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename, version_of
 from nora.formats.pypi.upstream import Index
 from nora.model import Digest, Repository
-from nora.proxy.answers import PATIENCE_SECONDS
 from nora.proxy.base import Document, Fetched, Place, Policy, Source, Wanted
 
 _log = logging.getLogger(__name__)
@@ -48,11 +46,6 @@ REMEMBERED: Final = 4096
 REMEMBER_TRIES: Final = 200
 FOR_GOOD: Final = Policy(fresh=inf)
 A_DAY: Final = Policy(fresh=86_400.0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedLate(Wanted):
-    """A file whose hash is none that can be checked while it comes in: it is, before the file is kept."""
 
 
 class CachedFiles:
@@ -133,17 +126,15 @@ class CachedFiles:
             found = await self._catalog.find_cached(proxy.id, path)
             return None if found is None else found.blob
 
-        late = {} if listed is None or expect.digest is not None else listed.hashes
-
         async def store(blob: NewBlob, source: Source) -> Blob:
-            await self._check(blob, late, source)
             live = await self._put(proxy, project, path, OCTETS, blob, source.url, version_of(filename))
             if listed is not None and listed.core_metadata is False:
                 await self._offer_metadata(proxy, project, filename, live)
             return live
 
-        describe = Wanted if strongest(late) is None else CheckedLate
-        return describe(
+        # A hash of a kind that is not taken while the bytes come in.
+        late = listed is not None and expect.digest is None and strongest(listed.hashes) is not None
+        return Wanted(
             key=f"{proxy.id}/{path}",
             sources=sources,
             expect=expect,
@@ -152,27 +143,8 @@ class CachedFiles:
             find=find,
             max_bytes=self._max_bytes,
             registry=proxy.format,
+            check=partial(is_right, hashes=listed.hashes) if listed is not None and late else None,
         )
-
-    async def _check(self, blob: NewBlob, hashes: Mapping[str, str], source: Source) -> None:
-        path = self._blobs.path(blob)
-        if path is None or strongest(hashes) is None:
-            return
-        if not await asyncio.to_thread(is_right, path, hashes):
-            _log.warning("the file at %s is not what its page says", source.url)
-            raise UpstreamFailed("the upstream gives other bytes than its page says")
-
-    async def arrived(self, wanted: CheckedLate) -> Blob | None:
-        """The file, so that nothing of a wrong one is sent; None when it is absent, or takes longer than a
-        client may be kept waiting. Raises UpstreamFailed."""
-        found = await self._cache.file(wanted)
-        if found is None or isinstance(found, Blob):
-            return found
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                return await found.end()
-        except TimeoutError:
-            return None
 
     # -- core metadata -----------------------------------------------------------------------------------
 

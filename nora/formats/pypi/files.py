@@ -14,7 +14,7 @@ from blacksheep import Response
 from nora.catalog.records import Blob
 from nora.errors import Denied, NotAcceptable, NotFound, UpstreamFailed
 from nora.formats.base import Services
-from nora.formats.pypi.cached import CachedFiles, CheckedLate
+from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.gate import Gate
 from nora.formats.pypi.hosted import METADATA, path_of, status_of
 from nora.formats.pypi.names import ProjectName, is_filename
@@ -77,10 +77,6 @@ class Files:
             wanted = await self._cached.wanted(proxy, project, filename)
             if wanted is None:
                 return None
-            if isinstance(wanted, CheckedLate) and resource.request.method == "GET":
-                blob = await self._cached.arrived(wanted)
-                if blob is not None:
-                    return await self._hosted(resource, blob, OCTETS)
             return await file_response(
                 resource.request,
                 self._services,

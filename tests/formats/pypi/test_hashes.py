@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 
@@ -70,12 +71,15 @@ def test_wrong_bytes_are_neither_sent_nor_kept(
     http = proxy(NORA_PROXY_RETRIES="0")
     assert http.head(path).status_code == 200
     for _ in range(2):
-        assert http.get(path).status_code == 502
+        if size:  # the end of it is held back
+            with pytest.raises(httpx.RemoteProtocolError):
+                http.get(path)
+        else:
+            assert http.get(path).status_code == 502
     serve(upstream, built, built.body, hashes=hashes)
     before = upstream.log.count("GET", f"/there/{built.filename}")
     for _ in range(2):
-        answer = http.get(path)
-        assert (answer.content, answer.headers["etag"]) == (built.body, f'"{built.sha256}"')
+        assert http.get(path).content == built.body
     assert upstream.log.count("GET", f"/there/{built.filename}") == before + 1
     assert http.get(path, headers={"range": "bytes=1-5"}).content == built.body[1:6]
 
