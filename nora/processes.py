@@ -5,10 +5,8 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import platform
 import signal
 import socket
-import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -23,10 +21,6 @@ _LARGE_BYTES = 4 << 20
 _NICENESS = 10
 """A tenth of what a thread that answers requests gets, when there is not enough for both. No less: also on a
 machine that is always busy somebody has to get in."""
-_SLICE_NS = 100_000
-_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}
-_SCHED_ATTR = struct.Struct("=IIQiIQQQII")
-"""size, policy, flags, nice, priority, runtime, deadline, period, util_min, util_max."""
 _LINUX = sys.platform.startswith("linux")
 
 
@@ -44,21 +38,11 @@ def step_back() -> None:
     """Let the threads that answer requests go before this one; on Linux a priority belongs to a thread."""
     if not _LINUX:
         return
-    with suppress(OSError, AttributeError):  # where a sandbox forbids it, everything works all the same
+    with suppress(OSError):  # where a sandbox forbids it, everything works all the same
         thread = threading.get_native_id()
         # from where it is: a server that was started with `nice` must not work at a higher priority
         niceness = os.getpriority(os.PRIO_PROCESS, thread) + _NICENESS
         os.setpriority(os.PRIO_PROCESS, thread, niceness)  # Linux takes 19 for anything above
-        _take_short_turns(min(niceness, 19))
-
-
-def _take_short_turns(niceness: int) -> None:
-    """Since 6.6 Linux lets a thread finish its turn before one that wakes up, whatever their niceness, and
-    looks at turns every 4 ms only. What has used up a short turn gives way at once (since 6.12)."""
-    number = _SCHED_SETATTR.get(platform.machine())
-    if number is not None:
-        attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, 0, 0, niceness, 0, _SLICE_NS, 0, 0, 0, 0)
-        ctypes.CDLL(None).syscall(number, 0, attributes, 0)  # where that is not known, nothing changes
 
 
 def frugal_memory() -> None:
