@@ -51,6 +51,8 @@ class Trouble:
     begin: Callable[[UpstreamProcess], None]
     statuses: Mapping[str, set[int]]
     retry_after: range | None = None
+    held: float = 0.0
+    """For how many seconds it says that it is not to be asked: each worker that was told keeps to that."""
 
 
 def answering(status: int, **headers: str) -> Callable[[UpstreamProcess], None]:
@@ -60,12 +62,12 @@ def answering(status: int, **headers: str) -> Callable[[UpstreamProcess], None]:
 
 UNAVAILABLE = {"blob": {503}, "wheel": {503}}
 TROUBLES = {
-    "429": Trouble(answering(429, retry_after="5"), {"blob": {429}, "wheel": {503}}, range(1, 6)),
+    "429": Trouble(answering(429, retry_after="4"), {"blob": {429}, "wheel": {503}}, range(1, 5), held=4),
     "429-soon": Trouble(answering(429), {"blob": {429}, "wheel": {503}}, range(1, 61)),
     "401": Trouble(answering(401), {"blob": {502}, "wheel": {502}}),
     "403": Trouble(answering(403), {"blob": {502}, "wheel": {502}}),
     "500": Trouble(answering(500), UNAVAILABLE, range(1, 61)),
-    "503": Trouble(answering(503, retry_after="5"), UNAVAILABLE, range(1, 6)),
+    "503": Trouble(answering(503, retry_after="4"), UNAVAILABLE, range(1, 5), held=4),
     "silence": Trouble(lambda up: up.fail(Answer(delay=NEVER)), {"blob": {503, 504}, "wheel": {503}}),
     "cut": Trouble(lambda up: up.fail(Answer(raw=b"HTTP/1.1 2")), {"blob": {502, 503}, "wheel": {502, 503}}),
     "refused": Trouble(lambda up: up.stop(), UNAVAILABLE, range(1, 61)),
@@ -156,6 +158,7 @@ def test_upstream_in_trouble(
         up.fail(None)
         if trouble == "refused":
             up.start()
+        await asyncio.sleep(wanted.held)
         await is_well(wire, thing)
         await is_well(wire, later, is_cached=False)
         await download(wire, later)
