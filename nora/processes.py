@@ -5,8 +5,10 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import platform
 import signal
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -21,6 +23,10 @@ _LARGE_BYTES = 4 << 20
 _NICENESS = 10
 """A tenth of what a thread that answers requests gets, when there is not enough for both. No less: also on a
 machine that is always busy somebody has to get in."""
+_TURN_NS = 100_000
+_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # and the next number is sched_getattr
+_SCHED_ATTR = struct.Struct("=IIQiIQQQII")
+"""size, policy, flags, nice, priority, runtime, deadline, period, util_min, util_max (sched_setattr(2))."""
 _LINUX = sys.platform.startswith("linux")
 
 
@@ -32,6 +38,26 @@ def die_with_parent(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the kernel was asked
         os._exit(1)
+
+
+def take_short_turns() -> None:
+    """Have this thread, and all that it starts from now on, get a processor soon when something is to do.
+
+    Since 6.6, Linux lets a thread finish its turn of some milliseconds before one that wakes up, whatever
+    their niceness; since 6.12, whose turns are shorter gets in at once. Elsewhere nothing changes.
+    """
+    number = _SCHED_SETATTR.get(platform.machine())
+    if not _LINUX or number is None:
+        return
+    with suppress(AttributeError):
+        syscall = ctypes.CDLL(None).syscall
+        found = ctypes.create_string_buffer(_SCHED_ATTR.size)
+        if syscall(number + 1, 0, found, _SCHED_ATTR.size, 0) != 0:
+            return
+        attributes = list(_SCHED_ATTR.unpack(found.raw))
+        if attributes[1] in (os.SCHED_OTHER, os.SCHED_BATCH):
+            attributes[5] = _TURN_NS
+            syscall(number, 0, _SCHED_ATTR.pack(*attributes), 0)
 
 
 def step_back() -> None:

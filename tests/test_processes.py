@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import subprocess
 import sys
 import threading
 
@@ -38,3 +40,15 @@ def test_work_comes_after_the_rest_of_a_server_that_was_started_with_nice(
     thread.start()
     thread.join()
     assert asked[0] > 10
+
+
+def test_short_turns_are_inherited_and_change_nothing_else() -> None:
+    code = (
+        "import os, subprocess, nora.processes as p; os.nice(3); before = os.sched_getscheduler(0);"
+        "p.take_short_turns(); assert os.sched_getscheduler(0) == before; assert os.nice(0) == 3;"
+        "print(subprocess.check_output(['cat', '/proc/self/sched'], text=True))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    turns = [line.split()[-1] for line in found.splitlines() if line.startswith("se.slice")]
+    if tuple(map(int, platform.release().split(".")[:2])) >= (6, 12) and platform.machine() == "x86_64":
+        assert turns in ([], ["100000"]), "kernels that do not tell have no such line"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXPANDED_BYTES = 128 * 1024
 """What is decompressed at once."""
-BREATH_BYTES = 256 * 1024
+BREATH_BYTES = 64 * 1024
 BREATH_SECONDS = 0.001
 """Of a document that comes in as fast as it can be read, so much is read before others have the processor for
 so long: the threads that hand requests to the event loop may wait for it to sleep (for 4 ms, as Linux is

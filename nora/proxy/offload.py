@@ -27,6 +27,8 @@ T = TypeVar("T")
 SMALL_BYTES: Final = 1 << 20
 """Arguments that are together no larger are worked on at once."""
 IDLE_SECONDS: Final = 30.0
+PIPE_BYTES: Final = 1 << 20
+"""What Linux lets everybody have: fewer changes between the two processes than with 64 KiB."""
 _COMMAND: Final = (sys.executable, "-c", f"from {__name__} import serve; serve()")
 
 
@@ -84,9 +86,14 @@ class Helper:
         return answer
 
     def _start(self) -> subprocess.Popen[bytes]:
-        """By the thread, whose niceness it inherits: those who serve come first."""
+        """By the thread, whose niceness it inherits: those who serve come first. In a session of its own it
+        would not count, as Linux shares the processors among sessions then (autogroups)."""
         self._process = subprocess.Popen(
-            _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pipesize=PIPE_BYTES,
+            process_group=0,  # a Ctrl-C is for the server
         )
         return self._process
 
