@@ -18,7 +18,7 @@ import mmap
 import os
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final, Generic, Literal, TypeVar
@@ -52,7 +52,9 @@ class Epochs:
                 os.pwrite(descriptor, bytes(_BYTES), 0)
             self._numbers = memoryview(mmap.mmap(descriptor, _BYTES)).cast("B").cast("Q")
         finally:
-            os.close(descriptor)
+            # FUSE tells here that it could not write what somebody else stored earlier, which need not last
+            with suppress(OSError):
+                os.close(descriptor)
 
     def __getitem__(self, slot: int) -> int:
         return self._numbers[slot]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -23,6 +24,22 @@ pytestmark = pytest.mark.anyio
 def path(tmp_path: Path) -> Path:
     SQLiteCatalog.prepare(tmp_path / "catalog.sqlite3")
     return tmp_path / "catalog.sqlite3"
+
+
+def test_what_closing_tells_of_an_earlier_write_does_no_harm(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the page that somebody else has mapped could not be written, the next one to close is told so."""
+    close = os.close
+
+    def told(descriptor: int) -> None:
+        close(descriptor)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", told)
+        epochs = Epochs(path)
+    assert epochs[0] == 0
 
 
 async def test_another_process_moves_a_tag(path: Path) -> None:
