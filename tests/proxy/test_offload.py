@@ -8,6 +8,7 @@ import pickle
 import signal
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -33,13 +34,13 @@ def helper() -> Iterator[Helper]:
     one.close()
 
 
-def children() -> list[int]:
+def children() -> set[int]:
     """The processes that this one has started."""
-    return [
-        int(pid)
-        for task in Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    ]
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
+            found.update(map(int, (task / "children").read_text().split()))
+    return found
 
 
 def test_small_work_is_done_here_and_large_work_is_not() -> None:
@@ -47,9 +48,9 @@ def test_small_work_is_done_here_and_large_work_is_not() -> None:
         assert await offload(os.getpid) == os.getpid()
         before = children()
         assert await offload(zlib.crc32, bytes(SMALL_BYTES)) == zlib.crc32(bytes(SMALL_BYTES))
-        assert children() == before
+        assert children() <= before
         assert await offload(zlib.crc32, LARGE, 5) == zlib.crc32(LARGE, 5)
-        assert len(children()) == len(before) + 1
+        assert len(children() - before) == 1
         assert await offload(os.getpid, weight=SMALL_BYTES + 1) != os.getpid(), "it is said to be large"
 
     asyncio.run(body())
