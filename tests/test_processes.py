@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
@@ -10,7 +11,7 @@ import threading
 
 import pytest
 
-from nora.processes import step_back
+from nora.processes import step_back, take_short_turns
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a process")
 
@@ -52,3 +53,12 @@ def test_short_turns_are_inherited_and_change_nothing_else() -> None:
     turns = [line.split()[-1] for line in found.splitlines() if line.startswith("se.slice")]
     if tuple(map(int, platform.release().split(".")[:2])) >= (6, 12) and platform.machine() == "x86_64":
         assert turns in ([], ["100000"]), "kernels that do not tell have no such line"
+
+
+def test_turns_stay_as_they_are_where_the_calls_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_library(name: str | None) -> None:
+        raise AssertionError("what would be called is something else there")
+
+    monkeypatch.setattr(ctypes, "CDLL", no_library)
+    monkeypatch.setattr(platform, "machine", lambda: "pdp11")
+    take_short_turns()
