@@ -17,6 +17,8 @@ ARG PIP_INDEX_URL
 ARG PIP_CERT
 RUN python3 -m venv /opt/build && python3 -m venv --without-pip /opt/nora
 COPY . /src
+# What is installed, and what builds the wheel, to the version: the second name is that of newer pips.
+ENV PIP_CONSTRAINT=/src/constraints.txt PIP_BUILD_CONSTRAINT=/src/constraints.txt
 # Without the compiled modules the image is not worth building.
 RUN NORA_REQUIRE_EXTENSIONS=1 /opt/build/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src \
     && /opt/build/bin/pip --python /opt/nora/bin/python install --no-cache-dir /wheels/*.whl

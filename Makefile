@@ -3,6 +3,7 @@
 # make lint    style and types
 # make bench   the compiled functions beside their twins, then NORA beside other registries
 # make clean   remove what was built; ./data stays
+# make constraints   the versions that all of these install, anew: the newest that fit
 #
 # Needs Python 3.11 or newer, and a C compiler for the compiled speedups (without one: pure Python).
 
@@ -11,13 +12,17 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 JOBS ?= auto
 ARGS ?=
 
+# What is installed, to the version. Empty: the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
+
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 QUICK := not slow and not full and not live and not client
 SPEEDUPS := $(wildcard nora/_speedups/*.pyx nora/_speedups/*.pxd nora/_speedups/*.h)
 
-.PHONY: run test lint bench clean build develop
+.PHONY: run test lint bench clean build develop constraints
 
 run: build
 	$(BIN)/nora serve
@@ -54,14 +59,22 @@ develop: $(VENV)/.developed build
 $(VENV)/.created:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --upgrade 'pip>=25.1'
+	$(INSTALL) --upgrade 'pip>=25.1'
 	touch $@
 
-$(VENV)/.built: $(VENV)/.created pyproject.toml setup.py nora/__init__.py $(SPEEDUPS)
-	$(PIP) install --group build
-	$(PIP) install --no-build-isolation --editable .
+$(VENV)/.built: $(VENV)/.created pyproject.toml $(CONSTRAINTS) setup.py nora/__init__.py $(SPEEDUPS)
+	$(INSTALL) --group build
+	$(INSTALL) --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/.developed: $(VENV)/.created pyproject.toml
-	$(PIP) install --group dev
+$(VENV)/.developed: $(VENV)/.created pyproject.toml $(CONSTRAINTS)
+	$(INSTALL) --group dev
 	touch $@
+
+# One list for all groups and every Python that is supported; markers where they differ. No address is in it.
+constraints: $(VENV)/.created
+	$(PIP) install --upgrade uv
+	{ echo '# Made by `make constraints` out of pyproject.toml: what the commands of the Makefile and CI install.'; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	    --group dev --group clients pyproject.toml; } >constraints.new
+	mv constraints.new constraints.txt

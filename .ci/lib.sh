@@ -6,6 +6,9 @@ export DEBIAN_FRONTEND=noninteractive
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 export PYTHONUNBUFFERED=1
 
+# Sections that tell something and decide nothing.
+MAY_FAIL=(newest)
+
 ROWS=()
 PASSED=0
 FAILED=0
@@ -64,12 +67,14 @@ run_section() {
         tee "$log" || status=${PIPESTATUS[0]}
     if ((status == 0)); then
         PASSED=$((PASSED + 1))
+    elif [[ " ${MAY_FAIL[*]} " == *" $name "* ]]; then
+        verdict="may fail ($status)"
     else
         FAILED=$((FAILED + 1))
         verdict="FAILED ($status)"
     fi
     printf '===== %s: %s in %d s\n' "$name" "$verdict" $((SECONDS - start))
-    ROWS+=("$(printf '%-12s %-12s %6d s   %s' "$name" "$verdict" $((SECONDS - start)) "$(counts "$log")")")
+    ROWS+=("$(printf '%-12s %-14s %6d s   %s' "$name" "$verdict" $((SECONDS - start)) "$(counts "$log")")")
 }
 
 # The closing lines of pytest in a log, added up.

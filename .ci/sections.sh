@@ -7,6 +7,20 @@ section_test() {
     make --no-print-directory test
 }
 
+# The newest of everything that pyproject.toml allows, in a copy of the tree. It tells what comes and may fail.
+section_newest() {
+    local folder="$WORK/newest"
+    mkdir "$folder"
+    git archive HEAD | tar --extract --directory "$folder"
+    cd "$folder"
+    make --no-print-directory CONSTRAINTS= develop
+    .venv/bin/python -m pip list --format=freeze | tr '[:upper:]_' '[:lower:]-' | sort >installed
+    echo "newer than constraints.txt:"
+    sed 's/ .*//' constraints.txt | sort | comm -23 installed - | grep --invert-match nora-registry || echo nothing
+    # What happens to disks and processes is no matter of libraries.
+    "${PYTEST[@]}" -n auto -m "$QUICK" --ignore=tests/faults
+}
+
 section_lint() {
     make --no-print-directory lint
 }
@@ -24,6 +38,8 @@ section_pure() {
 section_wheel() {
     local folder="$WORK/wheel" clean="$WORK/wheel/clean/bin"
     mkdir "$folder" "$folder/dist"
+    # For pip, and for what pip and build make in environments of their own.
+    export PIP_CONSTRAINT="$PWD/constraints.txt" PIP_BUILD_CONSTRAINT="$PWD/constraints.txt"
     .venv/bin/python -m build --sdist --outdir "$folder/dist" . >"$WORK/logs/sdist"
     .venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir "$folder/dist" "$folder"/dist/*.tar.gz
     ls -l "$folder/dist"

@@ -1,6 +1,7 @@
 """Python's package managers, each in an environment of its own, made once, in a folder that tests share.
 
-They come from PyPI as pip is configured on this machine; the tests themselves speak only to NORA.
+They come from PyPI as pip is configured on this machine, in the versions of constraints.txt where a requirement
+does not say one; the tests themselves speak only to NORA.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ MACHINE = dict(os.environ)
 """As pip is configured here, before a test has made an environment of its own."""
 SETTINGS = re.compile(r"(PIP|UV|POETRY|PDM|TWINE|FLIT|HATCH)_")
 INSTALL_SECONDS = 600.0
+CONSTRAINTS = Path(__file__).resolve().parents[2] / "constraints.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,14 @@ def install(cache: Path, *requirements: str, command: str) -> Tool:
     """The environment with these below `cache`; several processes may ask. Raises NotInstalled."""
     folder = cache / re.sub(r"[^a-z0-9.]+", "-", "-".join(requirements))
     cache.mkdir(parents=True, exist_ok=True)
+    wanted = [*requirements]
+    if not any("==" in one for one in requirements):
+        wanted += ["--constraint", str(CONSTRAINTS)]
     with (cache / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "made").exists():
             _call(sys.executable, "-m", "venv", "--clear", folder)
-            _call(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--upgrade", *requirements)
+            _call(folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--upgrade", *wanted)
             (folder / "made").touch()
     return Tool(folder, command)
 
