@@ -43,16 +43,16 @@ from nora.formats.base import Format, Services
 from nora.http import limits
 from nora.http.application import NoraApplication
 from nora.http.clients import Clients
-from nora.http.derived import Derived
 from nora.http.memory import MemoryCache
+from nora.http.render_cache import RenderCache
 from nora.http.system import Probe, System
 from nora.http.tasks import every
 from nora.locks import FileLock
 from nora.model import Repository
 from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
-from nora.observability.moments import Moments
 from nora.observability.shared import SharedMemory
+from nora.observability.shared_timestamps import SharedTimestamps
 from nora.outbound import Outbound
 from nora.proxy.cache import Cache
 from nora.proxy.routing import Routing
@@ -163,7 +163,7 @@ class Worker:
         config: Config,
         app: NoraApplication,
         metrics: Metrics,
-        answers: Moments,
+        answers: SharedTimestamps,
         attempts: Attempts,
         audit: Audit | None,
         started_at: float,
@@ -245,9 +245,9 @@ class Worker:
             uploads=self._uploads,
             leases=self._leases,
             memory=memory,
-            derived=Derived(
+            render_cache=RenderCache(
                 memory,
-                self._layout.derived,
+                self._layout.render_cache,
                 salt=f"{__version__} {config.server.public_url or ''}",
                 reserve_bytes=config.storage.reserve,
             ),
@@ -275,7 +275,7 @@ class Worker:
         yield every(
             min(EVICTION_SECONDS, unused), lambda: cache.evict(proxies, unused), "dropping what is not used"
         )
-        yield every(SWEEP_SECONDS, services.derived.sweep, "sweeping derived documents")
+        yield every(SWEEP_SECONDS, services.render_cache.sweep, "sweeping derived documents")
         yield every(
             min(SWEEP_SECONDS, self._config.docker.upload_ttl), self._uploads.sweep, "sweeping uploads"
         )

@@ -40,7 +40,7 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def take_short_turns() -> None:
+def set_sched_slice() -> None:
     """Have this thread, and all that it starts from now on, get a processor soon when something is to do.
 
     Since 6.6, Linux lets a thread finish its turn of some milliseconds before one that wakes up, whatever
@@ -60,7 +60,7 @@ def take_short_turns() -> None:
             syscall(number, 0, _SCHED_ATTR.pack(*attributes), 0)
 
 
-def step_back() -> None:
+def lower_priority() -> None:
     """Let the threads that answer requests go before this one; on Linux a priority belongs to a thread."""
     if not _LINUX:
         return

@@ -34,7 +34,7 @@ from nora.errors import StartError
 from nora.locks import FileLock, data_directory_lock
 from nora.observability.logs import configure, server_config
 from nora.observability.shared import SharedMemory
-from nora.processes import die_with_parent, frugal_memory, keep_port, take_short_turns
+from nora.processes import die_with_parent, frugal_memory, keep_port, set_sched_slice
 
 _log = logging.getLogger("nora.server")
 
@@ -167,7 +167,7 @@ def _announce(config: Config) -> None:
 def build_worker(config: Config, memory: SharedMemory, worker: int, parent: int, started_at: float) -> Any:
     """The application, in the worker's own process."""
     die_with_parent(parent)
-    take_short_turns()
+    set_sched_slice()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the loop has its own, not the parent's handler
     if sys.platform != "win32":
         # Ctrl-C reaches the whole group; the parent hears it and tells the workers. Were they to hear both,

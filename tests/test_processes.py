@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from nora.processes import step_back, take_short_turns
+from nora.processes import lower_priority, set_sched_slice
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a process")
 
@@ -20,7 +20,7 @@ def test_a_thread_steps_back_alone() -> None:
     found: list[int] = []
 
     def work() -> None:
-        step_back()
+        lower_priority()
         found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
 
     before = os.getpriority(os.PRIO_PROCESS, 0)
@@ -37,7 +37,7 @@ def test_work_comes_after_the_rest_of_a_server_that_was_started_with_nice(
     asked: list[int] = []
     monkeypatch.setattr(os, "getpriority", lambda *_: 10)
     monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments[-1]))
-    thread = threading.Thread(target=step_back)  # what becomes of it, ends with it
+    thread = threading.Thread(target=lower_priority)  # what becomes of it, ends with it
     thread.start()
     thread.join()
     assert asked[0] > 10
@@ -61,4 +61,4 @@ def test_turns_stay_as_they_are_where_the_calls_are_not_known(monkeypatch: pytes
 
     monkeypatch.setattr(ctypes, "CDLL", no_library)
     monkeypatch.setattr(platform, "machine", lambda: "pdp11")
-    take_short_turns()
+    set_sched_slice()

@@ -23,7 +23,7 @@ import bcrypt
 from nora.auth.htpasswd import Account, Htpasswd
 from nora.errors import TooManyRequests
 from nora.locks import FileLock
-from nora.processes import step_back
+from nora.processes import lower_priority
 
 QUEUE_LIMIT: Final = 8
 """Checks that wait in one process."""
@@ -63,7 +63,7 @@ class Passwords:
         self._key = os.urandom(32)
         self._known: OrderedDict[bytes, tuple[float, bool]] = OrderedDict()
         self._pending: dict[bytes, asyncio.Future[bool]] = {}
-        self._thread = ThreadPoolExecutor(1, "passwords", step_back)
+        self._thread = ThreadPoolExecutor(1, "passwords", lower_priority)
         self._seconds = 0.25
         """That the last check took, with the wait for those of other processes."""
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeVar
 from nora._speedups import DURABLE_DATA, DURABLE_FULL, DURABLE_NOT, store_file
 from nora.blobs.threads import Threads
 from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
-from nora.processes import step_back
+from nora.processes import lower_priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class Disk:
         self._reserve_bytes = reserve_bytes
         self._durable = durable
         self._threads = Threads(threads, "disk")
-        self._bulk = Threads(BULK_THREADS, "bulk", step_back)
+        self._bulk = Threads(BULK_THREADS, "bulk", lower_priority)
         self._inflows = 0
 
     def start(self, call: Callable[..., T], *arguments: Any) -> Job[T]:
@@ -91,9 +91,9 @@ class Disk:
         if room.f_bavail * room.f_frsize < self._reserve_bytes + size or (room.f_files and not room.f_favail):
             raise StorageFull("the storage has no room left")
 
-    def store(self, draft: str, path: str, data: bytes) -> None:
+    def store(self, temp: str, path: str, data: bytes) -> None:
         """Make a file of a few bytes, whole and durable before it gets its name. For disk threads."""
-        store_file(draft, path, data, _LEVELS[self._durable])
+        store_file(temp, path, data, _LEVELS[self._durable])
 
     def sync(self, descriptor: int) -> None:
         """Make the bytes of a file durable."""

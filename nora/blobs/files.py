@@ -10,7 +10,7 @@ from nora.blobs.layout import FILE_MODE
 from nora.locks import lock_descriptor
 
 
-class Draft:
+class LockedTempFile:
     """A file without its final name. It is locked while it is open, which keeps sweepers away.
 
     An object of this class outlives the call that opens the file, so that a cancelled caller can still

@@ -9,14 +9,14 @@
                                                  same bytes never share an object; the catalog's row says
                                                  which one lives, and an object that no row names is garbage
       uploads/<uuid>                             the bytes of an upload session; its row says how many count
-      derived/<32 hex>                           documents that were computed, too large for memory; swept
+      render_cache/<32 hex>                      documents that were computed, too large for memory; swept
       tmp/<16 hex>                               bytes on their way in; locked by their writer, so what can
                                                  be locked was left by a crash
-      fills/<32 hex>                             locked by who asks an upstream for something: the name is a
+      downloads/<32 hex>                         locked by who asks an upstream for something: the name is a
                                                  hash of what, the content says how it stands
-      fills/<32 hex>.<16 hex>                    the bytes of a file that is on its way from an upstream, one
+      downloads/<32 hex>.<16 hex>                the bytes of a file that is on its way from an upstream, one
                                                  name for each attempt; locked by their writer
-      absences                                   what upstreams said they do not have, in slots of one size
+      negative_cache                             what upstreams said they do not have, in slots of one size
       audit.jsonl  audit.jsonl.1 …               the audit log and what was put aside of it; .lock is its lock
       nora.lock  sweep.lock  password.lock       locked by the server of this directory, by the process that
                                                  tidies it, and by the one that checks a password; never
@@ -47,12 +47,12 @@ class Layout:
     """The tree under one root. Builds paths from values that were parsed before, and never looks at them."""
 
     __slots__ = (
-        "absences",
         "audit",
         "catalog",
-        "derived",
-        "fills",
+        "downloads",
+        "negative_cache",
         "password_lock",
+        "render_cache",
         "root",
         "sweep_lock",
         "temporary",
@@ -65,15 +65,15 @@ class Layout:
         self.audit = Path(self.root, "audit.jsonl")
         self.sweep_lock = Path(self.root, "sweep.lock")
         self.password_lock = Path(self.root, "password.lock")
-        self.derived = f"{self.root}/derived"
-        """The folder of computed documents: see nora.http.derived."""
+        self.render_cache = f"{self.root}/render_cache"
+        """The folder of computed documents: see nora.http.render_cache."""
         self.temporary = f"{self.root}/tmp"  # noqa: S108
         """The folder of bytes on their way in."""
         self.uploads = f"{self.root}/uploads"
         """The folder of upload sessions."""
-        self.fills = f"{self.root}/fills"
+        self.downloads = f"{self.root}/downloads"
         """The folder of what is on its way from upstreams."""
-        self.absences = f"{self.root}/absences"
+        self.negative_cache = f"{self.root}/negative_cache"
 
     def shard(self, blob: Blob | NewBlob) -> str:
         """The folder of an object."""
@@ -84,7 +84,7 @@ class Layout:
         digest = blob.digest
         return f"{self.root}/blobs/sha256/{digest[7:9]}/{digest[7:]}-{blob.generation:016x}"
 
-    def draft(self, number: int) -> str:
+    def temp(self, number: int) -> str:
         """A file for bytes on their way in, by a random number of at most 64 bits."""
         return f"{self.temporary}/{number:016x}"
 
@@ -92,13 +92,13 @@ class Layout:
         """The file of an upload session; the id is one that `nora.blobs.uploads` has checked."""
         return f"{self.root}/uploads/{upload_id}"
 
-    def fill(self, key: str) -> str:
+    def download(self, key: str) -> str:
         """The file whose holder may ask an upstream for what `key` names."""
-        return f"{self.fills}/{blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+        return f"{self.downloads}/{blake2b(key.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
 
-    def part(self, fill: str, number: int) -> str:
-        """The file for the bytes of a fill, by the random number of the attempt."""
-        return f"{fill}.{number:016x}"
+    def part(self, download: str, number: int) -> str:
+        """The file for the bytes of a download, by the random number of the attempt."""
+        return f"{download}.{number:016x}"
 
     def create(self) -> None:
         """Make the directories that are missing, durably. Raises OSError.
@@ -108,16 +108,16 @@ class Layout:
         if not os.path.isdir(self.root):
             os.makedirs(self.root, DIRECTORY_MODE, exist_ok=True)
             _sync_directory(os.path.dirname(os.path.abspath(self.root)))
-        _fill(self.root, ("blobs", "derived", "uploads", "tmp", "fills"))
+        _fill(self.root, ("blobs", "render_cache", "uploads", "tmp", "downloads"))
         _fill(f"{self.root}/blobs", ("sha256",))
         _fill(f"{self.root}/blobs/sha256", _SHARDS)
 
     def empty_temporary(self) -> None:
-        """Remove what a crash left in tmp/, fills/, derived/: before any worker starts, nobody writes there.
+        """Remove what a crash left in tmp/, downloads/, render_cache/, before any worker starts.
 
         After a power loss a file of these may not hold what was written to it. Raises OSError.
         """
-        for folder in (self.temporary, self.fills, self.derived):
+        for folder in (self.temporary, self.downloads, self.render_cache):
             with os.scandir(folder) as entries:
                 for entry in entries:
                     os.unlink(entry.path)

@@ -11,7 +11,7 @@ from nora._speedups import Hasher
 from nora.blobs.base import Ingested
 from nora.blobs.bodies import SMALL_BYTES, check_end, check_size, measured, read_head
 from nora.blobs.disk import Disk, Durability, translate
-from nora.blobs.files import Draft, list_idle, remove, remove_unheld
+from nora.blobs.files import LockedTempFile, list_idle, remove, remove_unheld
 from nora.catalog.records import NewBlob
 from nora.errors import DigestMismatch, NoraError, StorageFailed
 from nora.model import Digest
@@ -73,51 +73,51 @@ class LocalBlobStore:
         return made[0]
 
     async def _take_stream(self, head: bytes, body: AsyncIterator[bytes], expect: Expect) -> NewBlob:
-        draft = Draft(self.layout.draft(new_generation()))
+        temp = LockedTempFile(self.layout.temp(new_generation()))
         hasher = Hasher(*algorithms(expect))
         try:
-            await self.disk.run(self._begin, draft, expect.size)
+            await self.disk.run(self._begin, temp, expect.size)
 
             def write(data: bytes) -> None:
                 self.disk.require_room(len(data))
-                hasher.write(draft.fd, data, hasher.size)
+                hasher.write(temp.fd, data, hasher.size)
 
             async with self.disk.inflow(write) as inflow:
                 await inflow.push(head)
                 async for chunk in body:
                     await inflow.push(chunk)
                 await inflow.flush()
-            return await self.disk.run(self._finish, draft, hasher, expect)
+            return await self.disk.run(self._finish, temp, hasher, expect)
         except BaseException:
-            if draft.made:
+            if temp.made:
                 with suppress(StorageFailed):  # what stays is swept
-                    await self.disk.run(draft.discard)
+                    await self.disk.run(temp.discard)
             raise
 
-    def _begin(self, draft: Draft, size: int | None) -> None:
+    def _begin(self, temp: LockedTempFile, size: int | None) -> None:
         self.disk.require_room(size or 0)
-        draft.create()
+        temp.create()
 
     def _store(self, data: bytes, expect: Expect, made: list[NewBlob]) -> None:
         hasher = Hasher(*algorithms(expect))
         hasher.update(data)
         new = _describe(hasher, expect)
         self.disk.require_room(len(data))
-        self.disk.store(self.layout.draft(new.generation), self.layout.blob(new), data)
+        self.disk.store(self.layout.temp(new.generation), self.layout.blob(new), data)
         made.append(new)
 
-    def _finish(self, draft: Draft, hasher: Hasher, expect: Expect) -> NewBlob:
+    def _finish(self, temp: LockedTempFile, hasher: Hasher, expect: Expect) -> NewBlob:
         new = _describe(hasher, expect)
         # The bytes first, then the name: whatever has a name is what the name says, also after a power loss.
         # Files of concurrent ingests share a commit of the journal, so gathering them here would only add a
         # wait (measured on ext4: 355 µs alone; the name first would be 310, without the directory 235).
-        self.disk.sync(draft.fd)
-        draft.rename(self.layout.blob(new))
+        self.disk.sync(temp.fd)
+        temp.rename(self.layout.blob(new))
         self.disk.sync_directory(self.layout.shard(new))
-        draft.close()
+        temp.close()
         return new
 
-    def adopt(self, file: Draft, new: NewBlob) -> None:
+    def adopt(self, file: LockedTempFile, new: NewBlob) -> None:
         """Make an object of the file of an upload session, which keeps its name as well. For disk threads.
 
         The bytes are durable before they get the name, as in `_finish`.
@@ -173,13 +173,13 @@ class LocalBlobStore:
 
     def _probe(self) -> None:
         self.disk.require_room(len(PROBE))
-        draft = Draft(self.layout.draft(new_generation()))
-        draft.create()
+        temp = LockedTempFile(self.layout.temp(new_generation()))
+        temp.create()
         try:
-            os.write(draft.fd, PROBE)
-            os.fsync(draft.fd)
+            os.write(temp.fd, PROBE)
+            os.fsync(temp.fd)
         finally:
-            draft.discard()
+            temp.discard()
 
     async def sweep(self, idle_seconds: float = 60.0) -> int:
         """Remove what crashed writers left in tmp/: files that nobody holds; how many.

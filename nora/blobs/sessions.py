@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from nora._speedups import Hasher, hash_file
 from nora.blobs.bodies import measured
-from nora.blobs.threads import to_the_end
+from nora.blobs.threads import uncancellable
 from nora.errors import SizeMismatch, StorageFailed, StorageFull, TooLarge, UploadNotFound
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
     from nora.blobs.disk import Disk, Inflow
-    from nora.blobs.files import Draft
+    from nora.blobs.files import LockedTempFile
     from nora.catalog.base import Catalog
     from nora.catalog.records import Upload
     from nora.model import Digest
@@ -53,7 +53,7 @@ class Session:
     __slots__ = ("_announced", "_catalog", "_disk", "committed", "ended", "file", "hasher", "upload")
 
     def __init__(
-        self, catalog: Catalog, disk: Disk, upload: Upload, file: Draft, hasher: Hasher | None
+        self, catalog: Catalog, disk: Disk, upload: Upload, file: LockedTempFile, hasher: Hasher | None
     ) -> None:
         self._catalog = catalog
         self._disk = disk
@@ -86,11 +86,11 @@ class Session:
                 except REFUSALS:
                     raise
                 except BaseException:  # the client is gone, or the server stops
-                    await to_the_end(self._salvage(inflow))
+                    await uncancellable(self._salvage(inflow))
                     raise
         except REFUSALS:
             with suppress(StorageFailed):  # what stays in the file is cut by the next request
-                await to_the_end(self._cut_back())
+                await uncancellable(self._cut_back())
             raise
 
     def _write(self, data: bytes) -> None:

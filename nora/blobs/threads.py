@@ -113,7 +113,7 @@ class Threads:
         job.end()
 
 
-async def to_the_end(awaitable: Awaitable[T]) -> T:
+async def uncancellable(awaitable: Awaitable[T]) -> T:
     """Await something until it is over, even when cancelled meanwhile; the cancellation is raised then."""
     future = asyncio.ensure_future(awaitable)
     cancelled: asyncio.CancelledError | None = None

@@ -16,10 +16,10 @@ from uuid import uuid4
 from nora._speedups import ALGORITHMS
 from nora.blobs.base import Expect
 from nora.blobs.bodies import measured, read_head
-from nora.blobs.files import Draft, list_idle, remove, remove_unheld
+from nora.blobs.files import LockedTempFile, list_idle, remove, remove_unheld
 from nora.blobs.local import describe
 from nora.blobs.sessions import RunningHashes, Session
-from nora.blobs.threads import to_the_end
+from nora.blobs.threads import uncancellable
 from nora.errors import (
     Conflict,
     DigestMismatch,
@@ -111,7 +111,7 @@ class Uploads:
         async with self._session(upload) as session:
             _check_start(session.upload, start)
             await session.receive(chunks, length, self._max_size)
-            await to_the_end(session.save())
+            await uncancellable(session.save())
             return session.upload
 
     async def finish(
@@ -177,7 +177,7 @@ class Uploads:
     @asynccontextmanager
     async def _session(self, upload: Upload) -> AsyncIterator[Session]:
         """The session, locked and read again: the row that the caller knows may be old by now."""
-        file = Draft(self._layout.upload(upload.id))
+        file = LockedTempFile(self._layout.upload(upload.id))
         try:
             if not await self._disk.run(file.open):
                 raise Conflict("another request is writing to this upload")
@@ -218,7 +218,7 @@ class Uploads:
             _check_start(session.upload, start)
             if chunks is not None:
                 await session.receive(chunks, length, self._max_size)
-            return await to_the_end(self._commit(session, digest))
+            return await uncancellable(self._commit(session, digest))
 
     async def _commit(self, session: Session, digest: Digest) -> Blob:
         """Make the file of a session an object, and its row the row of a blob.
@@ -280,7 +280,7 @@ class Uploads:
         return reaped
 
     async def _reap(self, upload: Upload) -> bool:
-        file = Draft(self._layout.upload(upload.id))
+        file = LockedTempFile(self._layout.upload(upload.id))
         try:
             if not await self._disk.run(file.open):
                 return False

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from nora.blobs.uploads import Uploads
     from nora.catalog.base import Catalog
     from nora.config import Config
-    from nora.http.derived import Derived
     from nora.http.memory import MemoryCache
+    from nora.http.render_cache import RenderCache
     from nora.proxy.cache import Cache
     from nora.proxy.routing import Routing
     from nora.proxy.upstreams import Upstreams
@@ -44,7 +44,7 @@ class Services:
     uploads: Uploads
     leases: Leases
     memory: MemoryCache
-    derived: Derived
+    render_cache: RenderCache
     """Documents that were computed."""
     authenticator: Authenticator
     access: Access

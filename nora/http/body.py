@@ -45,7 +45,7 @@ class RequestBody:
         return message
 
 
-class Patience:
+class IdleTimeout:
     """Ends a wait that takes too long, by cancelling the task that waits.
 
     One timer serves the many waits of a body: asyncio.timeout for each of them costs as much as the message
@@ -107,12 +107,12 @@ async def stream_body(request: Request, *, limit: int | None, idle_seconds: floa
     body.limit = min((one for one in (limit, body.limit) if one is not None), default=None)
     if body.limit is not None and announced is not None and announced > body.limit:
         raise TooLarge(body.limit)
-    patience = Patience(idle_seconds)
+    idle = IdleTimeout(idle_seconds)
     try:
         while not body.finished:
-            patience.begin()
+            idle.begin()
             message = await body.receive()
-            patience.end()
+            idle.end()
             if message["type"] != "http.request":
                 raise ClientGone(f"the client left after {body.received} bytes of the body")
             piece: bytes = message.get("body", b"")
@@ -120,11 +120,11 @@ async def stream_body(request: Request, *, limit: int | None, idle_seconds: floa
                 yield piece
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if not patience.expired or task is None or task.uncancel() > 0:
+        if not idle.expired or task is None or task.uncancel() > 0:
             raise
         raise RequestTimeout(f"no byte of the body arrived for {idle_seconds:g} seconds") from None
     finally:
-        patience.close()
+        idle.close()
     if announced is not None and body.received != announced:
         raise ClientGone(f"the body ended after {body.received} of {announced} bytes")
 

@@ -1,7 +1,7 @@
 """How much one client may ask for, over all workers: rates of requests, and failures to say who it is.
 
-Both are numbers in memory that the workers share (nora.observability.cells). A rate is one number for each
-client, the time at which its credit is whole again (GCRA, the leaky bucket as a meter): there is no
+Both are numbers in memory that the workers share (nora.observability.shared_table). A rate is one number
+for each client, the time at which its credit is whole again (GCRA, the leaky bucket as a meter): there is no
 window that starts anew, and how long a request that comes too early has to wait is known exactly.
 """
 
@@ -18,7 +18,7 @@ from nora.errors import TooManyRequests
 from nora.http.clients import SCOPE_KEY
 from nora.model import ANONYMOUS
 from nora.observability.audit import CREDENTIAL_HEADERS
-from nora.observability.cells import Cell, Cells
+from nora.observability.shared_table import Cell, SharedTable
 
 if TYPE_CHECKING:
     from nora.config import Config
@@ -89,7 +89,7 @@ class RateLimits:
 
     def __init__(
         self,
-        cells: Cells,
+        shared_table: SharedTable,
         rates: Mapping[Class, Rate],
         refused: Callable[[str], None],
         *,
@@ -98,7 +98,7 @@ class RateLimits:
         """`refused` is told of each request that is refused. Without `credentials_count` every request takes
         its turn before it is handled, whatever it says: for a server that asks nobody who it is, or when the
         limits are for everybody."""
-        self._cells = cells
+        self._table = shared_table
         self._rates = rates
         self._refused = refused
         self._credentials_count = credentials_count
@@ -145,14 +145,14 @@ class RateLimits:
     def _take(self, scope: dict[str, Any]) -> None:
         kind = _class_of(scope)
         rate = self._rates[kind]
-        if rate and (wait := self._cells.change(_key(kind, scope[SCOPE_KEY]), rate.take)):
+        if rate and (wait := self._table.change(_key(kind, scope[SCOPE_KEY]), rate.take)):
             self._refused(kind)
             raise _refuse("too many requests", wait)
 
     def _give_back(self, scope: dict[str, Any]) -> None:
         kind = _class_of(scope)
         if rate := self._rates[kind]:
-            self._cells.change(_key(kind, scope[SCOPE_KEY]), rate.give_back)
+            self._table.change(_key(kind, scope[SCOPE_KEY]), rate.give_back)
 
 
 def _class_of(scope: dict[str, Any]) -> Class:
@@ -172,9 +172,9 @@ class Attempts:
     Whoever tries one name from many addresses makes logins with that name slower, by a second at most.
     """
 
-    def __init__(self, cells: Cells, rate: Rate, refused: Callable[[str], None]) -> None:
+    def __init__(self, shared_table: SharedTable, rate: Rate, refused: Callable[[str], None]) -> None:
         """`rate` limits the failures of one client, whatever name it gives."""
-        self._cells = cells
+        self._table = shared_table
         self._rate = rate
         self._refused = refused
 
@@ -188,26 +188,26 @@ class Attempts:
     def check(self, address: str, user: str) -> float:
         """Before a password is looked at: how many seconds to wait with that. Raises TooManyRequests while
         the name is locked for this address, or the address has failed too often."""
-        wait, proven = self._cells.change(_key("lock", address, user), _standing)
+        wait, proven = self._table.change(_key("lock", address, user), _standing)
         if proven:
             return 0.0
         if not wait and self._rate:
-            wait = self._cells.change(_key("auth", address), self._rate.wait)
+            wait = self._table.change(_key("auth", address), self._rate.wait)
         if wait:
             self._refused("auth")
             raise _refuse("too many wrong passwords", wait)
-        return self._cells.change(f"name\0{user}", _slowness)
+        return self._table.change(f"name\0{user}", _slowness)
 
     def on_failure(self, address: str, user: str) -> None:
         """The password was wrong, or nobody has this name. Not when a store could not tell."""
-        self._cells.change(_key("lock", address, user), _fail)
+        self._table.change(_key("lock", address, user), _fail)
         if self._rate:
-            self._cells.change(_key("auth", address), self._rate.take)
-        self._cells.change(f"name\0{user}", _slow)
+            self._table.change(_key("auth", address), self._rate.take)
+        self._table.change(f"name\0{user}", _slow)
 
     def on_success(self, address: str, user: str) -> None:
         """The password was checked, and right: what failed before with this name from there is forgotten."""
-        self._cells.change(_key("lock", address, user), _prove)
+        self._table.change(_key("lock", address, user), _prove)
 
 
 _PROVEN: Final = -1.0

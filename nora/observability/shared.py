@@ -17,8 +17,8 @@ import mmap
 import struct
 from collections.abc import Iterator
 
-from nora.observability.cells import Cells
-from nora.observability.moments import Moments
+from nora.observability.shared_table import SharedTable
+from nora.observability.shared_timestamps import SharedTimestamps
 
 SLOT_BYTES = 1 << 20
 """Of each worker; pages that nobody wrote to cost nothing."""
@@ -52,11 +52,11 @@ class SharedMemory:
     """The memory of all workers. Make it in the parent process."""
 
     def __init__(self, slots: int) -> None:
-        self.requests = Cells(REQUEST_ROWS, processes=slots)
+        self.requests = SharedTable(REQUEST_ROWS, processes=slots)
         """What is counted of the requests of each client."""
-        self.failures = Cells(FAILURE_ROWS, processes=slots)
+        self.failures = SharedTable(FAILURE_ROWS, processes=slots)
         """What is counted of failed logins; apart, so that requests of many clients do not push it out."""
-        self.answers = Moments()
+        self.answers = SharedTimestamps()
         """When hosts of upstreams last answered."""
         self._slots = slots
         self._memory = mmap.mmap(-1, slots * SLOT_BYTES)

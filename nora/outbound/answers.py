@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 EXPANDED_BYTES = 128 * 1024
 """What is decompressed at once."""
-BREATH_BYTES = 64 * 1024
-BREATH_SECONDS = 0.001
+YIELD_BYTES = 64 * 1024
+YIELD_SECONDS = 0.001
 """Of a document that comes in as fast as it can be read, so much is read before others have the processor for
 so long: the threads that hand requests to the event loop may wait for it to sleep (for 4 ms, as Linux is
 usually built, even when another core has nothing to do)."""
@@ -92,13 +92,13 @@ class Stream:
         expand = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding != "identity" else None
         body = BytesIO()  # its value is not copied out of it, unlike that of a bytearray
         self._is_begun = True
-        breath = BREATH_BYTES
+        breath = YIELD_BYTES
         with translated(self.url):
             async for piece in self._response.aiter_stream():
                 self.received += len(piece)
                 if self.received >= breath:
-                    breath = self.received + BREATH_BYTES
-                    await asyncio.sleep(BREATH_SECONDS)
+                    breath = self.received + YIELD_BYTES
+                    await asyncio.sleep(YIELD_SECONDS)
                 if expand is None:
                     body.write(piece)
                     check_size(body.tell(), self._max_bytes, self.url)

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from nora.blobs.base import BlobStore
     from nora.http.memory import MemoryCache
     from nora.http.send import Header
-    from nora.proxy.base import Document, Wanted
+    from nora.proxy.base import Document, FileRequest
     from nora.proxy.cache import Cache
-    from nora.proxy.filling import Filling
+    from nora.proxy.in_flight import InFlightFile
 
 PATIENCE_SECONDS: Final = 10.0
 """How long the head of an answer waits for the first byte of its body: until then an error has its status.
@@ -53,7 +53,7 @@ def stale_headers(document: Document) -> tuple[Header, ...]:
 async def file_response(
     request: Request,
     services: Services,
-    wanted: Wanted,
+    file: FileRequest,
     *,
     headers: Sequence[Header],
     etag: bytes | None,
@@ -66,7 +66,7 @@ async def file_response(
     UpstreamFailed and its kinds, RangeNotSatisfiable, StorageFailed, StorageFull. What fails after the head
     was sent cuts the connection.
     """
-    answer = _Answer(request, services, wanted, headers, etag)
+    answer = _Answer(request, services, file, headers, etag)
     try:
         return await (answer.head() if request.method == "HEAD" else answer.get())
     except NotFound as error:
@@ -80,29 +80,29 @@ class _Answer:
         self,
         request: Request,
         services: Services,
-        wanted: Wanted,
+        file: FileRequest,
         headers: Sequence[Header],
         etag: bytes | None,
     ) -> None:
-        digest = wanted.expect.digest
+        digest = file.expect.digest
         self._request = request
         self._services = services
-        self._wanted = wanted
+        self._file = file
         self._headers = headers
         self._etag = etag or (_tag(digest) if digest is not None and digest.algorithm == "sha256" else None)
-        self._media_type = wanted.media_type.encode("latin-1")
+        self._media_type = file.media_type.encode("latin-1")
 
     async def head(self) -> Response:
-        blob = await self._wanted.found()
+        blob = await self._file.found()
         if blob is not None:
             return await self._stored(blob)
-        size = await self._services.cache.size(self._wanted)
+        size = await self._services.cache.size(self._file)
         if self._is_unchanged():
             return Response(304, self._head())
         return Response(200, self._head(), SizedContent(self._media_type, -1 if size is None else size))
 
     async def get(self) -> Response:
-        found = await self._services.cache.file(self._wanted)
+        found = await self._services.cache.file(self._file)
         if found is None:
             raise NotFound("no upstream has this file")
         return await (self._stored(found) if isinstance(found, Blob) else self._coming(found))
@@ -118,27 +118,27 @@ class _Answer:
             etag=self._etag or _tag(blob.digest),
         )
 
-    async def _coming(self, filling: Filling) -> Response:
+    async def _coming(self, in_flight: InFlightFile) -> Response:
         """A file on its way."""
         if self._is_unchanged():
             return Response(304, self._head())
-        part = self._requested_part(filling.total)
-        is_there = await _reached(filling, part[0] if part else 0)
-        if filling.over:
-            blob = await filling.end()
+        part = self._requested_part(in_flight.total)
+        is_there = await _reached(in_flight, part[0] if part else 0)
+        if in_flight.over:
+            blob = await in_flight.end()
             if blob is None:
                 raise NotFound("no upstream has this file")
             return await self._stored(blob)
-        part = self._requested_part(filling.total)  # it may have begun anew
-        if part is None or filling.total is None:
-            total = -1 if filling.total is None else filling.total
-            return Response(200, self._head(), _streamed(filling.read(), self._media_type, total))
+        part = self._requested_part(in_flight.total)  # it may have begun anew
+        if part is None or in_flight.total is None:
+            total = -1 if in_flight.total is None else in_flight.total
+            return Response(200, self._head(), _streamed(in_flight.read(), self._media_type, total))
         first, last = part
-        head = [*self._head(), (b"content-range", b"bytes %d-%d/%d" % (first, last, filling.total))]
-        if is_there or self._wanted.expect.digest is None:
-            pieces = filling.read(first, last + 1)
+        head = [*self._head(), (b"content-range", b"bytes %d-%d/%d" % (first, last, in_flight.total))]
+        if is_there or self._file.expect.digest is None:
+            pieces = in_flight.read(first, last + 1)
         else:
-            pieces = _passed(self._wanted, filling, first, last + 1)
+            pieces = _passed(self._file, in_flight, first, last + 1)
         return Response(206, head, _streamed(pieces, self._media_type, last + 1 - first))
 
     def _head(self) -> list[Header]:
@@ -164,11 +164,11 @@ def _tag(digest: str) -> bytes:
     return b'"%b"' % digest.encode()
 
 
-async def _reached(filling: Filling, first: int) -> bool:
+async def _reached(in_flight: InFlightFile, first: int) -> bool:
     """Whether the byte at `first` can be read, waited for as long as a client may be kept waiting."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await filling.reaches(first + 1)
+            await in_flight.reaches(first + 1)
     except TimeoutError:
         return False
     return True
@@ -183,15 +183,17 @@ def _streamed(pieces: AsyncGenerator[bytes, None], media_type: bytes, size: int)
     return StreamedContent(media_type, provider, size)
 
 
-async def _passed(wanted: Wanted, filling: Filling, first: int, stop: int) -> AsyncGenerator[bytes, None]:
+async def _passed(
+    file: FileRequest, in_flight: InFlightFile, first: int, stop: int
+) -> AsyncGenerator[bytes, None]:
     """Bytes first..stop (exclusive) straight from an upstream, kept by nobody: the client knows the digest of
     the whole. What the upstreams do not give is waited for after all."""
-    for source in wanted.sources:
+    for source in file.sources:
         headers = {**source.headers, "range": f"bytes={first}-{stop - 1}"}
         try:
             stream = source.upstream.stream(source.url, headers, max_bytes=stop - first)
             async with stream as answer:
-                total = filling.total
+                total = in_flight.total
                 if answer is None or total is None or answer.range != (first, stop - 1, total):
                     continue
                 async for received in answer:
@@ -203,5 +205,5 @@ async def _passed(wanted: Wanted, filling: Filling, first: int, stop: int) -> As
             _log.info("a part of a file of %s: %s", source.upstream.url, error)
         if first == stop:
             return
-    async for piece in filling.read(first, stop):
+    async for piece in in_flight.read(first, stop):
         yield piece

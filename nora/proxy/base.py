@@ -35,7 +35,7 @@ class Policy:
     """Past its freshness: served at once for so long, while one task for the whole machine asks."""
     stale_if_error: float = inf
     """Past its freshness: served for so long while the upstream cannot be asked, marked as stale."""
-    patience: float = 1.0
+    max_wait: float = 1.0
     """How long a client with a usable stale copy waits for a slow upstream."""
     absent: float = 60.0
     """How long an absence is remembered."""
@@ -92,7 +92,7 @@ none. Raises UpstreamFailed and its kinds. `nora.proxy.upstreams.first_of` makes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class CacheKey:
     """Where a cached document is: its path among the files of a proxy repository."""
 
     repository: Repository
@@ -102,7 +102,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class FileRequest:
     """A file that is to be had from an upstream if it is not here."""
 
     key: str
@@ -125,7 +125,7 @@ class Wanted:
     is there, and before anybody gets the last of it."""
 
     @property
-    def errand(self) -> str:
+    def coalescing_key(self) -> str:
         """The same for everybody who wants the same bytes: upstreams replace files, and their pages say so
         before what is on its way has come."""
         return f"file {self.key} {self.expect.digest or ''}"

@@ -19,7 +19,7 @@ from enum import IntEnum
 from math import ceil
 
 from nora.errors import UpstreamUnavailable
-from nora.observability.moments import Moment
+from nora.observability.shared_timestamps import Moment
 
 
 class State(IntEnum):

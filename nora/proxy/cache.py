@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 from nora.blobs.files import list_idle, remove_unheld
 from nora.errors import NotFound, UpstreamFailed
 from nora.proxy import offload
-from nora.proxy.absences import Absences
 from nora.proxy.documents import Documents
-from nora.proxy.fills import Fills
+from nora.proxy.downloads import Downloads
+from nora.proxy.negative_cache import NegativeCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from nora.catalog.records import Blob
     from nora.model import Repository
     from nora.observability.metrics import CacheResult
-    from nora.proxy.base import Document, Fetch, Place, Policy, Wanted
-    from nora.proxy.filling import Filling
+    from nora.proxy.base import CacheKey, Document, Fetch, FileRequest, Policy
+    from nora.proxy.in_flight import InFlightFile
 
 EVICTION_PAGE: Final = 500
 
@@ -62,19 +62,19 @@ class Cache:
         self._clock = clock
         self._absent_seconds = absent_seconds
         self._count = count
-        self._absences = Absences(store.layout.absences, clock)
-        self._fills = Fills(store, count)
+        self._negative = NegativeCache(store.layout.negative_cache, clock)
+        self._downloads = Downloads(store, count)
         self._documents = Documents(
             catalog,
             store,
-            self._absences,
+            self._negative,
             is_online=is_online,
             lease_seconds=lease_seconds,
             clock=clock,
             count=count,
         )
 
-    def document(self, place: Place, policy: Policy, fetch: Fetch) -> Coroutine[Any, Any, Document | None]:
+    def document(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Coroutine[Any, Any, Document | None]:
         """The document at a place, as fresh as the policy asks; None: the upstreams have none.
 
         Raises UpstreamFailed and its kinds, StorageFull and StorageFailed where there is no copy that may be
@@ -82,37 +82,37 @@ class Cache:
         """
         return self._documents.find(place, policy, fetch)
 
-    async def file(self, wanted: Wanted) -> Blob | Filling | None:
+    async def file(self, file: FileRequest) -> Blob | InFlightFile | None:
         """A file: stored, or on its way; None: no upstream has it, or none may be asked.
 
         It goes on its way when it was not, and arrives whoever stops waiting for it. Raises UpstreamFailed
         and its kinds, StorageFull and StorageFailed.
         """
-        blob = await wanted.found()
+        blob = await file.found()
         if blob is not None:
-            self._count(wanted.registry, "hit")
+            self._count(file.registry, "hit")
             return blob
-        if not wanted.sources or self._absences.has(wanted.errand):
-            self._count(wanted.registry, "negative")
+        if not file.sources or self._negative.has(file.coalescing_key):
+            self._count(file.registry, "negative")
             return None
-        self._count(wanted.registry, "coalesced" if self._fills.has(wanted) else "miss")
-        filling = self._fills.get(wanted)
-        await filling.known()
-        if filling.over and filling.blob is None:
-            self._absences.remember(wanted.errand, None, self._absent_seconds)
+        self._count(file.registry, "coalesced" if self._downloads.has(file) else "miss")
+        in_flight = self._downloads.get(file)
+        await in_flight.known()
+        if in_flight.over and in_flight.blob is None:
+            self._negative.remember(file.coalescing_key, None, self._absent_seconds)
             return None
-        return filling.blob or filling
+        return in_flight.blob or in_flight
 
-    async def size(self, wanted: Wanted) -> int | None:
+    async def size(self, file: FileRequest) -> int | None:
         """The size of a file that is not stored, without fetching it; None: not known.
 
         Raises NotFound where `file` gives None, UpstreamFailed and its kinds.
         """
-        if wanted.sources and not self._absences.has(wanted.errand):
-            if wanted.expect.size is not None:
-                return wanted.expect.size
+        if file.sources and not self._negative.has(file.coalescing_key):
+            if file.expect.size is not None:
+                return file.expect.size
             failed: UpstreamFailed | None = None
-            for source in wanted.sources:
+            for source in file.sources:
                 try:
                     reply = await source.upstream.ask("HEAD", source.url, source.headers, max_bytes=1 << 62)
                 except UpstreamFailed as error:
@@ -123,12 +123,12 @@ class Cache:
                     return int(length) if length.isascii() and length.isdigit() else None
             if failed is not None:
                 raise failed
-            self._absences.remember(wanted.errand, None, self._absent_seconds)
+            self._negative.remember(file.coalescing_key, None, self._absent_seconds)
         raise NotFound("no upstream has this file")
 
     def forget_absences(self, package: str) -> None:
         """A package was published: what upstreams did not have of it, in any repository, may be asked for."""
-        self._absences.forget_package(package)
+        self._negative.forget_package(package)
 
     # -- upkeep --------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class Cache:
 
     async def sweep(self, idle_seconds: float = 60.0) -> int:
         """Remove what dead processes left of files on their way; how many. Never what somebody holds."""
-        return await self._store.disk.run(_sweep, self._store.layout.fills, idle_seconds)
+        return await self._store.disk.run(_sweep, self._store.layout.downloads, idle_seconds)
 
     async def evict(self, repositories: Iterable[Repository], idle_seconds: float) -> int:
         """Drop cached documents that were neither used nor fetched for so long; how many."""
@@ -157,9 +157,9 @@ class Cache:
 
     async def close(self) -> None:
         """Leave what is on its way to the other processes, and let go of everything. Raises StorageFailed."""
-        await self._fills.close()
+        await self._downloads.close()
         await self._documents.close()
-        self._absences.close()
+        self._negative.close()
         await asyncio.to_thread(offload.close)
         await self._documents.flush()
 

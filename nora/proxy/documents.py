@@ -13,7 +13,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from nora.blobs.threads import to_the_end
+from nora.blobs.threads import uncancellable
 from nora.catalog.records import NewCached
 from nora.errors import (
     BlobNotFound,
@@ -28,7 +28,7 @@ from nora.errors import (
 )
 from nora.http.tasks import spawn
 from nora.proxy.base import Document, Freshness, Unchanged
-from nora.proxy.claims import Claim, Failure, Word
+from nora.proxy.fetch_lock import Failure, FetchLock, LeaderState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from nora.catalog.records import Blob, Cached, NewBlob
     from nora.model import Repository
     from nora.observability.metrics import CacheResult
-    from nora.proxy.absences import Absences
-    from nora.proxy.base import Fetch, Fetched, Place, Policy
+    from nora.proxy.base import CacheKey, Fetch, Fetched, Policy
+    from nora.proxy.negative_cache import NegativeCache
 
 SPREAD: Final = 0.1
 """Copies that were fetched together do not expire together."""
@@ -60,7 +60,7 @@ class Documents:
         self,
         catalog: Catalog,
         store: LocalBlobStore,
-        absences: Absences,
+        negative_cache: NegativeCache,
         *,
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
@@ -69,7 +69,7 @@ class Documents:
     ) -> None:
         self._catalog = catalog
         self._store = store
-        self._absences = absences
+        self._negative = negative_cache
         self._is_online = is_online
         self._lease_seconds = lease_seconds
         self._clock = clock
@@ -77,7 +77,7 @@ class Documents:
         self._asking: dict[tuple[int, str], _Asking] = {}
         self._uses: dict[int, float] = {}
 
-    async def find(self, place: Place, policy: Policy, fetch: Fetch) -> Document | None:
+    async def find(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Document | None:
         """See Cache.document."""
         cached = await self._catalog.find_cached(place.repository.id, place.path)
         if cached is None:
@@ -96,25 +96,25 @@ class Documents:
         if age > policy.stale_if_error:
             return self._counted(place, await asking.answer(), Freshness.REVALIDATED)
         try:
-            found = await asking.answer(policy.patience)
+            found = await asking.answer(policy.max_wait)
         except (TimeoutError, *_USABLE):
             self._count(place.repository.format, "stale")
             return Document(cached, Freshness.STALE)
         return self._counted(place, found, Freshness.REVALIDATED)
 
-    async def _find_new(self, place: Place, policy: Policy, fetch: Fetch) -> Document | None:
-        if not self._is_online(place.repository) or self._absences.has(_key(place)):
+    async def _find_new(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Document | None:
+        if not self._is_online(place.repository) or self._negative.has(_key(place)):
             self._count(place.repository.format, "negative")
             return None
         return self._counted(place, await self._ask(place, policy, fetch).answer(), Freshness.MISS)
 
-    def _counted(self, place: Place, cached: Cached | None, freshness: Freshness) -> Document | None:
+    def _counted(self, place: CacheKey, cached: Cached | None, freshness: Freshness) -> Document | None:
         self._count(place.repository.format, "miss" if cached is None else freshness.value)
         return None if cached is None else Document(cached, freshness)
 
     # -- asking, once for the whole machine ----------------------------------------------------------
 
-    def _ask(self, place: Place, policy: Policy, fetch: Fetch) -> _Asking:
+    def _ask(self, place: CacheKey, policy: Policy, fetch: Fetch) -> _Asking:
         """The one who asks; begun if nobody in this process does."""
         key = place.repository.id, place.path
         asking = self._asking.get(key)
@@ -123,58 +123,58 @@ class Documents:
             asking.task.add_done_callback(lambda _: self._asking.pop(key, None))
         return asking
 
-    async def _answer(self, place: Place, policy: Policy, fetch: Fetch) -> Cached | NoraError | None:
+    async def _answer(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Cached | NoraError | None:
         """What is cached when all is over; an error of ours is no error of the task."""
         since = self._clock()
-        claim = Claim(self._store.disk, self._store.layout.fill(f"document {_key(place)}"))
+        lock = FetchLock(self._store.disk, self._store.layout.download(f"document {_key(place)}"))
         try:
-            word = await claim.take()
-            if word is None:
-                return await self._hold(claim, since, place, policy, fetch)
-            if word.failure is not None:
-                return word.failure.error()
+            leader = await lock.take()
+            if leader is None:
+                return await self._hold(lock, since, place, policy, fetch)
+            if leader.failure is not None:
+                return leader.failure.error()
             found = await self._catalog.find_cached(place.repository.id, place.path)
-            if found is None and word.state == "done":
+            if found is None and leader.state == "done":
                 raise _removed()
             return found
         except NoraError as error:
             return error
         finally:
-            claim.close()
+            lock.close()
 
     async def _hold(
-        self, claim: Claim, since: float, place: Place, policy: Policy, fetch: Fetch
+        self, lock: FetchLock, since: float, place: CacheKey, policy: Policy, fetch: Fetch
     ) -> Cached | None:
         """Ask, unless another process did while we waited; then tell those who wait for us."""
         try:
-            await claim.write(Word())
+            await lock.write(LeaderState())
             cached = await self._catalog.find_cached(place.repository.id, place.path)
-            if cached is None and self._absences.has(_key(place)):
+            if cached is None and self._negative.has(_key(place)):
                 pass
             elif cached is None or not (cached.fetched_at > since or self._clock() < cached.fresh_until):
                 cached = await self._refresh(cached, place, policy, fetch)
         except Exception as error:
-            await to_the_end(claim.end(Word(state="failed", failure=Failure.of(error))))
+            await uncancellable(lock.end(LeaderState(state="failed", failure=Failure.of(error))))
             raise
-        await to_the_end(claim.end(Word(state="absent" if cached is None else "done")))
+        await uncancellable(lock.end(LeaderState(state="absent" if cached is None else "done")))
         return cached
 
     async def _refresh(
-        self, cached: Cached | None, place: Place, policy: Policy, fetch: Fetch
+        self, cached: Cached | None, place: CacheKey, policy: Policy, fetch: Fetch
     ) -> Cached | None:
         answer = await fetch(cached)
         if answer is None:
-            self._absences.remember(_key(place), place.package, policy.absent)
+            self._negative.remember(_key(place), place.package, policy.absent)
             await self._catalog.drop_cached(place.repository.id, place.path)
             return None
         if isinstance(answer, Unchanged):
             if cached is None:  # there is nothing that could be right still
                 raise UpstreamFailed("the upstream says that nothing has changed to who has nothing")
             return await self._touch(cached, place, policy)
-        self._absences.forget(_key(place))
+        self._negative.forget(_key(place))
         return await self._keep(cached, place, policy, answer)
 
-    async def _touch(self, cached: Cached, place: Place, policy: Policy) -> Cached | None:
+    async def _touch(self, cached: Cached, place: CacheKey, policy: Policy) -> Cached | None:
         now, fresh_until = self._times(policy)
         await self._catalog.touch_cached(
             place.repository.id, place.path, validators=None, fetched_at=now, fresh_until=fresh_until
@@ -189,7 +189,7 @@ class Documents:
 
     # -- keeping -------------------------------------------------------------------------------------
 
-    async def _keep(self, cached: Cached | None, place: Place, policy: Policy, fetched: Fetched) -> Cached:
+    async def _keep(self, cached: Cached | None, place: CacheKey, policy: Policy, fetched: Fetched) -> Cached:
         """Store what came. The bytes that are there already are not written again."""
         body = fetched.body
         same = cached is not None and isinstance(body, bytes) and _is_same(body, cached.blob, fetched.expect)
@@ -205,7 +205,9 @@ class Documents:
             raise _removed()
         return found
 
-    async def _put_again(self, cached: Cached | None, place: Place, policy: Policy, fetched: Fetched) -> bool:
+    async def _put_again(
+        self, cached: Cached | None, place: CacheKey, policy: Policy, fetched: Fetched
+    ) -> bool:
         assert cached is not None
         try:
             await self._put(cached.blob, place, policy, fetched)
@@ -213,7 +215,7 @@ class Documents:
             return False
         return True
 
-    async def _put(self, blob: NewBlob | Blob, place: Place, policy: Policy, fetched: Fetched) -> Blob:
+    async def _put(self, blob: NewBlob | Blob, place: CacheKey, policy: Policy, fetched: Fetched) -> Blob:
         now, fresh_until = self._times(policy)
         return await self._catalog.put_cached(
             place.repository.id,
@@ -256,12 +258,12 @@ class _Asking:
         self.task = spawn(work, "asking an upstream")
         self._began = asyncio.get_running_loop().time()
 
-    async def answer(self, patience: float | None = None) -> Cached | None:
+    async def answer(self, max_wait: float | None = None) -> Cached | None:
         """What came of it. Raises what it failed with, and TimeoutError when it takes longer than
         `patience` from its beginning on: who comes later does not wait longer."""
-        if patience is not None:
-            patience = max(0.0, self._began + patience - asyncio.get_running_loop().time())
-        await asyncio.wait((self.task,), timeout=patience)
+        if max_wait is not None:
+            max_wait = max(0.0, self._began + max_wait - asyncio.get_running_loop().time())
+        await asyncio.wait((self.task,), timeout=max_wait)
         if not self.task.done():
             raise TimeoutError
         if self.task.cancelled():
@@ -276,7 +278,7 @@ def _removed() -> StorageBusy:
     return StorageBusy("what was cached was removed at once; try again")
 
 
-def _key(place: Place) -> str:
+def _key(place: CacheKey) -> str:
     return f"{place.repository.id} {place.path}"
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 from nora.config import Breaker as BreakerOptions
 from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable
 from nora.observability.metrics import Metrics
-from nora.observability.moments import Moments
+from nora.observability.shared_timestamps import SharedTimestamps
 from nora.observability.upstreams import UpstreamMetrics
 from nora.outbound import host_of, origin
 from nora.proxy.breaker import Attempt, Breaker, State
@@ -92,7 +92,7 @@ class Host:
 class Hosts:
     """The hosts of this process, made when they are first asked."""
 
-    def __init__(self, metrics: Metrics, retries: Retries, answers: Moments) -> None:
+    def __init__(self, metrics: Metrics, retries: Retries, answers: SharedTimestamps) -> None:
         self.clock = retries.clock
         self._answers = answers
         self._metrics = metrics

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from nora.blobs.threads import Threads
 from nora.errors import StorageBusy
-from nora.processes import frugal_memory, step_back
+from nora.processes import frugal_memory, lower_priority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +49,7 @@ class Helper:
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS) -> None:
         self._idle_seconds = idle_seconds
-        self._threads = Threads(1, "offload", step_back)
+        self._threads = Threads(1, "offload", lower_priority)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()  # the timer ends the process in a thread of its own
         self._timer: threading.Timer | None = None

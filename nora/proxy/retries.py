@@ -23,7 +23,7 @@ class Retries:
     first: float = 0.2
     """The longest pause before the second try; it doubles from try to try."""
     longest: float = 2.0
-    patience: int = 3
+    max_wait: int = 3
     """The longest `Retry-After` that is waited for here; whoever must wait longer is told so."""
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
@@ -35,7 +35,7 @@ class Retries:
             return None
         spread = self.random() * min(self.longest, self.first * 2 ** (failed - 1))
         if isinstance(error, UpstreamUnavailable) and error.is_told:
-            return error.retry_after + spread if error.retry_after <= self.patience else None
+            return error.retry_after + spread if error.retry_after <= self.max_wait else None
         return None if isinstance(error, UpstreamLimited) else spread
 
     async def run(self, work: Callable[[], Awaitable[T]], seconds: float, may: Callable[[], bool]) -> T:

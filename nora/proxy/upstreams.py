@@ -19,17 +19,17 @@ from nora.config import Upstream as UpstreamSetting
 from nora.errors import UpstreamFailed
 from nora.outbound import Headers, Outbound, Reply, host_of
 from nora.proxy.base import UNCHANGED, Authorization, Fetch, Fetched, Unchanged, Upstream
-from nora.proxy.credentials import Basic
 from nora.proxy.hosts import Hosts
 from nora.proxy.retries import Retries
 from nora.proxy.upstream import ConfiguredUpstream, Limits
+from nora.proxy.upstream_auth import Basic
 
 if TYPE_CHECKING:
     from nora.catalog.records import Cached
     from nora.config import Config
     from nora.model import Repository
     from nora.observability.metrics import Metrics
-    from nora.observability.moments import Moments
+    from nora.observability.shared_timestamps import SharedTimestamps
 
 _CONDITIONS = {"etag": "if-none-match", "last-modified": "if-modified-since"}
 
@@ -48,7 +48,9 @@ class Upstreams:
         self._made: dict[str, tuple[Upstream, ...]] = {}
 
     @classmethod
-    def build(cls, config: Config, outbound: Outbound, metrics: Metrics, answers: Moments) -> Upstreams:
+    def build(
+        cls, config: Config, outbound: Outbound, metrics: Metrics, answers: SharedTimestamps
+    ) -> Upstreams:
         """As the configuration has it."""
         return cls(config, outbound, Hosts(metrics, Retries(tries=1 + config.proxy.retries), answers))
 

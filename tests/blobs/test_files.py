@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from nora.blobs.files import Draft, list_idle, remove, remove_unheld
+from nora.blobs.files import LockedTempFile, list_idle, remove, remove_unheld
 
 
 def test_a_draft_is_locked_until_it_is_closed(tmp_path: Path) -> None:
     path = str(tmp_path / "draft")
-    draft, other = Draft(path), Draft(path)
-    assert not draft.made
-    draft.create()
+    temp, other = LockedTempFile(path), LockedTempFile(path)
+    assert not temp.made
+    temp.create()
     with pytest.raises(FileExistsError):
-        Draft(path).create()
+        LockedTempFile(path).create()
     assert not other.open()
     assert other.fd < 0
     assert not remove_unheld(path)
-    draft.close()
-    draft.close()
+    temp.close()
+    temp.close()
     assert other.open()
     other.close()
     assert remove_unheld(path)
@@ -27,19 +27,19 @@ def test_a_draft_is_locked_until_it_is_closed(tmp_path: Path) -> None:
 
 
 def test_a_draft_writes_where_it_is_told(tmp_path: Path) -> None:
-    draft = Draft(str(tmp_path / "draft"))
-    assert draft.open()
-    draft.write(b"hello", 0)
-    draft.write(b"p!", 3)
+    temp = LockedTempFile(str(tmp_path / "draft"))
+    assert temp.open()
+    temp.write(b"hello", 0)
+    temp.write(b"p!", 3)
     assert (tmp_path / "draft").read_bytes() == b"help!"
-    draft.cut(10)
-    assert draft.size() == 5
-    draft.cut(4)
-    assert draft.size() == 4
-    draft.rename(str(tmp_path / "final"))
+    temp.cut(10)
+    assert temp.size() == 5
+    temp.cut(4)
+    assert temp.size() == 4
+    temp.rename(str(tmp_path / "final"))
     assert os.listdir(tmp_path) == ["final"]
-    draft.discard()
-    draft.discard()
+    temp.discard()
+    temp.discard()
     assert os.listdir(tmp_path) == []
 
 
@@ -59,11 +59,11 @@ def test_a_file_that_is_removed_before_it_is_locked_is_made_again(
         return descriptor
 
     monkeypatch.setattr(os, "open", open_late)
-    draft = Draft(path)
-    assert draft.open()
+    temp = LockedTempFile(path)
+    assert temp.open()
     assert opened == 2
-    assert os.path.samestat(os.fstat(draft.fd), os.stat(path))
-    draft.close()
+    assert os.path.samestat(os.fstat(temp.fd), os.stat(path))
+    temp.close()
 
 
 def test_idle_files_are_those_not_written_for_so_long(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_what_lies_where() -> None:
     assert layout.blob(Blob(1, DIGEST, 3, 0x1F)) == f"/data/blobs/sha256/ab/{'ab' * 32}-000000000000001f"
     assert layout.shard(Blob(1, DIGEST, 3, 0x1F)) == "/data/blobs/sha256/ab"
     assert layout.upload("id") == "/data/uploads/id"
-    assert layout.draft(0x1F) == "/data/tmp/000000000000001f"
+    assert layout.temp(0x1F) == "/data/tmp/000000000000001f"
 
 
 def test_directories_are_made_once_and_for_their_owner(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from nora.blobs.threads import Threads, to_the_end
+from nora.blobs.threads import Threads, uncancellable
 
 pytestmark = pytest.mark.anyio
 
@@ -129,9 +129,9 @@ async def test_to_the_end_is_not_cut_short() -> None:
         ended = True
         return 42
 
-    assert await to_the_end(work()) == 42
+    assert await uncancellable(work()) == 42
     ended = False
-    task = asyncio.ensure_future(to_the_end(work()))
+    task = asyncio.ensure_future(uncancellable(work()))
     for _ in range(3):
         await asyncio.sleep(0)
         task.cancel()
@@ -146,8 +146,8 @@ async def test_to_the_end_raises_what_was_raised() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        await to_the_end(fail())
-    task = asyncio.ensure_future(to_the_end(fail()))
+        await uncancellable(fail())
+    task = asyncio.ensure_future(uncancellable(fail()))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

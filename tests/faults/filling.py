@@ -14,19 +14,19 @@ from tests.support.server import Server
 TRIES = 200
 
 
-def fills(server: Server) -> Path:
+def downloads(server: Server) -> Path:
     """Where files are while they come in."""
-    return server.storage / "fills"
+    return server.storage / "downloads"
 
 
 def parts(server: Server) -> list[Path]:
     """What came in so far of files that are not complete."""
-    return [path for path in fills(server).iterdir() if path.suffix]
+    return [path for path in downloads(server).iterdir() if path.suffix]
 
 
 def leader(server: Server) -> int:
     """The worker that brings a file in: it has a part file open for writing."""
-    folder = str(fills(server).resolve())
+    folder = str(downloads(server).resolve())
     for pid in workers(server):
         for number, target in open_files(pid).items():
             if target.startswith(folder) and Path(target).suffix and _writes(pid, number):
@@ -68,7 +68,7 @@ def _port(address: str) -> int:
 
 def left(server: Server) -> list[str]:
     """Temporary files, and descriptors of files that are temporary or gone."""
-    folders = [(server.storage / name).resolve() for name in ("fills", "tmp")]
+    folders = [(server.storage / name).resolve() for name in ("downloads", "tmp")]
     found = [str(path) for folder in folders for path in folder.iterdir()]
     for pid in workers(server):
         for target in open_files(pid).values():

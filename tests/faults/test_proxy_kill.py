@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests.faults.in_flight import asking_workers, awake, clean, clients_of, downloads, leader, parts
 
 from tests.conftest import StartServer
 from tests.faults.downloads import Download, download, eventually, reach
-from tests.faults.filling import asking_workers, awake, clean, clients_of, fills, leader, parts
 from tests.faults.processes import gone
 from tests.faults.things import KINDS, MIB, asking
 from tests.faults.wire import Dropped, Wire
@@ -203,7 +203,7 @@ def test_restarted_server(nora_server: StartServer, up: UpstreamProcess, kind: s
         await asyncio.gather(*tasks)
         assert all(one.is_cut and one.is_right for one in clients)
         await asyncio.to_thread(server.start)
-        assert list(fills(server).iterdir()) == []
+        assert list(downloads(server).iterdir()) == []
         await download(wire, thing)
         assert up.count("GET", thing.source) == 2
         await clean(server)
@@ -230,8 +230,8 @@ def test_what_nobody_asks_for_again_is_swept(nora_server: StartServer, up: Upstr
         await task
         await asyncio.to_thread(server.wait_ready)
         deadline = time.monotonic() + 180
-        while list(fills(server).iterdir()):
-            assert time.monotonic() < deadline, list(fills(server).iterdir())
+        while list(downloads(server).iterdir()):
+            assert time.monotonic() < deadline, list(downloads(server).iterdir())
             await asyncio.sleep(1)
         await download(wire, thing)
 

@@ -14,16 +14,16 @@ from nora.errors import Unauthenticated
 from nora.http.application import NoraApplication
 from nora.http.errors import render_json
 from nora.http.limits import Rate, RateLimits
-from nora.observability.cells import Cells
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
+from nora.observability.shared_table import SharedTable
 
 
 @pytest.fixture
 def app() -> NoraApplication:
     memory = SharedMemory(1)
     one = Rate(1, 1)
-    limits = RateLimits(Cells(16), {"general": one, "upload": one}, lambda kind: None)
+    limits = RateLimits(SharedTable(16), {"general": one, "upload": one}, lambda kind: None)
     found = NoraApplication(Metrics(memory, 0, version="1", compiled=False), limits=limits)
 
     async def answer(request: Request) -> Response:

@@ -13,8 +13,8 @@ from nora.errors import TooManyRequests
 from nora.http import limits
 from nora.http.limits import Attempts, Class, Rate, RateLimits, client_of
 from nora.model import ANONYMOUS, Principal
-from nora.observability import cells
-from nora.observability.cells import Cell, Cells
+from nora.observability import shared_table
+from nora.observability.shared_table import Cell, SharedTable
 
 CI = Principal("ci", "token", "write")
 
@@ -31,7 +31,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     one = Clock()
-    monkeypatch.setattr(cells, "time", one)
+    monkeypatch.setattr(shared_table, "time", one)
     return one
 
 
@@ -48,7 +48,7 @@ def request(
 
 def make_limits(refused: Callable[[str], None] = lambda kind: None, **options: Any) -> RateLimits:
     rates: dict[Class, Rate] = {"general": Rate(10, 20), "upload": Rate(2, 3)}
-    return RateLimits(Cells(64), rates, refused, **options)
+    return RateLimits(SharedTable(64), rates, refused, **options)
 
 
 def admitted(limits: RateLimits, scope: dict[str, Any], most: int = 1000) -> int:
@@ -88,7 +88,7 @@ def test_classes_are_counted_apart(clock: Clock) -> None:
 
 def test_retry_after_is_exact(clock: Clock) -> None:
     one = make_limits()
-    slow = RateLimits(Cells(1), {"general": Rate(1, 1), "upload": Rate(1, 4)}, lambda kind: None)
+    slow = RateLimits(SharedTable(1), {"general": Rate(1, 1), "upload": Rate(1, 4)}, lambda kind: None)
     slow.admit(request())
     clock.now += 0.25
     assert refusal(lambda: slow.admit(request())) == 1
@@ -111,7 +111,7 @@ def test_a_refused_request_costs_nothing(clock: Clock) -> None:
 
 
 def test_zero_is_no_limit() -> None:
-    none = RateLimits(Cells(1), {"general": Rate(0, 5), "upload": Rate(5, 0)}, lambda kind: None)
+    none = RateLimits(SharedTable(1), {"general": Rate(0, 5), "upload": Rate(5, 0)}, lambda kind: None)
     assert admitted(none, request()) == 1000
     assert admitted(none, request("PUT")) == 1000
 
@@ -193,7 +193,7 @@ def _add(cell: Cell, now: float) -> tuple[Cell, float]:
 
 
 def test_a_full_row_forgets_what_ends_first(clock: Clock) -> None:
-    table = Cells(1)
+    table = SharedTable(1)
     for number in range(4):
         clock.now += 1
         assert table.change(f"key{number}", _add) == 1
@@ -203,14 +203,14 @@ def test_a_full_row_forgets_what_ends_first(clock: Clock) -> None:
 
 
 def test_names_with_anything_in_them() -> None:
-    table = Cells(8)
+    table = SharedTable(8)
     assert table.change("\ud800\0é" * 1000, _add) == 1
     assert table.change("\ud800\0é" * 1000, _add) == 2
 
 
 def test_no_change_is_lost_between_processes() -> None:
     """Four processes that hammer one cell: every addition counts."""
-    table = Cells(16)
+    table = SharedTable(16)
     children = [_forked(lambda: [table.change("key", _add) for _ in range(2000)]) for _ in range(4)]
     for pid in children:
         assert os.waitpid(pid, 0)[1] == 0
@@ -231,7 +231,7 @@ def _forked(work: Callable[[], object]) -> int:
 def test_the_limit_holds_over_four_processes() -> None:
     """Each asks at half of the limit, so together at twice of it."""
     rate, burst, seconds = 200, 100, 3.0
-    table = Cells(16)
+    table = SharedTable(16)
     one = RateLimits(table, {"general": Rate(rate, burst), "upload": Rate(1, 1)}, lambda kind: None)
     began = time.monotonic()
 
@@ -258,7 +258,7 @@ def test_the_limit_holds_over_four_processes() -> None:
 
 @pytest.fixture
 def attempts(clock: Clock) -> Attempts:
-    return Attempts(Cells(4096), Rate(0, 0), lambda kind: None)
+    return Attempts(SharedTable(4096), Rate(0, 0), lambda kind: None)
 
 
 def fail(attempts: Attempts, times: int, address: str = "192.0.2.1", user: str = "ann") -> None:
@@ -315,7 +315,7 @@ def test_a_name_that_many_try_becomes_slow_and_nothing_more(attempts: Attempts, 
 
 def test_many_names_from_one_address_run_into_its_rate(clock: Clock) -> None:
     seen: list[str] = []
-    one = Attempts(Cells(64), Rate(1, 5), seen.append)
+    one = Attempts(SharedTable(64), Rate(1, 5), seen.append)
     for number in range(5):
         one.check("192.0.2.1", f"user{number}")
         one.on_failure("192.0.2.1", f"user{number}")
@@ -327,7 +327,7 @@ def test_many_names_from_one_address_run_into_its_rate(clock: Clock) -> None:
 
 
 def test_who_logged_in_there_before_does_not_suffer_from_neighbours(clock: Clock) -> None:
-    one = Attempts(Cells(64), Rate(1, 5), lambda kind: None)
+    one = Attempts(SharedTable(64), Rate(1, 5), lambda kind: None)
     one.on_success("192.0.2.1", "ann")
     for number in range(20):
         one.on_failure("192.0.2.1", f"user{number}")
@@ -339,7 +339,7 @@ def test_who_logged_in_there_before_does_not_suffer_from_neighbours(clock: Clock
 
 def test_a_locked_name_does_not_use_up_the_rate_of_its_neighbours(clock: Clock) -> None:
     """A job with a stale password, behind the address of everybody, for a quarter of an hour."""
-    one = Attempts(Cells(64), Rate(1, 5), lambda kind: None)
+    one = Attempts(SharedTable(64), Rate(1, 5), lambda kind: None)
     refused = 0
     for _ in range(900):
         try:
@@ -357,7 +357,7 @@ def test_a_locked_name_does_not_use_up_the_rate_of_its_neighbours(clock: Clock) 
 
 
 def test_lockouts_are_those_of_all_processes(clock: Clock) -> None:
-    one = Attempts(Cells(64), Rate(0, 0), lambda kind: None)
+    one = Attempts(SharedTable(64), Rate(0, 0), lambda kind: None)
     for pid in [_forked(lambda: fail(one, 2)) for _ in range(4)]:
         assert os.waitpid(pid, 0)[1] == 0
     assert refusal(lambda: one.check("192.0.2.1", "ann")) == 8

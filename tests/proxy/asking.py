@@ -16,9 +16,9 @@ from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.outbound import Headers, Outbound
 from nora.proxy.base import Authorization, Upstream
-from nora.proxy.credentials import Basic
 from nora.proxy.hosts import Hosts
 from nora.proxy.retries import Retries
+from nora.proxy.upstream_auth import Basic
 from nora.proxy.upstreams import ConfiguredUpstream, Limits
 
 T = TypeVar("T")

@@ -33,13 +33,13 @@ from nora.model import Digest, Repository, RepositorySpec
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.outbound import Outbound
-from nora.proxy.base import Fetched, Place, Source, Unchanged, Wanted
+from nora.proxy.base import CacheKey, Fetched, FileRequest, Source, Unchanged
 from nora.proxy.cache import Cache
-from nora.proxy.credentials import Basic
-from nora.proxy.filling import Filling
 from nora.proxy.hosts import Hosts
+from nora.proxy.in_flight import InFlightFile
 from nora.proxy.retries import Retries
 from nora.proxy.upstream import ConfiguredUpstream, Limits
+from nora.proxy.upstream_auth import Basic
 
 PROXY = RepositorySpec("proxy", "raw", "proxy")
 LEASE_SECONDS = 3600.0
@@ -81,7 +81,7 @@ class Engine:
         size: int | None = None,
         max_bytes: int = MAX_BYTES,
         path: str = "file",
-    ) -> Wanted:
+    ) -> FileRequest:
         """A file that is the same at each of these addresses."""
 
         async def find() -> Blob | None:
@@ -100,7 +100,7 @@ class Engine:
             )
             return await self.catalog.put_cached(self.repository.id, entry, LEASE_SECONDS)
 
-        return Wanted(
+        return FileRequest(
             key=f"{self.repository.id}/{path}",
             sources=tuple(Source(self.upstream(url.rpartition("/")[0]), url) for url in urls),
             expect=Expect(digest=None if digest is None else Digest(digest), size=size),
@@ -111,8 +111,8 @@ class Engine:
             registry=self.repository.format,
         )
 
-    def place(self, path: str = "page", package: str | None = "some") -> Place:
-        return Place(repository=self.repository, path=path, package=package)
+    def place(self, path: str = "page", package: str | None = "some") -> CacheKey:
+        return CacheKey(repository=self.repository, path=path, package=package)
 
     def fetch(self, url: str) -> Callable[[Cached | None], object]:
         """Ask for a document with the validator that is known."""
@@ -134,10 +134,10 @@ class Engine:
 
         return ask
 
-    async def read(self, found: Blob | Filling | None) -> bytes:
+    async def read(self, found: Blob | InFlightFile | None) -> bytes:
         """All bytes of a file, wherever they are."""
         assert found is not None
-        if isinstance(found, Filling):
+        if isinstance(found, InFlightFile):
             return b"".join([piece async for piece in found.read()])
         return b"".join([piece async for piece in self.store.stream(found, 0, found.size)])
 
@@ -146,7 +146,7 @@ class Engine:
 
     def leftovers(self) -> list[str]:
         """What is left in the folder of what is on its way."""
-        return sorted(path.name for path in Path(self.store.layout.fills).iterdir())
+        return sorted(path.name for path in Path(self.store.layout.downloads).iterdir())
 
 
 @asynccontextmanager
@@ -203,7 +203,7 @@ async def _fetch(root: Path, url: str, digest: str) -> None:
             print(f"failed {error!r}", flush=True)
             return
         print(f"done sha256:{hashed.hexdigest()}", flush=True)
-        if isinstance(found, Filling):
+        if isinstance(found, InFlightFile):
             with suppress(UpstreamFailed):
                 await found.end()
 

@@ -19,7 +19,7 @@ from nora.http.memory import MemoryCache
 from nora.http.send import transmit
 from nora.proxy import answers
 from nora.proxy.answers import file_response, stale_headers
-from nora.proxy.base import Document, Freshness, Wanted
+from nora.proxy.base import Document, FileRequest, Freshness
 from nora.proxy.cache import Cache
 from tests.proxy.engine import Engine, digest_of, engine
 from tests.support.answers import Answer, document
@@ -56,11 +56,11 @@ class Client:
     engine: Engine
     up: Upstream
 
-    def wanted(self, **named: Any) -> Wanted:
+    def wanted(self, **named: Any) -> FileRequest:
         return self.engine.wanted(f"{self.up.url}/a", **{"digest": DIGEST, **named})
 
     async def ask(
-        self, wanted: Wanted, method: str = "GET", etag: bytes | None = None, **headers: str
+        self, wanted: FileRequest, method: str = "GET", etag: bytes | None = None, **headers: str
     ) -> Sent:
         """The whole answer. Raises what comes before the head."""
         values = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
@@ -89,7 +89,7 @@ class Client:
         body = b"".join(part["body"] for part in parts)
         return Sent(head["status"], dict(head["headers"]), body, error)
 
-    async def stored(self, wanted: Wanted) -> None:
+    async def stored(self, wanted: FileRequest) -> None:
         while await wanted.find() is None:
             await asyncio.sleep(0.005)
 

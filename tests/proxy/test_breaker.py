@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nora.errors import UpstreamUnavailable
-from nora.observability.moments import Moment
+from nora.observability.shared_timestamps import Moment
 from nora.proxy.breaker import Attempt, Breaker, State
 
 

@@ -15,7 +15,7 @@ from nora.catalog.records import Cached
 from nora.errors import StorageBusy, StorageFull, UpstreamFailed, UpstreamUnavailable
 from nora.model import Digest
 from nora.proxy.base import UNCHANGED, Document, Fetched, Freshness, Policy, Unchanged
-from nora.proxy.claims import Claim, Word
+from nora.proxy.fetch_lock import FetchLock, LeaderState
 from tests.proxy.engine import Clock, Engine, digest_of, engine
 
 POLICY = Policy(fresh=100, stale_while_revalidate=50, stale_if_error=1000)
@@ -235,7 +235,7 @@ def test_a_failure_gives_the_stale_copy_up_to_a_limit(run: Run) -> None:
 def test_a_slow_upstream_costs_no_more_than_patience_where_there_is_a_copy(run: Run) -> None:
     async def body(one: Engine, clock: Clock) -> None:
         origin = Origin(b"one", b"two")
-        policy = replace(AT_ONCE, patience=0.05)
+        policy = replace(AT_ONCE, max_wait=0.05)
         await one.cache.document(one.place(), policy, origin)
         clock.now += 200
         origin.gate.clear()
@@ -435,12 +435,14 @@ def test_two_workers_hear_the_same(tmp_path: Path, answer: Exception | None) -> 
 def test_what_was_removed_as_soon_as_it_was_stored_is_not_absent(run: Run) -> None:
     async def body(one: Engine, _: Clock) -> None:
         place, origin = one.place(), Origin(b"other")
-        claim = Claim(one.store.disk, one.store.layout.fill(f"document {place.repository.id} {place.path}"))
+        claim = FetchLock(
+            one.store.disk, one.store.layout.download(f"document {place.repository.id} {place.path}")
+        )
         assert await claim.take() is None
-        await claim.write(Word())
+        await claim.write(LeaderState())
         asking = asyncio.ensure_future(one.cache.document(place, POLICY, origin))
         await asyncio.sleep(0.1)
-        await claim.end(Word(state="done"))
+        await claim.end(LeaderState(state="done"))
         with pytest.raises(StorageBusy):
             await asking
         assert origin.asked == []

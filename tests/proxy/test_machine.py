@@ -159,6 +159,6 @@ def test_a_killed_leader_leaves_what_is_swept(up: Upstream, data: Path) -> None:
         assert leader.line() == "first"
         leader.process.kill()
         leader.process.wait()
-        assert len(os.listdir(data / "fills")) == 2
+        assert len(os.listdir(data / "downloads")) == 2
     Layout(data).empty_temporary()
-    assert os.listdir(data / "fills") == []
+    assert os.listdir(data / "downloads") == []

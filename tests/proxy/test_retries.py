@@ -120,4 +120,4 @@ def test_nothing_waits_longer_than_there_is_time(
     retries = time.retries(tries=10, random=lambda: spread)
     run(retries, lambda: passing(UpstreamUnavailable("x", next(told))), 99, seconds)
     assert time.now < seconds
-    assert all(one <= retries.patience + retries.longest for one in time.slept)
+    assert all(one <= retries.max_wait + retries.longest for one in time.slept)

@@ -8,7 +8,7 @@ from pathlib import Path
 from nora.config import Config, load
 from nora.config.kinds import Upstream as UpstreamSetting
 from nora.model import Repository
-from nora.proxy.credentials import Basic
+from nora.proxy.upstream_auth import Basic
 from nora.proxy.upstreams import Upstreams
 from tests.proxy.asking import LIMIT, World
 from tests.support.answers import document

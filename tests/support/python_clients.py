@@ -1,7 +1,7 @@
 """Python's package managers, each in an environment of its own, made once, in a folder that tests share.
 
-They come from PyPI as pip is configured on this machine, in the versions of constraints.txt where a requirement
-does not say one; the tests themselves speak only to NORA.
+They come from PyPI as pip is configured on this machine, in the versions of constraints.txt where a
+requirement does not say one; the tests themselves speak only to NORA.
 """
 
 from __future__ import annotations

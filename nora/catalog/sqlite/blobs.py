@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from nora.catalog import queries
 from nora.catalog.records import Blob
-from nora.catalog.sqlite.access import Access
+from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.packages import ensure_package, find_id
-from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of
 from nora.catalog.sqlite.uploads import close_upload, session_key
 from nora.errors import BlobNotFound, UploadNotFound
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nora.model import Digest
 
 
-class Blobs(Access):
+class Blobs(Executor):
     """The methods of nora.catalog.base.Catalog about blobs."""
 
     async def find_blob(self, digest: Digest) -> Blob | None:
@@ -35,7 +35,7 @@ class Blobs(Access):
         key = (repository_id, package, digest)
         direct = digest.startswith("sha256:")
         query = queries.FIND_LINKED_BLOB if direct else queries.FIND_LINKED_BLOB_BY_ALIAS
-        return self._recall(self._recent_blobs, key, query, (digest, repository_id, package), blob_of)
+        return self._cached_read(self._recent_blobs, key, query, (digest, repository_id, package), blob_of)
 
     async def add_blob(
         self,
@@ -82,8 +82,8 @@ class Blobs(Access):
             )
 
     @cached_property
-    def _recent_blobs(self) -> Recent[Blob]:
-        return Recent(self._epochs, RECENT_ANSWERS)
+    def _recent_blobs(self) -> ReadCache[Blob]:
+        return ReadCache(self._epochs, RECENT_ANSWERS)
 
 
 # -- inside of a transaction -------------------------------------------------------------------------------

@@ -11,11 +11,11 @@ import orjson
 
 from nora.catalog import queries
 from nora.catalog.records import Blob, Cached
-from nora.catalog.sqlite.access import Access, file_slot
 from nora.catalog.sqlite.blobs import ensure_blob, link
+from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.files import delete_file, find_occupant, place_of, settle
 from nora.catalog.sqlite.packages import ensure_package, ensure_version, find_id
-from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, cached_of
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nora.catalog.sqlite.engine import Connection
 
 
-class CachedFiles(Access):
+class CachedFiles(Executor):
     """The methods of nora.catalog.base.Catalog about what comes from upstreams."""
 
     async def find_cached(self, repository_id: int, path: str) -> Cached | None:
@@ -63,8 +63,8 @@ class CachedFiles(Access):
         return [path for (path,) in self._rows(queries.LIST_IDLE_CACHED, values)]
 
     @cached_property
-    def _recent_cached(self) -> Recent[Cached]:
-        return Recent(self._epochs, RECENT_ANSWERS)
+    def _recent_cached(self) -> ReadCache[Cached]:
+        return ReadCache(self._epochs, RECENT_ANSWERS)
 
 
 def _json(validators: Mapping[str, str]) -> str:

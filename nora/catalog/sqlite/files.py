@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nora.catalog import queries
 from nora.catalog.records import Blob, File, NewFile, PackageFile
-from nora.catalog.sqlite.access import Access, file_slot
 from nora.catalog.sqlite.blobs import ensure_blob, let_go, link
+from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import ensure_package, ensure_version, find_id
-from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import file_of, package_file_of
 from nora.errors import Conflict
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nora.catalog.sqlite.engine import Connection
 
 
-class Files(Access):
+class Files(Executor):
     """The methods of nora.catalog.base.Catalog about files."""
 
     async def find_file(self, repository_id: int, path: str) -> File | None:
@@ -42,8 +42,8 @@ class Files(Access):
         )
 
     @cached_property
-    def _recent_files(self) -> Recent[File]:
-        return Recent(self._epochs, RECENT_ANSWERS)
+    def _recent_files(self) -> ReadCache[File]:
+        return ReadCache(self._epochs, RECENT_ANSWERS)
 
 
 # -- inside of a transaction -------------------------------------------------------------------------------

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from nora.catalog import queries
 from nora.catalog.records import Package, Version
-from nora.catalog.sqlite.access import Access
-from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
+from nora.catalog.sqlite.executor import Executor
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import package_of, version_of
 
 if TYPE_CHECKING:
     from nora.catalog.sqlite.engine import Connection
 
 
-class Packages(Access):
+class Packages(Executor):
     """The methods of nora.catalog.base.Catalog about packages."""
 
     async def has_package(self, repository_id: int, package: str) -> bool:
@@ -24,7 +24,7 @@ class Packages(Access):
 
     async def find_package(self, repository_id: int, package: str) -> Package | None:
         key = (repository_id, package)
-        return self._recall(self._recent_packages, key, queries.GET_PACKAGE, key, package_of)
+        return self._cached_read(self._recent_packages, key, queries.GET_PACKAGE, key, package_of)
 
     async def list_packages(self, repository_id: int, after: str, limit: int, prefix: str = "") -> list[str]:
         # Nothing sorts between a name and the name with a NUL; names that share a prefix are neighbours.
@@ -68,8 +68,8 @@ class Packages(Access):
         return await self._write(lambda db: update_version(db, place, version, state, document), place)
 
     @cached_property
-    def _recent_packages(self) -> Recent[Package]:
-        return Recent(self._epochs, RECENT_ANSWERS)
+    def _recent_packages(self) -> ReadCache[Package]:
+        return ReadCache(self._epochs, RECENT_ANSWERS)
 
 
 # -- inside of a transaction -------------------------------------------------------------------------------

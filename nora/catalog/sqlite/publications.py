@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from nora.catalog import queries
 from nora.catalog.records import Blob, File, Referrer
-from nora.catalog.sqlite.access import Access
 from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go, link
+from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.files import place_of
 from nora.catalog.sqlite.packages import ensure_package, find_id
-from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import file_of
 from nora.errors import Conflict, MissingReferences, PreconditionFailed
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from nora.model import Digest
 
 
-class Publications(Access):
+class Publications(Executor):
     """The methods of nora.catalog.base.Catalog about publishing, tags and references."""
 
     async def find_tagged_file(self, repository_id: int, package: str, tag: str) -> File | None:
         key = (repository_id, package, tag)
         values = (tag, repository_id, package)
-        return self._recall(self._recent_tags, key, queries.FIND_TAGGED_FILE, values, file_of)
+        return self._cached_read(self._recent_tags, key, queries.FIND_TAGGED_FILE, values, file_of)
 
     async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
         direct = digest.startswith("sha256:")
@@ -60,7 +60,7 @@ class Publications(Access):
     async def has_reference(self, repository_id: int, package: str, digest: str) -> bool:
         key = (repository_id, package, digest)
         values = (digest, repository_id, package)
-        return self._recall(self._recent_references, key, queries.FIND_REFERENCE, values, bool) or False
+        return self._cached_read(self._recent_references, key, queries.FIND_REFERENCE, values, bool) or False
 
     async def publish(self, publication: Publication, lease_seconds: float) -> Blob:
         repository_id = publication.repository_id
@@ -81,12 +81,12 @@ class Publications(Access):
         )
 
     @cached_property
-    def _recent_tags(self) -> Recent[File]:
-        return Recent(self._epochs, RECENT_ANSWERS)
+    def _recent_tags(self) -> ReadCache[File]:
+        return ReadCache(self._epochs, RECENT_ANSWERS)
 
     @cached_property
-    def _recent_references(self) -> Recent[bool]:
-        return Recent(self._epochs, RECENT_ANSWERS)
+    def _recent_references(self) -> ReadCache[bool]:
+        return ReadCache(self._epochs, RECENT_ANSWERS)
 
 
 # -- inside of a transaction -------------------------------------------------------------------------------

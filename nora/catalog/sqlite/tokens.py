@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from nora.catalog import queries
-from nora.catalog.sqlite.access import Access
-from nora.catalog.sqlite.recent import RECENT_ANSWERS, Recent
+from nora.catalog.sqlite.executor import Executor
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import row_of, token_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _ALL_TOKENS = (0, "")
 """What a revocation touches, in the place of a package: no repository has the id 0."""
 
 
-class Tokens(Access):
+class Tokens(Executor):
     """The methods of nora.catalog.base.Catalog about tokens and secrets."""
 
     async def add_token(self, token: Token) -> None:
@@ -36,7 +36,7 @@ class Tokens(Access):
         return self._token(queries.FIND_TOKEN_BY_ID, token_id)
 
     def _token(self, query: str, value: str) -> Token | None:
-        return self._recall(self._recent_tokens, (*_ALL_TOKENS, query, value), query, (value,), token_of)
+        return self._cached_read(self._recent_tokens, (*_ALL_TOKENS, query, value), query, (value,), token_of)
 
     async def list_tokens(self, user: str | None, after: str, limit: int) -> list[Token]:
         if user is None:
@@ -61,9 +61,9 @@ class Tokens(Access):
         return value
 
     @cached_property
-    def _recent_tokens(self) -> Recent[Token]:
+    def _recent_tokens(self) -> ReadCache[Token]:
         # What is no token is not kept: whoever guesses would push out those that are
-        return Recent(self._epochs, RECENT_ANSWERS, keeps_absence=False)
+        return ReadCache(self._epochs, RECENT_ANSWERS, keeps_absence=False)
 
 
 # -- inside of a transaction -------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ import orjson
 
 from nora.catalog import queries
 from nora.catalog.records import Upload
-from nora.catalog.sqlite.access import Access
+from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.packages import ensure_package
-from nora.catalog.sqlite.recent import Recent, slot_of
+from nora.catalog.sqlite.read_cache import ReadCache, slot_of
 from nora.catalog.sqlite.rows import upload_of
 from nora.errors import TooManyRequests
 
@@ -24,7 +24,7 @@ RECENT_SESSIONS = 1024
 """That a process remembers: the next request of a session often comes to the one that has opened it."""
 
 
-class Uploads(Access):
+class Uploads(Executor):
     """The methods of nora.catalog.base.Catalog about uploads."""
 
     async def open_upload(
@@ -43,7 +43,7 @@ class Uploads(Access):
 
     async def find_upload(self, upload_id: str) -> Upload | None:
         key = session_key(upload_id)
-        return self._recall(self._recent_uploads, key, queries.FIND_UPLOAD, (upload_id,), upload_of)
+        return self._cached_read(self._recent_uploads, key, queries.FIND_UPLOAD, (upload_id,), upload_of)
 
     async def save_upload(self, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
         return await self._write(
@@ -64,8 +64,8 @@ class Uploads(Access):
         return [upload_of(*row) for row in rows]
 
     @cached_property
-    def _recent_uploads(self) -> Recent[Upload]:
-        return Recent(self._epochs, RECENT_SESSIONS, keeps_absence=False)
+    def _recent_uploads(self) -> ReadCache[Upload]:
+        return ReadCache(self._epochs, RECENT_SESSIONS, keeps_absence=False)
 
 
 def session_key(upload_id: str) -> tuple[int, str]:

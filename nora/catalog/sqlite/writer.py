@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from nora.catalog.sqlite.recent import Epochs
+    from nora.catalog.sqlite.read_cache import Epochs
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from blacksheep import Response
 from nora.catalog.records import Blob
 from nora.errors import BlobNotFound, PackageNotFound
 from nora.formats.base import Services
-from nora.formats.docker.gate import Gate
+from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image
 from nora.formats.docker.resource import API_VERSION, Resource
@@ -23,8 +23,8 @@ _PRIVATE = (b"cache-control", b"private, max-age=31536000, immutable")
 class Blobs:
     """The endpoints of one blob. A blob is visible in the images that it was pushed or mounted to."""
 
-    def __init__(self, services: Services, gate: Gate, mirror: Mirror) -> None:
-        self._gate = gate
+    def __init__(self, services: Services, authorizer: Authorizer, mirror: Mirror) -> None:
+        self._authorizer = authorizer
         self._mirror = mirror
         self._catalog = services.catalog
         self._blobs = services.blobs
@@ -51,7 +51,7 @@ class Blobs:
         headers = (
             API_VERSION,
             (b"docker-content-digest", name),
-            _PUBLIC if self._gate.is_public(image.repository) else _PRIVATE,
+            _PUBLIC if self._authorizer.is_public(image.repository) else _PRIVATE,
         )
         if blob is None:
             response = await self._mirror.blob(resource, digest, headers=headers, etag=etag)

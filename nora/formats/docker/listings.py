@@ -13,6 +13,7 @@ from blacksheep import Content, Response
 
 from nora.errors import PackageNotFound
 from nora.formats.base import Services
+from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.documents import (
     INDEX_TYPES,
     MAX_PAGE,
@@ -25,7 +26,6 @@ from nora.formats.docker.documents import (
     render_names,
     render_referrers,
 )
-from nora.formats.docker.gate import Gate
 from nora.formats.docker.names import Image, Images
 from nora.formats.docker.remote_listings import RemoteListings
 from nora.formats.docker.resource import API_VERSION, Resource
@@ -46,11 +46,11 @@ Page = Callable[[str, int], Awaitable[list[str]]]
 class Listings:
     """The endpoints that list."""
 
-    def __init__(self, services: Services, images: Images, gate: Gate, ways: Ways) -> None:
+    def __init__(self, services: Services, images: Images, authorizer: Authorizer, ways: Ways) -> None:
         self._ways = ways
         self._remote = RemoteListings(services)
         self._images = images
-        self._gate = gate
+        self._authorizer = authorizer
         self._catalog = services.catalog
         self._blobs = services.blobs
 
@@ -72,11 +72,11 @@ class Listings:
 
     async def catalog(self, resource: Resource) -> Response:
         """`_catalog`: the images that hold a manifest, by their full names; those that may be read."""
-        principal = await self._gate.admit_listing(resource.request)
+        principal = await self._authorizer.authorize_listing(resource.request)
         places = [("", self._images.default)]
         places += [(f"{name}/", repository) for name, repository in self._images.named.items()]
         pages = [
-            self._image_page(member.id, prefix, partial(self._gate.may_read, principal, repository))
+            self._image_page(member.id, prefix, partial(self._authorizer.may_read, principal, repository))
             for prefix, repository in places
             for member in repository.readable
         ]

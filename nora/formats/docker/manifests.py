@@ -91,7 +91,7 @@ class Manifests:
         try:
             await self._store(image, target, body, manifest, writes)
         except MissingReferences as missing:
-            if not await self._mirror.lend(image, target, missing.digests):
+            if not await self._mirror.promote_cached_blobs(image, target, missing.digests):
                 raise
             await self._store(image, target, body, manifest, writes)
         resource.count_as("upload")

@@ -21,13 +21,13 @@ from nora.formats.base import Services
 from nora.formats.docker.names import Image, Tag
 from nora.formats.docker.publish import parse_manifest
 from nora.formats.docker.resource import Resource
-from nora.formats.docker.upstream import ACCEPT, Descriptor, Discreet, Origin
+from nora.formats.docker.upstream import ACCEPT, DeniedAsNotFound, Descriptor, Origin
 from nora.formats.docker.ways import Way, Ways, first_found
 from nora.http.send import Header
 from nora.model import Digest, Repository
 from nora.outbound import host_of
 from nora.proxy.answers import file_response, stale_headers
-from nora.proxy.base import UNCHANGED, Fetch, Fetched, Source, Unchanged, Wanted
+from nora.proxy.base import UNCHANGED, Fetch, Fetched, FileRequest, Source, Unchanged
 from nora.proxy.policy import document_policy
 
 _HOLDERS = 64
@@ -168,11 +168,11 @@ class Mirror:
             file = await self._held(way, digest)
             return None if file is None else file.blob
 
-        wanted = Wanted(
+        wanted = FileRequest(
             key=f"{way.proxy.id}/{way.path('manifests', digest)}",
             sources=[
                 Source(
-                    Discreet(origin) if unseen else origin.upstream,
+                    DeniedAsNotFound(origin) if unseen else origin.upstream,
                     origin.url("manifests", digest),
                     {"accept": ACCEPT},
                 )
@@ -249,7 +249,7 @@ class Mirror:
             raise failure
         return None
 
-    async def lend(self, image: Image, target: Repository, digests: Sequence[str]) -> bool:
+    async def promote_cached_blobs(self, image: Image, target: Repository, digests: Sequence[str]) -> bool:
         """Let what is pushed under a name have the cached blobs of the same name: before it was pushed, a
         client was told that they are here, and has not sent them. Whether all of them are there now.
 
@@ -268,7 +268,7 @@ class Mirror:
                 return False
         return True
 
-    def _wanted(self, way: Way, digest: Digest, referred: bool) -> Wanted:
+    def _wanted(self, way: Way, digest: Digest, referred: bool) -> FileRequest:
         """A blob. What manifests refer to is fetched once for all images of the repository, one after the
         other; each asks for it under its own name, as another one may be without it.
         """
@@ -281,10 +281,10 @@ class Mirror:
             blob = await self._catalog.find_linked_blob(repository, package, digest)
             return blob if blob is not None or not referred else await self._mount(way, digest)
 
-        return Wanted(
+        return FileRequest(
             key=f"{repository}/{way.path('blobs', digest)}",
             sources=[
-                Source(origin.upstream if referred else Discreet(origin), origin.url("blobs", digest))
+                Source(origin.upstream if referred else DeniedAsNotFound(origin), origin.url("blobs", digest))
                 for origin in way.origins
             ],
             expect=Expect(digest=digest),

@@ -11,9 +11,9 @@ from blacksheep import Content, Request, Response
 from nora import _speedups as speedups
 from nora.errors import BadRequest, Denied, MethodNotAllowed, NotFound
 from nora.formats.base import Services
+from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.blobs import Blobs
 from nora.formats.docker.challenge import TOKEN_PATH
-from nora.formats.docker.gate import Gate
 from nora.formats.docker.listings import Listings
 from nora.formats.docker.manifests import Manifests
 from nora.formats.docker.mirror import Mirror
@@ -52,14 +52,14 @@ class Router:
 
     def __init__(self, services: Services, images: Images) -> None:
         self._images = images
-        self._gate = gate = Gate(services, images)
+        self._authorizer = authorizer = Authorizer(services, images)
         self._token = TokenService(services, images)
         self._ways = ways = Ways(services, images.repositories)
         mirror = Mirror(services, ways)
         manifests = Manifests(services, mirror)
-        blobs = Blobs(services, gate, mirror)
-        uploads = UploadSessions(services, images, gate)
-        listings = Listings(services, images, gate, ways)
+        blobs = Blobs(services, authorizer, mirror)
+        uploads = UploadSessions(services, images, authorizer)
+        listings = Listings(services, images, authorizer, ways)
         self._deleting = manifests.deleting
         self._table: dict[int, dict[str, Route]] = {
             speedups.PING: {"GET": Route(self._ping), "HEAD": Route(self._ping)},
@@ -115,7 +115,7 @@ class Router:
             image = self._images.resolve(name)
             if action == "delete" and kind == speedups.MANIFEST:
                 action = self._deleting(reference)
-            principal = await self._gate.admit(request, action, image)
+            principal = await self._authorizer.authorize(request, action, image)
             image.check()
         query = scope["query_string"]
         parameters = parse_qs(query.decode("latin-1"), keep_blank_values=True) if query else {}
@@ -132,20 +132,20 @@ class Router:
         """
         image = await self._ways.namespaced(resource.image, namespace)
         if image.package != resource.image.package:
-            holder = self._gate.holder(resource.request, resource.principal)
-            if not self._gate.may_read(holder, image.repository, image.package):
+            holder = self._authorizer.holder(resource.request, resource.principal)
+            if not self._authorizer.may_read(holder, image.repository, image.package):
                 raise Denied(f"{holder.name} may not read {image.package}")
         response = await route.endpoint(resource._replace(image=image))
         response.add_header(b"oci-namespace", namespace.encode("latin-1", "replace"))
         return response
 
     async def _ping(self, resource: Resource) -> Response:
-        challenge = await self._gate.admit_ping(resource.request)
+        challenge = await self._authorizer.authorize_ping(resource.request)
         headers = [API_VERSION] if challenge is None else [API_VERSION, challenge]
         return Response(200, headers, Content(b"application/json", b"{}"))
 
     async def _extensions(self, resource: Resource) -> Response:
-        await self._gate.admit_ping(resource.request)
+        await self._authorizer.authorize_ping(resource.request)
         return Response(200, [API_VERSION], Content(b"application/json", b'{"extensions":[]}'))
 
 

@@ -12,7 +12,7 @@ from nora._speedups import is_digest, parse_content_range
 from nora.catalog.records import Upload
 from nora.errors import BadRequest, InvalidDigest, InvalidName
 from nora.formats.base import Services
-from nora.formats.docker.gate import Gate
+from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.names import Image, Images
 from nora.formats.docker.resource import API_VERSION, Resource, link_base
 from nora.http.body import content_length, stream_body
@@ -26,9 +26,9 @@ _MOUNT_SOURCES = 16
 class UploadSessions:
     """The endpoints of uploads."""
 
-    def __init__(self, services: Services, images: Images, gate: Gate) -> None:
+    def __init__(self, services: Services, images: Images, authorizer: Authorizer) -> None:
         self._images = images
-        self._gate = gate
+        self._authorizer = authorizer
         self._readers: dict[int, list[Repository]] = defaultdict(list)
         """The repositories that read a repository, by its id."""
         for repository in images.repositories:
@@ -114,18 +114,18 @@ class UploadSessions:
             return None
         digest = Digest(text)
         image = resource.image
-        principal = self._gate.holder(resource.request, resource.principal)
+        principal = self._authorizer.holder(resource.request, resource.principal)
         holders: list[tuple[int, str]] = []
         if source is None:
             for holder, package in await self._catalog.list_blob_holders(digest, _MOUNT_SOURCES):
-                if any(self._gate.may_read(principal, one, package) for one in self._readers[holder]):
+                if any(self._authorizer.may_read(principal, one, package) for one in self._readers[holder]):
                     holders.append((holder, package))
         else:
             try:
                 origin = self._images.resolve(source)
             except InvalidName:
                 return None
-            if self._gate.may_read(principal, origin.repository, origin.package):
+            if self._authorizer.may_read(principal, origin.repository, origin.package):
                 holders = [(repository.id, origin.package) for repository in origin.repository.readable]
         if not holders:
             return None

@@ -13,8 +13,8 @@ import orjson
 from nora._speedups import is_digest
 from nora.config import kinds
 from nora.errors import UpstreamFailed, UpstreamRefused
-from nora.formats.docker.authorization import RegistryAuthorization
 from nora.formats.docker.documents import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from nora.formats.docker.upstream_auth import RegistryAuthorization
 from nora.model import Digest
 from nora.outbound import Headers, Method, Reply, Stream
 from nora.proxy.base import Upstream
@@ -43,7 +43,7 @@ class Origin:
         short = self.name.removeprefix(_OFFICIAL) if self.is_hub else self.name
         return tuple({self.name, short})
 
-    def hides(self, error: UpstreamFailed) -> bool:
+    def means_absent(self, error: UpstreamFailed) -> bool:
         """Whether this is how the upstream says that there is no such image, or none for NORA."""
         return isinstance(error, UpstreamRefused) and self.authorization.is_known
 
@@ -52,7 +52,7 @@ class Origin:
         return f"{self.upstream.url}/v2/{self.name}/{kind}/{reference}"
 
 
-class Discreet:
+class DeniedAsNotFound:
     """The upstream of an image of which nothing was seen yet: what it hides is absent."""
 
     def __init__(self, image: Origin) -> None:
@@ -66,7 +66,7 @@ class Discreet:
         try:
             return await self._image.upstream.ask(method, url, headers, max_bytes=max_bytes)
         except UpstreamFailed as error:
-            if self._image.hides(error):
+            if self._image.means_absent(error):
                 return None
             raise
 
@@ -81,7 +81,7 @@ class Discreet:
                 opened = self._image.upstream.stream(url, headers, max_bytes=max_bytes)
                 answer = await stack.enter_async_context(opened)
             except UpstreamFailed as error:
-                if not self._image.hides(error):
+                if not self._image.means_absent(error):
                     raise
             yield answer
 

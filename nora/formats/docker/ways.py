@@ -9,11 +9,11 @@ from typing import NamedTuple, TypeVar
 from nora.catalog.records import Cached
 from nora.errors import PackageNotFound, UpstreamFailed
 from nora.formats.base import Services
-from nora.formats.docker.authorization import RegistryAuthorization
 from nora.formats.docker.names import Image
 from nora.formats.docker.upstream import Origin, Remote, Remotes
+from nora.formats.docker.upstream_auth import RegistryAuthorization
 from nora.model import Repository
-from nora.proxy.base import Place
+from nora.proxy.base import CacheKey
 
 _PLANS = 4096
 """Images whose upstreams are remembered."""
@@ -32,9 +32,9 @@ class Way(NamedTuple):
         """Where something of the image is among the files of the repository."""
         return f"{self.package}/{kind}/{reference}"
 
-    def place(self, kind: str, reference: str) -> Place:
+    def place(self, kind: str, reference: str) -> CacheKey:
         """Where a document about the image is."""
-        return Place(repository=self.proxy, path=self.path(kind, reference), package=self.package)
+        return CacheKey(repository=self.proxy, path=self.path(kind, reference), package=self.package)
 
 
 async def first_found(
@@ -51,7 +51,7 @@ async def first_found(
         try:
             found = await ask(origin)
         except UpstreamFailed as error:
-            if origin.hides(error):
+            if origin.means_absent(error):
                 refusal = error
             elif cached is not None:
                 raise

@@ -33,7 +33,7 @@ from nora.formats.pypi.metadata import read_metadata
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename, version_of
 from nora.formats.pypi.upstream import Index
 from nora.model import Digest, Repository
-from nora.proxy.base import Document, Fetched, Place, Policy, Source, Wanted
+from nora.proxy.base import CacheKey, Document, Fetched, FileRequest, Policy, Source
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class CachedFiles:
         self._agreed: set[tuple[int, int, int]] = set()
         """Pages and files of which is known that they are of one mind."""
 
-    async def wanted(self, proxy: Repository, project: ProjectName, filename: str) -> Wanted | None:
+    async def wanted(self, proxy: Repository, project: ProjectName, filename: str) -> FileRequest | None:
         """A file as the cache wants to have it described; None when neither an upstream lists it nor is it
         here. Raises UpstreamFailed."""
         path = path_of(project, filename)
@@ -119,7 +119,7 @@ class CachedFiles:
         expect: Expect,
         sources: tuple[Source, ...],
         listed: ListedFile | None,
-    ) -> Wanted:
+    ) -> FileRequest:
         path = path_of(project, filename)
 
         async def find() -> Blob | None:
@@ -134,7 +134,7 @@ class CachedFiles:
 
         # A hash of a kind that is not taken while the bytes come in.
         late = listed is not None and expect.digest is None and strongest(listed.hashes) is not None
-        return Wanted(
+        return FileRequest(
             key=f"{proxy.id}/{path}",
             sources=sources,
             expect=expect,
@@ -150,7 +150,7 @@ class CachedFiles:
 
     async def metadata(self, proxy: Repository, project: ProjectName, filename: str) -> Blob | None:
         """The core metadata of a wheel, if it is offered; else None. Raises UpstreamFailed."""
-        place = Place(repository=proxy, path=path_of(project, filename) + METADATA, package=project)
+        place = CacheKey(repository=proxy, path=path_of(project, filename) + METADATA, package=project)
         cached = await self._catalog.find_cached(proxy.id, place.path)
         if cached is not None and not await self._is_replaced(proxy, project, filename, cached):
             return cached.blob
@@ -263,7 +263,7 @@ class CachedFiles:
                 return Fetched(body=reply.body, media_type=INTEGRITY, upstream_url=url)
             return None
 
-        place = Place(repository=proxy, path=f"{path_of(project, filename)}.provenance", package=project)
+        place = CacheKey(repository=proxy, path=f"{path_of(project, filename)}.provenance", package=project)
         document = await self._cache.document(place, A_DAY, fetch)
         return None if document is None else document.cached.blob
 

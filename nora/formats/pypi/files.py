@@ -14,8 +14,8 @@ from blacksheep import Response
 from nora.catalog.records import Blob
 from nora.errors import Denied, NotAcceptable, NotFound, UpstreamFailed
 from nora.formats.base import Services
+from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.cached import CachedFiles
-from nora.formats.pypi.gate import Gate
 from nora.formats.pypi.hosted import METADATA, path_of, status_of
 from nora.formats.pypi.names import ProjectName, is_filename
 from nora.formats.pypi.resource import Resource
@@ -37,9 +37,9 @@ _PROVENANCE_AGE: Final = (b"cache-control", b"private, max-age=600")
 class Files:
     """The endpoints of files."""
 
-    def __init__(self, services: Services, gate: Gate, cached: CachedFiles) -> None:
+    def __init__(self, services: Services, authorizer: Authorizer, cached: CachedFiles) -> None:
         self._services = services
-        self._gate = gate
+        self._authorizer = authorizer
         self._cached = cached
         self._catalog = services.catalog
         self._blobs = services.blobs
@@ -155,7 +155,7 @@ class Files:
         )
 
     def _age(self, resource: Resource) -> tuple[bytes, bytes]:
-        return _PUBLIC if self._gate.is_public(resource.repository) else _PRIVATE
+        return _PUBLIC if self._authorizer.is_public(resource.repository) else _PRIVATE
 
     async def _check_offered(self, hosted: Repository, project: ProjectName) -> None:
         """A project that is quarantined offers nothing, whoever knows the address (PEP 792)."""

@@ -19,7 +19,7 @@ from packaging.version import InvalidVersion, Version
 
 from nora.errors import InvalidName
 
-Kind = Literal["wheel", "sdist"]
+PathKind = Literal["wheel", "sdist"]
 
 EXTENSIONS = (
     *(".whl", ".tar.gz", ".zip", ".egg", ".tar.bz2", ".tgz", ".tar.xz", ".tar.z"),
@@ -65,7 +65,7 @@ class Distribution:
     project: ProjectName
     version: str
     """Normalized (PEP 440)."""
-    kind: Kind
+    kind: PathKind
 
     def check(self, project: ProjectName, version: str) -> None:
         """Raises InvalidName unless the file is named as one of this release must be.
@@ -117,7 +117,7 @@ def parse_filename(filename: str) -> Distribution:
         ) from None
     except InvalidSdistFilename:
         raise InvalidName("an sdist is named <name>-<version>.tar.gz") from None
-    kind: Kind = "wheel" if filename.endswith(".whl") else "sdist"
+    kind: PathKind = "wheel" if filename.endswith(".whl") else "sdist"
     return Distribution(filename, ProjectName.of(name), normalize_version(str(version)), kind)
 
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 from nora.errors import BadRequest, NotFound
 
 
-class Kind(Enum):
+class PathKind(Enum):
     """What a path names; the value is its form."""
 
     LIST = "/simple/"
@@ -26,15 +26,15 @@ class Kind(Enum):
     REFRESH = "/pypi/{project}/refresh"
     YANK = "/pypi/{project}/{version}/yank"
     UNYANK = "/pypi/{project}/{version}/unyank"
-    PROJECT_ROWS = "/pypi/{project}"
-    RELEASE_ROWS = "/pypi/{project}/{version}"
-    FILE_ROWS = "/pypi/{project}/{version}/{filename}"
+    ADMIN_PROJECT = "/pypi/{project}"
+    ADMIN_RELEASE = "/pypi/{project}/{version}"
+    ADMIN_FILE = "/pypi/{project}/{version}/{filename}"
 
 
 class Target(NamedTuple):
     """What a path names, in the words of the path."""
 
-    kind: Kind
+    kind: PathKind
     repository: str | None
     """Of `/r/<repository>/…`; None for the default one."""
     project: str = ""
@@ -46,15 +46,15 @@ class Target(NamedTuple):
 
 REMEMBERED_LENGTH = 256
 _VERBS = {
-    (2, "json"): Kind.PROJECT_JSON,
-    (2, "status"): Kind.STATUS,
-    (2, "refresh"): Kind.REFRESH,
-    (3, "json"): Kind.RELEASE_JSON,
-    (3, "yank"): Kind.YANK,
-    (3, "unyank"): Kind.UNYANK,
+    (2, "json"): PathKind.PROJECT_JSON,
+    (2, "status"): PathKind.STATUS,
+    (2, "refresh"): PathKind.REFRESH,
+    (3, "json"): PathKind.RELEASE_JSON,
+    (3, "yank"): PathKind.YANK,
+    (3, "unyank"): PathKind.UNYANK,
 }
 """Below `/pypi/`, by the number of segments and the last one."""
-_ROWS = (Kind.XML_RPC, Kind.PROJECT_ROWS, Kind.RELEASE_ROWS, Kind.FILE_ROWS)
+_ROWS = (PathKind.XML_RPC, PathKind.ADMIN_PROJECT, PathKind.ADMIN_RELEASE, PathKind.ADMIN_FILE)
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
 _BAD_CHARACTER = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]").search
 
@@ -83,24 +83,24 @@ _known = lru_cache(maxsize=4096)(_parse)
 """A page is asked for again and again."""
 
 
-def _match(segments: list[str]) -> tuple[Kind, str, str, str] | None:
+def _match(segments: list[str]) -> tuple[PathKind, str, str, str] | None:
     match segments:
         case ["simple", project, filename]:
-            return Kind.FILE, project, "", filename
+            return PathKind.FILE, project, "", filename
         case ["simple", project]:
-            return Kind.PROJECT, project, "", ""
+            return PathKind.PROJECT, project, "", ""
         case ["simple"]:
-            return Kind.LIST, "", "", ""
+            return PathKind.LIST, "", "", ""
         case ["legacy"]:
-            return Kind.UPLOAD, "", "", ""
+            return PathKind.UPLOAD, "", "", ""
         case ["pypi", *rest]:
             return _match_json(rest)
         case ["integrity", project, version, filename, "provenance"]:
-            return Kind.PROVENANCE, project, version, filename
+            return PathKind.PROVENANCE, project, version, filename
     return None
 
 
-def _match_json(segments: list[str]) -> tuple[Kind, str, str, str] | None:
+def _match_json(segments: list[str]) -> tuple[PathKind, str, str, str] | None:
     kind = _VERBS.get((len(segments), segments[-1])) if segments else None
     names = segments if kind is None else segments[:-1]
     if kind is None and len(names) < len(_ROWS):

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from blacksheep import Response
 
 from nora.formats.base import Services
-from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.index import weight
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import (
@@ -44,11 +44,11 @@ QUICK_BYTES = 64 << 10
 class Projects:
     """The endpoints of pages."""
 
-    def __init__(self, services: Services, gate: Gate, finder: Finder) -> None:
-        self._gate = gate
+    def __init__(self, services: Services, authorizer: Authorizer, finder: Finder) -> None:
+        self._authorizer = authorizer
         self._finder = finder
         self._catalog = services.catalog
-        self._derived = services.derived
+        self._render_cache = services.render_cache
         self._listed: dict[int, tuple[Sequence[str], float]] = {}
         """The names in a repository by its id, and until when they are good enough."""
 
@@ -65,15 +65,15 @@ class Projects:
             parts += [part.additions for part in sources.cached]
             return await _worked(page_type, encoding, len(sources.cached), parts)
 
-        return await self._derived.response(
+        return await self._render_cache.response(
             resource.request,
-            self._derived.name("simple", page_type.value, encoding.value, sources.key),
+            self._render_cache.name("simple", page_type.value, encoding.value, sources.key),
             make,
             media_type=page_type.content_type.encode(),
             headers=(
                 VARY,
                 *encoding.headers,
-                *sources.headers(public=self._gate.is_public(resource.repository)),
+                *sources.headers(public=self._authorizer.is_public(resource.repository)),
             ),
         )
 
@@ -87,10 +87,10 @@ class Projects:
         async def make() -> bytes:
             return await offload(make_list, names, page_type.value, encoding.value)
 
-        public = b"public" if self._gate.is_public(resource.repository) else b"private"
-        return await self._derived.response(
+        public = b"public" if self._authorizer.is_public(resource.repository) else b"private"
+        return await self._render_cache.response(
             resource.request,
-            self._derived.name("list", page_type.value, encoding.value, names),
+            self._render_cache.name("list", page_type.value, encoding.value, names),
             make,
             media_type=page_type.content_type.encode(),
             headers=(VARY, *encoding.headers, (b"cache-control", b"%b, max-age=60" % public)),
@@ -110,7 +110,7 @@ class Projects:
             self._listed[repository.id] = names, time.monotonic() + seconds
         if not principal.scopes:
             return names
-        return [name for name in names if self._gate.may_read(principal, repository, name)]
+        return [name for name in names if self._authorizer.may_read(principal, repository, name)]
 
     async def _names_in(self, member: Repository) -> AsyncIterator[str]:
         listed = self._catalog.list_packages if member.kind == "hosted" else self._catalog.list_known_packages

@@ -23,7 +23,7 @@ from nora.auth.fields import json_answer, read_fields, text_of
 from nora.catalog.base import Catalog
 from nora.errors import BadRequest, NotFound, PackageNotFound, VersionNotFound
 from nora.formats.base import Services
-from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.hosted import (
     METADATA,
     STATUSES,
@@ -94,8 +94,8 @@ class Releases:
 class ReleaseApi:
     """The endpoints."""
 
-    def __init__(self, services: Services, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, services: Services, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
         self._catalog = services.catalog
         self._cache = services.cache
         self._releases = Releases(services.catalog)
@@ -125,7 +125,7 @@ class ReleaseApi:
         resource.audit("write", f"{resource.project} {status}")
         package = await self._catalog.find_package(resource.writable.id, resource.project)
         if "quarantined" in (status, package and status_of(package)[0]):
-            self._gate.require(resource.principal, "admin", resource.repository, resource.project)
+            self._authorizer.require(resource.principal, "admin", resource.repository, resource.project)
         await self._releases.set_status(resource.writable, resource.project, status, reason)
         return json_answer({"project": resource.project, "status": status, "reason": reason or None})
 

@@ -9,13 +9,13 @@ from blacksheep import Request, Response
 
 from nora.errors import MethodNotAllowed, NotFound
 from nora.formats.base import Services
+from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.errors import reads_problems, wants_problem
 from nora.formats.pypi.files import Files
-from nora.formats.pypi.gate import Gate
-from nora.formats.pypi.legacy import LegacyJson
+from nora.formats.pypi.json_api import JsonApi
 from nora.formats.pypi.names import ProjectName
-from nora.formats.pypi.paths import Kind, parse_path
+from nora.formats.pypi.paths import PathKind, parse_path
 from nora.formats.pypi.projects import Projects
 from nora.formats.pypi.releases import ReleaseApi
 from nora.formats.pypi.resource import Endpoint, Resource
@@ -40,29 +40,29 @@ class Router:
     def __init__(self, services: Services, default: Repository, named: Mapping[str, Repository]) -> None:
         self._default = default
         self._named = named
-        self._gate = gate = Gate(services)
+        self._authorizer = authorizer = Authorizer(services)
         index = Index(services)
-        projects = Projects(services, gate, Finder(services, index))
-        files = Files(services, gate, CachedFiles(services, index))
-        legacy = LegacyJson(services, gate)
-        upload = Route(Uploads(services, gate).post, "write")
-        releases = ReleaseApi(services, gate)
+        projects = Projects(services, authorizer, Finder(services, index))
+        files = Files(services, authorizer, CachedFiles(services, index))
+        json_api = JsonApi(services, authorizer)
+        upload = Route(Uploads(services, authorizer).post, "write")
+        releases = ReleaseApi(services, authorizer)
         delete = {"DELETE": Route(releases.delete, "delete")}
-        self._table: dict[Kind, dict[str, Route]] = {
-            Kind.LIST: {**_reading(projects.list), "POST": upload},
-            Kind.PROJECT: _reading(projects.page),
-            Kind.FILE: _reading(files.get),
-            Kind.UPLOAD: {"POST": upload},
-            Kind.PROJECT_JSON: _reading(legacy.get),
-            Kind.RELEASE_JSON: _reading(legacy.get),
-            Kind.PROVENANCE: _reading(files.attestations),
-            Kind.STATUS: {"PUT": Route(releases.set_status, "write")},
-            Kind.REFRESH: {"POST": Route(releases.refresh, "write")},
-            Kind.YANK: {"POST": Route(releases.yank, "write")},
-            Kind.UNYANK: {"POST": Route(releases.unyank, "write")},
-            Kind.PROJECT_ROWS: delete,
-            Kind.RELEASE_ROWS: delete,
-            Kind.FILE_ROWS: delete,
+        self._table: dict[PathKind, dict[str, Route]] = {
+            PathKind.LIST: {**_reading(projects.list), "POST": upload},
+            PathKind.PROJECT: _reading(projects.page),
+            PathKind.FILE: _reading(files.get),
+            PathKind.UPLOAD: {"POST": upload},
+            PathKind.PROJECT_JSON: _reading(json_api.get),
+            PathKind.RELEASE_JSON: _reading(json_api.get),
+            PathKind.PROVENANCE: _reading(files.attestations),
+            PathKind.STATUS: {"PUT": Route(releases.set_status, "write")},
+            PathKind.REFRESH: {"POST": Route(releases.refresh, "write")},
+            PathKind.YANK: {"POST": Route(releases.yank, "write")},
+            PathKind.UNYANK: {"POST": Route(releases.unyank, "write")},
+            PathKind.ADMIN_PROJECT: delete,
+            PathKind.ADMIN_RELEASE: delete,
+            PathKind.ADMIN_FILE: delete,
         }
 
     def routes(self) -> Iterator[tuple[str, str]]:
@@ -76,7 +76,7 @@ class Router:
         scope = request.scope
         wants_problem.set(reads_problems(request.get_first_header(b"accept")))
         target = parse_path(scope["raw_path"])
-        if target.kind is Kind.XML_RPC:
+        if target.kind is PathKind.XML_RPC:
             raise MethodNotAllowed((), "there is no XML-RPC here: search has left PyPI as well")
         methods = self._table[target.kind]
         route = methods.get(scope["method"])
@@ -84,7 +84,7 @@ class Router:
             raise MethodNotAllowed(tuple(methods))
         repository = self._repository(target.repository)
         project = ProjectName.of(target.project) if target.project else _NO_PROJECT
-        principal = await self._gate.admit(request, route.action, repository, project or None)
+        principal = await self._authorizer.authorize(request, route.action, repository, project or None)
         return await route.endpoint(Resource(request, repository, target, project, principal))
 
     def _repository(self, name: str | None) -> Repository:

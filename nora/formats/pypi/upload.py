@@ -19,6 +19,7 @@ from nora.blobs.base import Expect
 from nora.catalog.records import Blob, NewBlob, NewFile
 from nora.errors import BadRequest, Conflict, StorageFailed, TooLarge
 from nora.formats.base import Services
+from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.errors import TEXT
 from nora.formats.pypi.forms import (
     LARGEST_FIELDS,
@@ -28,7 +29,6 @@ from nora.formats.pypi.forms import (
     parse_release,
     read_fields,
 )
-from nora.formats.pypi.gate import Gate
 from nora.formats.pypi.hosted import (
     METADATA,
     already_there,
@@ -51,8 +51,8 @@ _PLAIN: Final = "text/plain; charset=utf-8"
 class Uploads:
     """The endpoint of uploads."""
 
-    def __init__(self, services: Services, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, services: Services, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._cache = services.cache
@@ -76,7 +76,7 @@ class Uploads:
                 raise BadRequest("the form has no file: a field `content`")
             release = parse_release(fields, content.filename)
             resource.audit("write", f"{release.project}/{release.filename}")
-            self._gate.require(resource.principal, "write", resource.repository, release.project)
+            self._authorizer.require(resource.principal, "write", resource.repository, release.project)
             if not await self._has(target, release, fields.get("sha256_digest").lower()):
                 await self._take(target, release, fields, content, form)
                 self._cache.forget_absences(release.project)

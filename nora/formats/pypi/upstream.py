@@ -14,7 +14,7 @@ from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType
 from nora.model import Repository
 from nora.outbound import Reply
-from nora.proxy.base import Document, Fetched, Place, Upstream
+from nora.proxy.base import CacheKey, Document, Fetched, Upstream
 from nora.proxy.offload import offload
 from nora.proxy.policy import document_policy
 from nora.proxy.upstreams import first_of
@@ -58,9 +58,9 @@ class Index:
         return await self._cache.document(self.place(proxy, project), self._policy, fetch)
 
     @staticmethod
-    def place(proxy: Repository, project: ProjectName) -> Place:
+    def place(proxy: Repository, project: ProjectName) -> CacheKey:
         """Where the page of a project is kept."""
-        return Place(repository=proxy, path=f"{project}/", package=project)
+        return CacheKey(repository=proxy, path=f"{project}/", package=project)
 
     def is_online(self, proxy: Repository) -> bool:
         """Whether the upstreams of a repository may be asked."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from nora.catalog.sqlite import SQLiteCatalog, engine, writer
-from nora.catalog.sqlite.recent import Epochs
+from nora.catalog.sqlite.read_cache import Epochs
 from nora.errors import Conflict, StorageBusy, StorageFailed, StorageFull
 from nora.locks import FileLock
 from tests.contracts.catalog import HOSTED, LEASE, TagWrite, new_blob, publication, sha256

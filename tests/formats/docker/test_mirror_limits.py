@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nora.formats.docker.authorization import YOUNG_SECONDS
+from nora.formats.docker.upstream_auth import YOUNG_SECONDS
 from tests.formats.docker.mirrors import Mirror, mirror
 from tests.formats.docker.test_mirror import layer_of, pull
 from tests.support.answers import NEVER, Answer, Asked

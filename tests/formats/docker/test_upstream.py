@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from nora.config import kinds
 from nora.errors import UpstreamFailed, UpstreamRefused
-from nora.formats.docker.authorization import RegistryAuthorization
-from nora.formats.docker.upstream import Descriptor, Discreet, Origin, Remote, Remotes
+from nora.formats.docker.upstream import DeniedAsNotFound, Descriptor, Origin, Remote, Remotes
+from nora.formats.docker.upstream_auth import RegistryAuthorization
 from nora.model import Digest
 from nora.outbound import Headers, Method, Reply, Stream, Terms
 
@@ -179,7 +179,7 @@ def test_what_an_upstream_hides_is_absent_when_it_knows_who_asks() -> None:
     async def main() -> None:
         authorization = RegistryAuthorization(HUB, no_token)
         upstream = Registry(HUB.url, UpstreamRefused("401"))
-        discreet = Discreet(Origin(upstream, "a/b", authorization))
+        discreet = DeniedAsNotFound(Origin(upstream, "a/b", authorization))
         url = f"{HUB.url}/v2/a/b/blobs/{DIGEST}"
         with pytest.raises(UpstreamRefused):
             await discreet.ask("GET", url, max_bytes=1)

@@ -12,9 +12,9 @@ import pytest
 from nora.catalog.records import Blob, Cached
 from nora.config import kinds
 from nora.errors import PackageNotFound, UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
-from nora.formats.docker.authorization import RegistryAuthorization
 from nora.formats.docker.names import Image
 from nora.formats.docker.upstream import Origin
+from nora.formats.docker.upstream_auth import RegistryAuthorization
 from nora.formats.docker.ways import Ways, first_found
 from nora.model import Digest, Repository
 from nora.proxy.routing import Members

@@ -32,7 +32,7 @@ def tree(server: Server) -> set[str]:
     """Everything that is stored, drafts too, but for what the server writes for itself."""
     return {
         str(path.relative_to(server.storage))
-        for folder in ("blobs", "uploads", "tmp", "derived", "fills")
+        for folder in ("blobs", "uploads", "tmp", "render_cache", "downloads")
         for path in (server.storage / folder).rglob("*")
         if path.is_file()
     }

@@ -7,31 +7,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nora.errors import BadRequest, NotFound
-from nora.formats.pypi.paths import Kind, Target, parse_path
+from nora.formats.pypi.paths import PathKind, Target, parse_path
 
 
 @pytest.mark.parametrize(
     ("path", "target"),
     [
-        ("/simple", Target(Kind.LIST, None, is_directory=False)),
-        ("/simple/", Target(Kind.LIST, None)),
-        ("/simple/a", Target(Kind.PROJECT, None, "a", is_directory=False)),
-        ("/simple/A.b/", Target(Kind.PROJECT, None, "A.b")),
-        ("/simple/a/a-1%2B2.whl", Target(Kind.FILE, None, "a", "", "a-1+2.whl", False)),
-        ("/legacy/", Target(Kind.UPLOAD, None)),
-        ("/pypi", Target(Kind.XML_RPC, None, is_directory=False)),
-        ("/pypi/", Target(Kind.XML_RPC, None)),
-        ("/pypi/a", Target(Kind.PROJECT_ROWS, None, "a", is_directory=False)),
-        ("/pypi/json", Target(Kind.PROJECT_ROWS, None, "json", is_directory=False)),
-        ("/pypi/a/json", Target(Kind.PROJECT_JSON, None, "a", is_directory=False)),
-        ("/pypi/a/json/", Target(Kind.PROJECT_JSON, None, "a")),
-        ("/pypi/a/1.0", Target(Kind.RELEASE_ROWS, None, "a", "1.0", is_directory=False)),
-        ("/pypi/a/1.0/json", Target(Kind.RELEASE_JSON, None, "a", "1.0", is_directory=False)),
-        ("/pypi/a/1.0/yank", Target(Kind.YANK, None, "a", "1.0", is_directory=False)),
-        ("/pypi/a/1.0/f.whl", Target(Kind.FILE_ROWS, None, "a", "1.0", "f.whl", False)),
-        ("/integrity/a/1/f.whl/provenance", Target(Kind.PROVENANCE, None, "a", "1", "f.whl", False)),
-        ("/r/x/simple/a/", Target(Kind.PROJECT, "x", "a")),
-        ("/r/x/legacy/", Target(Kind.UPLOAD, "x")),
+        ("/simple", Target(PathKind.LIST, None, is_directory=False)),
+        ("/simple/", Target(PathKind.LIST, None)),
+        ("/simple/a", Target(PathKind.PROJECT, None, "a", is_directory=False)),
+        ("/simple/A.b/", Target(PathKind.PROJECT, None, "A.b")),
+        ("/simple/a/a-1%2B2.whl", Target(PathKind.FILE, None, "a", "", "a-1+2.whl", False)),
+        ("/legacy/", Target(PathKind.UPLOAD, None)),
+        ("/pypi", Target(PathKind.XML_RPC, None, is_directory=False)),
+        ("/pypi/", Target(PathKind.XML_RPC, None)),
+        ("/pypi/a", Target(PathKind.ADMIN_PROJECT, None, "a", is_directory=False)),
+        ("/pypi/json", Target(PathKind.ADMIN_PROJECT, None, "json", is_directory=False)),
+        ("/pypi/a/json", Target(PathKind.PROJECT_JSON, None, "a", is_directory=False)),
+        ("/pypi/a/json/", Target(PathKind.PROJECT_JSON, None, "a")),
+        ("/pypi/a/1.0", Target(PathKind.ADMIN_RELEASE, None, "a", "1.0", is_directory=False)),
+        ("/pypi/a/1.0/json", Target(PathKind.RELEASE_JSON, None, "a", "1.0", is_directory=False)),
+        ("/pypi/a/1.0/yank", Target(PathKind.YANK, None, "a", "1.0", is_directory=False)),
+        ("/pypi/a/1.0/f.whl", Target(PathKind.ADMIN_FILE, None, "a", "1.0", "f.whl", False)),
+        ("/integrity/a/1/f.whl/provenance", Target(PathKind.PROVENANCE, None, "a", "1", "f.whl", False)),
+        ("/r/x/simple/a/", Target(PathKind.PROJECT, "x", "a")),
+        ("/r/x/legacy/", Target(PathKind.UPLOAD, "x")),
     ],
 )
 def test_what_paths_name(path: str, target: Target) -> None:

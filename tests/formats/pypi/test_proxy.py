@@ -408,7 +408,7 @@ def test_a_page_that_is_large(proxy: Proxy, upstream: Upstream, index: PyPIIndex
     for _ in range(6):
         assert len(page(http, "large", **{"accept-encoding": "identity"})["files"]) == len(files)
     server: Server = http.nora  # type: ignore[attr-defined]
-    (kept,) = (server.storage / "derived").iterdir()
+    (kept,) = (server.storage / "render_cache").iterdir()
     assert kept.stat().st_size > 1 << 20
     assert upstream.log.count("GET", "/simple/large/") == 1
     assert http.get(f"/simple/large/{built.filename}").content == built.body

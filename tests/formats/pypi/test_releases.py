@@ -7,7 +7,7 @@ import sys
 import httpx
 import pytest
 
-from nora.formats.pypi.legacy import _work
+from nora.formats.pypi.json_api import _work
 from nora.proxy.offload import SMALL_BYTES
 from tests.conftest import StartServer
 from tests.formats.pypi.wire import filenames, page, upload

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nora.catalog.records import TagWrite
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.catalog.sqlite.recent import SLOTS, UNKNOWN, Epochs, Recent, epochs_path, slot_of
+from nora.catalog.sqlite.read_cache import SLOTS, UNKNOWN, Epochs, ReadCache, epochs_path, slot_of
 from nora.errors import Conflict
 from tests.contracts.catalog import HOSTED, LEASE, new_blob, publication, sha256, token
 
@@ -135,7 +135,7 @@ async def test_a_change_that_fails_leaves_the_truth(path: Path) -> None:
 
 def test_nothing_is_kept_while_a_commit_is_under_way(path: Path) -> None:
     epochs = Epochs(path)
-    recent: Recent[str] = Recent(epochs, 10)
+    recent: ReadCache[str] = ReadCache(epochs, 10)
     with epochs.changing([5]):
         recent.put("key", 5, epochs[5], "before")
         assert recent.get("key") is UNKNOWN
@@ -145,7 +145,7 @@ def test_nothing_is_kept_while_a_commit_is_under_way(path: Path) -> None:
 
 def test_an_answer_that_was_read_before_a_commit_is_not_used_after_it(path: Path) -> None:
     epochs = Epochs(path)
-    recent: Recent[str] = Recent(epochs, 10)
+    recent: ReadCache[str] = ReadCache(epochs, 10)
     epoch = epochs[5]
     with epochs.changing([5]):
         pass
@@ -155,7 +155,7 @@ def test_an_answer_that_was_read_before_a_commit_is_not_used_after_it(path: Path
 
 def test_a_writer_that_died_in_its_commit_leaves_nothing_to_recall(path: Path) -> None:
     epochs = Epochs(path)
-    recent: Recent[str] = Recent(epochs, 10)
+    recent: ReadCache[str] = ReadCache(epochs, 10)
     recent.put("key", 5, epochs[5], "before")
     child = os.fork()
     if child == 0:
@@ -173,7 +173,7 @@ def test_a_writer_that_died_in_its_commit_leaves_nothing_to_recall(path: Path) -
 
 def test_the_least_recently_used_answer_goes(path: Path) -> None:
     epochs = Epochs(path)
-    recent: Recent[int] = Recent(epochs, 2)
+    recent: ReadCache[int] = ReadCache(epochs, 2)
     for number in (1, 2):
         recent.put(number, 0, epochs[0], number)
     assert recent.get(1) == 1

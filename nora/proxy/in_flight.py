@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nora.blobs.base import BlobStore
     from nora.blobs.disk import Disk
     from nora.catalog.records import Blob
-    from nora.proxy.claims import Failure
+    from nora.proxy.fetch_lock import Failure
 
 WITHHELD_BYTES: Final = 64 << 10
 PIECE_BYTES: Final = 64 << 10
@@ -28,7 +28,7 @@ PIECE_BYTES: Final = 64 << 10
 _NOT_CACHED: Final = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS})
 
 
-class Filling:
+class InFlightFile:
     """A file that this process brings in, or sees another process bring in."""
 
     def __init__(self, store: BlobStore, disk: Disk) -> None:

@@ -15,7 +15,7 @@ from nora.formats.docker.scopes import CATALOG, needed_scope
 from nora.model import ANONYMOUS, Action, Principal, Repository
 
 
-class Gate:
+class Authorizer:
     """Lets requests through to the endpoints, or says how to ask again."""
 
     def __init__(self, services: Services, images: Images) -> None:
@@ -27,7 +27,7 @@ class Gate:
         self._any_public = any(map(self.is_public, images.repositories))
         self._challenges = Challenges(services.config)
 
-    async def admit(self, request: Request, action: Action, image: Image) -> Principal:
+    async def authorize(self, request: Request, action: Action, image: Image) -> Principal:
         """Who is asking, if they may do `action` with the image; the same whether it exists or not.
 
         Credentials that are not known here do not matter where none are needed: docker sends those of
@@ -45,14 +45,14 @@ class Gate:
             raise self._refusal(error, request, principal, action, image) from None
         return principal
 
-    async def admit_listing(self, request: Request) -> Principal:
+    async def authorize_listing(self, request: Request) -> Principal:
         """Who is asking for the names of all images: nobody unknown, unless all may be read by anybody."""
         principal = await self._known(request, CATALOG)
         if principal.is_anonymous and not all(map(self.is_public, self._images.repositories)):
             raise self._unauthenticated(Unauthenticated("authentication is required"), request, CATALOG)
         return principal
 
-    async def admit_ping(self, request: Request) -> tuple[bytes, bytes] | None:
+    async def authorize_ping(self, request: Request) -> tuple[bytes, bytes] | None:
         """Let in who is known, and a challenge for the answer to who is not.
 
         Docker reads challenges only from a 401, and an anonymous session lets it pull what is public. Only

@@ -85,7 +85,7 @@ class Unknown(Enum):
 UNKNOWN: Final = Unknown.UNKNOWN
 
 
-class Recent(Generic[T]):
+class ReadCache(Generic[T]):
     """The most recent answers of one kind of read, at most `limit` of them."""
 
     __slots__ = ("_answers", "_epochs", "_keeps_absence", "_limit")

@@ -22,7 +22,7 @@ _SLOT: Final = struct.Struct("<16s8sd")
 _EMPTY: Final = bytes(_SLOT.size)
 
 
-class Absences:
+class NegativeCache:
     """The absences that the processes of one data directory share: 1 MiB at `path`, made when needed.
 
     An error of the disk means that nothing is known: whoever asks then asks the upstream.

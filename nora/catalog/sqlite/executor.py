@@ -18,7 +18,7 @@ import orjson
 
 from nora.catalog.records import Cached, File
 from nora.catalog.sqlite.engine import Connection, connect_reader, translate
-from nora.catalog.sqlite.recent import UNKNOWN, Epochs, Recent, slot_of
+from nora.catalog.sqlite.read_cache import UNKNOWN, Epochs, ReadCache, slot_of
 from nora.catalog.sqlite.writer import Writer
 from nora.errors import StorageFailed
 
@@ -33,7 +33,7 @@ PAGE = 256
 """Rows that a listing reads in one step; in the event loop's thread when these are all (a millisecond)."""
 
 
-class Access:
+class Executor:
     """One object serves one thread: that of the event loop which uses it."""
 
     def __init__(self, path: Path) -> None:
@@ -65,9 +65,9 @@ class Access:
         except sqlite3.Error as error:
             raise translate(error) from error
 
-    def _recall(
+    def _cached_read(
         self,
-        recent: Recent[T],
+        recent: ReadCache[T],
         key: tuple[Any, ...],
         query: str,
         values: tuple[object, ...],
@@ -88,7 +88,12 @@ class Access:
         return found
 
     def _recall_at(
-        self, recent: Recent[Located], repository_id: int, path: str, query: str, make: Callable[..., Located]
+        self,
+        recent: ReadCache[Located],
+        repository_id: int,
+        path: str,
+        query: str,
+        make: Callable[..., Located],
     ) -> Located | None:
         """The answer to a point read of a path. See `file_slot` for the epoch under which it is kept."""
         key = (repository_id, path)

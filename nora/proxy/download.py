@@ -1,4 +1,4 @@
-"""The way of a file from its sources into the store, for the process that holds its claim.
+"""The way of a file from its sources into the store, for the process that holds its lock.
 
 The bytes go into a part file while they are hashed. What was cut off is resumed with Range and If-Range, as
 long as a digest or a strong validator says that the rest belongs to what is there; where nothing does, or the
@@ -17,11 +17,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nora._speedups import Hasher, hash_file
-from nora.blobs.files import Draft
+from nora.blobs.files import LockedTempFile
 from nora.blobs.local import algorithms, describe, new_generation
-from nora.blobs.threads import to_the_end
+from nora.blobs.threads import uncancellable
 from nora.errors import DigestMismatch, NoraError, StorageFailed, UpstreamFailed, UpstreamRefused
-from nora.proxy.claims import Word
+from nora.proxy.fetch_lock import LeaderState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from nora.blobs.local import LocalBlobStore
     from nora.catalog.records import Blob, NewBlob
     from nora.outbound import Stream
-    from nora.proxy.base import Source, Wanted
-    from nora.proxy.claims import Claim
-    from nora.proxy.filling import Filling
+    from nora.proxy.base import FileRequest, Source
+    from nora.proxy.fetch_lock import FetchLock
+    from nora.proxy.in_flight import InFlightFile
 
 TRIES: Final = 5
 """How often one source is asked for what was cut off, the first time included."""
@@ -53,30 +53,30 @@ class _Cut(Exception):
         self.error = error
 
 
-class Pouring:
+class Download:
     """One file from its sources into the store. Use it once, and `close` it."""
 
     def __init__(
         self,
         store: LocalBlobStore,
-        wanted: Wanted,
-        claim: Claim,
-        filling: Filling,
-        before: Word,
+        file: FileRequest,
+        lock: FetchLock,
+        in_flight: InFlightFile,
+        before: LeaderState,
         mismatch: Callable[[], None],
     ) -> None:
-        """`before` is the word of a holder that died, if there was one; `mismatch` is called when an upstream
-        gives something else."""
+        """`before` is the state of a holder that died, if there was one; `mismatch` is called when an
+        upstream gives something else."""
         self._store = store
         self._mismatch = mismatch
         self._disk = store.disk
-        self._wanted = wanted
-        self._claim = claim
-        self._filling = filling
-        self._draft: Draft | None = None
+        self._file = file
+        self._lock = lock
+        self._in_flight = in_flight
+        self._temp: LockedTempFile | None = None
         self._hasher = self._new_hasher()
         self._written = 0
-        self.word = before
+        self.leader = before
         """What the others were told."""
         self._patched = False  # the part file holds bytes of more than one answer
 
@@ -87,14 +87,14 @@ class Pouring:
         StorageFull, and what `wanted.store` raises.
         """
         await self._disk.run(self._take_over)
-        if self._draft is not None:
-            self._filling.attempt(self._draft.path, self.word.total)
-            self._filling.advance(self._written)
+        if self._temp is not None:
+            self._in_flight.attempt(self._temp.path, self.leader.total)
+            self._in_flight.advance(self._written)
         failed: UpstreamFailed | None = None
-        for source in self._wanted.sources:
+        for source in self._file.sources:
             try:
                 if await self._receive(source):
-                    return await to_the_end(self._keep(source))  # clients have it: a stop keeps it, too
+                    return await uncancellable(self._keep(source))  # clients have it: a stop keeps it, too
             except UpstreamFailed as error:
                 _log.info("a file of %s: %s", source.upstream.url, error)
                 failed = error
@@ -104,8 +104,8 @@ class Pouring:
 
     async def close(self, *, keep: bool) -> None:
         """Let go of the part file: it stays for the next holder, or goes."""
-        if keep and self._draft is not None:
-            self._draft.close()
+        if keep and self._temp is not None:
+            self._temp.close()
         else:
             await self._forget()
 
@@ -124,7 +124,7 @@ class Pouring:
                 if await self._is_right():
                     return True
                 failed = UpstreamFailed("the upstream gives other bytes than were announced")
-                _log.warning("%s: %s: %s", source.upstream.url, failed, self._wanted.key)
+                _log.warning("%s: %s: %s", source.upstream.url, failed, self._file.key)
                 self._mismatch()
                 again = self._patched  # what was there before may be what is wrong
                 await self._forget()
@@ -140,25 +140,25 @@ class Pouring:
 
     def _resumable(self, source: Source) -> int:
         """Where to go on, because the bytes so far are known to belong to what comes; else 0."""
-        complete = self.word.verified and self._written == self.word.total
-        same = self.word.etag and self.word.url == source.url
-        return self._written if complete or same or self._wanted.expect.digest is not None else 0
+        complete = self.leader.verified and self._written == self.leader.total
+        same = self.leader.etag and self.leader.url == source.url
+        return self._written if complete or same or self._file.expect.digest is not None else 0
 
     async def _ask(self, source: Source, offset: int) -> bool:
         """Ask for the file from `offset` on and write what comes; False: it is absent. Raises _Cut when it
         ends in the middle, UpstreamFailed when it does not begin, or is not what was asked for."""
-        if offset and offset == self.word.total:
+        if offset and offset == self.leader.total:
             return True
         headers = dict(source.headers)
         if offset:
             headers["range"] = f"bytes={offset}-"
-            if self.word.etag and self.word.url == source.url:
-                headers["if-range"] = self.word.etag
+            if self.leader.etag and self.leader.url == source.url:
+                headers["if-range"] = self.leader.etag
         async with source.upstream.stream(source.url, headers, max_bytes=UNLIMITED) as answer:
             if answer is None:
                 return False
             await self._accept(source, answer, offset)
-            await self._pour(answer)
+            await self._write_answer(answer)
         return True
 
     async def _accept(self, source: Source, answer: Stream, offset: int) -> None:
@@ -166,46 +166,46 @@ class Pouring:
         resumed = answer.status == 206
         total = _resumed_total(answer, offset) if resumed else answer.length
         if resumed:
-            total = self.word.total if total is None else total
+            total = self.leader.total if total is None else total
             self._check_same(answer)
-        self._check_total(total, self.word.total if resumed else None)
-        total = self._wanted.expect.size if total is None else total
+        self._check_total(total, self.leader.total if resumed else None)
+        total = self._file.expect.size if total is None else total
         if resumed:
             self._patched = True
         else:
             await self._forget()
-            self._draft = Draft(self._store.layout.part(self._claim.path, new_generation()))
-            await self._disk.run(self._create, self._draft, total)
-        assert self._draft is not None
+            self._temp = LockedTempFile(self._store.layout.part(self._lock.path, new_generation()))
+            await self._disk.run(self._create, self._temp, total)
+        assert self._temp is not None
         etag = answer.headers.get("etag", "")
-        self.word = Word(
-            attempt=int(self._draft.path.rpartition(".")[2], 16),
+        self.leader = LeaderState(
+            attempt=int(self._temp.path.rpartition(".")[2], 16),
             total=total,
             url=source.url,
             etag=etag if etag.startswith('"') else "",
         )
-        await self._claim.write(self.word)
-        self._filling.attempt(self._draft.path, total)
+        await self._lock.write(self.leader)
+        self._in_flight.attempt(self._temp.path, total)
 
     def _check_same(self, answer: Stream) -> None:
         """That a part is of the file whose beginning is here: not all servers heed If-Range. Only parts with
         one strong validator belong together (RFC 9110, 15.3.7.3), unless a digest says so in the end."""
-        etag = answer.headers.get("etag", self.word.etag)
-        if self._wanted.expect.digest is None and etag != self.word.etag:
+        etag = answer.headers.get("etag", self.leader.etag)
+        if self._file.expect.digest is None and etag != self.leader.etag:
             raise UpstreamFailed("the upstream answers with a part of another file")
 
     def _check_total(self, total: int | None, before: int | None) -> None:
-        for expected in (self._wanted.expect.size, before):
+        for expected in (self._file.expect.size, before):
             if total is not None and expected is not None and total != expected:
                 self._mismatch()
                 raise UpstreamFailed(f"the upstream announces {total} bytes, not {expected}")
         self._check_size(total or 0)
 
     def _check_size(self, size: int) -> None:
-        if size > self._wanted.max_bytes:
-            raise UpstreamFailed(f"the file is larger than the limit of {self._wanted.max_bytes} bytes")
+        if size > self._file.max_bytes:
+            raise UpstreamFailed(f"the file is larger than the limit of {self._file.max_bytes} bytes")
 
-    async def _pour(self, answer: Stream) -> None:
+    async def _write_answer(self, answer: Stream) -> None:
         """Write what comes. What came before the source was cut off is kept."""
         received = self._written
         async with self._disk.inflow(self._write) as inflow, aclosing(_pieces(answer)) as pieces:
@@ -217,19 +217,19 @@ class Pouring:
                     self._check_size(received)
                     async with turn:
                         await inflow.push(piece)
-                    self._filling.advance(self._written)
+                    self._in_flight.advance(self._written)
                     if showing.done():
                         break
             except _Cut:
                 async with turn:
                     await inflow.flush()
-                self._filling.advance(self._written)
+                self._in_flight.advance(self._written)
                 raise
             finally:
                 showing.cancel()
                 await asyncio.gather(showing, return_exceptions=True)  # `flush` raises what it has met
             await inflow.flush()
-        self._filling.advance(self._written)
+        self._in_flight.advance(self._written)
 
     async def _show(self, inflow: Inflow, turn: asyncio.Lock) -> None:
         """Write what was gathered while no more comes: somebody waits for it."""
@@ -237,35 +237,35 @@ class Pouring:
             await asyncio.sleep(SHOWN_SECONDS)
             async with turn:
                 await inflow.flush()
-            self._filling.advance(self._written)
+            self._in_flight.advance(self._written)
 
     async def _is_right(self) -> bool:
-        if self.word.total not in (None, self._written):
+        if self.leader.total not in (None, self._written):
             return False
         try:
             self._describe()
         except DigestMismatch:
             return False
-        if self._wanted.check is None:
+        if self._file.check is None:
             return True
-        assert self._draft is not None
-        return await self._disk.run(self._wanted.check, self._draft.path, weight=self._written)
+        assert self._temp is not None
+        return await self._disk.run(self._file.check, self._temp.path, weight=self._written)
 
     def _describe(self) -> NewBlob:
-        hashes = {name: self._hasher.hexdigest(name) for name in algorithms(self._wanted.expect)}
+        hashes = {name: self._hasher.hexdigest(name) for name in algorithms(self._file.expect)}
         hashes["xxh3"] = self._hasher.xxh3()
-        return describe(hashes, self._written, self._wanted.expect.digest)
+        return describe(hashes, self._written, self._file.expect.digest)
 
     async def _keep(self, source: Source) -> Blob:
         """Whoever reads may have all of it now; then it becomes durable, and a row says so."""
-        assert self._draft is not None
+        assert self._temp is not None
         new = self._describe()
-        self._filling.verify()
-        self.word = replace(self.word, verified=True, total=self._written)
-        await self._claim.write(self.word)
-        await self._disk.run(self._store.adopt, self._draft, new)
+        self._in_flight.verify()
+        self.leader = replace(self.leader, verified=True, total=self._written)
+        await self._lock.write(self.leader)
+        await self._disk.run(self._store.adopt, self._temp, new)
         try:
-            live = await self._wanted.store(new, source)
+            live = await self._file.store(new, source)
         except NoraError:
             await self._store.forget(new)
             raise
@@ -276,44 +276,44 @@ class Pouring:
     # -- the part file -------------------------------------------------------------------------------
 
     def _new_hasher(self) -> Hasher:
-        return Hasher(*algorithms(self._wanted.expect))
+        return Hasher(*algorithms(self._file.expect))
 
-    def _create(self, draft: Draft, total: int | None) -> None:
+    def _create(self, temp: LockedTempFile, total: int | None) -> None:
         self._disk.require_room(total or 0)
-        draft.create()
+        temp.create()
 
     def _write(self, data: bytes) -> None:
-        assert self._draft is not None
+        assert self._temp is not None
         self._disk.require_room(len(data))
-        self._hasher.write(self._draft.fd, data, self._written)
+        self._hasher.write(self._temp.fd, data, self._written)
         self._written += len(data)
 
     def _take_over(self) -> None:
         """Go on with what a holder that died has left."""
-        before, self.word = self.word, Word()
+        before, self.leader = self.leader, LeaderState()
         if before.attempt is None:
             return
-        draft = Draft(self._store.layout.part(self._claim.path, before.attempt))
-        for _ in range(LOCK_TRIES):  # the kernel has freed the claim, and is about to free this
-            if draft.open():
+        temp = LockedTempFile(self._store.layout.part(self._lock.path, before.attempt))
+        for _ in range(LOCK_TRIES):  # the kernel has freed the lock, and is about to free this
+            if temp.open():
                 break
             time.sleep(0.005)
         else:
             return
-        self._hasher = hash_file(draft.fd, *algorithms(self._wanted.expect))
+        self._hasher = hash_file(temp.fd, *algorithms(self._file.expect))
         if not self._hasher.size:  # nothing was written, or it was swept: another one begins
-            draft.discard()
+            temp.discard()
             return
-        self._draft, self.word, self._patched = draft, before, True
+        self._temp, self.leader, self._patched = temp, before, True
         self._written = self._hasher.size
 
     async def _forget(self) -> None:
         """Begin anew. Who reads the part file has it open, and hears of it by the next one's name."""
-        draft, self._draft = self._draft, None
-        self._hasher, self._written, self.word, self._patched = self._new_hasher(), 0, Word(), False
-        if draft is not None and draft.made:
+        temp, self._temp = self._temp, None
+        self._hasher, self._written, self.leader, self._patched = self._new_hasher(), 0, LeaderState(), False
+        if temp is not None and temp.made:
             with suppress(StorageFailed):  # what stays is swept
-                await self._disk.run(draft.discard)
+                await self._disk.run(temp.discard)
 
 
 async def _pieces(answer: Stream) -> AsyncGenerator[bytes, None]:

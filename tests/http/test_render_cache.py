@@ -12,15 +12,15 @@ import pytest
 from blacksheep import Content, Request, Response
 
 from nora.errors import NotFound
-from nora.http.derived import IDLE_SECONDS, LARGE, USED_SECONDS, Derived
 from nora.http.memory import MemoryCache
+from nora.http.render_cache import IDLE_SECONDS, LARGE, USED_SECONDS, RenderCache
 from nora.http.send import FileContent
 
 TYPE = b"text/plain"
 
 
-def derived(folder: Path, salt: str = "", reserve_bytes: int = 0, memory: int = 8 << 20) -> Derived:
-    return Derived(MemoryCache(memory), str(folder), salt=salt, reserve_bytes=reserve_bytes)
+def render_cache(folder: Path, salt: str = "", reserve_bytes: int = 0, memory: int = 8 << 20) -> RenderCache:
+    return RenderCache(MemoryCache(memory), str(folder), salt=salt, reserve_bytes=reserve_bytes)
 
 
 def making(body: bytes, log: list[bytes] | None = None) -> Callable[[], Awaitable[bytes]]:
@@ -34,7 +34,7 @@ def making(body: bytes, log: list[bytes] | None = None) -> Callable[[], Awaitabl
 
 
 async def ask(
-    one: Derived, name: str, make: Callable[[], Awaitable[bytes]], method: str = "GET", etag: str = ""
+    one: RenderCache, name: str, make: Callable[[], Awaitable[bytes]], method: str = "GET", etag: str = ""
 ) -> Response:
     headers = [(b"if-none-match", etag.encode())] if etag else []
     request = Request(method, b"/", headers)
@@ -43,7 +43,7 @@ async def ask(
 
 def test_small_ones_are_made_once(tmp_path: Path) -> None:
     async def work() -> None:
-        one, log = derived(tmp_path), list[bytes]()
+        one, log = render_cache(tmp_path), list[bytes]()
         name = one.name("page", 1)
         answers = await asyncio.gather(*(ask(one, name, making(b"body", log)) for _ in range(5)))
         answers.append(await ask(one, name, making(b"another", log)))
@@ -62,7 +62,7 @@ def test_small_ones_are_made_once(tmp_path: Path) -> None:
 
 def test_large_ones_are_shared(tmp_path: Path) -> None:
     async def work() -> None:
-        first, second = derived(tmp_path), derived(tmp_path)
+        first, second = render_cache(tmp_path), render_cache(tmp_path)
         body = os.urandom(LARGE + 1)
         name = first.name("page", 1)
         assert name == second.name("page", 1)
@@ -80,7 +80,7 @@ def test_large_ones_are_shared(tmp_path: Path) -> None:
 
 def test_what_memory_would_not_keep_is_a_file(tmp_path: Path) -> None:
     async def work() -> None:
-        one = derived(tmp_path, memory=64 << 10)
+        one = render_cache(tmp_path, memory=64 << 10)
         for size, kind in ((7000, Content), (9000, FileContent)):
             answer = await ask(one, one.name(size), making(bytes(size)))
             assert type(answer.content) is kind
@@ -90,7 +90,7 @@ def test_what_memory_would_not_keep_is_a_file(tmp_path: Path) -> None:
 
 def test_304_needs_no_body(tmp_path: Path) -> None:
     async def work() -> None:
-        one, log = derived(tmp_path), list[bytes]()
+        one, log = render_cache(tmp_path), list[bytes]()
         name = one.name("page", 1)
         for etag in (f'"{name}"', f'W/"{name}"', f'"x", "{name}"', "*"):
             answer = await ask(one, name, making(b"", log), etag=etag)
@@ -102,9 +102,9 @@ def test_304_needs_no_body(tmp_path: Path) -> None:
 
 
 def test_names_say_what_they_depend_on(tmp_path: Path) -> None:
-    one = derived(tmp_path)
+    one = render_cache(tmp_path)
     names = {one.name(*what) for what in (("a", 1), ("a", 2), ("a", "1"), ("a", (1,)), ("a", b"1"), ("b", 1))}
-    names.add(derived(tmp_path, salt="other").name("a", 1))
+    names.add(render_cache(tmp_path, salt="other").name("a", 1))
     assert len(names) == 7
     assert all(len(name) == 32 for name in names)
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_made(tmp_path: Path) -> None:
         raise NotFound("no")
 
     async def work() -> None:
-        one = derived(tmp_path)
+        one = render_cache(tmp_path)
         name = one.name(1)
         with pytest.raises(NotFound, match="no"):
             await ask(one, name, fail)
@@ -127,11 +127,11 @@ def test_a_full_disk_is_no_failure(tmp_path: Path) -> None:
     """The reserve is for what must not be lost; this can be made again."""
 
     async def work() -> None:
-        one = derived(tmp_path, reserve_bytes=1 << 60)
+        one = render_cache(tmp_path, reserve_bytes=1 << 60)
         answer = await ask(one, one.name(1), making(bytes(LARGE + 1)))
         assert isinstance(answer.content, Content)
         assert not isinstance(answer.content, FileContent)
-        gone = derived(tmp_path / "gone")
+        gone = render_cache(tmp_path / "gone")
         assert (await ask(gone, gone.name(1), making(bytes(LARGE + 1)))).status == 200
 
     asyncio.run(work())
@@ -140,7 +140,7 @@ def test_a_full_disk_is_no_failure(tmp_path: Path) -> None:
 
 def test_what_clients_choose_does_not_fill_the_disk(tmp_path: Path) -> None:
     async def work() -> None:
-        one = Derived(MemoryCache(0), str(tmp_path), salt="", reserve_bytes=0, most_bytes=30_000)
+        one = RenderCache(MemoryCache(0), str(tmp_path), salt="", reserve_bytes=0, most_bytes=30_000)
         names = [one.name(f"host-{number}") for number in range(10)]
         for name in names:
             assert (await ask(one, name, making(bytes(10_000)))).status == 200
@@ -155,7 +155,7 @@ def test_what_clients_choose_does_not_fill_the_disk(tmp_path: Path) -> None:
 
 def test_sweeping(tmp_path: Path) -> None:
     async def work() -> None:
-        one = derived(tmp_path)
+        one = render_cache(tmp_path)
         old, used = one.name("old"), one.name("used")
         for name in (old, used):
             await ask(one, name, making(bytes(LARGE + 1)))

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from nora.config.kinds import Upstream
 from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamUnavailable
-from nora.formats.docker import authorization
-from nora.formats.docker.authorization import (
+from nora.formats.docker import upstream_auth
+from nora.formats.docker.upstream_auth import (
     MAX_CHALLENGE,
     Challenge,
     RegistryAuthorization,
@@ -123,15 +123,15 @@ class TokenServer:
         self.seconds = seconds
         self.asked: list[tuple[str, Headers]] = []
         self.terms: list[Terms] = []
-        self.gate: asyncio.Event | None = None
+        self.authorizer: asyncio.Event | None = None
         self.error: UpstreamFailed | None = None
 
     async def __call__(self, url: str, terms: Terms, headers: Headers) -> Reply:
         self.asked.append((url, headers))
         self.terms.append(terms)
         number = len(self.asked)
-        if self.gate is not None:
-            await self.gate.wait()
+        if self.authorizer is not None:
+            await self.authorizer.wait()
         if self.error is not None:
             raise self.error
         body = {"token": f"token-{number}", "expires_in": self.seconds}
@@ -148,7 +148,7 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [1000.0]
-    monkeypatch.setattr(authorization.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(upstream_auth.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -214,13 +214,13 @@ def test_many_who_wait_ask_once_whoever_leaves(clock: list[float]) -> None:
     one = RegistryAuthorization(Upstream(URL), server)
 
     async def work() -> None:
-        server.gate = asyncio.Event()
+        server.authorizer = asyncio.Event()
         waiting = [asyncio.ensure_future(one.challenged("GET", MANIFEST, [CHALLENGE])) for _ in range(64)]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         waiting[0].cancel()
         await asyncio.sleep(0)
-        server.gate.set()
+        server.authorizer.set()
         results = await asyncio.gather(*waiting, return_exceptions=True)
         assert isinstance(results[0], asyncio.CancelledError)
         assert results[1:] == [True] * 63
@@ -395,11 +395,11 @@ def test_who_needs_another_scope_does_not_wait_for_the_old_one(clock: list[float
         await one.challenged(
             "GET", f"{URL}/v2/other/manifests/1", ['Bearer realm="https://auth.example.com/"']
         )
-        old = server.gate = asyncio.Event()
+        old = server.authorizer = asyncio.Event()
         early = asyncio.ensure_future(one.headers("GET", MANIFEST))
         while len(server.asked) < 2:
             await asyncio.sleep(0)
-        server.gate = None
+        server.authorizer = None
         refused = asyncio.ensure_future(one.challenged("GET", MANIFEST, [LOCAL]))
         for _ in range(8):
             await asyncio.sleep(0)

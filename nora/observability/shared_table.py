@@ -37,7 +37,7 @@ Step = Callable[[Cell, float], tuple[Cell | None, T]]
 """Gets a cell and the time; returns what is to stand there, None for no change, and a result."""
 
 
-class Cells:
+class SharedTable:
     """A table of fixed size in the memory of all workers. Make it in the parent process.
 
     A key has its place in one of the rows of four cells; where these are taken, the one that can be forgotten

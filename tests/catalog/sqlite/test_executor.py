@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nora.catalog.sqlite import SQLiteCatalog, access, engine
+from nora.catalog.sqlite import SQLiteCatalog, engine, executor
 from nora.errors import StorageFailed
 from tests.contracts.catalog import HOSTED, LEASE, publication, sha256
 from tests.contracts.catalog_cached import PROXY, entry
@@ -18,7 +18,7 @@ from tests.contracts.catalog_files import file
 
 pytestmark = pytest.mark.anyio
 
-MANY = [file(f"{n:04}", "same", version=f"{n:04}") for n in range(3 * access.PAGE)]
+MANY = [file(f"{n:04}", "same", version=f"{n:04}") for n in range(3 * executor.PAGE)]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
         db.set_trace_callback(lambda statement: log.append((threading.current_thread().name, statement)))
         return db
 
-    monkeypatch.setattr(access, "connect_reader", connect)
+    monkeypatch.setattr(executor, "connect_reader", connect)
     return log
 
 
@@ -70,9 +70,9 @@ async def test_long_listings_are_read_in_a_thread(
 async def test_short_listings_are_one_statement(
     catalog: SQLiteCatalog, hosted: int, reads: list[tuple[str, str]]
 ) -> None:
-    await catalog.add_files(hosted, MANY[: access.PAGE - 1], LEASE)
+    await catalog.add_files(hosted, MANY[: executor.PAGE - 1], LEASE)
     reads.clear()
-    assert len(await catalog.list_package_files(hosted, "app")) == access.PAGE - 1
+    assert len(await catalog.list_package_files(hosted, "app")) == executor.PAGE - 1
     assert [thread for thread, _ in reads] == [threading.current_thread().name]
 
 
@@ -80,7 +80,7 @@ async def test_a_long_listing_is_as_of_one_moment(
     catalog: SQLiteCatalog, hosted: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     await catalog.add_files(hosted, MANY, LEASE)
-    connect = access.connect_reader
+    connect = executor.connect_reader
 
     class Interrupted(sqlite3.Connection):
         pages = 0
@@ -99,7 +99,7 @@ async def test_a_long_listing_is_as_of_one_moment(
             return sqlite3.connect(path, isolation_level=None, factory=Interrupted)
         return connect(path)
 
-    monkeypatch.setattr(access, "connect_reader", connect_in_thread)
+    monkeypatch.setattr(executor, "connect_reader", connect_in_thread)
     assert len(await catalog.list_package_files(hosted, "app")) == len(MANY)
     assert await catalog.list_package_files(hosted, "app") == []
 
@@ -114,7 +114,7 @@ async def test_a_listing_that_fails_is_no_absence(
         raise sqlite3.OperationalError("injected")
 
     with monkeypatch.context() as patch:
-        patch.setattr(access, "connect_reader", broken)
+        patch.setattr(executor, "connect_reader", broken)
         with pytest.raises(StorageFailed, match="injected"):
             await catalog.list_package_files(hosted, "app")
     assert len(await catalog.list_package_files(hosted, "app")) == len(MANY)

@@ -19,7 +19,7 @@ from nora.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from nora.proxy.claims import Claim, Failure, Word
+from nora.proxy.fetch_lock import Failure, FetchLock, LeaderState
 
 
 @pytest.fixture
@@ -36,15 +36,15 @@ def path(tmp_path: Path) -> str:
 
 def test_the_first_has_it_and_the_others_hear_how_it_ended(disk: Disk, path: str) -> None:
     async def body() -> None:
-        holder, other = Claim(disk, path), Claim(disk, path)
+        holder, other = FetchLock(disk, path), FetchLock(disk, path)
         assert await holder.take() is None
-        await holder.write(Word(attempt=3, total=5))
+        await holder.write(LeaderState(attempt=3, total=5))
         word = await other.look()
         assert word is not None
         assert (word.state, word.attempt, word.total, word.ended) == ("running", 3, 5, False)
         waiting = asyncio.ensure_future(other.take())
         await asyncio.sleep(0.03)
-        await holder.end(Word(state="failed", failure=Failure.of(UpstreamUnavailable("no", 7))))
+        await holder.end(LeaderState(state="failed", failure=Failure.of(UpstreamUnavailable("no", 7))))
         word = await waiting
         assert word is not None
         assert word.failure is not None
@@ -57,9 +57,9 @@ def test_the_first_has_it_and_the_others_hear_how_it_ended(disk: Disk, path: str
 
 def test_who_comes_afterwards_begins_anew(disk: Disk, path: str) -> None:
     async def body() -> None:
-        first, second = Claim(disk, path), Claim(disk, path)
+        first, second = FetchLock(disk, path), FetchLock(disk, path)
         assert await first.take() is None
-        await first.end(Word(state="failed", failure=Failure.of(UpstreamFailed("no"))))
+        await first.end(LeaderState(state="failed", failure=Failure.of(UpstreamFailed("no"))))
         assert await second.take() is None
         second.close()
 
@@ -70,9 +70,9 @@ def test_a_last_word_that_was_left_behind_is_not_heard_by_who_did_not_wait(disk:
     """Its holder was killed before it could remove the file."""
 
     async def body() -> None:
-        first, second = Claim(disk, path), Claim(disk, path)
+        first, second = FetchLock(disk, path), FetchLock(disk, path)
         assert await first.take() is None
-        await first.write(Word(state="failed", failure=Failure.of(UpstreamFailed("no"))))
+        await first.write(LeaderState(state="failed", failure=Failure.of(UpstreamFailed("no"))))
         first.close()
         assert await second.take() is None
         second.close()
@@ -82,9 +82,9 @@ def test_a_last_word_that_was_left_behind_is_not_heard_by_who_did_not_wait(disk:
 
 def test_a_last_word_that_was_left_behind_is_not_that_of_the_next_holder(disk: Disk, path: str) -> None:
     async def body() -> None:
-        first, second, third = Claim(disk, path), Claim(disk, path), Claim(disk, path)
+        first, second, third = FetchLock(disk, path), FetchLock(disk, path), FetchLock(disk, path)
         assert await first.take() is None
-        await first.write(Word(state="absent"))
+        await first.write(LeaderState(state="absent"))
         first.close()
         assert await second.take() is None
         word = await third.look()
@@ -98,9 +98,9 @@ def test_a_last_word_that_was_left_behind_is_not_that_of_the_next_holder(disk: D
 
 def test_when_the_holder_dies_one_who_waits_has_it(disk: Disk, path: str) -> None:
     async def body() -> None:
-        holder, others = Claim(disk, path), [Claim(disk, path) for _ in range(3)]
+        holder, others = FetchLock(disk, path), [FetchLock(disk, path) for _ in range(3)]
         assert await holder.take() is None
-        await holder.write(Word(attempt=3))
+        await holder.write(LeaderState(attempt=3))
         for other in others:
             assert await other.look() is not None
         holder.close()
@@ -118,7 +118,7 @@ def test_when_the_holder_dies_one_who_waits_has_it(disk: Disk, path: str) -> Non
 
 def test_a_claim_whose_file_was_swept_begins_anew(disk: Disk, path: str) -> None:
     async def body() -> None:
-        holder, other = Claim(disk, path), Claim(disk, path)
+        holder, other = FetchLock(disk, path), FetchLock(disk, path)
         assert await holder.take() is None
         assert await other.look() is not None
         os.unlink(path)
@@ -134,7 +134,7 @@ def test_a_claim_whose_file_was_swept_begins_anew(disk: Disk, path: str) -> None
 def test_what_is_no_word_says_nothing(disk: Disk, path: str, content: bytes) -> None:
     async def body() -> None:
         Path(path).write_bytes(content)
-        claim = Claim(disk, path)
+        claim = FetchLock(disk, path)
         assert await claim.take() is None
         assert claim.read() is None
         claim.close()
@@ -144,10 +144,10 @@ def test_what_is_no_word_says_nothing(disk: Disk, path: str, content: bytes) -> 
 
 def test_a_validator_of_kilobytes_is_left_out(disk: Disk, path: str) -> None:
     async def body() -> None:
-        claim = Claim(disk, path)
+        claim = FetchLock(disk, path)
         await claim.take()
-        await claim.write(Word(attempt=1, url="u" * 3000, etag="e" * 3000))
-        assert claim.read() == Word(attempt=1)
+        await claim.write(LeaderState(attempt=1, url="u" * 3000, etag="e" * 3000))
+        assert claim.read() == LeaderState(attempt=1)
         claim.close()
 
     asyncio.run(body())

@@ -13,8 +13,8 @@ import pytest
 
 from nora.catalog.records import Blob
 from nora.errors import NoraError, StorageBusy, StorageFull, UpstreamFailed
-from nora.proxy.claims import Claim, Failure, Word
-from nora.proxy.filling import WITHHELD_BYTES, Filling
+from nora.proxy.fetch_lock import Failure, FetchLock, LeaderState
+from nora.proxy.in_flight import WITHHELD_BYTES, InFlightFile
 from tests.proxy.engine import Engine, digest_of, engine
 from tests.support.answers import Answer, Asked, document
 from tests.support.upstream import Upstream, upstream
@@ -47,9 +47,9 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
-async def failure(found: Blob | Filling | None) -> tuple[bytes, NoraError]:
+async def failure(found: Blob | InFlightFile | None) -> tuple[bytes, NoraError]:
     """What could be read, and why it ended."""
-    assert isinstance(found, Filling)
+    assert isinstance(found, InFlightFile)
     got = bytearray()
     try:
         async for piece in found.read():
@@ -73,7 +73,7 @@ def test_a_file_is_fetched_once_and_stored(
         results = await asyncio.gather(*(one.cache.file(wanted) for _ in range(5)))
         assert [await one.read(found) for found in results] == [data] * 5
         for found in results:
-            if isinstance(found, Filling):
+            if isinstance(found, InFlightFile):
                 assert (await found.end()) is not None
         stored = await one.cache.file(wanted)
         assert isinstance(stored, Blob)
@@ -90,7 +90,7 @@ def test_what_is_there_is_read_while_the_rest_comes_but_for_the_last_64_kib(up: 
 
     async def body(one: Engine) -> None:
         found = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(DATA)))
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
         assert found.total == len(DATA)
         pieces = found.read()
         got = bytearray()
@@ -113,7 +113,7 @@ def test_a_part_can_be_read_before_and_after_it_is_stored(up: Upstream, run: Run
 
     async def body(one: Engine) -> None:
         found = await one.cache.file(one.wanted(f"{up.url}/a"))
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
         part = b"".join([piece async for piece in found.read(500_000, 600_000)])
         assert part == DATA[500_000:600_000]
         up.open("rest")
@@ -176,7 +176,7 @@ def test_what_a_format_finds_wrong_is_nobodys(up: Upstream, run: Run, right: boo
         found = await one.cache.file(wanted)
         if right:
             assert await one.read(found) == DATA
-            assert isinstance(found, Filling)
+            assert isinstance(found, InFlightFile)
             await found.end()
         else:
             got, error = await failure(found)
@@ -193,7 +193,7 @@ def test_a_small_wrong_file_is_an_error_before_anything_is_read(up: Upstream, ru
 
     async def body(one: Engine) -> None:
         found = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(DATA[:1000])))
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
         with pytest.raises(UpstreamFailed):
             await found.reaches(1)
         await _settled(one)
@@ -285,7 +285,7 @@ def test_what_has_changed_meanwhile_begins_anew_and_cuts_who_has_read(up: Upstre
         got, error = await failure(found)
         assert WRONG.startswith(got)
         assert "anew" in str(error)
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
         await found.end()
         assert await one.read(await one.cache.file(wanted)) == DATA
 
@@ -326,7 +326,7 @@ def test_who_wants_other_bytes_does_not_get_what_is_on_its_way(up: Upstream, run
         before = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(WRONG)))
         after = one.wanted(f"{up.url}/a", digest=digest_of(DATA))
         assert await one.read(await one.cache.file(after)) == DATA
-        assert isinstance(before, Filling)
+        assert isinstance(before, InFlightFile)
         await before.end()
         assert await one.read(await one.cache.file(after)) == DATA
         await _settled(one)
@@ -341,7 +341,7 @@ def test_an_upstream_without_ranges_is_asked_for_all_of_it_again(up: Upstream, r
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{up.url}/a", digest=digest_of(DATA))
         found = await one.cache.file(wanted)
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
         assert (await found.end()) is not None
         assert await one.read(await one.cache.file(wanted)) == DATA
 
@@ -355,7 +355,7 @@ def test_a_resumption_that_is_refused_begins_anew(up: Upstream, run: Run) -> Non
 
     async def body(one: Engine) -> None:
         found = await one.cache.file(one.wanted(f"{up.url}/a", digest=digest_of(DATA)))
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
         assert (await found.end()) is not None
 
     run(body)
@@ -369,7 +369,7 @@ def test_a_source_that_always_cuts_is_left_for_the_next_one(up: Upstream, run: R
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{up.url}/bad", f"{up.url}/good", digest=digest_of(DATA))
         found = await one.cache.file(wanted)
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
         assert await one.read(await found.end()) == DATA
 
     run(body)
@@ -398,7 +398,7 @@ def test_what_a_source_that_lies_has_left_does_not_spoil_the_next(up: Upstream, 
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{up.url}/bad", f"{up.url}/good", digest=digest_of(DATA))
         found = await one.cache.file(wanted)
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
         assert (await found.end()) is not None
         assert await one.read(await one.cache.file(wanted)) == DATA
 
@@ -408,12 +408,12 @@ def test_what_a_source_that_lies_has_left_does_not_spoil_the_next(up: Upstream, 
 def test_what_was_removed_as_soon_as_it_was_stored_is_not_absent(up: Upstream, run: Run) -> None:
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{up.url}/file")
-        claim = Claim(one.store.disk, one.store.layout.fill(wanted.errand))
+        claim = FetchLock(one.store.disk, one.store.layout.download(wanted.coalescing_key))
         assert await claim.take() is None
-        await claim.write(Word())
+        await claim.write(LeaderState())
         asking = asyncio.ensure_future(one.cache.file(wanted))
         await asyncio.sleep(0.1)
-        await claim.end(Word(state="done"))
+        await claim.end(LeaderState(state="done"))
         with pytest.raises(StorageBusy):
             await asking
 
@@ -426,14 +426,14 @@ def test_what_a_leader_had_verified_before_it_died_is_not_fetched_again(up: Upst
 
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{up.url}/file")
-        claim = Claim(one.store.disk, one.store.layout.fill(wanted.errand))
+        claim = FetchLock(one.store.disk, one.store.layout.download(wanted.coalescing_key))
         assert await claim.take() is None
         Path(one.store.layout.part(claim.path, 7)).write_bytes(DATA)
-        await claim.write(Word(attempt=7, total=len(DATA), verified=True, url=f"{up.url}/file"))
+        await claim.write(LeaderState(attempt=7, total=len(DATA), verified=True, url=f"{up.url}/file"))
         claim.close()
         found = await one.cache.file(wanted)
         assert await one.read(found) == DATA
-        if isinstance(found, Filling):
+        if isinstance(found, InFlightFile):
             await found.end()
 
     run(body)
@@ -442,16 +442,16 @@ def test_what_a_leader_had_verified_before_it_died_is_not_fetched_again(up: Upst
 
 def test_a_part_that_begins_anew_is_not_right_because_the_one_before_was(run: Run, tmp_path: Path) -> None:
     async def body(one: Engine) -> None:
-        filling = Filling(one.store, one.store.disk)
+        in_flight = InFlightFile(one.store, one.store.disk)
         first, second = tmp_path / "first", tmp_path / "second"
         first.write_bytes(b"all of it")
         second.write_bytes(b"some")
-        filling.follow(str(first), 9, verified=True)
-        assert filling.readable == 9
-        filling.follow(str(second), None, verified=False)
-        assert filling.readable == 0
-        filling.fail(Failure.of(UpstreamFailed("it was cut")))
-        assert (await failure(filling))[0] == b""
+        in_flight.follow(str(first), 9, verified=True)
+        assert in_flight.readable == 9
+        in_flight.follow(str(second), None, verified=False)
+        assert in_flight.readable == 0
+        in_flight.fail(Failure.of(UpstreamFailed("it was cut")))
+        assert (await failure(in_flight))[0] == b""
 
     run(body)
 
@@ -513,14 +513,14 @@ def test_readers_leave_no_descriptor(up: Upstream, run: Run) -> None:
         found = await one.cache.file(wanted)
         await asyncio.gather(*(one.read(found) for _ in range(10)))
         await _settled(one)
-        assert [path for path in _open_files() if "/fills/" in path] == []
+        assert [path for path in _open_files() if "/downloads/" in path] == []
 
     run(body)
 
 
 async def _settled(one: Engine) -> None:
     """Wait until nothing is on its way."""
-    while one.cache._fills._running:
+    while one.cache._downloads._running:
         await asyncio.sleep(0.005)
 
 
@@ -546,7 +546,7 @@ def test_what_cannot_be_stored_in_the_end_was_right_for_who_read_it(
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{up.url}/a", digest=digest_of(DATA))
         found = await one.cache.file(wanted)
-        assert isinstance(found, Filling)
+        assert isinstance(found, InFlightFile)
 
         def adopt(*_: object) -> None:
             raise StorageFull("the storage has no room left")

@@ -1,9 +1,9 @@
-"""Who may ask an upstream for something: one holder on the whole machine, and a word to everybody who waits.
+"""Who may ask an upstream for something: one holder on the whole machine, who tells the others how it stands.
 
-A claim is a file named by what is asked for. Its holder has the lock of it, which the kernel frees however
-the holder ends, and writes into it how it stands. Those who find it held wait for the lock, or for the
-holder's last word. The file goes with its holder: whoever gets the lock of a file that was removed begins
-again, unless the last word is in it.
+A fetch lock is a file named by what is asked for. Its holder has the lock of it, which the kernel frees
+however the holder ends, and writes a state into it. Those who find it held wait for the lock, or for the
+holder's last state. The file goes with its holder: whoever gets the lock of a file that was removed begins
+again, unless the last state is in it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 0.02
 """How often those who wait look."""
 WORD_BYTES: Final = 4096
-"""The room of a word in its file, taken at the beginning: the disk may be full later."""
+"""The room of a state in its file, taken at the beginning: the disk may be full later."""
 
 _KINDS: Final[dict[str, type[NoraError]]] = {
     kind.__name__: kind
@@ -85,8 +85,8 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Word:
-    """What the holder of a claim tells the others."""
+class LeaderState:
+    """What the holder of a lock tells the others."""
 
     state: State = "running"
     attempt: int | None = None
@@ -102,12 +102,12 @@ class Word:
 
     @property
     def ended(self) -> bool:
-        """Whether it is the last word."""
+        """Whether it is the last one."""
         return self.state != "running"
 
 
-class Claim:
-    """One try to be the one who asks. `close` it in any case; a claim that is closed without `end` is free
+class FetchLock:
+    """One try to be the one who asks. `close` it in any case; a lock that is closed without `end` is free
     for whoever waits, as if its holder had died."""
 
     __slots__ = ("_disk", "_fd", "_waited", "path")
@@ -118,50 +118,50 @@ class Claim:
         self._fd = -1
         self._waited = False
 
-    async def take(self) -> Word | None:
-        """Wait until the claim is ours, which is None, or its holder has said how it ended."""
+    async def take(self) -> LeaderState | None:
+        """Wait until the lock is ours, which is None, or its holder has said how it ended."""
         while True:
-            word = await self.look()
-            if word is None or word.ended:
-                return word
+            leader = await self.look()
+            if leader is None or leader.ended:
+                return leader
             await asyncio.sleep(POLL_SECONDS)
 
-    async def look(self) -> Word | None:
-        """The holder's word, ended or not; None: the claim is ours now. Raises StorageFailed, StorageFull."""
+    async def look(self) -> LeaderState | None:
+        """The holder's state, ended or not; None: the lock is ours now. Raises StorageFailed, StorageFull."""
         if self._fd < 0:
             await self._disk.run(self._open)
         if not lock_descriptor(self._fd, block=False):
             self._waited = True
-            return self.read() or Word()
-        word = self.read()
-        if self._waited and word is not None and word.ended:
-            return word
+            return self.read() or LeaderState()
+        leader = self.read()
+        if self._waited and leader is not None and leader.ended:
+            return leader
         if not os.fstat(self._fd).st_nlink:
             self.close()
-            return Word()
-        if word is not None and word.ended:
-            # Its holder was killed before it could remove the file: nobody is to take that for our word.
+            return LeaderState()
+        if leader is not None and leader.ended:
+            # Its holder was killed before it could remove the file: nobody is to take that for ours.
             os.ftruncate(self._fd, 0)
         return None
 
-    def read(self) -> Word | None:
-        """What is written now; None for nothing, and for a word that is just being written."""
+    def read(self) -> LeaderState | None:
+        """What is written now; None for nothing, and for one that is just being written."""
         return _decode(os.pread(self._fd, WORD_BYTES, 0))
 
-    async def write(self, word: Word) -> None:
-        """Tell the others. The first word takes the room of all: it may raise StorageFull."""
-        await self._disk.run(os.pwrite, self._fd, _encode(word), 0)
+    async def write(self, leader: LeaderState) -> None:
+        """Tell the others. The first one takes the room of all: it may raise StorageFull."""
+        await self._disk.run(os.pwrite, self._fd, _encode(leader), 0)
 
-    async def end(self, word: Word) -> None:
-        """Say the last word and let go."""
-        await self._disk.run(self._end, _encode(word))
+    async def end(self, leader: LeaderState) -> None:
+        """Tell the last state and let go."""
+        await self._disk.run(self._end, _encode(leader))
 
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
 
-    def _end(self, word: bytes) -> None:
+    def _end(self, leader: bytes) -> None:
         with suppress(OSError):  # who waits then asks by itself
-            os.pwrite(self._fd, word, 0)
+            os.pwrite(self._fd, leader, 0)
         try:
             remove(self.path)
         finally:
@@ -175,17 +175,17 @@ class Claim:
         self._waited = False
 
 
-def _encode(word: Word) -> bytes:
-    text = orjson.dumps(asdict(word))
+def _encode(leader: LeaderState) -> bytes:
+    text = orjson.dumps(asdict(leader))
     if len(text) > WORD_BYTES - 16:  # a validator of kilobytes is not worth a resumption
-        text = orjson.dumps(asdict(word) | {"url": "", "etag": ""})
+        text = orjson.dumps(asdict(leader) | {"url": "", "etag": ""})
     return (b"%08x" % crc32(text) + text).ljust(WORD_BYTES)
 
 
-def _decode(record: bytes) -> Word | None:
+def _decode(record: bytes) -> LeaderState | None:
     text = record[8:].rstrip()
     if not text or record[:8] != b"%08x" % crc32(text):
         return None
     fields = orjson.loads(text)
     failure = fields.pop("failure")
-    return Word(**fields, failure=Failure(**failure) if failure else None)
+    return LeaderState(**fields, failure=Failure(**failure) if failure else None)

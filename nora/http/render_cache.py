@@ -43,7 +43,7 @@ file systems it is a tenth of them."""
 Make = Callable[[], Awaitable[bytes]]
 
 
-class Derived:
+class RenderCache:
     """The variants that one worker has in memory, and those that all workers have in `folder`."""
 
     def __init__(

@@ -11,7 +11,7 @@ from nora.formats.base import Services
 from nora.model import ANONYMOUS, Action, Principal, Repository
 
 
-class Gate:
+class Authorizer:
     """Lets requests through to the endpoints."""
 
     def __init__(self, services: Services) -> None:
@@ -19,7 +19,7 @@ class Gate:
         self._access = services.access
         self._public: dict[int, bool] = {}
 
-    async def admit(
+    async def authorize(
         self, request: Request, action: Action, repository: Repository, project: str | None
     ) -> Principal:
         """Who is asking, if they may do `action` with the project; the same whether it exists or not.

@@ -30,7 +30,7 @@ class Moment:
         return self._times[self._place]
 
 
-class Moments:
+class SharedTimestamps:
     """Make it in the parent process. Nothing is locked: a moment is one store of eight bytes."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ from packaging.version import Version as Parsed
 from nora.catalog.records import PackageFile, Version
 from nora.errors import UpstreamFailed, VersionNotFound
 from nora.formats.base import Services
-from nora.formats.pypi.gate import Gate
+from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time, status_of
 from nora.formats.pypi.metadata import parse_metadata
 from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
@@ -29,7 +29,7 @@ from nora.formats.pypi.sources import NO_CACHE, HostedPart, absent, age_headers
 from nora.http.clients import Clients
 from nora.model import Repository
 from nora.outbound import Reply
-from nora.proxy.base import Document, Fetched, Place
+from nora.proxy.base import CacheKey, Document, Fetched
 from nora.proxy.offload import offload
 from nora.proxy.policy import document_policy
 from nora.proxy.upstreams import first_of
@@ -42,17 +42,17 @@ _ROW_WORK: Final = 512
 """How much more work a byte of core metadata before the description, and a file, is than most bytes are."""
 
 
-class LegacyJson:
+class JsonApi:
     """The endpoints of the JSON API."""
 
-    def __init__(self, services: Services, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, services: Services, authorizer: Authorizer) -> None:
+        self._authorizer = authorizer
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._routing = services.routing
         self._upstreams = services.upstreams
         self._cache = services.cache
-        self._derived = services.derived
+        self._render_cache = services.render_cache
         self._clients = Clients.build(services.config)
         self._policy = document_policy(services.config.proxy, services.config.pypi)
         self._max_bytes = services.config.pypi.max_index_size
@@ -111,16 +111,16 @@ class LegacyJson:
             body = await self._blobs.read(document.cached.blob)
             return await offload(rewrite, body, f"{base}/simple/{resource.project}/", encoding.value)
 
-        public = self._gate.is_public(resource.repository)
+        public = self._authorizer.is_public(resource.repository)
         key = (document.cached.blob.id, base)
         return await self._respond(resource, key, encoding, make, age_headers([document], public=public))
 
     async def _respond(
         self, resource: Resource, key: tuple[object, ...], encoding: Encoding, make: Any, headers: Any
     ) -> Response:
-        return await self._derived.response(
+        return await self._render_cache.response(
             resource.request,
-            self._derived.name("json", encoding.value, key),
+            self._render_cache.name("json", encoding.value, key),
             make,
             media_type=MEDIA_TYPE.encode(),
             headers=(_VARY, *encoding.headers, *headers),
@@ -146,7 +146,7 @@ class LegacyJson:
             return Fetched(body=reply.body, media_type=MEDIA_TYPE, upstream_url=reply.url)
 
         fetch = first_of(upstreams, urls, {"accept": MEDIA_TYPE}, parse, max_bytes=self._max_bytes)
-        place = Place(repository=proxy, path=path, package=project)
+        place = CacheKey(repository=proxy, path=path, package=project)
         return await self._cache.document(place, self._policy, fetch)
 
 
