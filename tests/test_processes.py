@@ -46,7 +46,7 @@ def test_work_comes_after_the_rest_of_a_server_that_was_started_with_nice(
 def test_short_turns_are_inherited_and_change_nothing_else() -> None:
     code = (
         "import os, subprocess, nora.processes as p; os.nice(3); before = os.sched_getscheduler(0);"
-        "p.take_short_turns(); assert os.sched_getscheduler(0) == before; assert os.nice(0) == 3;"
+        "p.set_sched_slice(); assert os.sched_getscheduler(0) == before; assert os.nice(0) == 3;"
         "print(subprocess.check_output(['cat', '/proc/self/sched'], text=True))"
     )
     found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout

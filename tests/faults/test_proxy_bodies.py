@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import httpx
 import pytest
-from tests.faults.in_flight import clean
 
 from tests.faults.downloads import Download, download, eventually
+from tests.faults.filling import clean
 from tests.faults.things import KINDS, MIB, Thing, asking, wheel
 from tests.faults.wire import Wire
 from tests.support.answers import Answer, Repeated

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from tests.faults.in_flight import asking_workers, awake, clean, clients_of, downloads, leader, parts
 
 from tests.conftest import StartServer
 from tests.faults.downloads import Download, download, eventually, reach
+from tests.faults.filling import asking_workers, awake, clean, clients_of, downloads, leader, parts
 from tests.faults.processes import gone
 from tests.faults.things import KINDS, MIB, asking
 from tests.faults.wire import Dropped, Wire

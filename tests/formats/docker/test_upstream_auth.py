@@ -350,7 +350,7 @@ def test_a_scope_that_the_upstream_calls_otherwise_is_remembered(clock: list[flo
 
 
 def test_tokens_are_bounded(clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(authorization, "MAX_TOKENS", 3)
+    monkeypatch.setattr(upstream_auth, "MAX_TOKENS", 3)
     server = TokenServer()
     one = RegistryAuthorization(Upstream(URL), server)
 
