@@ -48,6 +48,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+MOST_QUOTED = 200
+"""Characters."""
+
+
+def quoted(what: object) -> str:
+    """A text that came in, or the message of a library about one, as messages quote it: the start of it."""
+    text = str(what)
+    return text if len(text) <= MOST_QUOTED else f"{text[: MOST_QUOTED - 1]}…"
+
 
 class NoraError(Exception):
     """Base of all errors that NORA raises on purpose. `str(error)` is fit to be shown to a client."""

@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from nora.errors import Conflict, StorageFailed
+from nora.errors import Conflict, StorageFailed, quoted
 from nora.locks import FileLock
 
 _log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def set_account(path: Path, name: str, password_hash: str, *, exists: bool) -> N
     def change(lines: list[str]) -> list[str]:
         own = [line for line in lines if _name_in(line) == name]
         if bool(own) is not exists:
-            raise Conflict(f"there is {'a' if own else 'no'} user {name} in {path}")
+            raise Conflict(f"there is {'a' if own else 'no'} user {quoted(name)} in {path}")
         entry = f"{name}:{password_hash}"
         if not own:
             return [*lines, entry]

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from blacksheep import Request, Response, Router
 
 from nora.auth.fields import Fields, json_answer, read_fields, text_of
-from nora.errors import BadRequest, NotFound
+from nora.errors import BadRequest, NotFound, quoted
 from nora.observability.audit import note
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Ownership:
         found = self._repositories.get(name)
         target = None if found is None else found.writable
         if target is None:
-            raise NotFound(f"there is no repository {name} that packages are uploaded to")
+            raise NotFound(f"there is no repository {quoted(name)} that packages are uploaded to")
         return target
 
     async def list(self, repository: Repository, after: str, limit: int) -> list[str]:
@@ -60,7 +60,7 @@ class Ownership:
         fold = self._folds.get(repository.format, str)
         spelled = fold(name)
         if not await self._catalog.release_package(repository.id, spelled):
-            raise NotFound(f"{repository.name} owns no package {spelled}")
+            raise NotFound(f"{repository.name} owns no package {quoted(spelled)}")
         return spelled
 
 

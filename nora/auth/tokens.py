@@ -17,7 +17,7 @@ from zlib import crc32
 
 from nora.catalog.base import Catalog
 from nora.catalog.records import Token
-from nora.errors import BadRequest
+from nora.errors import BadRequest, quoted
 from nora.model import Action, Role, Scope
 
 PREFIX: Final = "nra_"
@@ -79,7 +79,9 @@ def parse_scope(text: str) -> Scope:
     name, colon, actions = rest.rpartition(":")
     wanted = frozenset(actions.split(","))
     if not colon or not wanted <= SCOPED_ACTIONS:
-        raise BadRequest(f"a scope is repository:name:actions, as in docker:team/*:read,write, not {text!r}")
+        raise BadRequest(
+            f"a scope is repository:name:actions, as in docker:team/*:read,write, not {quoted(text)!r}"
+        )
     return Scope(repository or "**", name or "**", cast("frozenset[Action]", wanted))
 
 

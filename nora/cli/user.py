@@ -15,7 +15,7 @@ from nora.auth.passwords import hash_password
 from nora.auth.tokens import Tokens, parse_user
 from nora.cli._changing import Changing
 from nora.config import Config, load
-from nora.errors import NoraError
+from nora.errors import NoraError, quoted
 
 _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 _cost = click.option(
@@ -86,7 +86,7 @@ def remove(name: str, keep_tokens: bool) -> None:
     found = remove_account(config.auth.htpasswd_file, name)
     revoked = 0 if keep_tokens else asyncio.run(_revoke_all(config, name))
     if not found and not revoked:
-        raise ValueError(f"there is no user {name}")
+        raise ValueError(f"there is no user {quoted(name)}")
     click.echo(f"{name}: {'removed' if found else 'had no password'}, tokens revoked: {revoked}", err=True)
 
 

@@ -24,6 +24,7 @@ from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from nora.config.kinds import LOOPBACK_HOSTS, OPTIONAL_URL, Kind, parse_duration
+from nora.errors import quoted
 from nora.model import ACTIONS, Action, Role, Scope
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
@@ -230,7 +231,7 @@ def _checked(
         if name not in known:
             near = get_close_matches(str(name), known, n=1)
             hint = f"expected {near[0]}?" if near else f"expected one of {', '.join(sorted(known))}"
-            raise ValueError(f"{label}.{name}: there is no such setting; {hint}")
+            raise ValueError(f"{label}.{quoted(name)}: there is no such setting; {hint}")
     for name in required:
         if not table.get(name):
             raise ValueError(f"{label}.{name} is missing; expected {', '.join(required)}")
@@ -268,7 +269,7 @@ def _words(label: str, raw: object, known: tuple[str, ...]) -> tuple[str, ...]:
 
 def _word(label: str, raw: object, known: tuple[str, ...]) -> str:
     if raw not in known:
-        raise ValueError(f"{label} = {str(raw)[:40]!r}: expected one of {', '.join(known)}")
+        raise ValueError(f"{label} = {quoted(raw)!r}: expected one of {', '.join(known)}")
     return str(raw)
 
 

@@ -17,7 +17,7 @@ from nora.config.kinds import MIB
 from nora.config.repositories import read_repositories
 from nora.config.secrets import hide
 from nora.config.settings import Config
-from nora.errors import ConfigError
+from nora.errors import ConfigError, quoted
 
 FILE_VARIABLE = "NORA_CONFIG_PATH"
 DEFAULT_FILE = "config.toml"
@@ -81,7 +81,7 @@ def _read_file(named: str, directory: Path) -> tuple[dict[str, object], Path | N
         hint = f" (named by {FILE_VARIABLE})" if named else ""
         raise ConfigError(f"{path}{hint} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+        raise ConfigError(f"{path} is not valid TOML: {quoted(error)}") from error
 
 
 def _known_keys() -> dict[str, Setting]:
@@ -112,7 +112,7 @@ def _take_key(found: Findings, key: str, raw: object, origin: str) -> None:
         _take_planned(found, key, raw)
     elif isinstance(raw, dict):
         hint = _did_you_mean(key, sorted(_known_sections()))
-        found.problems.append(f"[{key}]: there is no such section{hint}")
+        found.problems.append(f"[{quoted(key)}]: there is no such section{hint}")
     else:
         hint = _did_you_mean(key, [*known, *(one.key for one in planned())])
         found.problems.append(f"{_assignment(key, raw)}: there is no such setting{hint}")
@@ -129,7 +129,7 @@ def _take_environment(found: Findings, environ: Mapping[str, str]) -> None:
             continue
         if _SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw)):
             if name in known:
-                found.warnings.append(f"{name}={raw}: describes a Kubernetes Service, ignored")
+                found.warnings.append(f"{name}={quoted(raw)}: describes a Kubernetes Service, ignored")
         elif name in known:
             _take(found, known[name], name, raw, name)
         elif find_planned(name) or find_planned(name.removesuffix(FILE_SUFFIX)):
@@ -148,9 +148,9 @@ def _take_file(found: Findings, setting: Setting, name: str, path: str) -> None:
         with open(path, encoding="utf-8") as file:
             raw = file.read(LARGEST_SECRET)
     except OSError as error:
-        found.problems.append(f"{name}={path}: cannot be read: {error.strerror}")
+        found.problems.append(f"{name}={quoted(path)}: cannot be read: {error.strerror}")
     except ValueError:
-        found.problems.append(f"{name}={path}: is not UTF-8")
+        found.problems.append(f"{name}={quoted(path)}: is not UTF-8")
     else:
         _take(found, setting, name.removesuffix(FILE_SUFFIX), raw.removesuffix("\n").removesuffix("\r"), name)
 
@@ -212,11 +212,8 @@ def _assignment(name: str, raw: object) -> str:
     if isinstance(shown, bool):
         shown = str(shown).lower()
     elif isinstance(shown, str) and not name.startswith("NORA_"):
-        shown = f'"{shown}"'
-    text = str(shown)
-    return (
-        f"{name}{'=' if name.startswith('NORA_') else ' = '}{text if len(text) <= 120 else text[:119] + '…'}"
-    )
+        shown = f'"{quoted(shown)}"'
+    return f"{quoted(name)}{'=' if name.startswith('NORA_') else ' = '}{quoted(shown)}"
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:

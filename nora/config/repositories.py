@@ -11,7 +11,7 @@ from nora.config.kinds import UPSTREAMS, Upstream
 from nora.config.proxy import PROXY_MODES, ProxyMode
 from nora.config.secrets import hide
 from nora.config.settings import Config, RepositoryKind, RepositorySetting
-from nora.errors import ConfigError
+from nora.errors import ConfigError, quoted
 from nora.model import RepositorySpec
 
 # A name is the first segment of an image's name and a segment of `/r/<name>/`: one path component of the
@@ -33,7 +33,7 @@ def read_repositories(tables: object, problems: list[str]) -> dict[str, Reposito
     declared: dict[str, RepositorySetting] = {}
     for name, table in tables.items():
         wrong = list(_table_problems(name, table))
-        problems += [f"repositories.{name}{line}" for line in wrong]
+        problems += [f"repositories.{quoted(name)}{line}" for line in wrong]
         if not wrong:
             declared[name] = _read(table)
     return declared
@@ -62,28 +62,33 @@ def _table_problems(name: str, table: object) -> Iterator[str]:
     for field in table:
         if field not in _FIELDS:
             near = get_close_matches(field, _FIELDS, n=1)
-            yield f".{field} = {hide(field, table[field])!r}: there is no such setting" + (
+            yield f".{quoted(field)} = {_shown(field, table[field])}: there is no such setting" + (
                 f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(_FIELDS)}"
             )
     yield from _value_problems(table)
 
 
+def _shown(field: str, value: object) -> str:
+    """A value as a problem with it quotes it, without its secrets."""
+    return quoted(repr(hide(field, value)))
+
+
 def _value_problems(table: Mapping[str, object]) -> Iterator[str]:
     kind, members = table.get("kind", "hosted"), table.get("members", [])
     if not isinstance(table.get("anonymous_read", False), bool):
-        yield f".anonymous_read = {table['anonymous_read']!r}: expected true or false"
+        yield f".anonymous_read = {_shown('anonymous_read', table['anonymous_read'])}: expected true or false"
     if not isinstance(table.get("format"), str) and not (table and table.keys() <= _SAID_OF_DEFAULTS):
         yield '.format: expected the name of a format, such as "docker"'
     if kind not in _KINDS:
-        yield f".kind = {kind!r}: expected hosted, proxy or group"
+        yield f".kind = {_shown('kind', kind)}: expected hosted, proxy or group"
     if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
-        yield f".members = {members!r}: expected a list of names of repositories"
+        yield f".members = {_shown('members', members)}: expected a list of names of repositories"
     elif kind == "group" and not members:
         yield '.members: a group needs at least one, such as members = ["docker-hosted"]'
     elif len(set(members)) < len(members):
-        yield f".members = {members!r}: expected each name once"
+        yield f".members = {_shown('members', members)}: expected each name once"
     if not isinstance(table.get("writes", ""), str):
-        yield f".writes = {table['writes']!r}: expected the name of a member"
+        yield f".writes = {_shown('writes', table['writes'])}: expected the name of a member"
     if kind != "group" and (members or "writes" in table):
         yield ": members and writes belong to groups only"
     yield from _proxy_problems(table)
@@ -94,10 +99,10 @@ def _proxy_problems(table: Mapping[str, object]) -> Iterator[str]:
     try:
         upstreams = UPSTREAMS.read(raw)
     except ValueError as error:
-        yield f".upstreams = {hide('upstreams', raw)!r}: {error}"
+        yield f".upstreams = {_shown('upstreams', raw)}: {error}"
         return
     if mode is not None and mode not in PROXY_MODES:
-        yield f".mode = {mode!r}: expected {' or '.join(PROXY_MODES)}"
+        yield f".mode = {_shown('mode', mode)}: expected {' or '.join(PROXY_MODES)}"
     if table.get("kind", "hosted") == "proxy":
         if not upstreams:
             yield '.upstreams: a proxy needs at least one, such as upstreams = ["https://registry.example.com"]'

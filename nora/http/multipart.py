@@ -16,7 +16,7 @@ from typing import Final
 
 from blacksheep import Request
 
-from nora.errors import BadRequest, TooLarge
+from nora.errors import BadRequest, TooLarge, quoted
 
 LARGEST_HEAD: Final = 16 * 1024
 """Bytes of the headers of one part."""
@@ -53,11 +53,11 @@ class Part:
         async for piece in self:
             value += piece
             if len(value) > limit:
-                raise TooLarge(limit, f"the field {self.name[:80]}")
+                raise TooLarge(limit, f"the field {quoted(self.name)}")
         try:
             return value.decode()
         except UnicodeDecodeError:
-            raise BadRequest(f"the field {self.name[:80]} is not UTF-8") from None
+            raise BadRequest(f"the field {quoted(self.name)} is not UTF-8") from None
 
 
 async def parts(body: AsyncIterator[bytes], boundary: bytes) -> AsyncGenerator[Part, None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from blacksheep import Response
 
 from nora.catalog.records import Blob
-from nora.errors import BlobNotFound, PackageNotFound
+from nora.errors import BlobNotFound, PackageNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.mirror import Mirror
@@ -80,5 +80,5 @@ class Blobs:
     async def _absent(self, image: Image, digest: Digest) -> BlobNotFound | PackageNotFound:
         for repository in image.repository.readable:
             if await self._catalog.has_package(repository.id, image.package):
-                return BlobNotFound(f"{image.full_name} has no blob {digest}")
-        return PackageNotFound(f"there is no image {image.full_name}")
+                return BlobNotFound(f"{quoted(image.full_name)} has no blob {digest}")
+        return PackageNotFound(f"there is no image {quoted(image.full_name)}")

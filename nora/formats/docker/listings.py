@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from blacksheep import Content, Response
 
-from nora.errors import PackageNotFound
+from nora.errors import PackageNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.documents import (
@@ -67,7 +67,7 @@ class Listings:
             if tags is not None:
                 pages.append(_page_of(tags))
         if not pages:
-            raise PackageNotFound(f"there is no image {image.full_name}")
+            raise PackageNotFound(f"there is no image {quoted(image.full_name)}")
         return await self._names(resource, "tags", pages, name=image.full_name)
 
     async def catalog(self, resource: Resource) -> Response:
@@ -101,7 +101,7 @@ class Listings:
         if artifact_type is not None:
             headers.append((b"oci-filters-applied", b"artifactType"))
         if len(page) < len(digests):
-            path = f"/v2/{image.full_name}/referrers/{subject}"
+            path = f"/v2/{quoted(image.full_name)}/referrers/{subject}"
             headers.append(next_link(path, artifactType=artifact_type, last=digests[len(page) - 1]))
         return Response(200, headers, Content(OCI_INDEX.encode(), render_referrers(page)))
 

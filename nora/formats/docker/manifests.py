@@ -9,7 +9,7 @@ from blacksheep import Request, Response
 
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, File, NewBlob, Publication, TagWrite
-from nora.errors import BlobNotFound, MissingReferences, PackageNotFound, VersionNotFound
+from nora.errors import BlobNotFound, MissingReferences, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image, Tag, parse_reference
@@ -137,8 +137,8 @@ class Manifests:
     async def _absent(self, image: Image, reference: str) -> PackageNotFound | VersionNotFound:
         for repository in image.repository.readable:
             if await self._catalog.has_package(repository.id, image.package):
-                return VersionNotFound(f"{image.full_name} has no manifest {reference[:140]}")
-        return PackageNotFound(f"there is no image {image.full_name}")
+                return VersionNotFound(f"{quoted(image.full_name)} has no manifest {quoted(reference)}")
+        return PackageNotFound(f"there is no image {quoted(image.full_name)}")
 
     def _tag_writes(self, request: Request, tags: list[Tag]) -> tuple[TagWrite, ...]:
         """The tags to set, with the conditions of the request (RFC 9110, 13.1) and of the settings."""
@@ -183,7 +183,7 @@ class Manifests:
             new.settle(await self._catalog.publish(publication(new.blob), self._lease))
 
     def _created(self, image: Image, manifest: ParsedManifest, tags: list[Tag]) -> list[tuple[bytes, bytes]]:
-        location = f"{self._base}/v2/{image.full_name}/manifests/{manifest.digest}"
+        location = f"{self._base}/v2/{quoted(image.full_name)}/manifests/{manifest.digest}"
         headers = [
             API_VERSION,
             (b"location", location.encode()),

@@ -16,7 +16,7 @@ from blacksheep import Response
 
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, Cached, File, NewBlob, Publication
-from nora.errors import InvalidManifest, NotFound, UpstreamFailed
+from nora.errors import InvalidManifest, NotFound, UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.docker.names import Image, Tag
 from nora.formats.docker.publish import parse_manifest
@@ -198,7 +198,7 @@ class Mirror:
             manifest = parse_manifest(body, None, digest, required="none")
         except InvalidManifest as error:
             raise UpstreamFailed(
-                f"{way.package} at the upstream is no image that NORA knows: {error}"
+                f"{way.package} at the upstream is no image that NORA knows: {quoted(error)}"
             ) from error
         return Publication(
             repository_id=way.proxy.id,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nora._speedups import is_image_name, is_tag
-from nora.errors import InvalidName, InvalidTag, MethodNotAllowed
+from nora.errors import InvalidName, InvalidTag, MethodNotAllowed, quoted
 from nora.model import Digest, Repository
 
 
@@ -49,7 +49,7 @@ class Image:
     def check(self) -> None:
         """Raises InvalidName when the name is that of a repository."""
         if not self.package:
-            name = self.full_name
+            name = quoted(self.full_name)
             raise InvalidName(f"{name} is a repository here: name an image in it, {name}/<image>")
 
     def file_path(self, digest: str) -> str:

@@ -11,7 +11,7 @@ import orjson
 
 from nora._speedups import Manifest, scan_manifest
 from nora.catalog.records import Reference
-from nora.errors import DigestMismatch, InvalidManifest
+from nora.errors import DigestMismatch, InvalidManifest, quoted
 from nora.formats.docker.documents import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -55,7 +55,7 @@ def parse_manifest(
     try:
         manifest = scan_manifest(body)
     except ValueError as error:
-        raise InvalidManifest(f"not a valid manifest: {error}") from None
+        raise InvalidManifest(f"not a valid manifest: {quoted(error)}") from None
     media_type = _media_type_of(manifest, content_type)
     references = tuple(_references(manifest, media_type, required=required))
     subject = manifest.subject.digest if manifest.subject else None
@@ -87,11 +87,11 @@ def _media_type_of(manifest: Manifest, content_type: str | None) -> str:
         media_type = OCI_INDEX if manifest.config is None and manifest.manifests else OCI_MANIFEST
     if manifest.media_type is not None and manifest.media_type != media_type:
         raise InvalidManifest(
-            f"Content-Type is {media_type}, the manifest's mediaType is {manifest.media_type}"
+            f"Content-Type is {quoted(media_type)}, the manifest's mediaType is {quoted(manifest.media_type)}"
         )
     if media_type not in IMAGE_TYPES and media_type not in INDEX_TYPES:
         raise InvalidManifest(
-            f"manifest media type {media_type[:128]} is not supported; supported: {_ACCEPTED}"
+            f"manifest media type {quoted(media_type)} is not supported; supported: {_ACCEPTED}"
         )
     return media_type
 

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 import orjson
 
 from nora.config.kinds import Upstream
-from nora.errors import UpstreamFailed, UpstreamRefused
+from nora.errors import UpstreamFailed, UpstreamRefused, quoted
 from nora.outbound import Headers, Method, Reply, Terms, origin
 
 MAX_CHALLENGE = 4096
@@ -235,7 +235,7 @@ class RegistryAuthorization:
         if reply.status == 401 and self._basic:
             raise UpstreamFailed(f"the token service of {self._host} does not take the credentials")
         if reply.status in (401, 403):
-            raise UpstreamRefused(f"{self._host} gives no token for {scope or 'this'}")
+            raise UpstreamRefused(f"{self._host} gives no token for {quoted(scope or 'this')}")
         if reply.status != 200:
             raise UpstreamFailed(f"the token service of {self._host} answers {reply.status}")
         try:

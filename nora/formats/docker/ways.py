@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
 from nora.catalog.records import Cached
-from nora.errors import PackageNotFound, UpstreamFailed
+from nora.errors import PackageNotFound, UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.docker.names import Image
 from nora.formats.docker.upstream import Origin, Remote, Remotes
@@ -130,7 +130,7 @@ class Ways:
                 package, asked = names
                 package = asked if await self._is_here(image.repository, asked) else package
                 return Image(image.full_name, image.repository, package, asked)
-        raise PackageNotFound(f"{namespace[:255]} is not mirrored here")
+        raise PackageNotFound(f"{quoted(namespace)} is not mirrored here")
 
     async def _is_here(self, repository: Repository, package: str) -> bool:
         """Whether anything was pushed under a name."""

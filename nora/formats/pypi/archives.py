@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from posixpath import dirname, normpath
 from typing import IO, Any, cast
 
-from nora.errors import InvalidDistribution, StorageFailed
+from nora.errors import InvalidDistribution, StorageFailed, quoted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def open_zip(path: str, limits: Limits) -> Iterator[zipfile.ZipFile]:
                 _check_zip(archive, size, limits)
                 yield archive
     except (*_ZIP_ERRORS, *_DAMAGED) as error:
-        raise InvalidDistribution(f"the file is no intact zip archive: {error}") from error
+        raise InvalidDistribution(f"the file is no intact zip archive: {quoted(error)}") from error
     except OSError as error:
         if error.errno == errno.EINVAL:  # its headers point in front of its start
             raise InvalidDistribution("the file is no intact zip archive") from error
@@ -101,7 +101,7 @@ def _check_zip(archive: zipfile.ZipFile, size: int, limits: Limits) -> None:
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise InvalidDistribution("the archive is compressed in a way that not all clients can read")
         if member.filename in seen:
-            raise InvalidDistribution(f"the archive has two files of one name: {member.filename[:200]}")
+            raise InvalidDistribution(f"the archive has two files of one name: {quoted(member.filename)}")
         seen.add(member.filename)
 
 
@@ -110,7 +110,7 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
     with archive.open(name) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise InvalidDistribution(f"{name[:200]} is larger than {limit} bytes")
+        raise InvalidDistribution(f"{quoted(name)} is larger than {limit} bytes")
     return data
 
 
@@ -170,7 +170,7 @@ def open_tar(path: str, limits: Limits) -> Iterator[Iterator[tuple[tarfile.TarIn
                         pass
                 inner.drain()
     except _DAMAGED as error:
-        raise InvalidDistribution(f"the file is no intact .tar.gz archive: {error}") from error
+        raise InvalidDistribution(f"the file is no intact .tar.gz archive: {quoted(error)}") from error
     except OSError as error:
         raise StorageFailed(f"an uploaded file cannot be read: {error.strerror}") from error
 
@@ -190,14 +190,14 @@ def _members(archive: Any, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, ta
 def _check_member(member: tarfile.TarInfo, links: set[str], limits: Limits) -> None:
     check_path(member.name, limits)
     if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
-        raise InvalidDistribution(f"{member.name[:200]} is no file, folder or link")
+        raise InvalidDistribution(f"{quoted(member.name)} is no file, folder or link")
     if member.issparse():  # a few bytes that are unpacked to as many as they say
-        raise InvalidDistribution(f"{member.name[:200]} is a sparse file")
+        raise InvalidDistribution(f"{quoted(member.name)} is a sparse file")
     name = normpath(member.name)
     folder = dirname(name)
     while folder:
         if folder in links:
-            raise InvalidDistribution(f"{name[:200]} is inside of a link")
+            raise InvalidDistribution(f"{quoted(name)} is inside of a link")
         folder = dirname(folder)
     if member.issym() or member.islnk():
         _check_link(name, member, links, limits)
@@ -208,7 +208,7 @@ def _check_member(member: tarfile.TarInfo, links: set[str], limits: Limits) -> N
 def _check_link(name: str, member: tarfile.TarInfo, links: set[str], limits: Limits) -> None:
     """That a link stays inside, however it is followed: what `..` means after a name is known only to whoever
     unpacks it, as that may be a link by then; so is what comes after a link."""
-    refusal = InvalidDistribution(f"the link {name[:200]} leads out of the archive")
+    refusal = InvalidDistribution(f"the link {quoted(name)} leads out of the archive")
     target = member.linkname
     if target.startswith("/") or len(target) > limits.path or target.count("/") > limits.depth:
         raise refusal
@@ -230,7 +230,7 @@ def _check_link(name: str, member: tarfile.TarInfo, links: set[str], limits: Lim
 def check_path(name: str, limits: Limits) -> None:
     """Raises InvalidDistribution for a path that is not safe to unpack."""
     if len(name) > limits.path or name.count("/") > limits.depth:
-        raise InvalidDistribution(f"the archive has a file of an absurdly long path: {name[:200]!r}")
+        raise InvalidDistribution(f"the archive has a file of an absurdly long path: {quoted(name)!r}")
     parts = name.split("/")
     if not name.isprintable() or "\\" in name or parts[0] == "" or ".." in parts or ":" in parts[0]:
-        raise InvalidDistribution(f"the archive has a file of a dangerous name: {name[:200]!r}")
+        raise InvalidDistribution(f"the archive has a file of a dangerous name: {quoted(name)!r}")

@@ -12,7 +12,7 @@ from typing import Final
 from blacksheep import Response
 
 from nora.catalog.records import Blob
-from nora.errors import Denied, NotAcceptable, NotFound, UpstreamFailed
+from nora.errors import Denied, NotAcceptable, NotFound, UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.cached import CachedFiles
@@ -182,4 +182,4 @@ def _etag(digest: str) -> bytes:
 
 
 def _no_file(resource: Resource) -> NotFound:
-    return NotFound(f"{resource.project} has no file {resource.target.filename[:255]}")
+    return NotFound(f"{resource.project} has no file {quoted(resource.target.filename)}")

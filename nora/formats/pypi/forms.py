@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
-from nora.errors import BadRequest, DigestMismatch, TooLarge
+from nora.errors import BadRequest, DigestMismatch, TooLarge, quoted
 from nora.formats.pypi.names import Distribution, ProjectName, normalize_version, parse_filename
 from nora.http.multipart import Part
 
@@ -83,7 +83,7 @@ def parse_release(fields: Fields, filename: str | None) -> Release:
     distribution.check(project, version)
     filetype = fields.require("filetype")
     if _FILETYPES.get(filetype) != distribution.kind:
-        raise BadRequest(f"filetype is sdist or bdist_wheel, and {filename} is a {distribution.kind}")
+        raise BadRequest(f"filetype is sdist or bdist_wheel, and {quoted(filename)} is a {distribution.kind}")
     return Release(project, version, distribution)
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import orjson
 
 from nora.catalog.records import Package, PackageFile, Version
-from nora.errors import Conflict, Denied
+from nora.errors import Conflict, Denied, quoted
 from nora.formats.pypi.index import ListedFile, Project, Status
 from nora.formats.pypi.names import ProjectName
 
@@ -56,7 +56,9 @@ def check_open(package: Package) -> None:
     """Raises Denied where a project takes no files (PEP 792)."""
     status, reason = status_of(package)
     if status in ("archived", "quarantined"):
-        raise Denied(f"{package.name} is {status} and takes no files{f': {reason}' if reason else ''}")
+        raise Denied(
+            f"{package.name} is {status} and takes no files{f': {quoted(reason)}' if reason else ''}"
+        )
 
 
 def distributions(rows: Sequence[PackageFile]) -> Iterator[tuple[PackageFile, dict[str, Any]]]:
@@ -102,10 +104,13 @@ def _yanked(version: Version) -> str | bool:
 def already_there(filename: str) -> Conflict:
     """The refusal that clients know how to skip: they look for these words."""
     return Conflict(
-        f"File already exists ({filename!r}, with other bytes): files never change, upload a new version"
+        f"File already exists ({quoted(filename)!r}, with other bytes): files never change,"
+        " upload a new version"
     )
 
 
 def used_before(filename: str) -> Conflict:
     """The refusal of a name that was deleted."""
-    return Conflict(f"The file name {filename!r} was used before and deleted; a name is never used again")
+    return Conflict(
+        f"The file name {quoted(filename)!r} was used before and deleted; a name is never used again"
+    )

@@ -12,7 +12,7 @@ from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from nora.errors import InvalidDistribution, InvalidName
+from nora.errors import InvalidDistribution, InvalidName, quoted
 from nora.formats.pypi.archives import LIMITS, Limits, open_tar, open_zip, read_member
 from nora.formats.pypi.fields import clean_text
 from nora.formats.pypi.names import Distribution, ProjectName, normalize_version
@@ -92,7 +92,7 @@ def parse_metadata(raw: bytes, distribution: Distribution | None = None) -> Meta
     fields, unread = _parse(raw)
     version = fields.get("metadata_version", "")
     if not _METADATA_VERSION.fullmatch(version):
-        raise InvalidDistribution(f"the core metadata is of no known version: {version[:20]!r}")
+        raise InvalidDistribution(f"the core metadata is of no known version: {quoted(version)!r}")
     for field in ("name", "version", "requires-python", "requires-dist"):
         if field in unread:
             raise InvalidDistribution(f"the core metadata has a {field} that cannot be read")
@@ -106,7 +106,7 @@ def parse_metadata(raw: bytes, distribution: Distribution | None = None) -> Meta
         for requirement in fields.get("requires_dist", ()):
             Requirement(requirement)
     except (InvalidName, InvalidSpecifier, InvalidRequirement) as error:
-        raise InvalidDistribution(f"the core metadata is not valid: {error}") from error
+        raise InvalidDistribution(f"the core metadata is not valid: {quoted(error)}") from error
     except RecursionError:  # hundreds of brackets in a marker
         raise InvalidDistribution("the core metadata has a requirement that is nested too deeply") from None
     if distribution is not None and (name, release) != (distribution.project, distribution.version):
@@ -159,7 +159,9 @@ def _dist_info(archive: zipfile.ZipFile, distribution: Distribution) -> str:
     except InvalidName:
         same = False
     if not same:
-        raise InvalidDistribution(f"{found[0][:200]} is not the .dist-info folder of {distribution.filename}")
+        raise InvalidDistribution(
+            f"{quoted(found[0])} is not the .dist-info folder of {distribution.filename}"
+        )
     return found[0]
 
 

@@ -17,7 +17,7 @@ from packaging.utils import (
 )
 from packaging.version import InvalidVersion, Version
 
-from nora.errors import InvalidName
+from nora.errors import InvalidName, quoted
 
 PathKind = Literal["wheel", "sdist"]
 
@@ -77,7 +77,7 @@ class Distribution:
         if self.project != project or (self.kind == "sdist" and spelled != project.escaped):
             raise InvalidName(f"the name of a {self.kind} of {project} starts with {project.escaped}-")
         if self.version != normalize_version(version):
-            raise InvalidName(f"the file name says version {self.version}, not {version[:MAX_VERSION]}")
+            raise InvalidName(f"the file name says version {self.version}, not {quoted(version)}")
 
 
 def normalize_version(text: str) -> str:

@@ -21,7 +21,7 @@ from blacksheep import Response
 
 from nora.auth.fields import json_answer, read_fields, text_of
 from nora.catalog.base import Catalog
-from nora.errors import BadRequest, NotFound, PackageNotFound, VersionNotFound
+from nora.errors import BadRequest, NotFound, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.hosted import (
@@ -76,7 +76,7 @@ class Releases:
         ]
         if not chosen:
             what = filename or f"{project} {name}".strip()
-            raise NotFound(f"{hosted.name} has no {what}")
+            raise NotFound(f"{hosted.name} has no {quoted(what)}")
         await self._catalog.delete_files(hosted.id, chosen, for_good=True)
         return sum(not path.endswith(METADATA) for path in chosen)
 

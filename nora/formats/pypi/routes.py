@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from blacksheep import Request, Response
 
-from nora.errors import MethodNotAllowed, NotFound
+from nora.errors import MethodNotAllowed, NotFound, quoted
 from nora.formats.base import Services
 from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.cached import CachedFiles
@@ -92,7 +92,7 @@ class Router:
             return self._default
         found = self._named.get(name)
         if found is None:
-            raise NotFound(f"there is no repository {name[:128]} for Python packages")
+            raise NotFound(f"there is no repository {quoted(name)} for Python packages")
         return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from nora.catalog.records import Blob
-from nora.errors import UpstreamFailed
+from nora.errors import UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.pypi.html_index import parse_html
 from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, store_json, weight
@@ -49,7 +49,7 @@ class Index:
             try:
                 stored = await offload(read_page, reply.body, reply.url, project, is_json, weight=work)
             except IndexUnreadable as error:
-                raise UpstreamFailed(f"the page of {project} cannot be used: {error}") from None
+                raise UpstreamFailed(f"the page of {project} cannot be used: {quoted(error)}") from None
             return Fetched(body=stored, media_type=MEDIA_TYPE, upstream_url=reply.url)
 
         upstreams = self._upstreams.of(proxy)

@@ -93,7 +93,7 @@ def test_there_is_one_dist_info(put: Put) -> None:
         (core_metadata("foo-bar", "1.0", "Name: foo-bar"), "name that cannot be read"),
         (core_metadata("foo-bar", "1.0", "Requires-Python: newest"), "not valid"),
         (core_metadata("foo-bar", "1.0", "Requires-Dist: baz (=1)"), "not valid"),
-        (core_metadata("foo-bar", "1.0", f"Requires-Dist: baz; {'(' * 50_000}"), "nested too deeply"),
+        (core_metadata("foo-bar", "1.0", f"Requires-Dist: baz; {'(' * 50_000}"), "requirement|not valid"),
         (core_metadata().replace(b"Metadata-Version: 2.1", b"Metadata-Version: 3.0"), "no known version"),
         (b"", "no known version"),
         (b"\xff\xfe", "not UTF-8"),
@@ -101,8 +101,9 @@ def test_there_is_one_dist_info(put: Put) -> None:
     ],
 )
 def test_metadata_that_is_refused(put: Put, metadata: bytes, said: str) -> None:
-    with pytest.raises(InvalidDistribution, match=said):
+    with pytest.raises(InvalidDistribution, match=said) as refusal:
         inspect(put(wheel(metadata=metadata)), WHEEL)
+    assert len(str(refusal.value)) < 300, "what came in is quoted by its start"
     assert read_metadata(put(wheel(metadata=metadata)), WHEEL) == metadata, (
         "what others published stays as it is"
     )
