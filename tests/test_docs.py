@@ -18,6 +18,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 README = (ROOT / "README.md").read_text("utf-8")
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+DECISIONS = ROOT / "docs/decisions"
+RECORDS = sorted(DECISIONS.glob("[0-9]*.md"))
 
 PROMISED_VARIABLES = {
     "NORA_HOST": ("127.0.0.1", "bind address"),
@@ -125,6 +127,38 @@ def test_the_table_of_commands_is_what_is_there() -> None:
 def test_the_reference_of_settings_is_made_from_their_declarations() -> None:
     page = (ROOT / "docs/configuration.md").read_text("utf-8")
     assert page == updated(page), "run: python -m nora.config docs/configuration.md"
+
+
+def test_the_architecture_stays_short() -> None:
+    assert len(ARCHITECTURE.encode()) < 12_000
+
+
+@pytest.mark.parametrize("page", RECORDS, ids=lambda page: page.name)
+def test_a_decision_record_is_one_page_with_its_reasons(page: Path) -> None:
+    lines = page.read_text("utf-8").splitlines()
+    assert len(lines) <= 60
+    assert re.match(rf"# {int(page.name[:4])}\. [A-Z]", lines[0])
+    assert {"**What.**", "**Why.**", "**Instead of.**"} <= {line[: line.find("**", 2) + 2] for line in lines}
+
+
+def test_decision_records_have_numbers_of_their_own() -> None:
+    numbers = [page.name[:5] for page in RECORDS]
+    assert numbers == [f"{number:04}-" for number in range(1, len(RECORDS) + 1)]
+
+
+def test_the_index_of_decisions_has_every_record_below_its_rooms() -> None:
+    index = (DECISIONS / "README.md").read_text("utf-8")
+    listed = set()
+    for section in index.split("\n## ")[1:]:
+        room = section.partition("\n")[0].strip("`")
+        assert (ROOT / "nora" / room).exists() or (ROOT / f"nora/{room}.py").exists(), room
+        listed |= {(room, *link) for link in re.findall(r"^- \[(.+)\]\((.+)\)$", section, re.MULTILINE)}
+    assert listed == {
+        (room, title, page.name)
+        for page in RECORDS
+        for title, _, rooms in [page.read_text("utf-8").removeprefix("# ").split("\n", 3)[:3]]
+        for room in re.findall(r"`([^`]+)`", rooms)
+    }
 
 
 def test_every_path_of_the_architecture_exists() -> None:
