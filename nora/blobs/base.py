@@ -2,7 +2,7 @@
 
 Bytes enter in one way: `ingest`. They are written to a temporary object while they are hashed, checked
 against what was announced, made durable, and given their final name - which no reader knows before a row
-in the catalog names it. Bytes leave in one way: `nora.http.send.send_blob`, which uses `path`, `read` and
+in the catalog names it. Bytes leave in one way: `nora.http.send.blob_response`, which uses `path`, `read` and
 `stream`.
 
 A stored object is named by digest and generation. The generation is chosen at random by the ingest, so
