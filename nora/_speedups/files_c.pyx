@@ -26,9 +26,9 @@ cdef extern from "unistd.h" nogil:
 DURABLE_NOT, DURABLE_DATA, DURABLE_FULL = 0, 1, 2
 
 
-def store_file(draft, path, data, durability):
+def store_file(temp, path, data, durability):
     """See `files_py.store_file`."""
-    cdef bytes old = _encoded(draft)
+    cdef bytes old = _encoded(temp)
     cdef bytes new = _encoded(path)
     if not isinstance(data, bytes):
         raise TypeError(f"data must be bytes, not {type(data).__name__}")
@@ -56,19 +56,19 @@ cdef bytes _encoded(name):
     return os.fsencode(name)
 
 
-cdef int _store(const char* draft, const char* name, const char* data, size_t size, int level) noexcept nogil:
+cdef int _store(const char* temp, const char* name, const char* data, size_t size, int level) noexcept nogil:
     """0, or the number of the error; neither name is left behind then."""
     cdef int error = 0
-    cdef int file = c_open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    cdef int file = c_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     if file < 0:
         return errno
     error = _write_all(file, data, size)
     if error == 0 and level >= 1 and c_fsync(file) != 0:
         error = errno
-    if error == 0 and rename(draft, name) != 0:
+    if error == 0 and rename(temp, name) != 0:
         error = errno
     if error:
-        c_unlink(draft)
+        c_unlink(temp)
     elif level >= 2:
         error = _sync_folder(name)
         if error:

@@ -10,15 +10,15 @@ DURABLE_NOT, DURABLE_DATA, DURABLE_FULL = 0, 1, 2
 """What survives a power loss: nothing, the bytes, or the bytes under their name."""
 
 
-def store_file(draft: str, path: str, data: bytes, durability: int) -> None:
-    """Write `data` to a new file `draft`, make it durable, and only then give it its name `path`.
+def store_file(temp: str, path: str, data: bytes, durability: int) -> None:
+    """Write `data` to a new file `temp`, make it durable, and only then give it its name `path`.
 
     Neither may exist; both are on one file system. Raises OSError, and leaves neither behind then; ValueError
     for a name with a NUL.
     """
-    _check(draft, path, data, durability)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    name = draft
+    _check(temp, path, data, durability)
+    descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    name = temp
     try:
         view = memoryview(data)
         while view:
@@ -28,7 +28,7 @@ def store_file(draft: str, path: str, data: bytes, durability: int) -> None:
             view = view[written:]
         if durability >= DURABLE_DATA:
             os.fsync(descriptor)
-        os.rename(draft, path)
+        os.rename(temp, path)
         name = path
         if durability >= DURABLE_FULL:
             _sync_folder(path)
@@ -48,8 +48,8 @@ def _sync_folder(path: str) -> None:
         os.close(folder)
 
 
-def _check(draft: str, path: str, data: bytes, durability: int) -> None:
-    for name in (draft, path):
+def _check(temp: str, path: str, data: bytes, durability: int) -> None:
+    for name in (temp, path):
         if not isinstance(name, str):
             raise TypeError(f"a path must be str, not {type(name).__name__}")
         if "/" not in name or "\0" in name:

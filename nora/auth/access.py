@@ -1,4 +1,4 @@
-"""The one decision: may this principal do this, there? Nobody else in the house says yes."""
+"""The one decision: may this principal do this, there? Nothing else in NORA says yes."""
 
 from __future__ import annotations
 

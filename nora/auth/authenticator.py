@@ -105,7 +105,7 @@ class Authenticator:
             if header is None:
                 return ANONYMOUS
             key = blake2b(header, key=self._key, digest_size=16).digest()
-            principal = await self._recall(request, key) or await self._read(request, header, key)
+            principal = await self._cached(request, key) or await self._read(request, header, key)
             _scope(request)["nora.principal"] = principal
             return principal
         except (Unauthenticated, TooManyRequests, Denied):  # the last one: a workload that no rule is for
@@ -113,7 +113,7 @@ class Authenticator:
                 return ANONYMOUS
             raise
 
-    async def _recall(self, request: Request, key: bytes) -> Principal | None:
+    async def _cached(self, request: Request, key: bytes) -> Principal | None:
         """Who sent the same header before, if that still holds."""
         known = self._known.get(key)
         if known is not None:
@@ -201,7 +201,7 @@ class Authenticator:
         """
         user = credentials.user
         await self._admit_attempt(request, user)
-        known = self._passwords.recall(user, credentials.password)
+        known = self._passwords.cached(user, credentials.password)
         if isinstance(known, Account):
             return known
         address = _scope(request).get("nora.client", "")

@@ -67,7 +67,7 @@ class Passwords:
         self._seconds = 0.25
         """That the last check took, with the wait for those of other processes."""
 
-    def recall(self, user: str, password: str) -> Account | bool | None:
+    def cached(self, user: str, password: str) -> Account | bool | None:
         """What is known without asking: the account, False for a wrong password, None when it is not known.
 
         Raises StorageFailed.

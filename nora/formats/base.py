@@ -1,4 +1,4 @@
-"""What a format is to the rest of the house: a record, and the services it may call.
+"""What a format is to the rest of NORA: a record, and the services it may call.
 
 A format is one folder with a `FORMAT` record in its `__init__`; `nora.formats.discover()` finds it. What a
 format can do beyond serving requests are separate capabilities of one method each; absent means not

@@ -129,9 +129,9 @@ class RenderCache:
         if room.f_bavail * room.f_frsize < self._reserve_bytes + len(data):
             raise OSError(0, "there is no room")
         self._make_room(min(self._most_bytes, room.f_blocks * room.f_frsize // 10) - len(data))
-        draft = f"{self._folder}/{os.urandom(8).hex()}"
+        temp = f"{self._folder}/{os.urandom(8).hex()}"
         # a crash may take it: it is made again
-        store_file(draft, f"{self._folder}/{name}", data, DURABLE_NOT)
+        store_file(temp, f"{self._folder}/{name}", data, DURABLE_NOT)
 
     def _make_room(self, most: int) -> None:
         """Remove what was not used for longest until all is within `most` bytes. Raises OSError."""

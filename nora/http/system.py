@@ -29,14 +29,14 @@ class Probe:
         self._asked_at = float("-inf")
         self._failure: str | None = None
 
-    async def failure(self, patience: float = _PROBE_SECONDS) -> str | None:
-        """What is wrong; None when nothing is. No answer within `patience` seconds is a failure too."""
+    async def failure(self, wait_seconds: float = _PROBE_SECONDS) -> str | None:
+        """What is wrong; None when nothing is. No answer within `wait_seconds` is a failure too."""
         if self._running is None and time.monotonic() - self._asked_at < _FRESH_SECONDS:
             return self._failure
         if self._running is None:
             self._running = spawn(self._ask(), "storage probe")
-        done, _ = await asyncio.wait({self._running}, timeout=patience)
-        return self._failure if done else f"the storage did not answer within {patience:g} s"
+        done, _ = await asyncio.wait({self._running}, timeout=wait_seconds)
+        return self._failure if done else f"the storage did not answer within {wait_seconds:g} s"
 
     async def _ask(self) -> None:
         try:
@@ -95,7 +95,7 @@ class System:
 
     async def _health(self) -> bytes:
         """Liveness: 200 for as long as anything answers; `status` says how well."""
-        failure = await self._probe.failure(patience=1.0)
+        failure = await self._probe.failure(wait_seconds=1.0)
         return orjson.dumps(
             {
                 "status": "degraded" if failure else "healthy",

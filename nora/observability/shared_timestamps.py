@@ -7,10 +7,10 @@ from typing import Final
 from zlib import crc32
 
 PLACES: Final = 1024
-"""Keys that share a place share their moment: use it where one too late does no harm."""
+"""Keys that share a place share their timestamp: use it where one too late does no harm."""
 
 
-class Moment:
+class Timestamp:
     """When one thing last happened, on a clock that all workers have in common, such as `time.monotonic`."""
 
     __slots__ = ("_place", "_times")
@@ -31,11 +31,11 @@ class Moment:
 
 
 class SharedTimestamps:
-    """Make it in the parent process. Nothing is locked: a moment is one store of eight bytes."""
+    """Make it in the parent process. Nothing is locked: a timestamp is one store of eight bytes."""
 
     def __init__(self) -> None:
         self._times = memoryview(mmap.mmap(-1, PLACES * 8)).cast("B").cast("d")
 
-    def of(self, key: str) -> Moment:
+    def of(self, key: str) -> Timestamp:
         """That of a key."""
-        return Moment(self._times, crc32(key.encode()) % PLACES)
+        return Timestamp(self._times, crc32(key.encode()) % PLACES)

@@ -92,12 +92,12 @@ class Stream:
         expand = zlib.decompressobj(zlib.MAX_WBITS | 16) if encoding != "identity" else None
         body = BytesIO()  # its value is not copied out of it, unlike that of a bytearray
         self._is_begun = True
-        breath = YIELD_BYTES
+        yield_at = YIELD_BYTES
         with translated(self.url):
             async for piece in self._response.aiter_stream():
                 self.received += len(piece)
-                if self.received >= breath:
-                    breath = self.received + YIELD_BYTES
+                if self.received >= yield_at:
+                    yield_at = self.received + YIELD_BYTES
                     await asyncio.sleep(YIELD_SECONDS)
                 if expand is None:
                     body.write(piece)

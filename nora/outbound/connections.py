@@ -133,8 +133,8 @@ class Outbound:
         import httpcore
         import httpx
 
-        patience = dict.fromkeys(("connect", "pool"), terms.connect_seconds)
-        patience |= dict.fromkeys(("read", "write"), terms.idle_seconds)
+        timeouts = dict.fromkeys(("connect", "pool"), terms.connect_seconds)
+        timeouts |= dict.fromkeys(("read", "write"), terms.idle_seconds)
         with translated(url):
             raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
             request = httpx.Request(method, url, headers=raw)
@@ -150,7 +150,7 @@ class Outbound:
                         target=target.raw_path,
                     ),
                     headers=request.headers.raw,
-                    extensions={"timeout": patience},
+                    extensions={"timeout": timeouts},
                 )
             )
 

@@ -19,7 +19,7 @@ from enum import IntEnum
 from math import ceil
 
 from nora.errors import UpstreamUnavailable
-from nora.observability.shared_timestamps import Moment
+from nora.observability.shared_timestamps import Timestamp
 
 
 class State(IntEnum):
@@ -61,7 +61,7 @@ class Breaker:
         clock: Callable[[], float] = time.monotonic,
         changed: Callable[[State], None] = lambda state: None,
         rejected: Callable[[], None] = lambda: None,
-        answered: Moment | None = None,
+        answered: Timestamp | None = None,
     ) -> None:
         """It opens after so many failures in a row, for so many seconds; `failures` 0 is never. `answered` is
         when the host last did, whichever process asked."""
@@ -71,7 +71,7 @@ class Breaker:
         self._clock = clock
         self._changed = changed
         self._rejected = rejected
-        self._answered = answered or Moment()
+        self._answered = answered or Timestamp()
         self._generation = 0
         self._failures = 0
         self._since = 0.0

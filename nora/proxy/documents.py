@@ -260,7 +260,7 @@ class _Asking:
 
     async def answer(self, max_wait: float | None = None) -> Cached | None:
         """What came of it. Raises what it failed with, and TimeoutError when it takes longer than
-        `patience` from its beginning on: who comes later does not wait longer."""
+        `max_wait` from its beginning on: who comes later does not wait longer."""
         if max_wait is not None:
             max_wait = max(0.0, self._began + max_wait - asyncio.get_running_loop().time())
         await asyncio.wait((self.task,), timeout=max_wait)

@@ -153,7 +153,7 @@ async def test_a_token_in_every_header(house: House) -> None:
     text, made = await house.tokens.create("ci", "write", scopes=scopes)
     expected = Principal("ci", "token", "write", scopes, f"token:{made.id}")
     for value in (f"Bearer {text}", text, basic("anything", text), basic("", text), basic("root", text)):
-        for _ in range(2):  # looked up, then recalled
+        for _ in range(2):  # looked up, then cached
             assert await house.who(value) == expected
     assert await house.authenticator.identify(request(text.encode(), name=b"x-nuget-apikey")) == expected
 

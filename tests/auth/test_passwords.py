@@ -80,17 +80,17 @@ async def test_right_and_wrong(passwords: Passwords) -> None:
 async def test_what_was_checked_is_known_for_a_while(
     passwords: Passwords, checks: list[bytes], clock: Clock
 ) -> None:
-    assert passwords.recall("alice", "right") is None
+    assert passwords.cached("alice", "right") is None
     for _ in range(3):
         assert await passwords.check("alice", "right")
         assert await passwords.check("alice", "wrong") is None
     assert len(checks) == 2
-    assert passwords.recall("alice", "right")
-    assert passwords.recall("alice", "wrong") is False
+    assert passwords.cached("alice", "right")
+    assert passwords.cached("alice", "wrong") is False
     clock.now += REFUSED_SECONDS
-    assert passwords.recall("alice", "wrong") is None
+    assert passwords.cached("alice", "wrong") is None
     clock.now += 60 - REFUSED_SECONDS
-    assert passwords.recall("alice", "right") is None
+    assert passwords.cached("alice", "right") is None
 
 
 async def test_a_changed_password_is_another_question(passwords: Passwords, path: Path, clock: Clock) -> None:
@@ -102,7 +102,7 @@ async def test_a_changed_password_is_another_question(passwords: Passwords, path
     assert await passwords.check("alice", "new")
     path.unlink()
     clock.now += 1
-    assert passwords.recall("alice", "new") is None
+    assert passwords.cached("alice", "new") is None
     assert await passwords.check("alice", "new") is None
 
 

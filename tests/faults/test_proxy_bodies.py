@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.faults.downloads import Download, download, eventually
-from tests.faults.filling import clean
+from tests.faults.in_flight import clean
 from tests.faults.things import KINDS, MIB, Thing, asking, wheel
 from tests.faults.wire import Wire
 from tests.support.answers import Answer, Repeated

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.faults.downloads import Download, download, reach
-from tests.faults.filling import awake, clean
+from tests.faults.in_flight import awake, clean
 from tests.faults.processes import open_files, workers
 from tests.faults.runs import Record
 from tests.faults.things import KINDS, MIB, Thing, asking, wheel

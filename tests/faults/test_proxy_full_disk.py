@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.downloads import Download, download, eventually, reach
-from tests.faults.filling import clean
+from tests.faults.in_flight import clean
 from tests.faults.test_full_disk import SIZE, filled, ready, room
 from tests.faults.things import KINDS, MIB, Thing, asking, wheel
 from tests.faults.wire import Wire

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.faults.downloads import Download, download, eventually, reach
-from tests.faults.filling import asking_workers, awake, clean, clients_of, downloads, leader, parts
+from tests.faults.in_flight import asking_workers, awake, clean, clients_of, downloads, leader, parts
 from tests.faults.processes import gone
 from tests.faults.things import KINDS, MIB, asking
 from tests.faults.wire import Dropped, Wire
@@ -126,7 +126,7 @@ def test_leaders_that_die_one_after_the_other(nora_server: StartServer, up: Upst
     wire = Wire(server.host, server.port)
 
     async def crowd(received: int) -> list[asyncio.Task[Download]]:
-        """Clients at every worker that is there, which keep the fill alive whoever dies."""
+        """Clients at every worker that is there, which keep the download alive whoever dies."""
         clients = [Download(wire, thing) for _ in range(16)]
         tasks = [asyncio.ensure_future(one.run()) for one in clients]
         deadline = time.monotonic() + 30
@@ -185,7 +185,7 @@ def test_leader_of_a_document_is_killed(nora_server: StartServer, up: UpstreamPr
 @pytest.mark.parametrize("way", ["kill", "stop"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_restarted_server(nora_server: StartServer, up: UpstreamProcess, kind: str, way: str) -> None:
-    """Clients are cut, nothing stays in the folder of fills, and the next client gets the right bytes."""
+    """Clients are cut, nothing stays in the folder of downloads, and the next client gets the right bytes."""
     thing = KINDS[kind]("restart", SIZE)
     thing.publish(up)
     up.once(thing.source, thing.answer(hold=HALF, gate="never"))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.faults.downloads import download
-from tests.faults.filling import awake
+from tests.faults.in_flight import awake
 from tests.faults.things import KINDS, Thing, asking
 from tests.faults.wire import Answer as Received
 from tests.faults.wire import Wire

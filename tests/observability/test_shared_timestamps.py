@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from nora.observability.shared_timestamps import Moment, SharedTimestamps
+from nora.observability.shared_timestamps import Timestamp, SharedTimestamps
 
 
 def test_what_one_process_notes_all_know() -> None:
@@ -21,6 +21,6 @@ def test_what_one_process_notes_all_know() -> None:
 
 
 def test_one_for_this_process_alone() -> None:
-    moment, other = Moment(), Moment()
+    moment, other = Timestamp(), Timestamp()
     moment.note(3.0)
     assert (moment.last, other.last) == (3.0, 0.0)

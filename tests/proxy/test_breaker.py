@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from nora.errors import UpstreamUnavailable
-from nora.observability.shared_timestamps import Moment
+from nora.observability.shared_timestamps import Timestamp
 from nora.proxy.breaker import Attempt, Breaker, State
 
 
@@ -109,7 +109,7 @@ def test_what_is_late_changes_nothing() -> None:
 
 
 def test_what_another_process_found_out_is_tried_at_once() -> None:
-    clock, answered = Clock(), Moment()
+    clock, answered = Clock(), Timestamp()
     answered.note(999.0)
     breaker = Breaker("x.example.com", 1, 30, clock=clock, answered=answered)
     fail(breaker)

@@ -17,7 +17,7 @@ LEVELS = [0, 1, 2]
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("drafts", "files"):
+    for name in ("temps", "files"):
         (tmp_path / name).mkdir()
     return tmp_path
 
@@ -32,7 +32,7 @@ def test_the_file_has_its_name_and_the_draft_is_gone(
     files: ModuleType, folder: Path, data: bytes, durability: int
 ) -> None:
     path = folder / "files" / "a"
-    files.store_file(str(folder / "drafts" / "1"), str(path), data, durability)
+    files.store_file(str(folder / "temps" / "1"), str(path), data, durability)
     assert path.read_bytes() == data
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert names(folder) == ["a"]
@@ -40,22 +40,22 @@ def test_the_file_has_its_name_and_the_draft_is_gone(
 
 def test_names_that_are_not_ascii(files: ModuleType, folder: Path) -> None:
     path = folder / "files" / "ünïcode"
-    files.store_file(str(folder / "drafts" / "é"), str(path), b"a", 2)
+    files.store_file(str(folder / "temps" / "é"), str(path), b"a", 2)
     assert path.read_bytes() == b"a"
 
 
 def test_a_draft_that_exists_is_left_alone(files: ModuleType, folder: Path) -> None:
-    draft = folder / "drafts" / "1"
-    draft.write_bytes(b"of somebody else")
+    temp = folder / "temps" / "1"
+    temp.write_bytes(b"of somebody else")
     with pytest.raises(FileExistsError):
-        files.store_file(str(draft), str(folder / "files" / "a"), b"mine", 2)
-    assert draft.read_bytes() == b"of somebody else"
+        files.store_file(str(temp), str(folder / "files" / "a"), b"mine", 2)
+    assert temp.read_bytes() == b"of somebody else"
     assert names(folder) == ["1"]
 
 
 def test_nothing_stays_when_the_name_cannot_be_given(files: ModuleType, folder: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        files.store_file(str(folder / "drafts" / "1"), str(folder / "absent" / "a"), b"a", 2)
+        files.store_file(str(folder / "temps" / "1"), str(folder / "absent" / "a"), b"a", 2)
     assert names(folder) == []
 
 
@@ -72,9 +72,9 @@ def small_files(folder: Path) -> Iterator[int]:
 
 
 def test_nothing_stays_when_the_disk_takes_a_part(files: ModuleType, folder: Path, small_files: int) -> None:
-    draft, path = str(folder / "drafts" / "1"), str(folder / "files" / "a")
+    temp, path = str(folder / "temps" / "1"), str(folder / "files" / "a")
     with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
-        files.store_file(draft, path, bytes(2 * small_files), 2)
+        files.store_file(temp, path, bytes(2 * small_files), 2)
     assert names(folder) == []
 
 

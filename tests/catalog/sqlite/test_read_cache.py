@@ -47,7 +47,7 @@ async def test_another_process_moves_a_tag(path: Path) -> None:
     hosted = (await mine.sync_repositories([HOSTED]))["hosted"].id
     for content in "abc":
         await other.publish(publication(hosted, "app", content, "latest"), LEASE)
-        for _ in range(2):  # read, then recalled
+        for _ in range(2):  # read, then cached
             found = await mine.find_tagged_file(hosted, "app", "latest")
             assert found is not None
             assert found.version == sha256(content)
