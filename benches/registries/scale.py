@@ -1,7 +1,7 @@
 """What a large store costs: the time to the first answer after a start, and the price of hot requests.
 
 The rows are put into the catalog by SQL, in the shape that pushes give them: this knows NORA's schema
-(nora/catalog/schema.py), because a million pushes would take an hour.
+(nora/catalog/sqlite/schema.py), because a million pushes would take an hour.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from nora.model import Digest, Role, Scope
 
@@ -151,9 +150,10 @@ class Reference:
     """Content that a version needs."""
 
     digest: str
-    role: Literal["config", "layer", "child", "subject"]
+    role: str
+    """What it needs it for: a word of the format, such as `layer`."""
     required: bool
-    """Whether publishing fails when the package has no such blob (config and layers)."""
+    """Whether publishing fails when the package has no such blob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,19 +182,22 @@ class Publication:
     """Bytes that have just been ingested, or a blob that the package holds already."""
     document: bytes = b"{}"
     """What the format wants to remember of this version, as JSON."""
-    artifact_type: str | None = None
+    kind: str | None = None
+    """What kind of thing this version is, in words of the format: versions about another are listed by it."""
+    subject: str | None = None
+    """The version of the package that this one is about, as a signature is; it need not be there."""
     references: tuple[Reference, ...] = ()
     tags: tuple[TagWrite, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Referrer:
-    """A version that names another as its subject."""
+class VersionAbout:
+    """A version that is about another one, its subject."""
 
     version: str
     media_type: str
     size: int
-    artifact_type: str | None
+    kind: str | None
     document: bytes
 
 

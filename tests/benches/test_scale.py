@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from benches.registries import scale, seed
-from nora.catalog.schema import MIGRATIONS
+from nora.catalog.sqlite.schema import MIGRATIONS
 
 
 def test_a_catalog_is_populated_in_its_own_schema(tmp_path: Path) -> None:

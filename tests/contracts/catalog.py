@@ -65,7 +65,8 @@ def publication(
     content: str,
     *tags: str | TagWrite,
     needs: tuple[Reference, ...] = (),
-    artifact_type: str | None = None,
+    kind: str | None = None,
+    subject: str | None = None,
     version: str | None = None,
 ) -> Publication:
     version = version or sha256(content)
@@ -77,7 +78,8 @@ def publication(
         "application/json",
         new_blob(content),
         b'{"made of":"%s"}' % content.encode(),
-        artifact_type,
+        kind,
+        None if subject is None else sha256(subject),
         needs,
         tuple(TagWrite(tag) if isinstance(tag, str) else tag for tag in tags),
     )
@@ -85,10 +87,6 @@ def publication(
 
 def layer(content: str) -> Reference:
     return Reference(sha256(content), "layer", required=True)
-
-
-def subject(content: str) -> Reference:
-    return Reference(sha256(content), "subject", required=False)
 
 
 def token(
@@ -240,7 +238,7 @@ class CatalogContract(CatalogFixtures):
         await catalog.add_blob(new_blob("there"), hosted, "app", LEASE)
         await catalog.add_blob(new_blob("elsewhere"), other, "app", LEASE)
         child = Reference(sha256("child"), "child", required=False)
-        needs = (layer("there"), layer("absent"), child, subject("absent subject"), layer("elsewhere"))
+        needs = (layer("there"), layer("absent"), child, layer("elsewhere"))
         with pytest.raises(MissingReferences) as caught:
             await catalog.publish(publication(hosted, "app", "m", "1", needs=needs), LEASE)
         assert caught.value.digests == (sha256("absent"), sha256("elsewhere"))
@@ -420,26 +418,28 @@ class CatalogContract(CatalogFixtures):
 
         asyncio.run(scenario())
 
-    async def test_referrers_of_a_version(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+    async def test_versions_about_another_are_listed_by_their_subject(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
         hosted, other = ids
         for n in range(5):
             kind = "sbom" if n % 2 else "signature"
-            new = publication(hosted, "app", f"r{n}", needs=(subject("m"),), artifact_type=kind)
+            new = publication(hosted, "app", f"r{n}", subject="m", kind=kind)
             await catalog.publish(new, LEASE)
-        await catalog.publish(publication(other, "app", "r9", needs=(subject("m"),)), LEASE)
+        await catalog.publish(publication(other, "app", "r9", subject="m"), LEASE)
         await catalog.publish(publication(hosted, "app", "m"), LEASE)
-        everything = await catalog.list_referrers(hosted, "app", sha256("m"), None, "", 10)
+        everything = await catalog.list_versions_about(hosted, "app", sha256("m"), None, "", 10)
         assert [r.version for r in everything] == sorted(sha256(f"r{n}") for n in range(5))
         one = next(r for r in everything if r.version == sha256("r1"))
-        assert (one.media_type, one.size, one.artifact_type) == ("application/json", 2, "sbom")
+        assert (one.media_type, one.size, one.kind) == ("application/json", 2, "sbom")
         assert one.document == b'{"made of":"r1"}'
-        page = await catalog.list_referrers(hosted, "app", sha256("m"), None, everything[1].version, 2)
+        page = await catalog.list_versions_about(hosted, "app", sha256("m"), None, everything[1].version, 2)
         assert page == everything[2:4]
-        boms = await catalog.list_referrers(hosted, "app", sha256("m"), "sbom", "", 10)
-        assert boms == [r for r in everything if r.artifact_type == "sbom"]
-        assert await catalog.list_referrers(hosted, "app", sha256("r1"), None, "", 10) == []
+        boms = await catalog.list_versions_about(hosted, "app", sha256("m"), "sbom", "", 10)
+        assert boms == [r for r in everything if r.kind == "sbom"]
+        assert await catalog.list_versions_about(hosted, "app", sha256("r1"), None, "", 10) == []
         await catalog.delete_version(hosted, "app", one.version)
-        assert one not in await catalog.list_referrers(hosted, "app", sha256("m"), None, "", 10)
+        assert one not in await catalog.list_versions_about(hosted, "app", sha256("m"), None, "", 10)
 
     # -- blobs ---------------------------------------------------------------------------------------
 

@@ -24,7 +24,6 @@ from tests.contracts.catalog import (
     publication,
     sha256,
     sha512,
-    subject,
 )
 
 PROXY = RepositorySpec("proxy", "docker", "proxy")
@@ -249,10 +248,9 @@ class CachedContract(CatalogFixtures):
         needs = (
             replace(layer("layer"), required=False),
             Reference(sha512("child"), "child", required=False),
-            subject("subject"),
         )
         assert await catalog.has_reference(proxy, "app", sha256("layer")) is False
-        await other.publish(publication(proxy, "app", "m", needs=needs), LEASE)
+        await other.publish(publication(proxy, "app", "m", needs=needs, subject="subject"), LEASE)
         for _ in range(2):  # read, then recalled
             assert await catalog.has_reference(proxy, "app", sha256("layer")) is True
             assert await catalog.has_reference(proxy, "app", sha512("child")) is True

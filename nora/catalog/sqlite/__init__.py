@@ -6,8 +6,7 @@ import sqlite3
 import time
 from typing import TYPE_CHECKING, Self
 
-from nora.catalog import queries
-from nora.catalog.sqlite import preparation, repositories
+from nora.catalog.sqlite import preparation, queries, repositories
 from nora.catalog.sqlite.blobs import Blobs
 from nora.catalog.sqlite.cached import CachedFiles
 from nora.catalog.sqlite.engine import translate

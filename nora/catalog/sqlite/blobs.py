@@ -6,8 +6,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nora.catalog import queries
 from nora.catalog.records import Blob
+from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache

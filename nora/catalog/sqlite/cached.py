@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from nora.catalog import queries
 from nora.catalog.records import Blob, Cached
+from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, link
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.files import delete_file, find_occupant, place_of, settle

@@ -6,8 +6,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from nora.catalog import queries
 from nora.catalog.records import Blob, File, NewFile, PackageFile
+from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, let_go, link
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import ensure_package, ensure_version, find_id

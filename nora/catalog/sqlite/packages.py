@@ -6,8 +6,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nora.catalog import queries
 from nora.catalog.records import Package, Version
+from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import package_of, version_of

@@ -16,8 +16,8 @@ import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
-from nora.catalog.schema import MIGRATIONS
 from nora.catalog.sqlite.engine import Connection, connect_writer
+from nora.catalog.sqlite.schema import MIGRATIONS
 from nora.errors import CatalogUnusable, StorageFailed
 from nora.locks import Turnstile, file_system_type
 

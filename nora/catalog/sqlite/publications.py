@@ -6,8 +6,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nora.catalog import queries
-from nora.catalog.records import Blob, File, Referrer
+from nora.catalog.records import Blob, File, VersionAbout
+from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go, link
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.files import place_of
@@ -41,21 +41,21 @@ class Publications(Executor):
     async def list_tags(self, repository_id: int, package: str, after: str, limit: int) -> list[str]:
         return [name for (name,) in self._rows(queries.LIST_TAGS, (after, repository_id, package, limit))]
 
-    async def list_referrers(
+    async def list_versions_about(
         self,
         repository_id: int,
         package: str,
         subject: str,
-        artifact_type: str | None,
+        kind: str | None,
         after: str,
         limit: int,
-    ) -> list[Referrer]:
-        if artifact_type is None:
-            rows = self._rows(queries.LIST_REFERRERS, (subject, after, repository_id, package, limit))
+    ) -> list[VersionAbout]:
+        if kind is None:
+            rows = self._rows(queries.LIST_VERSIONS_ABOUT, (subject, after, repository_id, package, limit))
         else:
-            values = (subject, after, repository_id, package, artifact_type, limit)
-            rows = self._rows(queries.LIST_REFERRERS_OF_TYPE, values)
-        return [Referrer(*row) for row in rows]
+            values = (subject, after, repository_id, package, kind, limit)
+            rows = self._rows(queries.LIST_VERSIONS_ABOUT_OF_KIND, values)
+        return [VersionAbout(*row) for row in rows]
 
     async def has_reference(self, repository_id: int, package: str, digest: str) -> bool:
         key = (repository_id, package, digest)
@@ -104,7 +104,7 @@ def publish(db: Connection, publication: Publication, lease_seconds: float) -> B
     place = place_of(publication.repository_id, publication.path)
     content = (blob.id, blob.size, publication.media_type)
     db.execute(queries.PUT_FILE, (*place, package, version, *content, now))
-    needs = [(version, r.digest, r.role, package) for r in publication.references if r.role != "subject"]
+    needs = [(version, r.digest, r.role, package) for r in publication.references]
     if needs:
         db.executemany(queries.INSERT_REFERENCE, needs)
     if publication.tags:
@@ -163,15 +163,14 @@ def _check_tag(db: Connection, package: int, version: str, tag: TagWrite) -> Non
 
 def _put_version(db: Connection, package: int, publication: Publication, now: float) -> tuple[int, int]:
     """The id of the version, and how many the package has gained: 1 or 0."""
-    subject = next((r.digest for r in publication.references if r.role == "subject"), None)
     version = find_id(db, queries.FIND_VERSION, (package, publication.version))
     if version is not None:
-        values = (publication.artifact_type, subject, now, publication.document, version)
+        values = (publication.kind, publication.subject, now, publication.document, version)
         db.execute(queries.RENEW_VERSION, values)
         db.execute(queries.CLEAR_REFERENCES, (version,))
         return version, 0
     row = db.execute(
         queries.INSERT_VERSION,
-        (package, publication.version, publication.artifact_type, subject, now, now, publication.document),
+        (package, publication.version, publication.kind, publication.subject, now, now, publication.document),
     ).fetchone()
     return row[0], 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nora.catalog import queries
+from nora.catalog.sqlite import queries
 from nora.errors import ConfigError
 from nora.model import Repository, RepositorySpec
 

@@ -6,7 +6,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nora.catalog import queries
+from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import row_of, token_of

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from nora.catalog import queries
 from nora.catalog.records import Upload
+from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.packages import ensure_package
 from nora.catalog.sqlite.read_cache import ReadCache, slot_of

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import orjson
 
 from nora._speedups import Manifest, is_digest
-from nora.catalog.records import Referrer
+from nora.catalog.records import VersionAbout
 from nora.errors import InvalidPage
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -72,15 +72,15 @@ def fallback_tag(subject: str) -> str:
     return f"{algorithm[:32]}-{encoded[:64]}"
 
 
-def referrer_descriptor(referrer: Referrer) -> dict[str, object]:
+def referrer_descriptor(referrer: VersionAbout) -> dict[str, object]:
     """A referrer as an entry of the referrers index."""
     descriptor: dict[str, object] = {
         "mediaType": referrer.media_type,
         "digest": referrer.version,
         "size": referrer.size,
     }
-    if referrer.artifact_type:
-        descriptor["artifactType"] = referrer.artifact_type
+    if referrer.kind:
+        descriptor["artifactType"] = referrer.kind
     annotations = orjson.loads(referrer.document).get("annotations")
     if annotations:
         descriptor["annotations"] = annotations

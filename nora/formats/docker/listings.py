@@ -114,7 +114,7 @@ class Listings:
         hosted = [one for one in image.repository.readable if one.kind == "hosted"]
         places = [(one.id, image.package) for one in hosted] + [(way.proxy.id, way.package) for way in ways]
         for repository_id, package in places:
-            rows = await self._catalog.list_referrers(
+            rows = await self._catalog.list_versions_about(
                 repository_id, package, subject, artifact_type, last, _REFERRERS_PAGE + 1
             )
             for row in rows:

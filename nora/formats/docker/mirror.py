@@ -208,7 +208,8 @@ class Mirror:
             media_type=manifest.media_type,
             blob=blob,
             document=manifest.document,
-            artifact_type=manifest.artifact_type,
+            kind=manifest.artifact_type,
+            subject=manifest.subject,
             references=manifest.references,
         )
 

@@ -112,8 +112,6 @@ def _references(manifest: Manifest, media_type: str, *, required: Required) -> S
         raise InvalidManifest("an index has manifests, not config and layers")
     for child in manifest.manifests:
         add(Reference(child.digest, "child", required=required == "all"))
-    if manifest.subject is not None:
-        add(Reference(manifest.subject.digest, "subject", required=False))
     return tuple(found.values())
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from nora.catalog.records import Blob, Package, PackageFile
-from nora.catalog.schema import MIGRATIONS, SCHEMA_VERSION
+from nora.catalog.records import Blob, Package, PackageFile, VersionAbout
 from nora.catalog.sqlite import SQLiteCatalog, preparation
+from nora.catalog.sqlite.schema import MIGRATIONS, SCHEMA_VERSION
 from nora.errors import CatalogUnusable
 from tests.contracts.catalog import HOSTED, LEASE, publication, sha256
 
@@ -79,24 +79,18 @@ def test_rows_survive_a_migration(path: Path) -> None:
     assert query(path, "PRAGMA user_version") == [(SCHEMA_VERSION + 1,)]
 
 
-def test_a_catalog_without_tokens_gets_them(path: Path) -> None:
-    prepare(path, MIGRATIONS[:1])
-    fill(path)
-    prepare(path)
-    assert query(path, "SELECT count(*) FROM package") == [(3,)]
-    assert query(path, "SELECT count(*) FROM token UNION ALL SELECT count(*) FROM secret") == [(0,), (0,)]
-
-
-def test_a_catalog_without_upstreams_gets_what_they_need(path: Path) -> None:
-    prepare(path, MIGRATIONS[:2])
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_what_an_older_version_wrote_is_read(path: Path, version: int) -> None:
+    prepare(path, MIGRATIONS[:version])
+    kind = "artifact_type" if version < 4 else "kind"
     with contextlib.closing(sqlite3.connect(path)) as db:  # as that version wrote it
         db.executescript(
             f"""
             INSERT INTO repository (name, format, kind) VALUES ('hosted', 'docker', 'hosted');
             INSERT INTO package (repository_id, name, owned, versions, created_at)
             VALUES (1, 'app', 1, 1, 5.0);
-            INSERT INTO version (package_id, name, published_at, first_seen_at, document)
-            VALUES (1, '1', 5.0, 5.0, CAST('{{}}' AS BLOB));
+            INSERT INTO version (package_id, name, published_at, first_seen_at, document, subject, {kind})
+            VALUES (1, '1', 5.0, 5.0, CAST('{{}}' AS BLOB), '0', 'sbom');
             INSERT INTO blob (digest, size, xxh3, generation, created_at)
             VALUES ('{sha256("m")}', 3, '0', 7, 5.0);
             INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type,
@@ -113,6 +107,9 @@ def test_a_catalog_without_upstreams_gets_what_they_need(path: Path) -> None:
         blob = Blob(1, sha256("m"), 3, 7)
         [listed] = await catalog.list_package_files(1, "app")
         assert listed == PackageFile("app/1", "1", "text/plain", blob, b"{}", 5.0)
+        about = VersionAbout("1", "text/plain", 3, "sbom", b"{}")
+        assert await catalog.list_versions_about(1, "app", "0", "sbom", "", 9) == [about]
+        assert await catalog.list_tokens(None, "", 9) == []
         assert await catalog.find_cached(1, "app/1") is None
         assert await catalog.list_idle_cached(1, 1e12, 10) == []
         assert await catalog.delete_files(1, ["app/1"], for_good=True) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from nora.catalog.records import Referrer
+from nora.catalog.records import VersionAbout
 from nora.errors import InvalidPage
 from nora.formats.docker import documents
 
@@ -41,8 +41,8 @@ def test_fallback_tags() -> None:
 
 
 def test_referrers_index_is_golden_bytes() -> None:
-    plain = Referrer("sha256:" + "1" * 64, documents.OCI_MANIFEST, 7, None, b"{}")
-    full = Referrer(
+    plain = VersionAbout("sha256:" + "1" * 64, documents.OCI_MANIFEST, 7, None, b"{}")
+    full = VersionAbout(
         "sha256:" + "2" * 64, documents.OCI_INDEX, 8, "a/b", orjson.dumps({"annotations": {"k": "v"}})
     )
     body = documents.render_referrers([documents.referrer_descriptor(r) for r in (plain, full)])

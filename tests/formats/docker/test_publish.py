@@ -85,7 +85,7 @@ def test_subject_type_and_annotations_are_kept_for_the_referrers_list() -> None:
     assert parsed.subject == subject["digest"]
     assert parsed.artifact_type == CONFIG["mediaType"]
     assert orjson.loads(parsed.document) == {"annotations": {"k": "v"}}
-    assert ("5", "subject", False) in roles(parsed)
+    assert not [one for one in roles(parsed) if one[0] == "5"], "a version about another needs it not"
     assert parse(image(subject=subject, artifactType="x/y")).artifact_type == "x/y"
     assert parse(index(subject=subject)).artifact_type is None
     assert parse(index(subject=subject, artifactType="x/y")).artifact_type == "x/y"

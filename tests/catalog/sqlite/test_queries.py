@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from nora.catalog import queries
-from nora.catalog.schema import MIGRATIONS
+from nora.catalog.sqlite import queries
+from nora.catalog.sqlite.schema import MIGRATIONS
 
 READS = {
     name: text

@@ -104,15 +104,15 @@ SELECT tag.name FROM package CROSS JOIN tag ON tag.package_id = package.id AND t
 WHERE package.repository_id = ? AND package.name = ?
 ORDER BY tag.name LIMIT ?"""
 
-_REFERRERS: Final = """
-SELECT version.name, file.media_type, file.size, version.artifact_type, version.document FROM package
+_ABOUT: Final = """
+SELECT version.name, file.media_type, file.size, version.kind, version.document FROM package
 CROSS JOIN version ON version.package_id = package.id AND version.subject = ? AND version.name > ?
 CROSS JOIN file ON file.version_id = version.id
 WHERE package.repository_id = ? AND package.name = ?"""
 
-LIST_REFERRERS: Final = _REFERRERS + " ORDER BY version.name LIMIT ?"
+LIST_VERSIONS_ABOUT: Final = _ABOUT + " ORDER BY version.name LIMIT ?"
 
-LIST_REFERRERS_OF_TYPE: Final = _REFERRERS + " AND version.artifact_type = ? ORDER BY version.name LIMIT ?"
+LIST_VERSIONS_ABOUT_OF_KIND: Final = _ABOUT + " AND version.kind = ? ORDER BY version.name LIMIT ?"
 
 _BLOB: Final = "blob.id, blob.digest, blob.size, blob.generation"
 
@@ -192,11 +192,11 @@ UPDATE_PACKAGE_IF_SAME: Final = f"{UPDATE_PACKAGE} AND coalesce(document, ?) = ?
 FIND_VERSION: Final = "SELECT id FROM version WHERE package_id = ? AND name = ?"
 
 INSERT_VERSION: Final = """
-INSERT INTO version (package_id, name, artifact_type, subject, published_at, first_seen_at, document)
+INSERT INTO version (package_id, name, kind, subject, published_at, first_seen_at, document)
 VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
 
 RENEW_VERSION: Final = """
-UPDATE version SET artifact_type = ?, subject = ?, published_at = ?, document = ?, state = 'live'
+UPDATE version SET kind = ?, subject = ?, published_at = ?, document = ?, state = 'live'
 WHERE id = ?"""
 
 UPDATE_VERSION: Final = """

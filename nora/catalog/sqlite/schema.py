@@ -1,16 +1,15 @@
 """The tables of the catalog, as numbered steps that only go forward.
 
-A step, once released, is never changed: another one follows it. The text is SQL that both engines read,
-but for the types of identifiers. How the keys serve the hot reads:
+A step, once released, is never changed: another one follows it. It is text of SQLite, as are the queries:
+another engine has its own, and shares the protocol and its contract suite. How the keys serve the hot reads:
 
 - `blob` has one live row for a digest (a partial unique index). A doomed row stays, under its own
   generation, until collection has deleted its object; so a blob's id never changes its meaning,
   and neither does anything that is cached by it. Identifiers are never used twice (AUTOINCREMENT).
 - `package.versions` counts its versions, so that listing the packages that hold one is a range scan
   over a partial index.
-- `version.subject` is the one reference that is asked for by its target (the referrers of a version),
-  page by page in the order of versions: a column with its own index. `reference` holds what a version
-  needs: config, layers, children.
+- `version.subject` is the version that one is about. It is asked for by its target, page by page in the order
+  of versions: a column with its own index. `reference` holds the content that a version needs.
 - `file.package_id` is there although the version knows it: a file may belong to a package without a
   version, and "the file of this package with these bytes" is then one index lookup.
 - `reference.package_id` answers "does any version of this package need this content" in one lookup.
@@ -202,7 +201,9 @@ _UPSTREAMS: Final = (
     """,
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION, _TOKENS, _UPSTREAMS)
+_KINDS: Final = ("ALTER TABLE version RENAME COLUMN artifact_type TO kind",)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION, _TOKENS, _UPSTREAMS, _KINDS)
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -1,0 +1,53 @@
+"""Cached files: what a proxy repository holds of its upstreams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from nora.catalog.records import Blob, Cached, NewCached
+
+
+class CachedFiles(Protocol):
+    """The files that came from upstreams. See nora.catalog.base for what holds for all methods."""
+
+    async def find_cached(self, repository_id: int, path: str) -> Cached | None:
+        """What is cached at a path, fresh or not. Point lookup, cheap when asked again. A file that was
+        published, not fetched, is not cached."""
+        ...
+
+    async def put_cached(self, repository_id: int, entry: NewCached, lease_seconds: float) -> Blob:
+        """Keep what was fetched; returns the live blob row (see `publish` about its generation).
+
+        Not durable by itself: it could be fetched again. With a package, that holds the blob from then on and
+        its revision moves; the package and version of what was at the path before let go of it. Raises
+        BlobNotFound as `publish` does, ValueError in a repository that is no proxy.
+        """
+        ...
+
+    async def touch_cached(
+        self,
+        repository_id: int,
+        path: str,
+        *,
+        validators: Mapping[str, str] | None,
+        fetched_at: float,
+        fresh_until: float,
+    ) -> bool:
+        """What is cached was found to be right still; `validators` replace the old ones when given. Not
+        durable by itself. False when it is gone."""
+        ...
+
+    async def drop_cached(self, repository_id: int, path: str) -> bool:
+        """The upstream has it no more: as `delete_files`, but only for what is cached. Whether there was
+        anything."""
+        ...
+
+    async def note_file_uses(self, uses: Mapping[int, float]) -> None:
+        """Record when files (by id) were last used: of two times the later one. Not durable by itself."""
+        ...
+
+    async def list_idle_cached(self, repository_id: int, unused_since: float, limit: int) -> list[str]:
+        """Paths of cached documents (those that are not for good) last used and fetched before then, those
+        unused for longest first. To be fetched for the first time is a use."""
+        ...

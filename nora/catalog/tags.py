@@ -1,0 +1,23 @@
+"""Tags: names of a package that point to one of its versions."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nora.catalog.records import File
+
+
+class Tags(Protocol):
+    """The tags of packages. See nora.catalog.base for what holds for all methods."""
+
+    async def find_tagged_file(self, repository_id: int, package: str, tag: str) -> File | None:
+        """The file of the version that a tag points to. Point lookup."""
+        ...
+
+    async def list_tags(self, repository_id: int, package: str, after: str, limit: int) -> list[str]:
+        """Tags after `after` (exclusive; it need not exist), in byte order."""
+        ...
+
+    async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:
+        """Remove a tag; the version stays."""
+        ...
