@@ -8,9 +8,9 @@ knows what has to wait, `registries` whom to ask by default, `describe` writes i
 """
 
 from nora.config.formats import DockerSettings, PypiSettings
-from nora.config.kinds import TtlSeconds, Upstream
+from nora.config.kinds import TtlSeconds
 from nora.config.loading import load
-from nora.config.proxy import Breaker, BreakerSettings, ProxyMode, ProxySettings, Timeouts
+from nora.config.proxy import Breaker, BreakerSettings, ClaimPolicy, ProxyMode, ProxySettings, Timeouts
 from nora.config.repositories import anonymous_repositories, default_specs, repository_specs
 from nora.config.settings import (
     AuditSettings,
@@ -24,6 +24,7 @@ from nora.config.settings import (
     ServerSettings,
     StorageSettings,
 )
+from nora.config.upstreams import Upstream
 
 __all__ = [
     "AuditSettings",
@@ -31,6 +32,7 @@ __all__ = [
     "Breaker",
     "BreakerSettings",
     "CacheSettings",
+    "ClaimPolicy",
     "Config",
     "DockerSettings",
     "LogSettings",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
 
-from nora.config.kinds import CREDENTIALS, Kind
+from nora.config.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def setting(
 ) -> Any:
     """A dataclass field that is a setting. Credentials never appear in a representation."""
     declaration = Declaration(kind, doc, env, toml, needs, stops)
-    return field(default=default, repr=kind is not CREDENTIALS, metadata={"setting": declaration})
+    return field(default=default, repr=not kind.secret, metadata={"setting": declaration})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from dataclasses import fields
 
 from nora.config.capabilities import CAPABILITIES, planned
 from nora.config.declare import Setting, sections_of, settings_of
-from nora.config.kinds import render_upstream
 from nora.config.secrets import hide
 from nora.config.settings import Config, RepositorySetting
+from nora.config.upstreams import render_upstream
 from nora.model import RepositorySpec
 
 

@@ -11,8 +11,9 @@ from typing import Literal
 
 from nora.config import kinds
 from nora.config.declare import setting
-from nora.config.kinds import HOUR, MIB, MINUTE, TtlSeconds, Upstream
+from nora.config.kinds import HOUR, MIB, MINUTE, TtlSeconds
 from nora.config.registries import DOCKER_HUB, simple_index
+from nora.config.upstreams import ADDRESS, CREDENTIALS, UPSTREAMS, Upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class DockerSettings:
     )
     upstreams: tuple[Upstream, ...] = setting(
         (DOCKER_HUB,),
-        kinds.UPSTREAMS,
+        UPSTREAMS,
         "Registries to ask, in this order, for what is not here; in the environment `url|user:pass,…`, or "
         "`url|user:pass|prefix`.",
         env=("NORA_DOCKER_UPSTREAMS", "NORA_DOCKER_PROXIES"),
@@ -71,12 +72,12 @@ class PypiSettings:
 
     enabled: bool = setting(True, kinds.BOOLEAN, "Serve `/simple/`.")
     proxy: str | None = setting(
-        None, kinds.UPSTREAM_URL, "The simple index to ask for what is not here. Without it: PyPI."
+        None, ADDRESS, "The simple index to ask for what is not here. Without it: PyPI."
     )
-    proxy_auth: str | None = setting(None, kinds.CREDENTIALS, "The credentials for `proxy`.")
+    proxy_auth: str | None = setting(None, CREDENTIALS, "The credentials for `proxy`.")
     proxies: tuple[Upstream, ...] | None = setting(
         None,
-        kinds.UPSTREAMS,
+        UPSTREAMS,
         "Simple indexes to ask, in this order, instead of `proxy`; in the environment `url|user:pass,…`.",
     )
     proxy_timeout: int = setting(
@@ -104,4 +105,4 @@ class PypiSettings:
             return self.proxies
         if self.proxy == "":
             return ()
-        return (simple_index() if self.proxy is None else Upstream(self.proxy, self.proxy_auth),)
+        return (simple_index() if self.proxy is None else Upstream(self.proxy, auth=self.proxy_auth),)

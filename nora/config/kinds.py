@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import ip_network
 from math import inf
 from pathlib import Path
@@ -39,21 +39,8 @@ class Kind:
     read: Callable[[object], object]
     write: Callable[[object], object] = lambda value: value
     """To what TOML can hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A registry that is asked for what is not here. The credentials never appear in a representation."""
-
-    url: str
-    """Without a trailing slash."""
-    auth: str | None = field(default=None, repr=False)
-    """`user:password`."""
-    prefix: str | None = None
-    """The first segment of the names that are asked of this one only, without it."""
-    namespace: str | None = None
-    auth_file: str | None = None
-    """Where `auth` was read from."""
+    secret: bool = False
+    """Whether a value may hold credentials: no message shows any of it."""
 
 
 def _text(raw: object) -> str:
@@ -205,7 +192,7 @@ def _path(raw: object) -> Path:
     raise ValueError("expected a path")
 
 
-def _url(raw: object) -> str:
+def parse_url(raw: object) -> str:
     """An absolute http or https URL without a trailing slash."""
     try:
         parts = urlsplit(raw if isinstance(raw, str) else "")
@@ -220,7 +207,7 @@ def _url(raw: object) -> str:
 
 
 def _optional_url(raw: object) -> str | None:
-    return None if raw == "" else _url(raw)
+    return None if raw == "" else parse_url(raw)
 
 
 def _workers(raw: object) -> int | str:
@@ -294,76 +281,6 @@ def _render_roles(value: object) -> object:
     return dict(value)
 
 
-_UPSTREAM = ("url", "auth", "prefix", "namespace", "auth_file")
-_PREFIX = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*")
-_NO_PREFIXES = frozenset({"blobs", "manifests", "tags", "referrers", "uploads", "v2"})
-LARGEST_CREDENTIALS = 64 * 1024
-
-
-def _credentials(raw: object) -> str:
-    user, colon, _ = raw.partition(":") if isinstance(raw, str) and raw.isprintable() else ("", "", "")
-    if not user or not colon:
-        raise ValueError("expected the credentials of an upstream as user:password")
-    return str(raw)
-
-
-def _credentials_of(path: str) -> str:
-    """The first line of a file."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            return _credentials(file.read(LARGEST_CREDENTIALS).removesuffix("\n").removesuffix("\r"))
-    except OSError as error:
-        raise ValueError(f"expected auth_file to be a file; it cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError("expected auth_file to be a file in UTF-8") from None
-
-
-def _upstream(entry: object) -> Upstream:
-    if isinstance(entry, str):
-        entry = dict(zip(_UPSTREAM, entry.strip().split("|", 2), strict=False))
-    if not isinstance(entry, dict) or not all(
-        name in _UPSTREAM and isinstance(value, str) for name, value in entry.items()
-    ):
-        raise ValueError('expected upstreams of { url = "…", auth = "user:password", prefix = "…" }')
-    url, auth, prefix, namespace, path = (entry.get(name) or None for name in _UPSTREAM)
-    if auth is not None and path is not None:
-        raise ValueError("expected auth or auth_file of an upstream, not both")
-    if prefix is not None and (not _PREFIX.fullmatch(prefix) or prefix in _NO_PREFIXES):
-        raise ValueError("expected a prefix of lower-case letters and digits, with single . _ or - between")
-    if path is not None and "\0" in path:
-        raise ValueError("expected auth_file to be a path")
-    auth = _credentials_of(path) if path is not None else _credentials(auth) if auth is not None else None
-    return Upstream(_url(url), auth, prefix, namespace, path)
-
-
-def _upstreams(raw: object) -> tuple[Upstream, ...]:
-    if isinstance(raw, str) and raw.strip().lower() == "off":
-        return ()
-    entries = [e for e in raw.split(",") if e.strip()] if isinstance(raw, str) else raw
-    if not isinstance(entries, list):
-        raise ValueError('expected a list of upstreams, or "url|user:password,…"')
-    found = tuple(_upstream(entry) for entry in entries)
-    prefixes = [one.prefix for one in found if one.prefix is not None]
-    if len({(one.url, one.prefix) for one in found}) < len(found) or len(set(prefixes)) < len(prefixes):
-        raise ValueError("expected each upstream and each prefix once")
-    return found
-
-
-def _render_upstreams(value: object) -> object:
-    assert isinstance(value, tuple)
-    return [*map(render_upstream, value)]
-
-
-def render_upstream(one: Upstream) -> dict[str, str]:
-    """As a table, its credentials included unless they are in a file."""
-    shown = {name: getattr(one, name) for name in _UPSTREAM if getattr(one, name) is not None}
-    return {name: value for name, value in shown.items() if name != "auth" or one.auth_file is None}
-
-
-def _upstream_url(raw: object) -> str:
-    return "" if raw == "" or (isinstance(raw, str) and raw.lower() == "off") else _url(raw)
-
-
 def _patterns(raw: object) -> tuple[str, ...]:
     found = _texts(raw) if raw not in ("", []) else ()
     for one in found:
@@ -390,7 +307,4 @@ TEXTS = Kind("list of texts", _texts, _render_texts)
 HOSTS = Kind("list of names of hosts, or `true`", _hosts, _render_texts)
 NETWORKS = Kind("list of addresses and networks", _networks, _render_texts)
 ROLES_OF_USERS = Kind("`{ user = role }`, or `user=role,…`", _roles, _render_roles)
-UPSTREAMS = Kind("list of upstreams, or `off`", _upstreams, _render_upstreams)
-UPSTREAM_URL = Kind("URL, or `off`", _upstream_url)
-CREDENTIALS = Kind("`user:password`", _credentials)
 PATTERNS = Kind("list of patterns", _patterns, _render_texts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import ssl
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -17,6 +16,7 @@ from nora.config.kinds import MIB
 from nora.config.repositories import read_repositories
 from nora.config.secrets import hide
 from nora.config.settings import Config
+from nora.config.upstreams import check_certificates
 from nora.errors import ConfigError, quoted
 
 FILE_VARIABLE = "NORA_CONFIG_PATH"
@@ -115,7 +115,7 @@ def _take_key(found: Findings, key: str, raw: object, origin: str) -> None:
         found.problems.append(f"[{quoted(key)}]: there is no such section{hint}")
     else:
         hint = _did_you_mean(key, [*known, *(one.key for one in planned())])
-        found.problems.append(f"{_assignment(key, raw)}: there is no such setting{hint}")
+        found.problems.append(f"{quoted(key)}: there is no such setting{hint}")
 
 
 # -- the environment --------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ def _take_environment(found: Findings, environ: Mapping[str, str]) -> None:
         else:
             names = {*known, *(one.env for one in planned() if one.env), *PROCESS_VARIABLES}
             hint = _did_you_mean(name, sorted(names))
-            found.problems.append(f"{_assignment(name, raw)}: there is no such setting{hint}")
+            found.problems.append(f"{quoted(name)}: there is no such setting{hint}")
 
 
 def _take_file(found: Findings, setting: Setting, name: str, path: str) -> None:
@@ -162,12 +162,15 @@ def _take(found: Findings, setting: Setting, name: str, raw: object, origin: str
     """Read the value that `name` (a key of the file, or a variable) gives to a setting."""
     earlier = found.origins.get(setting.key)
     if earlier is not None and (earlier == origin or earlier.removesuffix(FILE_SUFFIX) in setting.env):
-        found.problems.append(f"{_assignment(name, raw)}: {setting.key} is set twice; keep one of them")
+        found.problems.append(f"{quoted(name)}: {setting.key} is set twice; keep one of them")
         return
     try:
         value = setting.declaration.kind.read(_in_mib(raw) if name.lower().endswith("_mb") else raw)
     except ValueError as error:
-        found.problems.append(f"{_assignment(name, raw)}: {error}{_nearest_word(str(error), raw)}")
+        is_secret = setting.declaration.kind.secret
+        shown = quoted(name) if is_secret else _assignment(name, raw)
+        hint = "" if is_secret else _nearest_word(str(error), raw)
+        found.problems.append(f"{shown}: {error}{hint}")
         return
     found.values[setting.key] = value
     found.origins[setting.key] = origin
@@ -255,10 +258,9 @@ def _contradictions(config: Config) -> Iterator[str]:
             yield f'{key} = "{path}": there is no such file'
     if config.tls.ca_cert is not None:
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(config.tls.ca_cert)
-        except OSError as error:
-            reason = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-            yield f'tls.ca_cert = "{config.tls.ca_cert}": {reason}'
+            check_certificates(config.tls.ca_cert)
+        except ValueError as error:
+            yield f'tls.ca_cert = "{config.tls.ca_cert}": {error}'
     if config.oidc.enabled and not config.auth.enabled:
         yield "auth.oidc.enabled = true: set auth.enabled = true as well; NORA does not run open instead"
     if config.oidc.enabled and not config.oidc.active:

@@ -6,14 +6,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import inf
-from typing import Literal
+from typing import Literal, get_args
 
 from nora.config import kinds
 from nora.config.declare import setting
 from nora.config.kinds import DAY, MIB, MINUTE, Kind, TtlSeconds
+from nora.config.upstreams import ADDRESS
 
 ProxyMode = Literal["online", "offline"]
-PROXY_MODES: tuple[ProxyMode, ...] = ("online", "offline")
+PROXY_MODES: tuple[ProxyMode, ...] = get_args(ProxyMode)
+ClaimPolicy = Literal["write", "admin", "reserved"]
+CLAIM_POLICIES: tuple[ClaimPolicy, ...] = get_args(ClaimPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ class ProxySettings:
         (),
         kinds.PATTERNS,
         "Names of yours for which upstreams are asked all the same: what is there and here is merged.",
+    )
+    claims: ClaimPolicy = setting(
+        "write",
+        kinds.choice(*CLAIM_POLICIES),
+        "Who may claim a name that nobody has seen: `write` - whoever may write; `admin` - administrators; "
+        "`reserved` - nobody, except for names of `reserved`.",
     )
     max_file_size: int = setting(64 * 1024 * MIB, kinds.size(1), "Largest file that is taken in.")
     absent_ttl: int = setting(
@@ -99,7 +108,7 @@ def _read_key(key: object) -> str:
     format_name, colon, url = str(key).partition(":")
     if not format_name or not colon:
         raise ValueError(_EXPECTED)
-    return f"{format_name}:{kinds.UPSTREAM_URL.read(url)}"
+    return f"{format_name}:{ADDRESS.read(url)}"
 
 
 def _read_override(table: object) -> dict[str, object]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from urllib.parse import urlsplit
 
-from nora.config.kinds import Upstream
+from nora.config.upstreams import Upstream
 
 DOCKER_HUB = Upstream("https://registry-1.docker.io")
 

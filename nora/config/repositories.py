@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import cast
 
-from nora.config.kinds import UPSTREAMS, Upstream
 from nora.config.proxy import PROXY_MODES, ProxyMode
 from nora.config.secrets import hide
 from nora.config.settings import Config, RepositoryKind, RepositorySetting
+from nora.config.upstreams import UPSTREAMS, Upstream
 from nora.errors import ConfigError, quoted
 from nora.model import RepositorySpec
 
@@ -22,6 +22,8 @@ _RESERVED = frozenset(
 )
 _KINDS = ("hosted", "proxy", "group")
 _FIELDS = ("format", "kind", "members", "writes", "anonymous_read", "upstreams", "mode")
+_SOURCES = frozenset({"proxy", "proxies", "upstream", "remote_url", "remote", "url", "mirrors"})
+"""Other words for `upstreams`."""
 _SAID_OF_DEFAULTS = frozenset({"anonymous_read", "mode"})
 
 
@@ -61,8 +63,8 @@ def _table_problems(name: str, table: object) -> Iterator[str]:
         return
     for field in table:
         if field not in _FIELDS:
-            near = get_close_matches(field, _FIELDS, n=1)
-            yield f".{quoted(field)} = {_shown(field, table[field])}: there is no such setting" + (
+            near = ["upstreams"] if field in _SOURCES else get_close_matches(field, _FIELDS, n=1)
+            yield f".{quoted(field)}: there is no such setting" + (
                 f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(_FIELDS)}"
             )
     yield from _value_problems(table)
@@ -99,7 +101,7 @@ def _proxy_problems(table: Mapping[str, object]) -> Iterator[str]:
     try:
         upstreams = UPSTREAMS.read(raw)
     except ValueError as error:
-        yield f".upstreams = {_shown('upstreams', raw)}: {error}"
+        yield f".upstreams: {error}"
         return
     if mode is not None and mode not in PROXY_MODES:
         yield f".mode = {_shown('mode', mode)}: expected {' or '.join(PROXY_MODES)}"

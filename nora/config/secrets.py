@@ -9,13 +9,19 @@ HIDDEN = "***"
 _NAMES = re.compile(
     r"secret|password|passwd|token|credential|(^|[._])auth$|(^|[._])(access_|private_|api_)?key$", re.I
 )
-_IN_URL = re.compile(r"(?<=://)\S*@")  # to the last one: a password may have some itself, and slashes
-_AFTER_BAR = re.compile(r"\|[^|,\s]*:[^|,]*")
+# Of a URL everything up to the last @: a password may have some itself, and spaces, quotes, slashes. Nothing
+# behind the bar of `url|user:password` is shown.
+_USER = re.compile(r"(://|:).*@", re.DOTALL)
+_AFTER_BAR = re.compile(r"\|.*", re.DOTALL)
+_SECRET_TABLES = frozenset({"headers"})
+"""Tables of which every value may be a secret."""
 
 
 def hide(key: str, value: object) -> object:
     """`value` without its secrets: all of it when `key` names one, else what its texts carry."""
     if isinstance(value, dict):
+        if key in _SECRET_TABLES:
+            return dict.fromkeys(value, HIDDEN)
         return {name: hide(name, entry) for name, entry in value.items()}
     if value is None or isinstance(value, bool | int | float):
         return value
@@ -23,7 +29,7 @@ def hide(key: str, value: object) -> object:
         return HIDDEN
     if isinstance(value, list | tuple):
         return [hide(key, entry) for entry in value]
-    return _AFTER_BAR.sub(f"|{HIDDEN}", _IN_URL.sub(f"{HIDDEN}@", str(value)))
+    return _USER.sub(rf"\1{HIDDEN}@", _AFTER_BAR.sub(f"|{HIDDEN}", str(value)))
 
 
 def is_secret(key: str) -> bool:

@@ -13,8 +13,9 @@ from nora.config import kinds
 from nora.config.declare import section, setting
 from nora.config.formats import DockerSettings, PypiSettings
 from nora.config.identity import PROVIDERS, OidcProvider
-from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB, Upstream
+from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB
 from nora.config.proxy import BreakerSettings, ProxyMode, ProxySettings, Timeouts
+from nora.config.upstreams import Upstream
 from nora.model import Role
 
 LogLevel = Literal["trace", "debug", "info", "warn", "error"]

@@ -52,7 +52,7 @@ def test_it_shows_whom_proxies_ask_without_credentials(check, tmp_path: Path) ->
     assert "hunter2" not in text + document
     assert (
         '# mirror is offline and asks [{ url = "https://a.example", auth = "***" }, '
-        '{ url = "https://b.example", prefix = "b", auth_file = "secret" }]\n'
+        '{ url = "https://b.example", auth_file = "secret", prefix = "b" }]\n'
     ) in text
     shown = json.loads(document)
     assert shown["proxies"]["mirror"]["mode"] == "offline"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from nora.config import kinds
 from nora.config.declare import settings_of
-from nora.config.kinds import MIB, Kind, Upstream
+from nora.config.kinds import MIB, Kind
 from nora.config.settings import Config, available_cores
 
 ANY_VALUE = st.recursive(
@@ -118,25 +118,6 @@ def test_a_url_loses_its_last_slash(raw: str) -> None:
 def test_a_url_refuses_what_is_not_one(raw: object) -> None:
     with pytest.raises(ValueError, match="expected a URL"):
         kinds.OPTIONAL_URL.read(raw)
-
-
-def test_upstreams_of_a_file_and_of_a_variable_are_the_same() -> None:
-    table = [{"url": "https://a.example", "auth": "me:secret"}, {"url": "https://b.example/"}]
-    text = "https://a.example|me:secret,https://b.example"
-    assert kinds.UPSTREAMS.read(table) == kinds.UPSTREAMS.read(text)
-    assert kinds.UPSTREAMS.read("https://a.example|me:pass:word|hub") == (
-        Upstream("https://a.example", "me:pass:word", "hub"),
-    )
-
-
-@pytest.mark.parametrize("raw", [5, [5], [{}], [{"url": "https://a", "user": "x"}], "https://a|nopassword"])
-def test_upstreams_refuse_what_is_not_one(raw: object) -> None:
-    with pytest.raises(ValueError, match="expected"):
-        kinds.UPSTREAMS.read(raw)
-
-
-def test_an_upstream_does_not_show_its_credentials() -> None:
-    assert "secret" not in repr(Upstream("https://a.example", "me:secret"))
 
 
 @pytest.mark.parametrize(("quota", "most"), [("200000 100000", 2), ("50000 100000", 1), ("max 100000", None)])

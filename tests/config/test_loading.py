@@ -86,20 +86,20 @@ def test_a_file_that_is_not_toml_stops_the_start(tmp_path: Path, content: bytes)
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     text = refusal(tmp_path, "[server]\nprot = 1\nport = 'abc'\n", NORA_LOG_LEVEL="inof", NORA_WORKER="2")
     assert text.startswith(f"4 settings are wrong in {tmp_path / 'config.toml'} or the environment:")
-    assert "server.prot = 1: there is no such setting; did you mean server.port?" in text
+    assert "server.prot: there is no such setting; did you mean server.port?" in text
     assert 'server.port = "abc": expected a whole number from 1 to 65535' in text
     assert 'NORA_LOG_LEVEL=inof: expected trace, debug, info, warn or error; did you mean "info"?' in text
-    assert "NORA_WORKER=2: there is no such setting; did you mean NORA_WORKERS?" in text
+    assert "NORA_WORKER: there is no such setting; did you mean NORA_WORKERS?" in text
 
 
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("port = 1", "port = 1: there is no such setting; did you mean server.port?"),
+        ("port = 1", "port: there is no such setting; did you mean server.port?"),
         ("[sever]\nport = 1", "[sever]: there is no such section; did you mean server?"),
         ("[storage]\nport = 1", "did you mean server.port?"),
         ("[server.tls]\ncert = 'x'", "[server.tls]: there is no such section"),
-        ("server = 1", "server = 1: there is no such setting"),
+        ("server = 1", "server: there is no such setting"),
         ("[go]\nproxi = 'x'", "did you mean go.proxy?"),
         (
             "[repository.a]\nformat = 'docker'",

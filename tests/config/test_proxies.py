@@ -79,7 +79,10 @@ def test_without_upstreams_there_is_no_proxy(tmp_path: Path, text: str, environ:
 
 def test_the_promised_variable_says_whom_docker_asks(tmp_path: Path) -> None:
     both = "https://a.example|me:pass:word|team,http://localhost:5000"
-    expected = (Upstream("https://a.example", "me:pass:word", "team"), Upstream("http://localhost:5000"))
+    expected = (
+        Upstream("https://a.example", auth="me:pass:word", prefix="team"),
+        Upstream("http://localhost:5000"),
+    )
     for name in ("NORA_DOCKER_UPSTREAMS", "NORA_DOCKER_PROXIES"):
         config = configured(tmp_path, **{name: both})
         assert config.upstreams_of("docker-proxy") == expected
@@ -91,11 +94,11 @@ def test_the_promised_variable_says_whom_docker_asks(tmp_path: Path) -> None:
 def test_pypi_asks_one_index_or_several(tmp_path: Path) -> None:
     one = {"NORA_PYPI_PROXY": "https://a.example/simple/", "NORA_PYPI_PROXY_AUTH": "me:secret"}
     assert configured(tmp_path, **one).upstreams_of("pypi-proxy") == (
-        Upstream("https://a.example/simple", "me:secret"),
+        Upstream("https://a.example/simple", auth="me:secret"),
     )
     several = configured(tmp_path, **one, NORA_PYPI_PROXIES="https://b.example|you:pw,https://c.example")
     assert several.upstreams_of("pypi-proxy") == (
-        Upstream("https://b.example", "you:pw"),
+        Upstream("https://b.example", auth="you:pw"),
         Upstream("https://c.example"),
     )
     assert "pypi.proxy is ignored: pypi.proxies says whom to ask" in several.warnings
@@ -143,13 +146,16 @@ def test_offline_is_said_for_all_or_for_one(tmp_path: Path) -> None:
         (MIRROR, "repositories.mirror.upstreams: a proxy needs at least one, such as"),
         (MIRROR + "upstreams = []", "a proxy needs at least one"),
         (MIRROR + "upstreams = ['ftp://a']", 'expected a URL such as "https://registry.example.com"'),
-        (MIRROR + "upstreams = [{ url = 'https://a', pass = 'x' }]", "expected upstreams of { url"),
+        (
+            MIRROR + "upstreams = [{ url = 'https://a', pass = 'x' }]",
+            "pass: there is no such field; expected password?",
+        ),
         (MIRROR + "upstreams = ['https://a', 'https://a/']", "expected each upstream and each prefix once"),
         (MIRROR + "upstreams = [{ url = 'https://a', auth = 'token' }]", "as user:password"),
         (MIRROR + "upstreams = [{ url = 'https://a', auth_file = '/absent' }]", "it cannot be read: No such"),
         (
             MIRROR + "upstreams = [{ url = 'https://a', auth_file = '/x', auth = 'a:b' }]",
-            "expected auth or auth_file of an upstream, not both",
+            "expected one of: username with password",
         ),
         (MIRROR + ASKS + "mode = 'of'", "repositories.mirror.mode = 'of': expected online or offline"),
         (MIRROR + ASKS + "writes = 'mirror'", "members and writes belong to groups only"),

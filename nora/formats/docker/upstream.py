@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from nora._speedups import is_digest
-from nora.config import kinds
+from nora.config import Upstream as UpstreamSetting
 from nora.errors import UpstreamFailed, UpstreamRefused
 from nora.formats.docker.documents import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from nora.formats.docker.upstream_auth import RegistryAuthorization
@@ -101,7 +101,7 @@ class Remote:
 
     @classmethod
     def of(
-        cls, setting: kinds.Upstream, upstream: Upstream | None, authorization: RegistryAuthorization
+        cls, setting: UpstreamSetting, upstream: Upstream | None, authorization: RegistryAuthorization
     ) -> Remote:
         """The upstream of a setting."""
         parts = urlsplit(setting.url)

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from nora.config.kinds import Upstream
+from nora.config import Upstream
 from nora.errors import UpstreamFailed, UpstreamRefused, quoted
 from nora.outbound import Headers, Method, Reply, Terms, origin
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nora.config import kinds
+from nora.config import Upstream
 from nora.errors import UpstreamFailed, UpstreamRefused
 from nora.formats.docker.upstream import DeniedAsNotFound, Descriptor, Origin, Remote, Remotes
 from nora.formats.docker.upstream_auth import RegistryAuthorization
@@ -18,9 +18,9 @@ from nora.model import Digest
 from nora.outbound import Headers, Method, Reply, Stream, Terms
 
 DIGEST = "sha256:" + "0" * 64
-HUB = kinds.Upstream("https://registry-1.docker.io")
-CORP = kinds.Upstream("https://registry.example.com/some", prefix="corp", namespace="registry.corp")
-OTHER = kinds.Upstream("https://other.example.com:5000")
+HUB = Upstream("https://registry-1.docker.io")
+CORP = Upstream("https://registry.example.com/some", prefix="corp", namespace="registry.corp")
+OTHER = Upstream("https://other.example.com:5000")
 
 
 class Registry:
@@ -50,7 +50,7 @@ async def no_token(url: str, terms: Terms, headers: Headers) -> Reply:
     return Reply(200, {}, b'{"token": "t"}', url)
 
 
-def remotes(*settings: kinds.Upstream) -> Remotes:
+def remotes(*settings: Upstream) -> Remotes:
     return Remotes(
         Remote.of(one, Registry(one.url), RegistryAuthorization(one, no_token)) for one in settings
     )
@@ -122,8 +122,8 @@ def test_namespaces(namespace: str, package: str | None) -> None:
     ],
 )
 def test_only_the_upstream_of_a_namespace_is_asked(namespace: str, url: str) -> None:
-    inside = kinds.Upstream("http://inside:5000", namespace="quay.test:443")
-    found = remotes(HUB, CORP, OTHER, kinds.Upstream("http://registry:5000"), inside)
+    inside = Upstream("http://inside:5000", namespace="quay.test:443")
+    found = remotes(HUB, CORP, OTHER, Upstream("http://registry:5000"), inside)
     names = found.names(namespace, "a/b")
     assert names is not None
     assert urls(found, names[1]) == [url]
@@ -132,10 +132,10 @@ def test_only_the_upstream_of_a_namespace_is_asked(namespace: str, url: str) -> 
 
 def test_a_namespace_whose_names_are_those_of_another_upstream() -> None:
     """What is kept under a name is of one upstream."""
-    found = remotes(kinds.Upstream("https://ghcr.io"), kinds.Upstream("https://cache.corp", prefix="ghcr.io"))
+    found = remotes(Upstream("https://ghcr.io"), Upstream("https://cache.corp", prefix="ghcr.io"))
     assert found.names("ghcr.io", "a/b") == ("ghcr.io/a/b", "ghcr.io/a/b")
     assert urls(found, "ghcr.io/a/b") == ["https://cache.corp/v2/a/b/manifests/1"]
-    found = remotes(kinds.Upstream("http://registry-5000"), kinds.Upstream("http://registry:5000"))
+    found = remotes(Upstream("http://registry-5000"), Upstream("http://registry:5000"))
     assert found.names("registry:5000", "a/b") is None
     assert found.names("registry", "a/b") == ("registry/a/b", "registry/a/b")
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nora.config.kinds import Upstream
+from nora.config import Upstream
 from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamUnavailable
 from nora.formats.docker import upstream_auth
 from nora.formats.docker.upstream_auth import (
@@ -177,7 +177,7 @@ def test_an_anonymous_token(clock: list[float]) -> None:
 
 def test_another_image_has_another_token_without_being_refused_first(clock: list[float]) -> None:
     server = TokenServer()
-    one = RegistryAuthorization(Upstream(URL, "user:pässword"), server)
+    one = RegistryAuthorization(Upstream(URL, auth="user:pässword"), server)
 
     async def work() -> None:
         await one.challenged("GET", MANIFEST, [CHALLENGE])
@@ -254,7 +254,7 @@ def test_a_failure_is_not_kept(clock: list[float]) -> None:
     ],
 )
 def test_no_token(status: int, auth: str | None, error: type[UpstreamFailed]) -> None:
-    one = RegistryAuthorization(Upstream(URL, auth), TokenServer(status))
+    one = RegistryAuthorization(Upstream(URL, auth=auth), TokenServer(status))
 
     async def work() -> None:
         with pytest.raises(UpstreamFailed) as raised:
@@ -280,7 +280,7 @@ def test_no_token(status: int, auth: str | None, error: type[UpstreamFailed]) ->
 )
 def test_realms_that_get_no_credentials(realm: str) -> None:
     server = TokenServer()
-    one = RegistryAuthorization(Upstream(URL, "a:b"), server)
+    one = RegistryAuthorization(Upstream(URL, auth="a:b"), server)
 
     async def work() -> None:
         with pytest.raises(UpstreamFailed):
@@ -292,7 +292,7 @@ def test_realms_that_get_no_credentials(realm: str) -> None:
 
 def test_the_upstream_itself_may_be_asked_without_tls() -> None:
     server = TokenServer()
-    one = RegistryAuthorization(Upstream("http://10.0.0.1:5000", "a:b"), server)
+    one = RegistryAuthorization(Upstream("http://10.0.0.1:5000", auth="a:b"), server)
 
     async def work() -> None:
         assert await one.challenged(
@@ -308,7 +308,7 @@ def test_the_upstream_itself_may_be_asked_without_tls() -> None:
 
 def test_credentials_are_for_the_upstream_only() -> None:
     server = TokenServer()
-    one = RegistryAuthorization(Upstream(URL, "a:b"), server)
+    one = RegistryAuthorization(Upstream(URL, auth="a:b"), server)
 
     async def work() -> None:
         await one.challenged("GET", MANIFEST, [CHALLENGE])
@@ -321,7 +321,7 @@ def test_credentials_are_for_the_upstream_only() -> None:
 
 
 def test_basic() -> None:
-    one = RegistryAuthorization(Upstream(URL, "a:b"), TokenServer())
+    one = RegistryAuthorization(Upstream(URL, auth="a:b"), TokenServer())
 
     async def work() -> None:
         assert await one.headers("GET", MANIFEST) == {}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nora.catalog.records import Blob, Cached
-from nora.config import kinds
+from nora.config import Upstream
 from nora.errors import PackageNotFound, UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from nora.formats.docker.names import Image
 from nora.formats.docker.upstream import Origin
@@ -32,7 +32,7 @@ def ask(answers: Answers, cached: Cached | None = None, *, known: bool = True) -
     async def main() -> str | None:
         origins = []
         for name in answers:
-            setting = kinds.Upstream(f"https://{name}.example.com")
+            setting = Upstream(f"https://{name}.example.com")
             authorization = RegistryAuthorization(setting, no_token)
             if known:
                 url = f"{setting.url}/v2/a/manifests/1"
@@ -77,7 +77,7 @@ def test_what_is_hidden() -> None:
         ask({"one": HIDDEN, "two": None}, known=False)
 
 
-def services(upstreams: Mapping[str, kinds.Upstream], members: Any = None) -> Any:
+def services(upstreams: Mapping[str, Upstream], members: Any = None) -> Any:
     """As much of them as ways need: the upstream of each proxy repository, and who has a name."""
     return SimpleNamespace(
         catalog=None,
@@ -106,7 +106,7 @@ def test_all_names_of_an_image_of_docker_hub_are_looked_at(package: str) -> None
         looked_at.extend(names)
         return Members((), (), internal=True)
 
-    ways = Ways(services({"hub": kinds.Upstream("https://registry-1.docker.io")}, members), [proxy])
+    ways = Ways(services({"hub": Upstream("https://registry-1.docker.io")}, members), [proxy])
     assert asyncio.run(ways.find(Image(package, proxy, package))) == []
     assert {package, "app", "library/app"} <= set(looked_at)
 
@@ -115,8 +115,8 @@ def test_a_registry_whose_names_are_those_of_another_in_the_group_is_not_mirrore
     one, two = (Repository(number, f"p{number}", "docker", "proxy", (), None) for number in (1, 2))
     group = Repository(3, "all", "docker", "group", (one, two), None)
     upstreams = {
-        "p1": kinds.Upstream("https://one.example.com", prefix="corp"),
-        "p2": kinds.Upstream("https://two.example.com", prefix="corp"),
+        "p1": Upstream("https://one.example.com", prefix="corp"),
+        "p2": Upstream("https://two.example.com", prefix="corp"),
     }
     ways = Ways(services(upstreams), [group])
     image = Image("all/app", group, "app")
