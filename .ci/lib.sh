@@ -5,6 +5,8 @@ export REQUIRE_CLIENTS=1
 export DEBIAN_FRONTEND=noninteractive
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 export PYTHONUNBUFFERED=1
+# What the interpreter compiles is kept: hundreds of servers are started.
+unset PYTHONDONTWRITEBYTECODE
 
 # Sections that tell something and decide nothing.
 MAY_FAIL=(newest)

@@ -1,24 +1,12 @@
 # The sections of .ci/run, one function each. They run from the root of the repository.
 
-PYTEST=(.venv/bin/python -m pytest --quiet --durations=5)
+# A module stays together: its tests share a server.
+PYTEST=(.venv/bin/python -m pytest --quiet --durations=5 --dist loadscope)
 QUICK="not slow and not full and not live and not client"
 
+# The quick suite, with the coverage gate. The servers that tests start are measured too, wherever they run.
 section_test() {
-    make --no-print-directory test
-}
-
-# The newest of everything that pyproject.toml allows, in a copy of the tree. It tells what comes and may fail.
-section_newest() {
-    local folder="$WORK/newest"
-    mkdir "$folder"
-    git archive HEAD | tar --extract --directory "$folder"
-    cd "$folder"
-    make --no-print-directory CONSTRAINTS= develop
-    .venv/bin/python -m pip list --format=freeze | tr '[:upper:]_' '[:lower:]-' | sort >installed
-    echo "newer than constraints.txt:"
-    sed 's/ .*//' constraints.txt | sort | comm -23 installed - | grep --invert-match nora-registry || echo nothing
-    # What happens to disks and processes is no matter of libraries.
-    "${PYTEST[@]}" -n auto -m "$QUICK" --ignore=tests/faults
+    COVERAGE_FILE="$PWD/.coverage" make --no-print-directory test ARGS="--cov --cov-report=term:skip-covered"
 }
 
 section_lint() {
@@ -74,7 +62,7 @@ section_conformance() {
 
 section_clients() {
     wait_for_tools
-    "${PYTEST[@]}" -n 2 --dist loadfile -m "client and not slow and not full and not live" \
+    "${PYTEST[@]}" -n 2 -m "client and not slow and not full and not live" \
         --ignore=tests/conformance | tee "$WORK/clients"
     no_skips "$WORK/clients"
 }
@@ -116,6 +104,20 @@ section_micro() {
 section_bench() {
     wait_for_tools
     .venv/bin/python -m benches.registries --smoke --out "$WORK/bench"
+}
+
+# The newest of everything that pyproject.toml allows, in a copy of the tree. It tells what comes and may fail.
+section_newest() {
+    local folder="$WORK/newest"
+    mkdir "$folder"
+    git archive HEAD | tar --extract --directory "$folder"
+    cd "$folder"
+    make --no-print-directory CONSTRAINTS= develop
+    .venv/bin/python -m pip list --format=freeze | tr '[:upper:]_' '[:lower:]-' | sort >installed
+    echo "newer than constraints.txt:"
+    sed 's/ .*//' constraints.txt | sort | comm -23 installed - | grep --invert-match nora-registry || echo nothing
+    # What happens to disks and processes is no matter of libraries.
+    "${PYTEST[@]}" -n auto -m "$QUICK" --ignore=tests/faults
 }
 
 section_full() {

@@ -43,7 +43,7 @@ def nora(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def nora_server(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[StartServer]:
-    """A factory of servers for one test, each with its own data directory."""
+    """A factory of servers for one test, each with its own data directory. It makes them `slow`."""
     numbers = itertools.count()
     with contextlib.ExitStack() as servers:
 
@@ -77,6 +77,14 @@ def repository(request: pytest.FixtureRequest) -> Callable[[str], str]:
     test = "".join(c if c.isalnum() else "-" for c in request.node.name.lower()).strip("-")
     parts = "-".join(filter(None, test.split("-")))[:80]
     return lambda name: f"{parts}/{name}"
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that starts a server of its own is slow: two of them take the time of a hundred others."""
+    for item in items:
+        if "nora_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

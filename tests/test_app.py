@@ -68,6 +68,7 @@ def test_no_body_is_larger_than_the_limit_of_the_server(debugged: Server) -> Non
         assert client.put("/toy/echo", content=bytes(100_000)).text == "100000"
 
 
+@pytest.mark.slow
 def test_a_storage_that_takes_no_writes_is_not_ready(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         folder = server.storage / "tmp"

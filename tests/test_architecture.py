@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nora"
 
@@ -109,26 +107,32 @@ def level(name: str) -> int:
     return found[0]
 
 
-@pytest.mark.parametrize("module", modules())
-def test_rooms_import_downwards_only(module: str) -> None:
-    mine = room(module)
-    for line, imported in imports(module):
+def all_imports() -> Iterator[tuple[str, str, str]]:
+    """Every import of NORA: where it is, the module that has it, and what is imported."""
+    for module, path in modules().items():
+        for line, imported in imports(module):
+            yield f"{path.relative_to(ROOT)}:{line}", module, imported
+
+
+def test_rooms_import_downwards_only() -> None:
+    wrong = []
+    for where, module, imported in all_imports():
         if imported.split(".")[0] != "nora":
             continue
-        other = room(imported)
-        allowed = other == mine or level(other) > level(mine) or other in ALSO.get(mine, frozenset())
-        assert allowed, f"{modules()[module]}:{line}: {module} must not import {imported}"
+        mine, other = room(module), room(imported)
+        if other != mine and level(other) <= level(mine) and other not in ALSO.get(mine, frozenset()):
+            wrong.append(f"{where}: {module} must not import {imported}")
+    assert wrong == []
 
 
-@pytest.mark.parametrize("module", modules())
-def test_each_library_has_one_owner(module: str) -> None:
-    for line, imported in imports(module):
+def test_each_library_has_one_owner() -> None:
+    wrong = []
+    for where, module, imported in all_imports():
         library = imported.split(".")[0]
-        if library not in OWNERS:
-            continue
-        owned = any(module == owner or module.startswith(f"{owner}.") for owner in OWNERS[library])
-        owners = " and ".join(OWNERS[library])
-        assert owned, f"{modules()[module]}:{line}: {library} belongs to {owners}"
+        owners = OWNERS.get(library)
+        if owners and not any(module == owner or module.startswith(f"{owner}.") for owner in owners):
+            wrong.append(f"{where}: {library} belongs to {' and '.join(owners)}")
+    assert wrong == []
 
 
 def format_of(module: str) -> str | None:
@@ -138,22 +142,23 @@ def format_of(module: str) -> str | None:
     return parts[2] if inside and (PACKAGE / "formats" / parts[2]).is_dir() else None
 
 
-@pytest.mark.parametrize("module", modules())
-def test_nobody_imports_a_format_but_itself(module: str) -> None:
+def test_nobody_imports_a_format_but_itself() -> None:
     """Formats never import each other, and everybody else iterates `formats.discover()`."""
-    for line, imported in imports(module):
-        where = f"{modules()[module]}:{line}"
-        assert format_of(imported) in {None, format_of(module)}, (
-            f"{where}: {module} must not import {imported}"
-        )
+    assert [
+        f"{where}: {module} must not import {imported}"
+        for where, module, imported in all_imports()
+        if format_of(imported) not in {None, format_of(module)}
+    ] == []
 
 
-@pytest.mark.parametrize("module", [name for name in modules() if name.startswith("nora._speedups")])
-def test_speedups_import_nothing_of_nora(module: str) -> None:
-    for line, imported in imports(module):
-        if imported.split(".")[0] == "nora":
-            where = f"{modules()[module]}:{line}"
-            assert imported.startswith("nora._speedups"), f"{where}: {module} must not import {imported}"
+def test_speedups_import_nothing_of_nora() -> None:
+    assert [
+        f"{where}: {module} must not import {imported}"
+        for where, module, imported in all_imports()
+        if module.startswith("nora._speedups")
+        and imported.split(".")[0] == "nora"
+        and not imported.startswith("nora._speedups")
+    ] == []
 
 
 def test_there_are_no_utils() -> None:

@@ -61,14 +61,17 @@ def start_and_fail(server: Server) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_a_second_server_on_the_directory_is_refused(tmp_path: Path) -> None:
     with running(tmp_path) as first:
         second = Server(first.data, tmp_path / "second.log")
         message = start_and_fail(second)
         assert f"in use by process {first.pid}" in message
+        assert str(first.storage) in message
         assert first.status("/ready") == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])
 def test_a_second_server_on_the_port_is_refused(tmp_path: Path, host: str) -> None:
     with running(tmp_path) as first:
@@ -77,6 +80,7 @@ def test_a_second_server_on_the_port_is_refused(tmp_path: Path, host: str) -> No
         message = start_and_fail(second)
         assert f"port {first.port}" in message
         assert any(f"in use by process {pid}" in message for pid in (first.pid, *first.children()))
+        assert all(map(alive, [first.pid, *first.children()]))
 
 
 def test_a_port_of_another_program_is_refused(tmp_path: Path) -> None:
@@ -95,6 +99,7 @@ def test_a_bad_setting_is_refused_with_its_name(tmp_path: Path) -> None:
     assert "NORA_PORT" in start_and_fail(Server(tmp_path, tmp_path / "log", env={"NORA_PORT": "http"}))
 
 
+@pytest.mark.slow
 def test_a_catalog_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         pass
@@ -106,6 +111,7 @@ def test_a_catalog_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) 
     assert catalog.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_damaged_catalog_is_told_at_the_start(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         pass
@@ -118,32 +124,50 @@ def test_a_damaged_catalog_is_told_at_the_start(tmp_path: Path) -> None:
     assert "damaged" in message
 
 
+@pytest.mark.slow
 def test_a_server_starts_again_at_once(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
+    with running(tmp_path, workers=2) as server:
         for _ in range(2):
             httpx.get(f"{server.url}/health", trust_env=False)  # leaves a connection in TIME_WAIT
             server.kill()
             server.start()
 
 
-def test_no_worker_survives_its_parent(four: Server) -> None:
-    workers = four.children()
-    assert len(workers) == 4
-    os.kill(four.pid, signal.SIGKILL)
-    assert eventually(lambda: not any(map(alive, workers)))
-    assert four.status("/health") is None
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 4])
+def test_no_worker_survives_its_parent(tmp_path: Path, count: int) -> None:
+    with running(tmp_path, workers=count) as server:
+        workers = server.children()
+        assert len(workers) == count
+        os.kill(server.pid, signal.SIGKILL)
+        assert eventually(lambda: not any(map(alive, workers)))
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((server.host, server.port)).close()
+        server.kill()  # and nothing is left to stop
 
 
-def test_a_worker_that_dies_again_and_again_is_replaced(tmp_path: Path) -> None:
-    with running(tmp_path) as server:
-        for _ in range(3):
-            (worker,) = server.children()
+@pytest.mark.slow
+def test_no_worker_survives_a_stop(tmp_path: Path) -> None:
+    with running(tmp_path, workers=2) as server:
+        workers = server.children()
+        assert server.stop() == 0
+        assert eventually(lambda: not any(map(alive, workers)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_worker_that_dies_again_and_again_is_replaced(tmp_path: Path, count: int) -> None:
+    """Faster than a supervisor with a crash limit would allow."""
+    with running(tmp_path, workers=count) as server:
+        for _ in range(4):
+            worker = server.children()[-1]
             os.kill(worker, signal.SIGKILL)
-            assert eventually(lambda: server.children() not in ([], [worker]))  # noqa: B023
+            assert eventually(lambda: len({*server.children()} - {worker}) == count)  # noqa: B023
             server.wait_ready()
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 def test_the_others_serve_while_one_is_replaced(four: Server) -> None:
     for worker in four.children()[:3]:
         os.kill(worker, signal.SIGKILL)
@@ -151,11 +175,12 @@ def test_the_others_serve_while_one_is_replaced(four: Server) -> None:
     four.wait_ready()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_request_in_flight_is_finished(tmp_path: Path, number: signal.Signals) -> None:
     env = install(tmp_path)
     with running(tmp_path / "one", env=env) as server, concurrent.futures.ThreadPoolExecutor() as pool:
-        answer = pool.submit(httpx.get, f"{server.url}/toy/slow/1.5", trust_env=False, timeout=30)
+        answer = pool.submit(httpx.get, f"{server.url}/toy/slow/1", trust_env=False, timeout=30)
         eventually(lambda: False, 0.5)  # it is being answered
         assert server.process is not None
         server.process.send_signal(number)
@@ -166,6 +191,7 @@ def test_a_request_in_flight_is_finished(tmp_path: Path, number: signal.Signals)
         assert "killed" not in log
 
 
+@pytest.mark.slow
 def test_ctrl_c_reaches_the_whole_group_and_is_no_crash(four: Server) -> None:
     assert four.process is not None
     os.killpg(four.pid, signal.SIGINT)
@@ -173,6 +199,7 @@ def test_ctrl_c_reaches_the_whole_group_and_is_no_crash(four: Server) -> None:
     assert "replaced" not in four.log.read_text()
 
 
+@pytest.mark.slow
 def test_a_request_that_does_not_end_is_cut_in_time(tmp_path: Path) -> None:
     env = install(tmp_path) | {"NORA_GRACEFUL_TIMEOUT": "1"}
     with running(tmp_path / "one", env=env) as server, concurrent.futures.ThreadPoolExecutor() as pool:
@@ -184,6 +211,7 @@ def test_a_request_that_does_not_end_is_cut_in_time(tmp_path: Path) -> None:
         assert "did not finish in time" in server.log.read_text()
 
 
+@pytest.mark.slow
 def test_the_start_is_told_in_one_line(tmp_path: Path) -> None:
     with running(tmp_path, workers=2) as server:
         (line,) = [one for one in server.log.read_text().splitlines() if "NORA " in one]
@@ -264,6 +292,7 @@ def test_a_key_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     assert "key" in start_and_fail(Server(tmp_path, tmp_path / "log", env=env))
 
 
+@pytest.mark.slow
 def test_a_traditional_key_works_or_is_refused_by_name(tmp_path: Path) -> None:
     with running(tmp_path / "one", env=certificate(tmp_path, pkcs1=True)) as server:
         assert server.status("/ready") == 200

@@ -23,6 +23,7 @@ def test_a_running_server_is_healthy(nora: Server) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "/health: 200")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
 @pytest.mark.parametrize("host", ["::", "::1"])
 def test_a_server_of_ipv6_is_healthy(tmp_path: Path, host: str) -> None:
@@ -37,6 +38,7 @@ def test_a_server_that_is_not_there_is_not(tmp_path: Path, host: str) -> None:
     assert done.stderr.startswith("not healthy: ")
 
 
+@pytest.mark.slow
 def test_its_own_certificate_is_not_questioned(tmp_path: Path) -> None:
     made = certificates.make(tmp_path / "certificates")
     env = {"NORA_TLS_CERT": str(made.certificate), "NORA_TLS_KEY": str(made.key)}

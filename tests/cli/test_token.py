@@ -98,6 +98,7 @@ def statuses(server: Server, headers: dict[str, str]) -> set[int]:
     }
 
 
+@pytest.mark.slow
 def test_every_worker_of_a_running_server_sees_it_at_once(guarded: Server) -> None:
     token = make_token(guarded, "--role", "read")
     assert statuses(guarded, token.bearer) == {200}

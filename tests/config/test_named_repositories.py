@@ -24,6 +24,7 @@ def pull(server: Server, image: str) -> int:
     return httpx.get(f"{server.url}/v2/{image}/manifests/1", trust_env=False).status_code
 
 
+@pytest.mark.slow
 def test_a_named_repository_is_the_first_segment_and_a_group_shows_its_members(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(NAMED + MEMBERS)
     with running(tmp_path, env={"NORA_CONFIG_PATH": str(tmp_path / "config.toml")}) as server:
@@ -35,6 +36,7 @@ def test_a_named_repository_is_the_first_segment_and_a_group_shows_its_members(t
         assert pull(server, "team/new") == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("image", ["team/app", "team"])
 def test_a_name_that_would_hide_an_image_stops_the_start(tmp_path: Path, image: str) -> None:
     server = Server(tmp_path / "data", tmp_path / "nora.log")

@@ -35,11 +35,9 @@ class Size:
     seed: int = field(default_factory=lambda: int(os.environ.get("TEST_SEED", time.time_ns() % 10**9)))
 
 
-QUICK = Size(kills=2, clients=16, acknowledged=12, in_flight=5)
 SLOW = Size(kills=20, clients=200, acknowledged=50, in_flight=10)
 FULL = Size(kills=60, clients=200, acknowledged=50, in_flight=10)
 SIZES = [
-    pytest.param(QUICK, id="quick"),
     pytest.param(SLOW, id="slow", marks=pytest.mark.slow),
     pytest.param(FULL, id="full", marks=[pytest.mark.slow, pytest.mark.full]),
 ]

@@ -17,7 +17,7 @@ from tests.faults.wire import Answer, Wire, read_answer
 from tests.support.server import Server, running
 
 MIB = 1 << 20
-COUNTS = [100, pytest.param(1000, marks=pytest.mark.slow)]
+COUNT = 1000
 AT_ONCE = 50
 
 
@@ -61,10 +61,10 @@ async def counted(server: Server, wire: Wire) -> dict[int, int]:
     return {pid: len(open_files(pid)) for pid in workers(server)}
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_aborted_uploads_leave_no_descriptors(nora_server: StartServer, count: int) -> None:
+@pytest.mark.slow
+def test_aborted_uploads_leave_no_descriptors(nora_server: StartServer) -> None:
     """Sessions go on afterwards from where they stand; nothing else of the aborted ones stays."""
-    server = nora_server(workers=2, env={"NORA_MAX_UPLOAD_SESSIONS": str(count + 10)})
+    server = nora_server(workers=2, env={"NORA_MAX_UPLOAD_SESSIONS": str(COUNT + 10)})
     wire = Wire(server.host, server.port)
     blob = random.Random(1).randbytes(400_000)
     gate = asyncio.Semaphore(AT_ONCE)
@@ -100,7 +100,7 @@ def test_aborted_uploads_leave_no_descriptors(nora_server: StartServer, count: i
 
     async def run() -> None:
         before = await counted(server, wire)
-        sessions = await asyncio.gather(*(abort(number) for number in range(count)))
+        sessions = await asyncio.gather(*(abort(number) for number in range(COUNT)))
         await settled(server, before)
         assert list((server.storage / "tmp").iterdir()) == []
         await asyncio.gather(*(resume(session) for session in sessions if session))
@@ -110,8 +110,8 @@ def test_aborted_uploads_leave_no_descriptors(nora_server: StartServer, count: i
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_aborted_downloads_leave_no_descriptors(nora_server: StartServer, count: int) -> None:
+@pytest.mark.slow
+def test_aborted_downloads_leave_no_descriptors(nora_server: StartServer) -> None:
     server = nora_server(workers=2)
     wire = Wire(server.host, server.port)
     blob = random.Random(2).randbytes(16 * MIB)
@@ -130,18 +130,17 @@ def test_aborted_downloads_leave_no_descriptors(nora_server: StartServer, count:
         path = f"/v2/clients/aborted/blobs/{sha256(blob)}"
         pushed = await wire.call("POST", f"/v2/clients/aborted/blobs/uploads/?digest={sha256(blob)}", blob)
         assert pushed.status == 201
-        await asyncio.gather(*(abort(number, path) for number in range(count)))
+        await asyncio.gather(*(abort(number, path) for number in range(COUNT)))
         await settled(server, before)
         assert (await wire.call("GET", path)).body == blob
 
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_idle_uploads_do_not_block_others(nora_server: StartServer, count: int) -> None:
+@pytest.mark.slow
+def test_idle_uploads_do_not_block_others(nora_server: StartServer) -> None:
     """Half of the requests have sent a head and nothing more, half one byte of a body."""
-    count //= 2
-    server = nora_server(workers=1, env={"NORA_MAX_UPLOAD_SESSIONS": str(count + 10)})
+    server = nora_server(workers=1, env={"NORA_MAX_UPLOAD_SESSIONS": str(COUNT)})
     wire = Wire(server.host, server.port)
     blob = random.Random(3).randbytes(200_000)
 
@@ -156,7 +155,7 @@ def test_idle_uploads_do_not_block_others(nora_server: StartServer, count: int) 
         return writer
 
     async def run() -> None:
-        writers = [await idle(number) for number in range(count)]
+        writers = [await idle(number) for number in range(COUNT // 2)]
         try:
             pushed = await wire.call("POST", f"/v2/clients/busy/blobs/uploads/?digest={sha256(blob)}", blob)
             assert pushed.status == 201, pushed
@@ -172,6 +171,7 @@ def test_idle_uploads_do_not_block_others(nora_server: StartServer, count: int) 
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_idle_upload_is_answered_and_its_session_goes_on(nora_server: StartServer) -> None:
     server = nora_server(workers=1, env={"NORA_IDLE_TIMEOUT": "1"})
     wire = Wire(server.host, server.port)
@@ -195,6 +195,7 @@ def test_idle_upload_is_answered_and_its_session_goes_on(nora_server: StartServe
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_session_limit(nora_server: StartServer) -> None:
     """429 as JSON with Retry-After; a cancelled or finished session makes room at once."""
     server = nora_server(workers=2, env={"NORA_MAX_UPLOAD_SESSIONS": "5"})
@@ -221,6 +222,7 @@ def test_session_limit(nora_server: StartServer) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_session_limit_holds_between_many_at_once(nora_server: StartServer) -> None:
     server = nora_server(workers=2, env={"NORA_MAX_UPLOAD_SESSIONS": "20"})
     wire = Wire(server.host, server.port)
@@ -268,7 +270,9 @@ async def expecting(wire: Wire, method: str, path: str, size: int, headers: dict
 
 
 @pytest.mark.parametrize("ask", [early, expecting])
-@pytest.mark.parametrize("size", [pytest.param(8 * MIB, id="8MiB"), pytest.param(100 * MIB, id="100MiB")])
+@pytest.mark.parametrize(
+    "size", [pytest.param(8 * MIB, id="8MiB"), pytest.param(100 * MIB, id="100MiB", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     "case", ["range", "too-large", "unknown-session", "bad-digest", "manifest", "method"]
 )

@@ -17,6 +17,8 @@ import pytest
 
 from tests.faults.disk import Disk, mounted
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:

@@ -23,9 +23,13 @@ MIB = 1 << 20
 SIZE = 64 * MIB
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounting a tmpfs needs root on Linux"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or os.geteuid() != 0,
+        reason="mounting a tmpfs needs root on Linux",
+    ),
+]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from tests.faults.wire import Answer, Dropped, Wire
 from tests.support.oci import IMAGE
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
 BIG = random.Random(0).randbytes(3 << 20)
 ERRORS = ["EIO", "EACCES", "EROFS"]
 

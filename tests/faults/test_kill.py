@@ -56,6 +56,7 @@ def test_killed_workers_lose_nothing_and_are_replaced(
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["worker", "server"])
 def test_upload_is_resumed_after_a_kill_in_the_middle(nora_server: StartServer, victim: str) -> None:
     """spec line 23: the offset is never beyond what was sent; from there on the upload goes on."""

@@ -14,10 +14,11 @@ from tests.faults.disk import Disk, mounted
 from tests.faults.ledger import Audit, sha256
 from tests.faults.processes import gone, group
 from tests.faults.pushes import Pushes
-from tests.faults.runs import FULL, MANY_SESSIONS, QUICK, SLOW, Record, Size, kill_run, reclaimed
+from tests.faults.runs import FULL, MANY_SESSIONS, SLOW, Record, Size, kill_run, reclaimed
 from tests.faults.wire import Wire
 from tests.support.server import Server
 
+pytestmark = pytest.mark.slow
 ON_FUSE = {"NORA_STORAGE_ALLOW_FUSE": "true"}
 
 
@@ -48,9 +49,8 @@ def pull_the_plug(server: Server, disk: Disk, seed: int | None) -> None:
 @pytest.mark.parametrize(
     "size",
     [
-        pytest.param(replace(QUICK, kills=1), id="quick"),
-        pytest.param(replace(SLOW, kills=20, clients=50), id="slow", marks=pytest.mark.slow),
-        pytest.param(FULL, id="full", marks=[pytest.mark.slow, pytest.mark.full]),
+        pytest.param(replace(SLOW, kills=20, clients=50), id="slow"),
+        pytest.param(FULL, id="full", marks=pytest.mark.full),
     ],
 )
 @pytest.mark.parametrize("model", ["strict", "random"])

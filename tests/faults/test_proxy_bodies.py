@@ -18,9 +18,10 @@ from tests.support.answers import Answer, Repeated
 from tests.support.server import Server, running
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
+pytestmark = pytest.mark.slow
 SIZE = 2 * MIB
 WORKERS = [
-    pytest.param(1, id="1-worker", marks=[pytest.mark.slow, pytest.mark.full]),
+    pytest.param(1, id="1-worker", marks=pytest.mark.full),
     pytest.param(4, id="4-workers"),
 ]
 HALF = SIZE // 2 + 4321

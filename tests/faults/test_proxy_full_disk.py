@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,26 +19,33 @@ from tests.faults.wire import Wire
 from tests.support.server import Server
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="mounting a tmpfs needs root on Linux"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux") or os.geteuid() != 0,
+        reason="mounting a tmpfs needs root on Linux",
+    ),
+]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def up() -> Iterator[UpstreamProcess]:
     with upstream_process() as found:
         yield found
 
 
-@pytest.fixture(params=[1, 4], ids=["1-worker", "4-workers"])
-def server(tmp_path: Path, up: UpstreamProcess, request: pytest.FixtureRequest) -> Iterator[Server]:
-    """A server whose data is on a tmpfs of 64 MiB."""
-    point = tmp_path / "data" / "storage"
+@pytest.fixture(scope="module", params=[1, 4], ids=["1-worker", "4-workers"])
+def server(
+    tmp_path_factory: pytest.TempPathFactory, up: UpstreamProcess, request: pytest.FixtureRequest
+) -> Iterator[Server]:
+    """A server whose data is on a tmpfs of 64 MiB; each test leaves room behind."""
+    folder = tmp_path_factory.mktemp("full")
+    point = folder / "data" / "storage"
     point.mkdir(parents=True)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(point)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("mounting a tmpfs is not allowed here")
-    found = Server(tmp_path / "data", tmp_path / "nora.log", workers=request.param, env=asking(up.url))
+    found = Server(folder / "data", folder / "nora.log", workers=request.param, env=asking(up.url))
     try:
         found.start()
         yield found
@@ -86,10 +92,10 @@ def test_a_disk_that_fills_up_while_a_file_comes(
     server: Server, up: UpstreamProcess, wire: Wire, says_size: bool
 ) -> None:
     """Whoever reads is cut, nothing stays, and when there is room again the file is brought in."""
-    thing = wheel(f"filling-{says_size}".lower(), 24 * MIB, says_size=says_size)
+    thing = wheel(f"filling-{says_size}".lower(), 12 * MIB, says_size=says_size)
     thing.publish(up)
-    framing = "length" if says_size else "chunked"
-    up.serve(thing.source, thing.answer(framing=framing, hold=4 * MIB, gate="full"))
+    framing, gate = "length" if says_size else "chunked", f"full-{server.port}-{says_size}"
+    up.serve(thing.source, thing.answer(framing=framing, hold=4 * MIB, gate=gate))
 
     async def run() -> None:
         await thing.announce(wire)
@@ -97,7 +103,7 @@ def test_a_disk_that_fills_up_while_a_file_comes(
         tasks = [asyncio.ensure_future(one.run()) for one in clients]
         await reach(clients, 4 * MIB - 64 * 1024)
         with filled(server, leave=20 * MIB):  # of which 16 MiB are kept
-            up.open("full")
+            up.open(gate)
             await asyncio.gather(*tasks)
             for found in clients:
                 assert found.is_cut, found

@@ -21,6 +21,7 @@ from tests.support.server import Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
 
+pytestmark = pytest.mark.slow
 SIZE = 200_000
 USER, PASSWORD = "robot", "kitten-4711"
 BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()

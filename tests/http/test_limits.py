@@ -228,6 +228,7 @@ def _forked(work: Callable[[], object]) -> int:
         os._exit(1)
 
 
+@pytest.mark.slow
 def test_the_limit_holds_over_four_processes() -> None:
     """Each asks at half of the limit, so together at twice of it."""
     rate, burst, seconds = 200, 100, 3.0

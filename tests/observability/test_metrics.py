@@ -92,6 +92,7 @@ def test_methods_that_a_client_makes_up_share_a_label() -> None:
     assert requests(parse(one.render(0).decode()), "toy", "other", 405) == 50
 
 
+@pytest.mark.slow
 def test_any_worker_shows_exactly_what_all_have_done(tmp_path: Path) -> None:
     """A format that was only discovered, four workers, three of which are killed on the way."""
     with running(tmp_path / "four", workers=4, env=install(tmp_path)) as server:
@@ -123,6 +124,7 @@ def test_any_worker_shows_exactly_what_all_have_done(tmp_path: Path) -> None:
         assert value(samples, "nora_uploads_total", registry="docker") == 0
 
 
+@pytest.mark.slow
 def test_images_are_counted_by_every_worker_alike(tmp_path: Path) -> None:
     """1,000 pulls, 10 pushes and 5 refusals over four workers; blobs are parts of them and no pulls."""
     with running(tmp_path, workers=4) as server:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from nora.observability.shared_timestamps import Timestamp, SharedTimestamps
+from nora.observability.shared_timestamps import SharedTimestamps, Timestamp
 
 
 def test_what_one_process_notes_all_know() -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import bcrypt
 
-from tests.support.command import run
+from nora.app import open_catalog
+from nora.auth.tokens import Tokens, parse_scope
+from nora.cli.token import DAY
+from nora.cli.token import create as token_command
+from nora.config import load
 from tests.support.server import Server
 
 USER, PASSWORD = "alice", "correct horse"
-_TOKEN = re.compile(r"\bnra_[0-9A-Za-z]{49}\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +51,31 @@ def write_users(path: Path, **users: str) -> Path:
 
 
 def make_token(server: Server, *words: str, user: str = "ci") -> Credentials:
-    """`nora token create` with `words`."""
-    output = run(
-        sys.executable,
-        "-m",
-        "nora",
-        "token",
-        "create",
-        "--user",
-        user,
-        *words,
-        env=server.environment(),
-        cwd=server.data,
-    )
-    found = _TOKEN.search(output)
-    assert found is not None, output
-    return Credentials(user, found[0])
+    """A new token, as `nora token create` makes it with `words`; without a process of its own."""
+    wanted = token_command.make_context("create", ["--user", user, *words]).params
+    config = load(server.environment(), server.data)
+
+    async def make() -> str:
+        async with open_catalog(config) as catalog:
+            days = wanted["ttl_days"]
+            text, _ = await Tokens(catalog).create(
+                user,
+                wanted["role"],
+                scopes=tuple(map(parse_scope, wanted["scopes"])),
+                description=wanted["description"],
+                ttl_seconds=None if days is None else days * DAY,
+            )
+            return text
+
+    return Credentials(user, asyncio.run(make()))
+
+
+def revoke_tokens(server: Server, user: str) -> None:
+    """All tokens of a user, as `nora token revoke` does it."""
+    config = load(server.environment(), server.data)
+
+    async def revoke() -> None:
+        async with open_catalog(config) as catalog:
+            assert await Tokens(catalog).revoke_all(user)
+
+    asyncio.run(revoke())

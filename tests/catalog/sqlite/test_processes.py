@@ -94,6 +94,7 @@ def shares(path: Path, seconds: float) -> list[int]:
     return [len(of_one) for of_one in lines]
 
 
+@pytest.mark.slow
 def test_processes_take_turns(tmp_path: Path) -> None:
     counts = shares(prepared(tmp_path), 1)
     assert max(counts) <= 2 * min(counts), counts
