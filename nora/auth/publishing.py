@@ -84,7 +84,7 @@ _CODES: Final[dict[type[NoraError], str]] = {
 }
 
 
-def render_error(error: NoraError) -> Response:
+def render_error(error: NoraError, request: Request) -> Response:
     """As PyPI's clients read it: a message, and a list of codes with descriptions."""
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "unavailable")
     entry = {"code": code, "description": str(error)}

@@ -86,8 +86,8 @@ class Format:
     build: Callable[[Services, Mapping[str, Repository]], Handler]
     """Called once per worker with all repositories of this format by name. The default repository has
     the name of the format and is served at `mount`; for named ones see `shares_mount`."""
-    render_error: Callable[[NoraError], Response]
-    """An error in the format's own dialect."""
+    render_error: Callable[[NoraError, Request], Response]
+    """An error in the format's own dialect, and in the form that the client reads."""
     limited: bool = True
     """False when its clients cannot be told that they ask too much: Maven's wait for minutes, then fail."""
     can_proxy: bool = False

@@ -14,7 +14,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 from blacksheep import Application, Request, Response, Router
 from blacksheep.contents import ASGIContent
@@ -149,9 +149,9 @@ class NoraApplication(Application):
                 limits.admit(scope)
             response = await mount.handler(request)
         except Exception as error:  # noqa: BLE001 - this is the one place
-            response = errors.answer(error, mount.render_error)
+            response = errors.answer(error, mount.render_error, request)
         if limits is not None:
-            response = _settled(limits, scope, mount, response)
+            response = _settled(limits, request, mount, response)
         seconds = perf_counter() - began
         mount.metrics.observe(method, response.status, seconds, scope.get("nora.event"))
         if self._audit is not None:
@@ -207,12 +207,12 @@ class NoraApplication(Application):
         return None if found is None or found.handler is fallback.handler else found
 
 
-def _settled(limits: RateLimits, scope: Scope, mount: Mount, response: Response) -> Response:
+def _settled(limits: RateLimits, request: Request, mount: Mount, response: Response) -> Response:
     """The answer, or that its client asks for too much."""
     try:
-        limits.settle(scope, response.status)
+        limits.settle(cast("Scope", request.scope), response.status)
     except TooManyRequests as error:
-        return errors.answer(error, mount.render_error)
+        return errors.answer(error, mount.render_error, request)
     return response
 
 

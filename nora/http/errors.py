@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 
 import orjson
-from blacksheep import Content, Response
+from blacksheep import Content, Request, Response
 from blacksheep.exceptions import HTTPException, MessageAborted
 
 from nora import errors
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 BASIC = 'Basic realm="NORA"'
 """The challenge where none is given."""
 
-RenderError = Callable[[NoraError], Response]
+RenderError = Callable[[NoraError, Request], Response]
 
 
 class _Unexpected(NoraError):
@@ -37,20 +37,20 @@ class _Refused(NoraError):
         self.status = status  # type: ignore[misc]
 
 
-def render_json(error: NoraError) -> Response:
+def render_json(error: NoraError, request: Request) -> Response:
     """The dialect outside of the formats: `{"error": …, "request_id": …}`."""
     body = orjson.dumps({"error": str(error), "request_id": REQUEST_ID.get()})
     return Response(error.status, None, Content(b"application/json", body))
 
 
-def answer(error: Exception, render: RenderError) -> Response:
+def answer(error: Exception, render: RenderError, request: Request) -> Response:
     """The answer to a request that ended with `error`. Faults are logged with their traceback."""
     known = _as_known(error)
     try:
-        response = render(known)
+        response = render(known, request)
     except Exception:  # noqa: BLE001 - the client still gets an answer
         _log.exception("an error could not be rendered")
-        response = render_json(known)
+        response = render_json(known, request)
     for name, value in _headers(known):
         if not response.headers.contains(name):
             response.headers.add(name, value)

@@ -6,12 +6,14 @@ import logging
 
 import orjson
 import pytest
-from blacksheep import Response
+from blacksheep import Request, Response
 from blacksheep.exceptions import BadRequest as FrameworkBadRequest
 from blacksheep.exceptions import MessageAborted
 
 from nora import errors
 from nora.http.errors import answer, render_json
+
+REQUEST = Request("GET", b"/", [])
 
 
 def headers(response: Response) -> dict[bytes, bytes]:
@@ -39,49 +41,54 @@ def all_errors() -> list[errors.NoraError]:
 
 @pytest.mark.parametrize("error", all_errors(), ids=lambda error: type(error).__name__)
 def test_every_error_becomes_its_status_in_json(error: errors.NoraError) -> None:
-    response = answer(error, render_json)
+    response = answer(error, render_json, REQUEST)
     assert response.status == error.status
     assert orjson.loads(response.content.body)["error"] == str(error)
 
 
 def test_what_http_wants_beside_is_added_once() -> None:
-    assert headers(answer(errors.MethodNotAllowed(("GET", "PUT")), render_json))[b"allow"] == b"GET, PUT"
-    assert headers(answer(errors.TooManyRequests("", 7), render_json))[b"retry-after"] == b"7"
-    assert headers(answer(errors.StorageBusy(), render_json))[b"retry-after"] == b"1"
-    assert headers(answer(errors.RangeNotSatisfiable(9), render_json))[b"content-range"] == b"bytes */9"
-    assert b"content-range" not in headers(answer(errors.UploadOffsetMismatch(9), render_json))
-    own = answer(errors.StorageBusy(), lambda error: Response(503, [(b"Retry-After", b"30")]))
+    assert (
+        headers(answer(errors.MethodNotAllowed(("GET", "PUT")), render_json, REQUEST))[b"allow"]
+        == b"GET, PUT"
+    )
+    assert headers(answer(errors.TooManyRequests("", 7), render_json, REQUEST))[b"retry-after"] == b"7"
+    assert headers(answer(errors.StorageBusy(), render_json, REQUEST))[b"retry-after"] == b"1"
+    assert (
+        headers(answer(errors.RangeNotSatisfiable(9), render_json, REQUEST))[b"content-range"] == b"bytes */9"
+    )
+    assert b"content-range" not in headers(answer(errors.UploadOffsetMismatch(9), render_json, REQUEST))
+    own = answer(errors.StorageBusy(), lambda error, _: Response(503, [(b"Retry-After", b"30")]), REQUEST)
     assert own.headers.get(b"retry-after") == (b"30",)
 
 
 def test_a_fault_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    response = answer(RuntimeError("password is 123"), render_json)
+    response = answer(RuntimeError("password is 123"), render_json, REQUEST)
     assert response.status == 500
     assert b"123" not in response.content.body
     assert "password is 123" in caplog.text
 
 
 def test_a_renderer_that_fails_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
-    def fails(error: errors.NoraError) -> Response:
+    def fails(error: errors.NoraError, request: Request) -> Response:
         raise ValueError("renderer")
 
-    assert answer(errors.NotFound("x"), fails).status == 404
+    assert answer(errors.NotFound("x"), fails, REQUEST).status == 404
     assert "could not be rendered" in caplog.text
 
 
 def test_who_left_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert answer(MessageAborted(), render_json).status == 499
-    assert answer(errors.ClientGone("x"), render_json).status == 499
+    assert answer(MessageAborted(), render_json, REQUEST).status == 499
+    assert answer(errors.ClientGone("x"), render_json, REQUEST).status == 499
     assert not caplog.records
 
 
 def test_refusals_of_the_framework_keep_their_status() -> None:
-    assert answer(FrameworkBadRequest("odd header"), render_json).status == 400
+    assert answer(FrameworkBadRequest("odd header"), render_json, REQUEST).status == 400
 
 
 def test_the_cause_of_a_storage_failure_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     error = errors.StorageFailed("cannot read")
     error.__cause__ = OSError(5, "Input/output error")
-    assert answer(error, render_json).status == 500
+    assert answer(error, render_json, REQUEST).status == 500
     assert "Input/output error" in caplog.text

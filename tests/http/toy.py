@@ -172,7 +172,7 @@ def build(services: Services, repositories: Mapping[str, Repository]) -> Handler
     return Toy(services)
 
 
-def render_error(error: NoraError) -> Response:
+def render_error(error: NoraError, request: Request) -> Response:
     """The toy's own dialect."""
     return Response(error.status, None, Content(b"text/x-toy", f"toy: {error}".encode()))
 

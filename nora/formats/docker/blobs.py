@@ -72,7 +72,7 @@ class Blobs:
         """Take a blob out of an image; other images keep it."""
         image = resource.image
         digest = Digest(resource.reference)
-        resource.audit("delete", digest)
+        resource.audit_image("delete", digest)
         if not await self._catalog.unlink_blob(image.target.id, image.package, digest):
             raise await self._absent(image, digest)
         return Response(202, [API_VERSION])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
-from blacksheep import Content, Response
+from blacksheep import Content, Request, Response
 
 from nora import errors
 from nora.formats.docker.resource import API_VERSION
@@ -61,7 +61,7 @@ def _body(error: errors.NoraError) -> dict[str, Any]:
     return {"errors": [{"code": code, "message": message}]}
 
 
-def render_error(error: errors.NoraError) -> Response:
+def render_error(error: errors.NoraError, request: Request) -> Response:
     """An error as OCI clients read it; what HTTP itself wants beside is added for all formats alike."""
     headers = [API_VERSION]
     if isinstance(error, errors.UploadOffsetMismatch):  # where the upload stands, as its status says it

@@ -81,12 +81,12 @@ class Manifests:
         reference = parse_reference(resource.reference)
         named = reference if isinstance(reference, Digest) else None
         wanted = [resource.reference] if named is None else []
-        tags = [Tag(text) for text in dict.fromkeys(wanted + resource.query.get("tag", []))]
+        tags = [Tag(text) for text in dict.fromkeys([*wanted, *resource.query.get("tag", ())])]
         body = await read_body(resource.request, self._settings.max_manifest_size, self._idle_seconds)
         manifest = parse_manifest(
             body, resource.header(b"content-type"), named, required=self._settings.required_content
         )
-        resource.audit("write", manifest.digest, tags)
+        resource.audit_image("write", manifest.digest, tags)
         writes = self._tag_writes(resource.request, tags)
         try:
             await self._store(image, target, body, manifest, writes)
@@ -103,7 +103,7 @@ class Manifests:
         repository = image.target.id
         reference = parse_reference(resource.reference)
         tags, digest = ([reference], "") if isinstance(reference, Tag) else ([], reference)
-        resource.audit(self.deleting(reference), digest, tags)
+        resource.audit_image(self.deleting(reference), digest, tags)
         if isinstance(reference, Tag):
             done = await self._catalog.delete_tag(repository, image.package, reference)
         else:

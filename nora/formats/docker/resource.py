@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from blacksheep import Request, Response
+from blacksheep import Request
 
 from nora.formats.docker.names import Image
-from nora.model import Action, Principal
-from nora.observability.audit import note
+from nora.http.context import PackageContext
+from nora.model import Action
 
 if TYPE_CHECKING:
     from nora.config import Config
@@ -18,39 +18,28 @@ API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
 """Every answer carries it: docker tells a v2 registry by it."""
 
 
-class Resource(NamedTuple):
+class Resource(PackageContext):
     """A request for the thing that its path names."""
 
-    request: Request
-    image: Image
-    """The image of the path; `Images.none` where the path has none."""
-    reference: str
-    """The tag, digest or upload id, not yet validated; empty where the path has none."""
-    query: dict[str, list[str]]
-    principal: Principal
-    """Who is asking, and may."""
+    __slots__ = ("image", "reference")
 
-    def parameter(self, name: str) -> str | None:
-        """The first value of a query parameter."""
-        values = self.query.get(name)
-        return values[0] if values else None
+    def __init__(self, request: Request, action: Action | None, image: Image, reference: str) -> None:
+        PackageContext.__init__(self, request, action, image.repository, image.package)
+        self.image = image
+        """The image of the path; `Images.none` where the path has none."""
+        self.reference = reference
+        """The tag, digest or upload id, not yet validated; empty where the path has none."""
 
-    def header(self, name: bytes) -> str | None:
-        """A request header, name in lower case."""
-        value = self.request.get_first_header(name)
-        return value.decode("latin-1") if value is not None else None
+    def of(self, image: Image) -> Resource:
+        """The same request for another image."""
+        other = Resource(self.request, self.action, image, self.reference)
+        other.principal = self.principal
+        return other
 
-    def count_as(self, event: Literal["download", "upload"]) -> None:
-        """What a successful answer counts as in the metrics: a package was pulled or published."""
-        cast("dict[str, Any]", self.request.scope)["nora.event"] = event
-
-    def audit(self, action: Action, digest: str = "", tags: Sequence[str] = ()) -> None:
-        """What the audit log tells of this request; said before it is done, so that failures are told too."""
-        name = f"{self.image.full_name}:{','.join(tags)}" if tags else self.image.full_name
-        note(cast("dict[str, Any]", self.request.scope), action, self.image.repository.name, name, digest)
-
-
-Endpoint = Callable[[Resource], Awaitable[Response]]
+    def audit_image(self, action: Action, digest: str = "", tags: Sequence[str] = ()) -> None:
+        """What the audit log tells of this request, as `audit`, with the names of the image."""
+        name = self.image.full_name
+        self.audit(action, f"{name}:{','.join(tags)}" if tags else name, digest)
 
 
 def link_base(config: Config) -> str:

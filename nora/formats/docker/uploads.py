@@ -48,11 +48,11 @@ class UploadSessions:
         if (digest := resource.parameter("mount")) is not None:
             mounted = await self._mount(resource, digest, resource.parameter("from"))
             if mounted is not None:
-                resource.audit("write", mounted)
+                resource.audit_image("write", mounted)
                 return self._created(image, mounted)
         elif (text := resource.parameter("digest")) is not None:
             whole = Digest(text)
-            resource.audit("write", whole)
+            resource.audit_image("write", whole)
             await self._uploads.put(
                 target.id,
                 image.package,
@@ -86,7 +86,7 @@ class UploadSessions:
         if text is None:
             raise InvalidDigest("the closing PUT names the blob's digest: ?digest=<algorithm>:<hex>")
         digest = Digest(text)
-        resource.audit("write", digest)
+        resource.audit_image("write", digest)
         start, length = self._chunk(resource)
         await self._uploads.finish(
             upload, None if length == 0 else self._body(resource), digest=digest, start=start, length=length
@@ -96,7 +96,7 @@ class UploadSessions:
     async def cancel(self, resource: Resource) -> Response:
         """DELETE: forget the session and its bytes."""
         _, upload = await self._find(resource)
-        resource.audit("write")
+        resource.audit_image("write")
         await self._uploads.cancel(upload)
         return Response(204, [API_VERSION])
 

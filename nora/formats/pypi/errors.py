@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Final
 
 import orjson
-from blacksheep import Content, Response
+from blacksheep import Content, Request, Response
 
 from nora import errors
 
@@ -15,16 +14,13 @@ PROBLEM: Final = b"application/problem+json"
 TEXT: Final = b"text/plain; charset=utf-8"
 RETRY_SECONDS: Final = 5
 
-wants_problem: ContextVar[bool] = ContextVar("wants_problem", default=False)
-"""Whether the client of the current request reads problem documents: `routes` says so for each request."""
-
 
 def reads_problems(accept: bytes | None) -> bool:
     """Whether an Accept header lists JSON."""
     return accept is not None and (b"application/json" in accept or b"+json" in accept)
 
 
-def render_error(error: errors.NoraError) -> Response:
+def render_error(error: errors.NoraError, request: Request) -> Response:
     """An error for pip, uv, twine and their kin.
 
     An upstream that fails is 503 with `Retry-After`, a timeout too: pip does not try 504 again, and then
@@ -35,7 +31,7 @@ def render_error(error: errors.NoraError) -> Response:
     if isinstance(error, errors.UpstreamTimeout) or (type(error) is errors.UpstreamFailed and error.origin):
         status = 503
         headers.append((b"retry-after", b"%d" % RETRY_SECONDS))
-    if wants_problem.get():
+    if reads_problems(request.get_first_header(b"accept")):
         body = {"type": "about:blank", "title": _title(status), "status": status, "detail": str(error)}
         return Response(status, headers, Content(PROBLEM, orjson.dumps(body)))
     return Response(status, headers, Content(TEXT, f"{error}\n".encode("utf-8", "replace")))

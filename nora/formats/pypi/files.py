@@ -11,10 +11,10 @@ from typing import Final
 
 from blacksheep import Response
 
+from nora.auth.authorizer import Authorizer
 from nora.catalog.records import Blob
 from nora.errors import Denied, NotAcceptable, NotFound, UpstreamFailed, quoted
 from nora.formats.base import Services
-from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.hosted import METADATA, path_of, status_of
 from nora.formats.pypi.names import ProjectName, is_filename
@@ -48,7 +48,7 @@ class Files:
 
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD of a file, or of what is beside it: `.metadata`, `.provenance`."""
-        filename = resource.target.filename
+        filename = resource.filename
         if not resource.target.is_directory:
             for end, answer in ((METADATA, self._metadata), (PROVENANCE, self._provenance)):
                 if filename.endswith(end) and is_filename(filename.removesuffix(end)):
@@ -59,8 +59,8 @@ class Files:
 
     async def attestations(self, resource: Resource) -> Response:
         """The integrity API: the attestations of a file, by its release."""
-        if is_filename(resource.target.filename):
-            return await self._provenance(resource, resource.target.filename)
+        if is_filename(resource.filename):
+            return await self._provenance(resource, resource.filename)
         raise _no_file(resource)
 
     async def _file(self, resource: Resource, filename: str) -> Response:
@@ -182,4 +182,4 @@ def _etag(digest: str) -> bytes:
 
 
 def _no_file(resource: Resource) -> NotFound:
-    return NotFound(f"{resource.project} has no file {quoted(resource.target.filename)}")
+    return NotFound(f"{resource.project} has no file {quoted(resource.filename)}")

@@ -16,10 +16,10 @@ from blacksheep import Response
 from packaging.version import InvalidVersion
 from packaging.version import Version as Parsed
 
+from nora.auth.authorizer import Authorizer
 from nora.catalog.records import PackageFile, Version
 from nora.errors import UpstreamFailed, VersionNotFound
 from nora.formats.base import Services
-from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time, status_of
 from nora.formats.pypi.metadata import parse_metadata
 from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
@@ -60,7 +60,7 @@ class JsonApi:
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD of a project, or of one of its versions."""
         project = resource.project
-        version = normalize_version(resource.target.version) if resource.target.version else ""
+        version = normalize_version(resource.version) if resource.version else ""
         members = await self._routing.members(resource.repository, project)
         for hosted in members.hosted:
             package = await self._catalog.find_package(hosted.id, project)

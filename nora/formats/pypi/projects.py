@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from blacksheep import Response
 
+from nora.auth.authorizer import Authorizer
 from nora.formats.base import Services
-from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.index import weight
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import (
@@ -55,7 +55,7 @@ class Projects:
     async def page(self, resource: Resource) -> Response:
         """GET and HEAD of a project; its canonical address is its normalized name with a slash."""
         target, project = resource.target, resource.project
-        if target.project != project or not target.is_directory:
+        if target.get("project") != project or not target.is_directory:
             return _redirect(resource)
         page_type, encoding = _wanted(resource)
         sources = await self._finder.find(resource.repository, project)
@@ -144,7 +144,7 @@ def make_list(names: Sequence[str], page_type: str, encoding: str) -> bytes:
 
 
 def _wanted(resource: Resource) -> tuple[PageType, Encoding]:
-    page_type = negotiate(resource.header(b"accept"), resource.parameter("format"))
+    page_type = negotiate(resource.header(b"accept"), resource.parameter("format") or None)
     return page_type, choose_encoding(resource.header(b"accept-encoding"))
 
 

@@ -19,11 +19,11 @@ from typing import Final
 
 from blacksheep import Response
 
+from nora.auth.authorizer import Authorizer
 from nora.auth.fields import json_answer, read_fields, text_of
 from nora.catalog.base import Catalog
 from nora.errors import BadRequest, NotFound, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
-from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.hosted import (
     METADATA,
     STATUSES,
@@ -104,7 +104,7 @@ class ReleaseApi:
         """POST …/yank"""
         fields = await read_fields(resource.request, _NOTHING, frozenset({"reason"}))
         reason = text_of(fields, "reason") if fields.get("reason") is not None else ""
-        version = resource.target.version
+        version = resource.version
         resource.audit("write", f"{resource.project} {version} yank")
         await self._releases.yank(resource.writable, resource.project, version, reason)
         return json_answer({"project": resource.project, "version": version, "yanked": reason or True})
@@ -112,7 +112,7 @@ class ReleaseApi:
     async def unyank(self, resource: Resource) -> Response:
         """POST …/unyank"""
         await read_fields(resource.request, _NOTHING)
-        version = resource.target.version
+        version = resource.version
         resource.audit("write", f"{resource.project} {version} unyank")
         await self._releases.unyank(resource.writable, resource.project, version)
         return json_answer({"project": resource.project, "version": version, "yanked": False})
@@ -131,12 +131,10 @@ class ReleaseApi:
 
     async def delete(self, resource: Resource) -> Response:
         """DELETE of a project, a version or a file."""
-        target = resource.target
-        name = f"{resource.project} {target.version} {target.filename}".strip()
+        version, filename = resource.version, resource.filename
+        name = f"{resource.project} {version} {filename}".strip()
         resource.audit("delete", name)
-        count = await self._releases.delete(
-            resource.writable, resource.project, target.version, target.filename
-        )
+        count = await self._releases.delete(resource.writable, resource.project, version, filename)
         return json_answer({"project": resource.project, "deleted": count})
 
     async def refresh(self, resource: Resource) -> Response:

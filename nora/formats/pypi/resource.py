@@ -2,62 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal, NamedTuple, cast
-from urllib.parse import parse_qs
+from blacksheep import Request
 
-from blacksheep import Request, Response
-
-from nora.errors import MethodNotAllowed
 from nora.formats.pypi.names import ProjectName
-from nora.formats.pypi.paths import Target
-from nora.model import Action, Principal, Repository
-from nora.observability.audit import note
+from nora.http.context import PackageContext
+from nora.http.paths import Target
+from nora.model import Action, Repository
 
 
-class Resource(NamedTuple):
+class Resource(PackageContext):
     """A request for the thing that its path names."""
 
-    request: Request
-    repository: Repository
-    target: Target
-    project: ProjectName
-    """Normalized; empty where the path names none."""
-    principal: Principal
-    """Who is asking, and may."""
+    __slots__ = ("project", "target")
+
+    def __init__(
+        self,
+        request: Request,
+        action: Action | None,
+        repository: Repository,
+        project: ProjectName,
+        target: Target,
+    ) -> None:
+        PackageContext.__init__(self, request, action, repository, project or None)
+        self.project = project
+        """Normalized; empty where the path names none."""
+        self.target = target
 
     @property
-    def writable(self) -> Repository:
-        """The repository that writes go to. Raises MethodNotAllowed where there is none."""
-        target = self.repository.writable
-        if target is None:
-            message = f"repository {self.repository.name} takes no writes"
-            raise MethodNotAllowed(("GET", "HEAD"), message)
-        return target
-
-    def header(self, name: bytes) -> str | None:
-        """A request header, name in lower case."""
-        value = self.request.get_first_header(name)
-        return value.decode("latin-1") if value is not None else None
-
-    def parameter(self, name: str) -> str | None:
-        """The first value of a query parameter."""
-        query = self.scope["query_string"]
-        found = parse_qs(query.decode("latin-1")).get(name) if query else None
-        return found[0] if found else None
+    def version(self) -> str:
+        """As in the path; empty where that has none."""
+        return self.target.get("version")
 
     @property
-    def scope(self) -> dict[str, Any]:
-        """The ASGI scope."""
-        return cast("dict[str, Any]", self.request.scope)
-
-    def count_as(self, event: Literal["download", "upload"]) -> None:
-        """What a successful answer counts as in the metrics."""
-        self.scope["nora.event"] = event
-
-    def audit(self, action: Action, name: str, digest: str = "") -> None:
-        """What the audit log tells of this request; said before it is done, so that failures are told too."""
-        note(self.scope, action, self.repository.name, name, digest)
-
-
-Endpoint = Callable[[Resource], Awaitable[Response]]
+    def filename(self) -> str:
+        """As in the path; empty where that has none."""
+        return self.target.get("filename")

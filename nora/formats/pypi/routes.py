@@ -1,105 +1,71 @@
-"""The routes of PyPI's interface: parse the path, ask whether this may be done, let the endpoint answer."""
+"""The endpoints below `/simple/`, `/legacy/`, `/pypi/`, `/integrity/` and `/r/<name>/`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
-from blacksheep import Request, Response
+from blacksheep import Request
 
-from nora.errors import MethodNotAllowed, NotFound, quoted
+from nora.auth.authorizer import Authorizer
 from nora.formats.base import Services
-from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.cached import CachedFiles
-from nora.formats.pypi.errors import reads_problems, wants_problem
 from nora.formats.pypi.files import Files
 from nora.formats.pypi.json_api import JsonApi
 from nora.formats.pypi.names import ProjectName
-from nora.formats.pypi.paths import PathKind, parse_path
 from nora.formats.pypi.projects import Projects
 from nora.formats.pypi.releases import ReleaseApi
-from nora.formats.pypi.resource import Endpoint, Resource
+from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import Finder
 from nora.formats.pypi.upload import Uploads
 from nora.formats.pypi.upstream import Index
-from nora.model import Action, Repository
+from nora.http.paths import Paths, Repositories, Target
+from nora.http.router import Endpoint, Router
+from nora.model import Repository
 
+READ = "GET HEAD"
 _NO_PROJECT = ProjectName("")
 
 
-class Route(NamedTuple):
-    """An endpoint, and what asking it means."""
-
-    endpoint: Endpoint
-    action: Action
-
-
-class Router:
-    """Answers everything below `/simple/`, `/legacy/`, `/pypi/`, `/integrity/` and `/r/<name>/`."""
-
-    def __init__(self, services: Services, default: Repository, named: Mapping[str, Repository]) -> None:
-        self._default = default
-        self._named = named
-        self._authorizer = authorizer = Authorizer(services)
-        index = Index(services)
-        projects = Projects(services, authorizer, Finder(services, index))
-        files = Files(services, authorizer, CachedFiles(services, index))
-        json_api = JsonApi(services, authorizer)
-        upload = Route(Uploads(services, authorizer).post, "write")
-        releases = ReleaseApi(services, authorizer)
-        delete = {"DELETE": Route(releases.delete, "delete")}
-        self._table: dict[PathKind, dict[str, Route]] = {
-            PathKind.LIST: {**_reading(projects.list), "POST": upload},
-            PathKind.PROJECT: _reading(projects.page),
-            PathKind.FILE: _reading(files.get),
-            PathKind.UPLOAD: {"POST": upload},
-            PathKind.PROJECT_JSON: _reading(json_api.get),
-            PathKind.RELEASE_JSON: _reading(json_api.get),
-            PathKind.PROVENANCE: _reading(files.attestations),
-            PathKind.STATUS: {"PUT": Route(releases.set_status, "write")},
-            PathKind.REFRESH: {"POST": Route(releases.refresh, "write")},
-            PathKind.YANK: {"POST": Route(releases.yank, "write")},
-            PathKind.UNYANK: {"POST": Route(releases.unyank, "write")},
-            PathKind.ADMIN_PROJECT: delete,
-            PathKind.ADMIN_RELEASE: delete,
-            PathKind.ADMIN_FILE: delete,
-        }
-
-    def routes(self) -> Iterator[tuple[str, str]]:
-        """Method and path of everything that is answered."""
-        for kind, methods in self._table.items():
-            for method in methods:
-                yield method, kind.value
-
-    async def __call__(self, request: Request) -> Response:
-        """The answer to a request; raises a NoraError."""
-        scope = request.scope
-        wants_problem.set(reads_problems(request.get_first_header(b"accept")))
-        target = parse_path(scope["raw_path"])
-        if target.kind is PathKind.XML_RPC:
-            raise MethodNotAllowed((), "there is no XML-RPC here: search has left PyPI as well")
-        methods = self._table[target.kind]
-        route = methods.get(scope["method"])
-        if route is None:
-            raise MethodNotAllowed(tuple(methods))
-        repository = self._repository(target.repository)
-        project = ProjectName.of(target.project) if target.project else _NO_PROJECT
-        principal = await self._authorizer.authorize(request, route.action, repository, project or None)
-        return await route.endpoint(Resource(request, repository, target, project, principal))
-
-    def _repository(self, name: str | None) -> Repository:
-        if name is None:
-            return self._default
-        found = self._named.get(name)
-        if found is None:
-            raise NotFound(f"there is no repository {quoted(name)} for Python packages")
-        return found
-
-
-def _reading(endpoint: Endpoint) -> dict[str, Route]:
-    return {"GET": Route(endpoint, "read"), "HEAD": Route(endpoint, "read")}
-
-
-def build(services: Services, repositories: Mapping[str, Repository]) -> Router:
+def build(services: Services, repositories: Mapping[str, Repository]) -> Router[Target, Resource]:
     """The handler of all repositories of this format."""
-    return Router(services, repositories["pypi"], repositories)
+    authorizer = Authorizer(services.authenticator, services.access)
+    endpoints = tuple(_endpoints(services, authorizer))
+    known = Repositories(repositories["pypi"], repositories)
+
+    def open_context(request: Request, endpoint: Endpoint[Resource], target: Target) -> Resource:
+        name = target.values.get("project")
+        project = ProjectName.of(name) if name else _NO_PROJECT
+        return Resource(request, endpoint.action, known.find(target), project, target)
+
+    return Router(
+        endpoints,
+        split=Paths(one.path for one in endpoints).split,
+        open_context=open_context,
+        authorize=authorizer.authorize,
+        otherwise="the simple repository API",
+    )
+
+
+def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[Resource]]:
+    index = Index(services)
+    projects = Projects(services, authorizer, Finder(services, index))
+    files = Files(services, authorizer, CachedFiles(services, index))
+    json_api = JsonApi(services, authorizer)
+    uploads = Uploads(services, authorizer)
+    releases = ReleaseApi(services, authorizer)
+    yield Endpoint(READ, "/simple/", "read", projects.list)
+    yield Endpoint(READ, "/simple/{project}/", "read", projects.page)
+    yield Endpoint(READ, "/simple/{project}/{filename}", "read", files.get)
+    yield Endpoint(READ, "/integrity/{project}/{version}/{filename}/provenance", "read", files.attestations)
+    yield Endpoint(READ, "/pypi/{project}/json", "read", json_api.get)
+    yield Endpoint(READ, "/pypi/{project}/{version}/json", "read", json_api.get)
+    yield Endpoint("POST", "/legacy/", "write", uploads.post)
+    yield Endpoint("POST", "/simple/", "write", uploads.post)
+    yield Endpoint("PUT", "/pypi/{project}/status", "write", releases.set_status)
+    yield Endpoint("POST", "/pypi/{project}/refresh", "write", releases.refresh)
+    yield Endpoint("POST", "/pypi/{project}/{version}/yank", "write", releases.yank)
+    yield Endpoint("POST", "/pypi/{project}/{version}/unyank", "write", releases.unyank)
+    yield Endpoint("", "/pypi", None, json_api.get)  # XML-RPC: search has left PyPI as well
+    yield Endpoint("DELETE", "/pypi/{project}", "delete", releases.delete)
+    yield Endpoint("DELETE", "/pypi/{project}/{version}", "delete", releases.delete)
+    yield Endpoint("DELETE", "/pypi/{project}/{version}/{filename}", "delete", releases.delete)

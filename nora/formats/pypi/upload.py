@@ -15,11 +15,11 @@ from typing import Final
 from blacksheep import Content, Response
 from packaging.utils import canonicalize_version
 
+from nora.auth.authorizer import Authorizer
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, NewBlob, NewFile
 from nora.errors import BadRequest, Conflict, StorageFailed, TooLarge
 from nora.formats.base import Services
-from nora.formats.pypi.authorizer import Authorizer
 from nora.formats.pypi.errors import TEXT
 from nora.formats.pypi.forms import (
     LARGEST_FIELDS,

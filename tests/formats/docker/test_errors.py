@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from blacksheep import Request
 
 from nora import errors
 from nora.formats.docker.errors import code_of, render_error
+
+REQUEST = Request("GET", b"/v2/", [])
 
 
 def every_error() -> list[type[errors.NoraError]]:
@@ -41,19 +44,19 @@ def test_every_error_has_a_code_of_its_own_or_its_parent(cls: type[errors.NoraEr
     ],
 )
 def test_status_and_code(error: errors.NoraError, status: int, code: str) -> None:
-    response = render_error(error)
+    response = render_error(error, REQUEST)
     body = orjson.loads(response.content.body)
     assert (response.status, body["errors"][0]["code"]) == (status, code)
     assert response.content.type == b"application/json"
 
 
 def test_where_an_upload_stands_is_in_a_header() -> None:
-    assert render_error(errors.UploadOffsetMismatch(10)).get_first_header(b"range") == b"0-9"
-    assert render_error(errors.UploadOffsetMismatch(0)).get_first_header(b"range") == b"0-0"
+    assert render_error(errors.UploadOffsetMismatch(10), REQUEST).get_first_header(b"range") == b"0-9"
+    assert render_error(errors.UploadOffsetMismatch(0), REQUEST).get_first_header(b"range") == b"0-0"
 
 
 def test_missing_references_are_named_one_by_one_up_to_a_bound() -> None:
     digests = tuple(f"sha256:{n:064x}" for n in range(1000))
-    body = orjson.loads(render_error(errors.MissingReferences(digests)).content.body)
+    body = orjson.loads(render_error(errors.MissingReferences(digests), REQUEST).content.body)
     assert [entry["detail"]["digest"] for entry in body["errors"]] == list(digests[:100])
     assert {entry["code"] for entry in body["errors"]} == {"MANIFEST_BLOB_UNKNOWN"}

@@ -16,6 +16,7 @@ UPLOAD = "0b9c7a3e-0000-4000-8000-000000000000"
     [
         ("/v2/", "GET, HEAD"),
         ("/v2/_catalog", "GET"),
+        ("/v2/token", "GET, HEAD, POST"),
         ("/v2/_oci/ext/discover", "GET"),
         ("/v2/a/tags/list", "GET"),
         ("/v2/a/manifests/1", "GET, HEAD, PUT, DELETE"),

@@ -1,0 +1,91 @@
+"""Paths: what they name, and that nothing else comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nora.errors import BadRequest, NotFound
+from nora.http.paths import Paths, Repositories, Target
+from nora.model import Repository
+
+LIST, PAGE, FILE = "/list/", "/list/{name}/", "/list/{name}/{file}"
+OWN, RELEASE, JSON, RELEASE_JSON = (
+    "/api/{name}",
+    "/api/{name}/{version}",
+    "/api/{name}/json",
+    "/api/{name}/{version}/json",
+)
+PATHS = Paths((LIST, PAGE, FILE, OWN, RELEASE, JSON, RELEASE_JSON))
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "values", "is_directory"),
+    [
+        ("/list", LIST, {}, False),
+        ("/list/", LIST, {}, True),
+        ("/list/a", PAGE, {"name": "a"}, False),
+        ("/list/A.b/", PAGE, {"name": "A.b"}, True),
+        ("/list/a/a-1%2B2.whl", FILE, {"name": "a", "file": "a-1+2.whl"}, False),
+        ("/api/json", OWN, {"name": "json"}, False),
+        ("/api/a/json", JSON, {"name": "a"}, False),
+        ("/api/a/json/", JSON, {"name": "a"}, True),
+        ("/api/a/1.0", RELEASE, {"name": "a", "version": "1.0"}, False),
+        ("/api/a/1.0/json", RELEASE_JSON, {"name": "a", "version": "1.0"}, False),
+    ],
+)
+def test_what_paths_name(path: str, pattern: str, values: Mapping[str, str], is_directory: bool) -> None:
+    assert PATHS.split(path.encode()) == Target(pattern, None, values, is_directory)
+    assert PATHS.split(f"/r/x{path}".encode()) == Target(pattern, "x", values, is_directory)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/elsewhere", "/list//", "/list//a", "//list/", "/api", "/list/a/b/c", "/r", "/r/x"],
+)
+def test_what_fits_no_pattern_names_nothing(path: str) -> None:
+    assert not PATHS.split(path.encode()).pattern
+
+
+@pytest.mark.parametrize(
+    "bad", ["%", "%2", "%zz", "%2f", "%5c", "\\", "%00", "%0a", "%7f", "%ff", ".", "..", "%2e."]
+)
+def test_segments_that_are_no_names(bad: str) -> None:
+    for path in (f"/list/{bad}/", f"/list/a/{bad}", f"/r/{bad}/list/", f"/api/{bad}/json"):
+        with pytest.raises(BadRequest):
+            PATHS.split(path.encode())
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["list", "api", "r", "json", "a", "..", "%2e%2e", "%2f", "", "%", "\x00"])
+        | st.text(max_size=6),
+        max_size=7,
+    )
+)
+def test_a_name_has_no_separator(segments: list[str]) -> None:
+    try:
+        target = PATHS.split(("/" + "/".join(segments)).encode("utf-8", "surrogatepass"))
+    except BadRequest:
+        return
+    for text in (target.repository or "", *target.values.values()):
+        assert not set(text) & {"/", "\\", "\x00", "\n"}
+        assert text not in (".", "..")
+
+
+def test_a_long_path_is_read_as_a_short_one() -> None:
+    name = "a" * 5000
+    assert PATHS.split(f"/list/{name}/".encode()).get("name") == name
+
+
+def test_a_path_names_a_repository_or_the_default_one() -> None:
+    default, other = (Repository(number, f"r{number}", "toy", "hosted") for number in (1, 2))
+    known = Repositories(default, {"other": other})
+    assert known.find(Target(LIST)) is default
+    assert known.find(Target(LIST, "other")) is other
+    with pytest.raises(NotFound, match="no repository absent"):
+        known.find(Target(LIST, "absent"))
