@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 TRIES: Final = 5
 """How often one source is asked for what was cut off, the first time included."""
+RETRY_SECONDS = (0.05, 0.1)
+"""Between which the first wait is; each is twice the one before."""
 SHOWN_SECONDS: Final = 0.02
 """What has come can be read after so long; what comes faster is gathered."""
 LOCK_TRIES: Final = 200
@@ -116,7 +118,7 @@ class Download:
         failed = UpstreamFailed("the upstream gives no answer")
         for turn in range(TRIES):
             if turn:
-                await asyncio.sleep(random.uniform(0.05, 0.1) * 2**turn)  # noqa: S311 - spreads, hides nothing
+                await asyncio.sleep(random.uniform(*RETRY_SECONDS) * 2**turn)  # noqa: S311 - spreads, hides nothing
             offset = self._resumable(source)
             try:
                 if not await self._ask(source, offset):

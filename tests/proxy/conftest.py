@@ -1,4 +1,4 @@
-"""Two upstreams, and no outbound proxy of whoever runs the tests."""
+"""Two upstreams, no outbound proxy of whoever runs the tests, and no waiting."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from nora.proxy import download
 from tests.support.upstream import Upstream, upstream
 
 
@@ -14,6 +15,11 @@ def _no_proxy_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_wait_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "RETRY_SECONDS", (0.001, 0.002))
 
 
 @pytest.fixture

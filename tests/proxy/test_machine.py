@@ -18,6 +18,7 @@ from tests.proxy.engine import digest_of
 from tests.support.answers import document
 from tests.support.upstream import Upstream, upstream
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 DATA = os.urandom(4_000_000)
 

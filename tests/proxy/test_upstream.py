@@ -227,7 +227,7 @@ def test_nobody_there(up: Upstream) -> None:
 
 def test_silence_is_a_timeout_after_all_that_there_is_time_for(up: Upstream) -> None:
     up.serve("/a", Answer(delay=NEVER))
-    world = World(timeouts=Timeouts(5, 1, 1), tries=1)
+    world = World(timeouts=Timeouts(5, 0.2, 0.2), tries=1)
     for _ in range(2):
         error = world.run(lambda: failing(world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT)))
         assert isinstance(error, UpstreamTimeout)
@@ -267,7 +267,7 @@ def test_only_so_many_documents_are_asked_for_at_once(up: Upstream) -> None:
 
 
 def test_whoever_gets_no_place_in_time_is_told(up: Upstream) -> None:
-    world = World(timeouts=Timeouts(5, 5, 1), breaker=Breaker(True, 1, 30))
+    world = World(timeouts=Timeouts(5, 5, 0.2), breaker=Breaker(True, 1, 30))
 
     async def full() -> None:
         one = world.upstream(up.url)

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 import os
 
-EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "50"))

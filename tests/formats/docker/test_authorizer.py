@@ -89,6 +89,7 @@ def test_a_session_ends_with_its_password(closed: Server, tmp_path: Path) -> Non
         users.write_text(before)
 
 
+@pytest.mark.slow
 def test_a_session_outlives_a_restart(tmp_path: Path) -> None:
     with running(tmp_path, env=ON) as server:
         session = session_of(server, make_token(server, "--role", "read"))
@@ -105,6 +106,7 @@ def test_what_not_everybody_may_read_is_not_for_shared_caches(closed: Server) ->
     assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("public", ["true", "false"])
 def test_without_a_token_service_to_name_basic_is_asked_for(tmp_path: Path, public: str) -> None:
     """Then the ping lets in who says nothing, if they may read, and still says how to be known: skopeo and
@@ -122,6 +124,7 @@ def test_without_a_token_service_to_name_basic_is_asked_for(tmp_path: Path, publ
         assert (write.status_code, write.headers["www-authenticate"]) == (401, 'Basic realm="NORA"')
 
 
+@pytest.mark.slow
 def test_a_repository_may_be_public_beside_others(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "config.toml").write_text(

@@ -22,6 +22,7 @@ def leases(server: Server, change: str = "") -> list[float]:
         return [row[0] for row in db.execute("SELECT lease_until FROM link")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "renewed"), [("HEAD", True), ("GET", False)])
 def test_a_head_that_finds_a_blob_renews_its_lease(tmp_path: Path, method: str, renewed: bool) -> None:
     """The client will not upload it again: it must still be there when the manifest comes."""

@@ -17,6 +17,8 @@ from tests.support.oci import Repository
 from tests.support.oci_upstream import OCIUpstream
 from tests.support.upstream import upstream
 
+pytestmark = pytest.mark.slow
+
 
 def tokens_asked(found: Mirror) -> int:
     return found.up.log.count("GET", "/token")

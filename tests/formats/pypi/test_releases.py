@@ -188,6 +188,7 @@ def test_who_may(nora_server: StartServer) -> None:
     assert '"action":"delete"' in audit
 
 
+@pytest.mark.slow
 def test_commands(http: httpx.Client, nora: Server, project: str, release: Release) -> None:
     """The same from the command line, beside a running server."""
 
