@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nora.config import Config, load
-from nora.config.kinds import Upstream as UpstreamSetting
+from nora.config.upstreams import Upstream as UpstreamSetting
 from nora.model import Repository
 from nora.proxy.upstream_auth import Basic
 from nora.proxy.upstreams import Upstreams
