@@ -45,8 +45,8 @@ INSERT INTO blob (id, digest, size, xxh3, generation, created_at)
 SELECT :first_blob + n, digest, 1000, lower(hex(randomblob(16))), abs(random()), :now FROM bench;
 INSERT INTO version (id, package_id, name, published_at, first_seen_at, document)
 SELECT :first_version + n, package, digest, :now, :now, '{}' FROM bench;
-INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type, created_at)
-SELECT :repository, image || '/manifests/' || digest, image || '/manifests', package, :first_version + n,
+INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at)
+SELECT :repository, image || '/manifests/' || digest, package, :first_version + n,
 :first_blob + n, 1000, 'application/vnd.oci.image.manifest.v1+json', :now FROM bench;
 INSERT INTO tag (package_id, name, version_id, updated_at)
 SELECT package, printf('v%05d', number), :first_version + n, :now FROM bench;

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from nora.catalog.records import Blob, File, NewFile, PackageFile
+from nora.catalog.records import Blob, DirectoryEntry, File, NewFile, PackageFile
 from nora.model import Digest
 
 
@@ -25,23 +25,31 @@ class Files(Protocol):
         some 60 ms for ten thousand. Times are exact to 0.1 ms."""
         ...
 
-    async def add_files(
-        self, repository_id: int, files: Sequence[NewFile], lease_seconds: float
-    ) -> list[Blob] | None:
-        """Add files - one at least - all or none, with the versions they belong to.
+    async def list_directory(
+        self, repository_id: int, directory: str, after: str, limit: int
+    ) -> list[DirectoryEntry]:
+        """What a directory has, by name after `after`, in byte order; names of directories end in a slash.
 
-        Returns the live blob rows, in the order of the files (see `publish` about their generations). The
-        package holds them, and is owned from here on when the repository is hosted.
+        `directory` is a path without a slash at its end, or "". It costs a lookup for each entry, however
+        much is beneath them. Empty for what is no directory: there are none without files.
+        """
+        ...
 
-        None when the first of them is there already with the same bytes: nothing is written, whatever the
-        others are. One of the others that is there already with the same bytes stays as it is. Raises
-        Conflict when a path has other bytes, or had been deleted for good; nothing is written then.
+    async def put_file(
+        self, repository_id: int, file: NewFile, *, replace: bool, expected: str | None = None
+    ) -> Blob:
+        """Put a file that belongs to no package at a path; returns the live blob row (see `publish`).
+
+        Without `replace` the same bytes again change nothing, and other bytes, or a path that was deleted
+        for good, raise Conflict. `expected`: the digest (sha256) of what must be there now, "*" for anything,
+        "" for nothing; else PreconditionFailed. Raises BlobNotFound as `publish` does.
         """
         ...
 
     async def delete_files(self, repository_id: int, paths: Sequence[str], *, for_good: bool) -> int:
         """Remove files, and versions that have none left with their tags and references; how many files there
-        were. `for_good`: a tombstone keeps `add_files` from using each of the paths again, also those that
-        had no file. The package stays known and owned, and lets go of bytes that it does not need otherwise.
+        were. `for_good`: a tombstone keeps whoever may not replace from using each of the paths again, also
+        those that had no file. The package stays known and owned, and lets go of bytes that it does not need
+        otherwise.
         """
         ...

@@ -95,17 +95,24 @@ class PackageFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
-    """One more file of a version (new or known) of a package. A path is never given other bytes.
+    """A file to be put at a path, with bytes that were just ingested, or that the catalog knows already."""
 
-    A new version is `live` and has the document `{}`; a known one stays as it is.
-    """
-
-    package: str
-    version: str
     path: str
     media_type: str
-    blob: NewBlob
+    blob: NewBlob | Blob
     document: bytes = b"{}"
+    """What the format wants to remember of this file, as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryEntry:
+    """What a directory has under one name: a file, or - the name ends in a slash - a directory."""
+
+    name: str
+    file: File | None = None
+    """None for a directory."""
+    created_at: float | None = None
+    """Of a file: since when the path has had it, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,26 +175,25 @@ class TagWrite:
     PreconditionFailed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Publication:
-    """One version of a package with its single file, its references and its tags."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A version of a package, and all that becomes visible together with it: see Versions.publish."""
 
     repository_id: int
     package: str
     version: str
-    path: str
-    """Path of the file in the repository. It is the path of this package alone, whatever its version."""
-    media_type: str
-    blob: NewBlob | Blob
-    """Bytes that have just been ingested, or a blob that the package holds already."""
-    document: bytes = b"{}"
-    """What the format wants to remember of this version, as JSON."""
+    files: tuple[NewFile, ...] = ()
+    """Their paths are this version's alone."""
+    document: bytes | None = None
+    """What the format wants to remember of this version, as JSON; None: nothing is said of it."""
     kind: str | None = None
     """What kind of thing this version is, in words of the format: versions about another are listed by it."""
     subject: str | None = None
     """The version of the package that this one is about, as a signature is; it need not be there."""
     references: tuple[Reference, ...] = ()
     tags: tuple[TagWrite, ...] = ()
+    replace: bool = False
+    """Whether this takes the place of what is published under the version and the paths already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nora.catalog.records import File
+from nora.catalog.records import File, TagWrite
 
 
 class Tags(Protocol):
@@ -16,6 +16,13 @@ class Tags(Protocol):
 
     async def list_tags(self, repository_id: int, package: str, after: str, limit: int) -> list[str]:
         """Tags after `after` (exclusive; it need not exist), in byte order."""
+        ...
+
+    async def set_tag(self, repository_id: int, package: str, tag: TagWrite, version: str) -> bool:
+        """Let a tag point to a version; False when there is no such version. Moves the package's revision.
+
+        Raises Conflict and PreconditionFailed as `publish` does for its tags.
+        """
         ...
 
     async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nora.catalog.records import Blob, Publication, Version, VersionAbout
+from nora.catalog.records import Blob, Release, Version, VersionAbout
 
 
 class Versions(Protocol):
     """The versions of packages. See nora.catalog.base for what holds for all methods."""
 
-    async def publish(self, publication: Publication, lease_seconds: float) -> Blob:
-        """Insert or renew a version with file, references and tags; returns the live blob row.
+    async def publish(self, release: Release, lease_seconds: float) -> list[Blob]:
+        """Make a version visible with its files, references and tags, all or none.
 
-        The package holds the blob from then on, as if it had been added with `add_blob`.
+        Returns the live blob rows in the order of the files. One with another generation than the NewBlob
+        it is for says that the caller's object is superfluous: the caller removes it. The package holds the
+        blobs from then on, as if they had been added with `add_blob`, and is owned if it is of a hosted
+        repository.
 
-        When the row that is live already has another generation than `publication.blob`, the caller's
-        object is superfluous and the caller removes it. Publishing the same version again is no
-        error. Raises MissingReferences (nothing is written), BlobNotFound (the blob that the package was
-        said to hold is not there any more), Conflict (a tag that may not move),
-        PreconditionFailed.
+        With `replace` a known version is made anew, `live`, and its paths get the bytes; other files stay.
+        Without, nothing changes that is there. A new version is `live`; a known one keeps its document and
+        references, and gets the files that it has not. When its first file is there already with the same
+        bytes nothing is written, whatever else the release says: a client that tries again is not told of a
+        conflict. Raises Conflict then for a path with other bytes, one that was deleted for good, and
+        another document than the version has.
+
+        Raises MissingReferences, BlobNotFound (the blob that the catalog was said to know is not there any
+        more), Conflict (a tag that may not move), PreconditionFailed. Nothing is written then.
         """
         ...
 
@@ -34,9 +41,9 @@ class Versions(Protocol):
         ...
 
     async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
-        """Remove a version, its file, its references and every tag that points to it.
+        """Remove a version, its files, its references and every tag that points to it.
 
-        The package lets go of the bytes of the file, unless another of its versions needs them.
+        The package lets go of the bytes of the files, unless another of its versions needs them.
         """
         ...
 

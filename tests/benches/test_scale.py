@@ -25,7 +25,7 @@ def test_a_catalog_is_populated_in_its_own_schema(tmp_path: Path) -> None:
     counted = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
     broken = db.execute("PRAGMA foreign_key_check").fetchall()
     owned = "SELECT count(*) FROM file JOIN package ON package.id = package_id"
-    images = db.execute(f"{owned} WHERE parent = name || '/manifests'").fetchone()[0]
+    images = db.execute(f"{owned} WHERE path GLOB name || '/manifests/*'").fetchone()[0]
     db.close()
     assert counted == [1 + 7, 1 + 21, 21, 1 + 21, 21, 21, 2 * 21]
     assert (broken, images) == ([], 21)

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nora.catalog.base import Catalog
-from nora.catalog.records import Blob, NewBlob, Publication, Reference, TagWrite, Token
+from nora.catalog.records import Blob, NewBlob, NewFile, Reference, Release, TagWrite, Token
 from nora.errors import (
     BlobNotFound,
     ConfigError,
@@ -59,7 +59,7 @@ def new_blob(content: str, *aliases: Digest) -> NewBlob:
     return NewBlob(sha256(content), len(content), "0" * 32, next(_generations), aliases)
 
 
-def publication(
+def release(
     repository_id: int,
     package: str,
     content: str,
@@ -68,21 +68,27 @@ def publication(
     kind: str | None = None,
     subject: str | None = None,
     version: str | None = None,
-) -> Publication:
+) -> Release:
+    """A release with one file, which may be published again."""
     version = version or sha256(content)
-    return Publication(
-        repository_id,
-        package,
-        version,
-        f"{package}/manifests/{version}",
-        "application/json",
-        new_blob(content),
-        b'{"made of":"%s"}' % content.encode(),
-        kind,
-        None if subject is None else sha256(subject),
-        needs,
-        tuple(TagWrite(tag) if isinstance(tag, str) else tag for tag in tags),
+    path = f"{package}/manifests/{version}"
+    return Release(
+        repository_id=repository_id,
+        package=package,
+        version=version,
+        files=(NewFile(path=path, media_type="application/json", blob=new_blob(content)),),
+        document=b'{"made of":"%s"}' % content.encode(),
+        kind=kind,
+        subject=None if subject is None else sha256(subject),
+        references=needs,
+        tags=tuple(TagWrite(tag) if isinstance(tag, str) else tag for tag in tags),
+        replace=True,
     )
+
+
+def with_blob(made: Release, blob: NewBlob | Blob) -> Release:
+    """The same release with other bytes."""
+    return replace(made, files=(replace(made.files[0], blob=blob),))
 
 
 def layer(content: str) -> Reference:
@@ -143,7 +149,7 @@ class CatalogContract(CatalogFixtures):
         self, catalog: Catalog
     ) -> None:
         before = await catalog.sync_repositories([HOSTED, OTHER, GROUP])
-        await catalog.publish(publication(before["other"].id, "app", "m", "1"), LEASE)
+        await catalog.publish(release(before["other"].id, "app", "m", "1"), LEASE)
         alone = RepositorySpec("group", "docker", "group", ("hosted",))
         now = await catalog.sync_repositories([HOSTED, alone])
         assert set(now) == {"hosted", "group"}
@@ -160,7 +166,7 @@ class CatalogContract(CatalogFixtures):
         await catalog.sync_repositories([HOSTED])
         assert (await catalog.sync_repositories([changed]))["hosted"].kind == kind
         repository = (await catalog.sync_repositories([HOSTED]))["hosted"]
-        await catalog.publish(publication(repository.id, "app", "m"), LEASE)
+        await catalog.publish(release(repository.id, "app", "m"), LEASE)
         with pytest.raises(ConfigError, match="hosted"):
             await catalog.sync_repositories([changed])
         assert await catalog.sync_repositories([HOSTED]) == {"hosted": repository}
@@ -176,32 +182,33 @@ class CatalogContract(CatalogFixtures):
 
     async def test_what_is_published_is_found_every_way(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, other = ids
-        new = publication(hosted, "team/app", "manifest", "1", "latest")
-        blob = await catalog.publish(new, LEASE)
-        assert (blob.digest, blob.size, blob.generation) == (new.blob.digest, 8, new.blob.generation)
-        file = await catalog.find_file(hosted, new.path)
+        new = release(hosted, "team/app", "manifest", "1", "latest")
+        [published], [blob] = new.files, await catalog.publish(new, LEASE)
+        path, digest = published.path, published.blob.digest
+        assert (blob.digest, blob.size, blob.generation) == (digest, 8, published.blob.generation)
+        file = await catalog.find_file(hosted, path)
         assert file is not None
-        assert (file.repository_id, file.path, file.media_type) == (hosted, new.path, new.media_type)
+        assert (file.repository_id, file.path, file.media_type) == (hosted, path, "application/json")
         assert (file.package, file.version) == ("team/app", new.version)
         assert (file.blob.id, file.blob.digest) == (blob.id, blob.digest)
         assert await catalog.find_tagged_file(hosted, "team/app", "1") == file
         assert await catalog.find_tagged_file(hosted, "team/app", "latest") == file
-        assert await catalog.find_version_file(hosted, "team/app", new.blob.digest) == file
+        assert await catalog.find_version_file(hosted, "team/app", digest) == file
         for repository, package in [(other, "team/app"), (hosted, "team/ap"), (hosted, "team/app2")]:
             assert await catalog.find_tagged_file(repository, package, "1") is None
-            assert await catalog.find_version_file(repository, package, new.blob.digest) is None
+            assert await catalog.find_version_file(repository, package, digest) is None
             assert await catalog.has_package(repository, package) is False
-        assert await catalog.find_file(other, new.path) is None
+        assert await catalog.find_file(other, path) is None
         assert await catalog.find_tagged_file(hosted, "team/app", "Latest") is None
 
     async def test_publishing_again_renews(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await catalog.add_blob(new_blob("layer"), hosted, "app", LEASE)
-        first = await catalog.publish(publication(hosted, "app", "m", "1", needs=(layer("layer"),)), LEASE)
-        again = publication(hosted, "app", "m", "2", needs=(layer("layer"), layer("layer")))
-        second = await catalog.publish(again, LEASE)
+        [first] = await catalog.publish(release(hosted, "app", "m", "1", needs=(layer("layer"),)), LEASE)
+        again = release(hosted, "app", "m", "2", needs=(layer("layer"), layer("layer")))
+        [second] = await catalog.publish(again, LEASE)
         assert (second.id, second.generation) == (first.id, first.generation)
-        assert again.blob.generation != first.generation
+        assert again.files[0].blob.generation != first.generation
         assert await catalog.list_tags(hosted, "app", "", 10) == ["1", "2"]
         assert await catalog.list_packages(hosted, "", 10) == ["app"]
         assert await catalog.delete_version(hosted, "app", again.version)
@@ -209,9 +216,9 @@ class CatalogContract(CatalogFixtures):
 
     async def test_another_tag_for_bytes_that_are_held(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
-        first = publication(hosted, "app", "m", "1")
-        held = await catalog.publish(first, LEASE)
-        again = await catalog.publish(replace(first, blob=held, tags=(TagWrite("2"),)), LEASE)
+        first = release(hosted, "app", "m", "1")
+        [held] = await catalog.publish(first, LEASE)
+        [again] = await catalog.publish(replace(with_blob(first, held), tags=(TagWrite("2"),)), LEASE)
         assert again.id == held.id
         assert await catalog.list_tags(hosted, "app", "", 10) == ["1", "2"]
 
@@ -219,13 +226,13 @@ class CatalogContract(CatalogFixtures):
         hosted, _ = ids
         gone = Blob(10**9, sha256("m"), 1, 1)
         with pytest.raises(BlobNotFound):
-            await catalog.publish(replace(publication(hosted, "app", "m", "1"), blob=gone), LEASE)
+            await catalog.publish(with_blob(release(hosted, "app", "m", "1"), gone), LEASE)
         assert await catalog.list_tags(hosted, "app", "", 10) == []
 
     async def test_a_path_may_get_other_bytes(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
-        await catalog.publish(publication(hosted, "app", "old", version="1.0"), LEASE)
-        await catalog.publish(publication(hosted, "app", "new", version="1.0"), LEASE)
+        await catalog.publish(release(hosted, "app", "old", version="1.0"), LEASE)
+        await catalog.publish(release(hosted, "app", "new", version="1.0"), LEASE)
         file = await catalog.find_file(hosted, "app/manifests/1.0")
         assert file is not None
         assert file.blob.digest == sha256("new")
@@ -240,14 +247,14 @@ class CatalogContract(CatalogFixtures):
         child = Reference(sha256("child"), "child", required=False)
         needs = (layer("there"), layer("absent"), child, layer("elsewhere"))
         with pytest.raises(MissingReferences) as caught:
-            await catalog.publish(publication(hosted, "app", "m", "1", needs=needs), LEASE)
+            await catalog.publish(release(hosted, "app", "m", "1", needs=needs), LEASE)
         assert caught.value.digests == (sha256("absent"), sha256("elsewhere"))
         with pytest.raises(MissingReferences):
-            await catalog.publish(publication(hosted, "new", "m", "1", needs=(layer("there"),)), LEASE)
+            await catalog.publish(release(hosted, "new", "m", "1", needs=(layer("there"),)), LEASE)
         assert await catalog.find_blob(sha256("m")) is None
         assert await catalog.list_tags(hosted, "app", "", 10) == []
         assert await catalog.has_package(hosted, "new") is False
-        await catalog.publish(publication(hosted, "app", "m", "1", needs=(layer("there"), child)), LEASE)
+        await catalog.publish(release(hosted, "app", "m", "1", needs=(layer("there"), child)), LEASE)
 
     async def test_a_reference_by_another_digest_is_content_too(
         self, catalog: Catalog, ids: tuple[int, int]
@@ -255,15 +262,15 @@ class CatalogContract(CatalogFixtures):
         hosted, _ = ids
         await catalog.add_blob(new_blob("layer", sha512("layer")), hosted, "app", LEASE)
         need = Reference(sha512("layer"), "layer", required=True)
-        await catalog.publish(publication(hosted, "app", "m", needs=(need,)), LEASE)
+        await catalog.publish(release(hosted, "app", "m", needs=(need,)), LEASE)
 
     async def test_a_version_under_sha512_is_found_by_both(
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:
         hosted, _ = ids
-        await catalog.publish(publication(hosted, "app", "m"), LEASE)
+        await catalog.publish(release(hosted, "app", "m"), LEASE)
         assert await catalog.find_version_file(hosted, "app", sha512("m")) is None
-        long = Publication(hosted, "app", sha512("m"), "app/long", "text/plain", new_blob("m", sha512("m")))
+        long = with_blob(release(hosted, "app", "m", version=sha512("m")), new_blob("m", sha512("m")))
         await catalog.publish(long, LEASE)
         by_sha512 = await catalog.find_version_file(hosted, "app", sha512("m"))
         by_sha256 = await catalog.find_version_file(hosted, "app", sha256("m"))
@@ -278,14 +285,14 @@ class CatalogContract(CatalogFixtures):
 
     async def test_a_tag_moves_unless_it_may_not(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
-        await catalog.publish(publication(hosted, "app", "a", "1"), LEASE)
-        await catalog.publish(publication(hosted, "app", "b", "1"), LEASE)
+        await catalog.publish(release(hosted, "app", "a", "1"), LEASE)
+        await catalog.publish(release(hosted, "app", "b", "1"), LEASE)
         fixed = TagWrite("1", replace=False)
         with pytest.raises(Conflict):
-            await catalog.publish(publication(hosted, "app", "c", "2", fixed), LEASE)
+            await catalog.publish(release(hosted, "app", "c", "2", fixed), LEASE)
         assert await catalog.list_tags(hosted, "app", "", 10) == ["1"]
         assert await catalog.find_version_file(hosted, "app", sha256("c")) is None
-        await catalog.publish(publication(hosted, "app", "b", fixed), LEASE)
+        await catalog.publish(release(hosted, "app", "b", fixed), LEASE)
         file = await catalog.find_tagged_file(hosted, "app", "1")
         assert file is not None
         assert file.version == sha256("b")
@@ -294,20 +301,20 @@ class CatalogContract(CatalogFixtures):
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:
         hosted, _ = ids
-        await catalog.publish(publication(hosted, "app", "a", TagWrite("1", expected="")), LEASE)
+        await catalog.publish(release(hosted, "app", "a", TagWrite("1", expected="")), LEASE)
         for tag, wrong in (("1", ""), ("1", sha256("b")), ("absent", "*")):
             with pytest.raises(PreconditionFailed):
-                await catalog.publish(publication(hosted, "app", "b", TagWrite(tag, expected=wrong)), LEASE)
-        await catalog.publish(publication(hosted, "app", "c", TagWrite("1", expected="*")), LEASE)
-        await catalog.publish(publication(hosted, "app", "a", TagWrite("1", expected=sha256("c"))), LEASE)
-        await catalog.publish(publication(hosted, "app", "b", TagWrite("1", expected=sha256("a"))), LEASE)
+                await catalog.publish(release(hosted, "app", "b", TagWrite(tag, expected=wrong)), LEASE)
+        await catalog.publish(release(hosted, "app", "c", TagWrite("1", expected="*")), LEASE)
+        await catalog.publish(release(hosted, "app", "a", TagWrite("1", expected=sha256("c"))), LEASE)
+        await catalog.publish(release(hosted, "app", "b", TagWrite("1", expected=sha256("a"))), LEASE)
         file = await catalog.find_tagged_file(hosted, "app", "1")
         assert file is not None
         assert file.version == sha256("b")
 
     async def test_a_deleted_tag_leaves_its_version(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
-        await catalog.publish(publication(hosted, "app", "a", "1", "2"), LEASE)
+        await catalog.publish(release(hosted, "app", "a", "1", "2"), LEASE)
         assert await catalog.delete_tag(hosted, "app", "1") is True
         assert await catalog.delete_tag(hosted, "app", "1") is False
         assert await catalog.delete_tag(hosted, "absent", "1") is False
@@ -317,7 +324,7 @@ class CatalogContract(CatalogFixtures):
     async def test_many_move_one_tag_at_once(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await asyncio.gather(
-            *(catalog.publish(publication(hosted, "app", f"m{n}", "tip"), LEASE) for n in range(64))
+            *(catalog.publish(release(hosted, "app", f"m{n}", "tip"), LEASE) for n in range(64))
         )
         file = await catalog.find_tagged_file(hosted, "app", "tip")
         assert file is not None
@@ -330,13 +337,13 @@ class CatalogContract(CatalogFixtures):
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:
         hosted, _ = ids
-        gone, kept = publication(hosted, "app", "gone", "1", "2"), publication(hosted, "app", "kept", "3")
+        gone, kept = release(hosted, "app", "gone", "1", "2"), release(hosted, "app", "kept", "3")
         await catalog.publish(gone, LEASE)
         await catalog.publish(kept, LEASE)
         assert await catalog.delete_version(hosted, "app", gone.version) is True
         assert await catalog.delete_version(hosted, "app", gone.version) is False
         assert await catalog.delete_version(hosted, "absent", gone.version) is False
-        assert await catalog.find_file(hosted, gone.path) is None
+        assert await catalog.find_file(hosted, gone.files[0].path) is None
         assert await catalog.find_linked_blob(hosted, "app", sha256("gone")) is None
         assert await catalog.list_tags(hosted, "app", "", 10) == ["3"]
         assert await catalog.find_tagged_file(hosted, "app", "3") is not None
@@ -345,11 +352,11 @@ class CatalogContract(CatalogFixtures):
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:
         hosted, _ = ids
-        await catalog.publish(publication(hosted, "app", "m"), LEASE)
+        await catalog.publish(release(hosted, "app", "m"), LEASE)
         await catalog.delete_version(hosted, "app", sha256("m"))
         assert await catalog.list_packages(hosted, "", 10) == []
         assert await catalog.has_package(hosted, "app") is True
-        await catalog.publish(publication(hosted, "app", "m"), LEASE)
+        await catalog.publish(release(hosted, "app", "m"), LEASE)
         assert await catalog.list_packages(hosted, "", 10) == ["app"]
 
     async def test_a_deleted_version_leaves_content_that_another_needs(
@@ -357,9 +364,9 @@ class CatalogContract(CatalogFixtures):
     ) -> None:
         hosted, _ = ids
         await catalog.add_blob(new_blob("layer"), hosted, "app", LEASE)
-        await catalog.publish(publication(hosted, "app", "m", needs=(layer("layer"),)), LEASE)
+        await catalog.publish(release(hosted, "app", "m", needs=(layer("layer"),)), LEASE)
         child = Reference(sha256("m"), "child", required=False)
-        await catalog.publish(publication(hosted, "app", "index", needs=(child,)), LEASE)
+        await catalog.publish(release(hosted, "app", "index", needs=(child,)), LEASE)
         assert await catalog.delete_version(hosted, "app", sha256("m"))
         assert await catalog.find_linked_blob(hosted, "app", sha256("m")) is not None
         assert await catalog.find_linked_blob(hosted, "app", sha256("layer")) is not None
@@ -369,8 +376,8 @@ class CatalogContract(CatalogFixtures):
 
     async def test_tags_come_in_pages(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, other = ids
-        await catalog.publish(publication(hosted, "app", "m", "b", "a", "C", "a.1", "ä"), LEASE)
-        await catalog.publish(publication(other, "app", "m", "z"), LEASE)
+        await catalog.publish(release(hosted, "app", "m", "b", "a", "C", "a.1", "ä"), LEASE)
+        await catalog.publish(release(other, "app", "m", "z"), LEASE)
         assert await catalog.list_tags(hosted, "app", "", 10) == ["C", "a", "a.1", "b", "ä"]
         assert await catalog.list_tags(hosted, "app", "", 2) == ["C", "a"]
         assert await catalog.list_tags(hosted, "app", "a", 2) == ["a.1", "b"]
@@ -382,8 +389,8 @@ class CatalogContract(CatalogFixtures):
     async def test_packages_come_in_pages(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, other = ids
         for name in ("b", "a", "team/a", "team/b", "team2"):
-            await catalog.publish(publication(hosted, name, "m"), LEASE)
-        await catalog.publish(publication(other, "z", "m"), LEASE)
+            await catalog.publish(release(hosted, name, "m"), LEASE)
+        await catalog.publish(release(other, "z", "m"), LEASE)
         await catalog.add_blob(new_blob("layer"), hosted, "aa/only-a-blob", LEASE)
         assert await catalog.list_packages(hosted, "", 10) == ["a", "b", "team/a", "team/b", "team2"]
         assert await catalog.list_packages(hosted, "a", 2) == ["b", "team/a"]
@@ -402,8 +409,8 @@ class CatalogContract(CatalogFixtures):
         async def scenario() -> None:
             catalog = self.make(tmp_path_factory.mktemp("catalog"))
             hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
-            await catalog.publish(publication(hosted, "tagged", "m", *wanted), LEASE)
-            await asyncio.gather(*(catalog.publish(publication(hosted, name, "m"), LEASE) for name in wanted))
+            await catalog.publish(release(hosted, "tagged", "m", *wanted), LEASE)
+            await asyncio.gather(*(catalog.publish(release(hosted, name, "m"), LEASE) for name in wanted))
             ordered = sorted(wanted, key=lambda name: name.encode())
             beyond = [name for name in ordered if name.encode() > after.encode()]
             assert await catalog.list_tags(hosted, "tagged", "", 100) == ordered
@@ -424,10 +431,10 @@ class CatalogContract(CatalogFixtures):
         hosted, other = ids
         for n in range(5):
             kind = "sbom" if n % 2 else "signature"
-            new = publication(hosted, "app", f"r{n}", subject="m", kind=kind)
+            new = release(hosted, "app", f"r{n}", subject="m", kind=kind)
             await catalog.publish(new, LEASE)
-        await catalog.publish(publication(other, "app", "r9", subject="m"), LEASE)
-        await catalog.publish(publication(hosted, "app", "m"), LEASE)
+        await catalog.publish(release(other, "app", "r9", subject="m"), LEASE)
+        await catalog.publish(release(hosted, "app", "m"), LEASE)
         everything = await catalog.list_versions_about(hosted, "app", sha256("m"), None, "", 10)
         assert [r.version for r in everything] == sorted(sha256(f"r{n}") for n in range(5))
         one = next(r for r in everything if r.version == sha256("r1"))
@@ -647,9 +654,9 @@ class CatalogContract(CatalogFixtures):
 
     async def test_what_was_written_is_there_after_close(self, catalog: Catalog, tmp_path: Path) -> None:
         hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
-        await catalog.publish(publication(hosted, "app", "m", "1"), LEASE)
+        await catalog.publish(release(hosted, "app", "m", "1"), LEASE)
         waiting = asyncio.gather(
-            *(catalog.publish(publication(hosted, "app", f"m{n}", f"t{n}"), LEASE) for n in range(50))
+            *(catalog.publish(release(hosted, "app", f"m{n}", f"t{n}"), LEASE) for n in range(50))
         )
         await asyncio.sleep(0)
         await catalog.close()  # finishes what is queued

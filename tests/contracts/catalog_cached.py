@@ -21,9 +21,10 @@ from tests.contracts.catalog import (
     CatalogFixtures,
     layer,
     new_blob,
-    publication,
+    release,
     sha256,
     sha512,
+    with_blob,
 )
 
 PROXY = RepositorySpec("proxy", "docker", "proxy")
@@ -148,17 +149,18 @@ class CachedContract(CatalogFixtures):
         assert await catalog.find_blob(sha256("index")) is None
 
     async def test_what_is_published_is_not_cached(self, catalog: Catalog, proxy: int) -> None:
-        new = publication(proxy, "app", "one", version="1")
+        new = release(proxy, "app", "one", version="1")
+        path = new.files[0].path
         await catalog.publish(new, LEASE)
-        assert await catalog.find_cached(proxy, new.path) is None
-        assert await catalog.drop_cached(proxy, new.path) is False
+        assert await catalog.find_cached(proxy, path) is None
+        assert await catalog.drop_cached(proxy, path) is False
         times = {"fetched_at": 5.0, "fresh_until": 6.0}
-        assert await catalog.touch_cached(proxy, new.path, validators=None, **times) is False
-        await catalog.put_cached(proxy, entry(new.path, "one", version="1"), LEASE)
-        await catalog.publish(replace(new, blob=new_blob("one")), LEASE)
-        assert await catalog.find_cached(proxy, new.path) is not None  # the same bytes
-        await catalog.publish(replace(new, blob=new_blob("two")), LEASE)
-        assert await catalog.find_cached(proxy, new.path) is None
+        assert await catalog.touch_cached(proxy, path, validators=None, **times) is False
+        await catalog.put_cached(proxy, entry(path, "one", version="1"), LEASE)
+        await catalog.publish(with_blob(new, new_blob("one")), LEASE)
+        assert await catalog.find_cached(proxy, path) is not None  # the same bytes
+        await catalog.publish(with_blob(new, new_blob("two")), LEASE)
+        assert await catalog.find_cached(proxy, path) is None
 
     @pytest.mark.parametrize("package", ["app", None])
     async def test_what_is_still_right_is_fresh_again(
@@ -225,7 +227,7 @@ class CachedContract(CatalogFixtures):
         for name, fetched_at in (("b", 10.0), ("a", 20.0), ("c", 30.0), ("d", 40.0)):
             await catalog.put_cached(proxy, entry(name, name, fetched_at=fetched_at), LEASE)
         await catalog.put_cached(proxy, entry("for good", "file", fresh_until=inf), LEASE)
-        await catalog.publish(publication(ids[0], "app", "m"), LEASE)
+        await catalog.publish(release(ids[0], "app", "m"), LEASE)
         assert await catalog.list_idle_cached(proxy, 35.0, 10) == ["b", "a", "c"]
         assert await catalog.list_idle_cached(proxy, 35.0, 2) == ["b", "a"]
         assert await catalog.list_idle_cached(ids[0], 1e12, 10) == []
@@ -250,7 +252,7 @@ class CachedContract(CatalogFixtures):
             Reference(sha512("child"), "child", required=False),
         )
         assert await catalog.has_reference(proxy, "app", sha256("layer")) is False
-        await other.publish(publication(proxy, "app", "m", needs=needs, subject="subject"), LEASE)
+        await other.publish(release(proxy, "app", "m", needs=needs, subject="subject"), LEASE)
         for _ in range(2):  # read, then recalled
             assert await catalog.has_reference(proxy, "app", sha256("layer")) is True
             assert await catalog.has_reference(proxy, "app", sha512("child")) is True

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nora.catalog.base import Catalog
-from nora.catalog.records import NewFile
+from nora.catalog.records import Blob, NewFile, Release
 from nora.errors import Conflict
 from tests.contracts.catalog import (
     GROUP,
@@ -19,23 +19,22 @@ from tests.contracts.catalog import (
     CatalogFixtures,
     layer,
     new_blob,
-    publication,
+    release,
     sha256,
 )
 from tests.contracts.catalog_cached import PROXY, entry
 
 
-def file(
-    name: str, content: str, *, package: str = "app", version: str = "1", document: bytes = b"{}"
-) -> NewFile:
-    return NewFile(
-        package=package,
-        version=version,
-        path=f"files/{name}",
-        media_type="text/plain",
-        blob=new_blob(content),
-        document=document,
-    )
+def file(name: str, content: str, *, document: bytes = b"{}") -> NewFile:
+    return NewFile(path=f"files/{name}", media_type="text/plain", blob=new_blob(content), document=document)
+
+
+async def add(
+    catalog: Catalog, repository_id: int, *files: NewFile, package: str = "app", version: str = "1"
+) -> list[Blob]:
+    """Publish files that are not to replace any."""
+    added = Release(repository_id=repository_id, package=package, version=version, files=files)
+    return await catalog.publish(added, LEASE)
 
 
 async def revision(catalog: Catalog, repository_id: int, package: str = "app") -> int:
@@ -62,7 +61,7 @@ class FilesContract(CatalogFixtures):
         hosted, other = ids
         wheel = file("app-1.whl", "wheel", document=b'{"requires_python":">=3.8"}')
         metadata = file("app-1.whl.metadata", "metadata")
-        blobs = await catalog.add_files(hosted, [wheel, metadata], LEASE)
+        blobs = await add(catalog, hosted, wheel, metadata)
         assert blobs is not None
         assert [blob.digest for blob in blobs] == [wheel.blob.digest, metadata.blob.digest]
         assert [blob.generation for blob in blobs] == [wheel.blob.generation, metadata.blob.generation]
@@ -85,10 +84,12 @@ class FilesContract(CatalogFixtures):
 
     async def test_the_same_bytes_again_change_nothing(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
-        await catalog.add_files(hosted, [file("a", "bytes", document=b'{"n":1}')], LEASE)
+        await add(catalog, hosted, file("a", "bytes", document=b'{"n":1}'))
+        await add(catalog, hosted, file("c", "c"))
         before = await catalog.find_package(hosted, "app"), await catalog.list_package_files(hosted, "app")
-        again = [file("a", "bytes", version="2", document=b'{"n":2}'), file("b", "new")]
-        assert await catalog.add_files(hosted, again, LEASE) is None
+        again = [file("a", "bytes", document=b'{"n":2}'), file("c", "new")]
+        blobs = await add(catalog, hosted, *again, version="2")
+        assert [blob.digest for blob in blobs] == [sha256("bytes"), sha256("c")]
         now = await catalog.find_package(hosted, "app"), await catalog.list_package_files(hosted, "app")
         assert now == before
         assert await catalog.find_blob(sha256("new")) is None
@@ -97,28 +98,28 @@ class FilesContract(CatalogFixtures):
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:
         hosted, _ = ids
-        await catalog.add_files(hosted, [file("b", "two", document=b'{"n":1}')], LEASE)
-        blobs = await catalog.add_files(hosted, [file("a", "one"), file("b", "two", version="2")], LEASE)
+        await add(catalog, hosted, file("b", "two", document=b'{"n":1}'))
+        blobs = await add(catalog, hosted, file("a", "one"), file("b", "two"), version="2")
         assert blobs is not None
         assert [blob.digest for blob in blobs] == [sha256("one"), sha256("two")]
         listed = await catalog.list_package_files(hosted, "app")
         assert [(one.path, one.version, one.document) for one in listed] == [
-            ("files/a", "1", b"{}"),
+            ("files/a", "2", b"{}"),
             ("files/b", "1", b'{"n":1}'),
         ]
-        assert [version.name for version in await catalog.list_versions(hosted, "app")] == ["1"]
+        assert [version.name for version in await catalog.list_versions(hosted, "app")] == ["1", "2"]
 
     @pytest.mark.parametrize("place", [0, 1])
     async def test_other_bytes_are_a_conflict_and_nothing_is_written(
         self, catalog: Catalog, ids: tuple[int, int], place: int
     ) -> None:
         hosted, _ = ids
-        await catalog.add_files(hosted, [file("a", "bytes")], LEASE)
+        await add(catalog, hosted, file("a", "bytes"))
         before = await revision(catalog, hosted)
-        files = [file("new", "new", package="new")]
+        files = [file("new", "new")]
         files.insert(place, file("a", "other bytes"))
         with pytest.raises(Conflict, match="files/a"):
-            await catalog.add_files(hosted, files, LEASE)
+            await add(catalog, hosted, *files, package="new")
         assert await revision(catalog, hosted) == before
         assert await catalog.find_package(hosted, "new") is None
         assert await catalog.find_file(hosted, "files/new") is None
@@ -130,12 +131,12 @@ class FilesContract(CatalogFixtures):
         hosted, _ = ids
         other = self.make(tmp_path)
         outcomes = await asyncio.gather(
-            *((catalog, other)[n % 2].add_files(hosted, [file("a", f"bytes {n}")], LEASE) for n in range(20)),
+            *(add((catalog, other)[n % 2], hosted, file("a", f"bytes {n}")) for n in range(20)),
             return_exceptions=True,
         )
         won = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
         assert [type(outcome) for outcome in outcomes].count(Conflict) == 19
-        [[blob]] = [outcome for outcome in won if outcome is not None]
+        [[blob]] = won
         found = await catalog.find_file(hosted, "files/a")
         assert found is not None
         assert found.blob.id == blob.id
@@ -144,7 +145,8 @@ class FilesContract(CatalogFixtures):
 
     async def test_versions_keep_what_is_said_of_them(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
-        await catalog.add_files(hosted, [file("a", "a"), file("b", "b", version="10")], LEASE)
+        await add(catalog, hosted, file("a", "a"))
+        await add(catalog, hosted, file("b", "b"), version="10")
         before = await revision(catalog, hosted)
         update = catalog.update_version
         assert await update(hosted, "app", "1", state="yanked", document=None) is True
@@ -153,7 +155,7 @@ class FilesContract(CatalogFixtures):
         assert await update(hosted, "app", "2", state="yanked", document=None) is False
         assert await update(hosted, "absent", "1", state="yanked", document=None) is False
         assert await revision(catalog, hosted) == before + 2
-        await catalog.add_files(hosted, [file("c", "c")], LEASE)
+        await add(catalog, hosted, file("c", "c"))
         versions = await catalog.list_versions(hosted, "app")
         assert [(one.name, one.state, one.document) for one in versions] == [
             ("1", "yanked", b"{}"),
@@ -165,19 +167,23 @@ class FilesContract(CatalogFixtures):
         self, catalog: Catalog, ids: tuple[int, int], count: int
     ) -> None:
         hosted, _ = ids
-        files = [file(f"{n * 7919 % count}é", "same", version=f"v{n}") for n in range(count)]
-        await catalog.add_files(hosted, files, LEASE)
-        await catalog.add_files(hosted, [file("z", "z", package="other")], LEASE)
+        files = [file(f"{n * 7919 % count}é", "same") for n in range(count)]
+        names = [f"v{n}" for n in range(count)]
+        await asyncio.gather(
+            *(add(catalog, hosted, one, version=name) for one, name in zip(files, names, strict=True))
+        )
+        await add(catalog, hosted, file("z", "z"), package="other")
         listed = await catalog.list_package_files(hosted, "app")
         assert [one.path for one in listed] == sorted((one.path for one in files), key=str.encode)
         versions = await catalog.list_versions(hosted, "app")
-        assert [one.name for one in versions] == sorted(one.version for one in files)
+        assert [one.name for one in versions] == sorted(names)
 
     # -- deleting ------------------------------------------------------------------------------------
 
     async def test_a_version_goes_with_its_last_file(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
-        await catalog.add_files(hosted, [file("a", "a"), file("b", "b"), file("c", "c", version="2")], LEASE)
+        await add(catalog, hosted, file("a", "a"), file("b", "b"))
+        await add(catalog, hosted, file("c", "c"), version="2")
         before = await revision(catalog, hosted)
         assert await catalog.delete_files(hosted, ["files/a", "absent"], for_good=False) == 1
         assert await revision(catalog, hosted) > before
@@ -189,15 +195,15 @@ class FilesContract(CatalogFixtures):
         assert await catalog.list_package_files(hosted, "app") == []
         assert await catalog.list_packages(hosted, "", 10) == []
         assert await catalog.find_package(hosted, "app") is not None
-        assert await catalog.add_files(hosted, [file("a", "other bytes")], LEASE) is not None
+        assert await add(catalog, hosted, file("a", "other bytes"))
         assert await catalog.list_packages(hosted, "", 10) == ["app"]
 
     async def test_bytes_stay_that_another_file_or_version_needs(
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:
         hosted, _ = ids
-        await catalog.add_files(hosted, [file("a", "same"), file("b", "same"), file("c", "c")], LEASE)
-        await catalog.publish(publication(hosted, "app", "m", "latest", needs=(layer("c"),)), LEASE)
+        await add(catalog, hosted, file("a", "same"), file("b", "same"), file("c", "c"))
+        await catalog.publish(release(hosted, "app", "m", "latest", needs=(layer("c"),)), LEASE)
         await catalog.delete_files(hosted, ["files/a", "files/c"], for_good=False)
         assert await catalog.find_linked_blob(hosted, "app", sha256("same")) is not None
         assert await catalog.find_linked_blob(hosted, "app", sha256("c")) is not None
@@ -209,15 +215,15 @@ class FilesContract(CatalogFixtures):
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:
         hosted, other = ids
-        await catalog.add_files(hosted, [file("a", "a"), file("b", "b")], LEASE)
+        await add(catalog, hosted, file("a", "a"), file("b", "b"))
         assert await catalog.delete_files(hosted, ["files/a", "files/never"], for_good=True) == 1
         assert await catalog.delete_files(hosted, ["files/a", "files/b"], for_good=False) == 1
         for path, content in (("a", "a"), ("a", "other"), ("never", "first")):
             with pytest.raises(Conflict, match=f"files/{path}"):
-                await catalog.add_files(hosted, [file("new", "new"), file(path, content)], LEASE)
+                await add(catalog, hosted, file("new", "new"), file(path, content))
         assert await catalog.find_file(hosted, "files/new") is None
-        assert await catalog.add_files(other, [file("a", "a")], LEASE) is not None
-        assert await catalog.add_files(hosted, [file("b", "b")], LEASE) is not None
+        assert await add(catalog, other, file("a", "a"))
+        assert await add(catalog, hosted, file("b", "b"))
 
     # -- packages ------------------------------------------------------------------------------------
 
@@ -254,11 +260,11 @@ class FilesContract(CatalogFixtures):
         hosted, _ = ids
         await catalog.claim_package(hosted, "app")
         steps: list[Callable[[], Awaitable[object]]] = [
-            lambda: catalog.add_files(hosted, [file("a", "a")], LEASE),
+            lambda: add(catalog, hosted, file("a", "a")),
             lambda: catalog.update_package(hosted, "app", b"[]"),
             lambda: catalog.update_version(hosted, "app", "1", state="yanked", document=None),
-            lambda: catalog.publish(publication(hosted, "app", "m", "latest"), LEASE),
-            lambda: catalog.publish(publication(hosted, "app", "m", "latest"), LEASE),
+            lambda: catalog.publish(release(hosted, "app", "m", "latest"), LEASE),
+            lambda: catalog.publish(release(hosted, "app", "m", "latest"), LEASE),
             lambda: catalog.delete_tag(hosted, "app", "latest"),
             lambda: catalog.delete_version(hosted, "app", sha256("m")),
             lambda: catalog.delete_files(hosted, ["files/a"], for_good=False),
@@ -282,7 +288,7 @@ class FilesContract(CatalogFixtures):
             await catalog.put_cached(proxy, entry(f"simple/{name}", name, package=name), LEASE)
         await catalog.put_cached(proxy, entry("d/1", "file", package="d", version="1"), LEASE)
         await catalog.claim_package(proxy, "empty")
-        await catalog.add_files(hosted, [file("a", "a", package="hosted")], LEASE)
+        await add(catalog, hosted, file("a", "a"), package="hosted")
         assert await catalog.list_known_packages(proxy, "", 10) == ["C", "a", "b", "d", "ä"]
         assert await catalog.list_known_packages(proxy, "a", 2) == ["b", "d"]
         assert await catalog.list_packages(proxy, "", 10) == ["d"]
@@ -304,9 +310,9 @@ class FilesContract(CatalogFixtures):
         async def put(repository_id: int) -> object:
             match act:
                 case 0:
-                    return await catalog.add_files(repository_id, [file("a", "a")], LEASE)
+                    return await add(catalog, repository_id, file("a", "a"))
                 case 1:
-                    return await catalog.publish(publication(repository_id, "app", "m"), LEASE)
+                    return await catalog.publish(release(repository_id, "app", "m"), LEASE)
                 case 2:
                     return await catalog.open_upload(f"u{repository_id}", repository_id, "app", "sha256", 9)
                 case 3:
@@ -326,8 +332,8 @@ class FilesContract(CatalogFixtures):
     async def test_a_name_is_owned_until_it_is_released(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         assert await catalog.release_package(hosted, "app") is False
-        await catalog.add_files(hosted, [file("a", "a"), file("b", "b")], LEASE)
-        await catalog.publish(publication(hosted, "app", "m", "1"), LEASE)
+        await add(catalog, hosted, file("a", "a"), file("b", "b"))
+        await catalog.publish(release(hosted, "app", "m", "1"), LEASE)
         await catalog.delete_files(hosted, ["files/a"], for_good=True)
         await catalog.delete_tag(hosted, "app", "1")
         await catalog.delete_version(hosted, "app", sha256("m"))
@@ -371,11 +377,11 @@ class FilesContract(CatalogFixtures):
             assert await is_owned(catalog, hosted) is True
         await other.release_package(hosted, "app")
         assert await is_owned(catalog, hosted) is False
-        await other.add_files(hosted, [file("a", "a")], LEASE)
+        await add(other, hosted, file("a", "a"))
         assert await is_owned(catalog, hosted) is True
         for name in ("a", "b"):
             assert (await catalog.find_file(hosted, f"files/{name}") is None) is (name == "b")
-        await other.add_files(hosted, [file("b", "b")], LEASE)
+        await add(other, hosted, file("b", "b"))
         await other.delete_files(hosted, ["files/a"], for_good=False)
         for name in ("a", "b"):
             assert (await catalog.find_file(hosted, f"files/{name}") is None) is (name == "a")

@@ -12,9 +12,10 @@ from nora.catalog.sqlite.cached import CachedFiles
 from nora.catalog.sqlite.engine import translate
 from nora.catalog.sqlite.files import Files
 from nora.catalog.sqlite.packages import Packages
-from nora.catalog.sqlite.publications import Publications
+from nora.catalog.sqlite.tags import Tags
 from nora.catalog.sqlite.tokens import Tokens
 from nora.catalog.sqlite.uploads import Uploads
+from nora.catalog.sqlite.versions import Versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from nora.model import Repository, RepositorySpec
 
 
-class SQLiteCatalog(Packages, Files, CachedFiles, Publications, Blobs, Uploads, Tokens):
+class SQLiteCatalog(Packages, Versions, Tags, Files, CachedFiles, Blobs, Uploads, Tokens):
     """See nora.catalog.base.Catalog for what the methods promise, `Access` for how they read and write."""
 
     @staticmethod

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Blobs(Executor):
-    """The methods of nora.catalog.base.Catalog about blobs."""
+    """The methods of nora.catalog.blobs.Blobs."""
 
     async def find_blob(self, digest: Digest) -> Blob | None:
         query = queries.FIND_BLOB if digest.startswith("sha256:") else queries.FIND_BLOB_BY_ALIAS

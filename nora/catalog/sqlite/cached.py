@@ -13,10 +13,11 @@ from nora.catalog.records import Blob, Cached
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, link
 from nora.catalog.sqlite.executor import Executor, file_slot
-from nora.catalog.sqlite.files import delete_file, find_occupant, place_of, settle
-from nora.catalog.sqlite.packages import ensure_package, ensure_version, find_id
+from nora.catalog.sqlite.files import delete_file, find_occupant, settle
+from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, cached_of
+from nora.catalog.sqlite.versions import ensure_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class CachedFiles(Executor):
-    """The methods of nora.catalog.base.Catalog about what comes from upstreams."""
+    """The methods of nora.catalog.cached.CachedFiles."""
 
     async def find_cached(self, repository_id: int, path: str) -> Cached | None:
         return self._recall_at(self._recent_cached, repository_id, path, queries.FIND_CACHED, cached_of)
@@ -100,9 +101,7 @@ def put_cached(
         db.execute(queries.TOUCH_PACKAGE, (added, package))
     content = (package, version, blob.id, blob.size, entry.media_type, now, entry.document)
     origin = (entry.upstream_url, _json(entry.validators), entry.fetched_at, _until(entry.fresh_until))
-    db.execute(
-        queries.PUT_CACHED, (*place_of(repository_id, entry.path), *content, *origin, entry.fetched_at)
-    )
+    db.execute(queries.PUT_CACHED, (repository_id, entry.path, *content, *origin, entry.fetched_at))
     slots |= {file_slot(repository_id, entry.path, name) for name in (None, entry.package)}
     if former is not None:
         slots.add(file_slot(repository_id, entry.path, former.package))

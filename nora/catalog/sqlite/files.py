@@ -1,4 +1,4 @@
-"""Files: what is at a path, and packages with many of them."""
+"""Files: what is at a path."""
 
 from __future__ import annotations
 
@@ -8,33 +8,53 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nora.catalog.records import Blob, File, NewFile, PackageFile
 from nora.catalog.sqlite import queries
-from nora.catalog.sqlite.blobs import ensure_blob, let_go, link
+from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go
 from nora.catalog.sqlite.executor import Executor, file_slot
-from nora.catalog.sqlite.packages import ensure_package, ensure_version, find_id
+from nora.catalog.sqlite.packages import find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
-from nora.catalog.sqlite.rows import file_of, package_file_of
-from nora.errors import Conflict
+from nora.catalog.sqlite.rows import blob_of, directory_entry_of, file_of, package_file_of
+from nora.errors import Conflict, PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from nora.catalog.records import DirectoryEntry
     from nora.catalog.sqlite.engine import Connection
+    from nora.model import Digest
 
 
 class Files(Executor):
-    """The methods of nora.catalog.base.Catalog about files."""
+    """The methods of nora.catalog.files.Files."""
 
     async def find_file(self, repository_id: int, path: str) -> File | None:
         return self._recall_at(self._recent_files, repository_id, path, queries.FIND_FILE, file_of)
 
+    async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
+        direct = digest.startswith("sha256:")
+        query = queries.FIND_VERSION_FILES if direct else queries.FIND_VERSION_FILES_BY_ALIAS
+        rows = self._rows(query, (digest, repository_id, package))
+        if len(rows) > 1:  # published under two digests: the one that was asked for
+            rows.sort(key=lambda row: row[4] != digest)
+        return file_of(*rows[0]) if rows else None
+
     async def list_package_files(self, repository_id: int, package: str) -> list[PackageFile]:
         return await self._listing(queries.LIST_PACKAGE_FILES, repository_id, package, package_file_of)
 
-    async def add_files(
-        self, repository_id: int, files: Sequence[NewFile], lease_seconds: float
-    ) -> list[Blob] | None:
-        touched = {(repository_id, name) for file in files for name in (file.package, file.path)}
-        return await self._write(lambda db: add_files(db, repository_id, files, lease_seconds), *touched)
+    async def list_directory(
+        self, repository_id: int, directory: str, after: str, limit: int
+    ) -> list[DirectoryEntry]:
+        beneath = f"{directory}/" if directory else ""
+        # What is in the directory `a/` has a path before `a0`; between `a` and `a\x01` there is nothing
+        start = f"{after[:-1]}0" if after.endswith("/") else f"{after}\x01" if after else ""
+        rows = self._rows(queries.LIST_DIRECTORY, (repository_id, beneath, start, limit))
+        return [directory_entry_of(*row) for row in rows]
+
+    async def put_file(
+        self, repository_id: int, file: NewFile, *, replace: bool, expected: str | None = None
+    ) -> Blob:
+        return await self._write_found(
+            lambda db, slots: put_file(db, slots, repository_id, file, replace, expected)
+        )
 
     async def delete_files(self, repository_id: int, paths: Sequence[str], *, for_good: bool) -> int:
         return await self._write_found(
@@ -67,26 +87,7 @@ def find_occupant(db: Connection, repository_id: int, path: str) -> Occupant | N
     return None if row is None else Occupant(*row)
 
 
-def place_of(repository_id: int, path: str) -> tuple[int, str, str]:
-    """The columns that say where a file is."""
-    return repository_id, path, path.rpartition("/")[0]
-
-
-def add_files(
-    db: Connection, repository_id: int, files: Sequence[NewFile], lease_seconds: float
-) -> list[Blob] | None:
-    """See Catalog.add_files."""
-    there = [_is_there(db, repository_id, file) for file in files]
-    if there[0]:
-        return None
-    now = time.time()
-    return [
-        _add_file(db, repository_id, file, now, lease_seconds, is_there)
-        for file, is_there in zip(files, there, strict=True)
-    ]
-
-
-def _is_there(db: Connection, repository_id: int, file: NewFile) -> bool:
+def is_there(db: Connection, repository_id: int, file: NewFile) -> bool:
     """Whether the path has these bytes. Raises Conflict when it has others or may not be used."""
     occupant = find_occupant(db, repository_id, file.path)
     if occupant is not None and occupant.digest != file.blob.digest:
@@ -96,23 +97,46 @@ def _is_there(db: Connection, repository_id: int, file: NewFile) -> bool:
     return occupant is not None
 
 
-def _add_file(
-    db: Connection, repository_id: int, file: NewFile, now: float, lease_seconds: float, is_there: bool
+def write_file(
+    db: Connection,
+    repository_id: int,
+    file: NewFile,
+    place: tuple[int | None, int | None],
+    blob: Blob,
+    now: float,
+) -> None:
+    """Let a path have these bytes; `place` is the package and the version that they belong to."""
+    document = None if file.document == b"{}" else file.document
+    content = (blob.id, blob.size, file.media_type, now, document)
+    db.execute(queries.PUT_FILE, (repository_id, file.path, *place, *content))
+
+
+def put_file(
+    db: Connection, slots: set[int], repository_id: int, file: NewFile, replace: bool, expected: str | None
 ) -> Blob:
-    package = ensure_package(db, repository_id, file.package, now)
-    blob = link(db, package, ensure_blob(db, file.blob, now), now + lease_seconds)
-    if not is_there:
-        version, added = ensure_version(db, package, file.version, now)
-        values = (package, version, blob.id, blob.size, file.media_type, now, file.document)
-        db.execute(queries.ADD_FILE, (*place_of(repository_id, file.path), *values))
-        db.execute(queries.TOUCH_PACKAGE, (added, package))
+    """See Files.put_file."""
+    former = find_occupant(db, repository_id, file.path)
+    current = former.digest if former is not None else ""
+    if expected is not None and current != expected and not (expected == "*" and current):
+        raise PreconditionFailed(f"{file.path} is {current or 'absent'}")
+    if not replace and is_there(db, repository_id, file):
+        there = find_blob(db, current)
+        assert there is not None, "a file has a live blob"
+        return blob_of(*there, 0.0)
+    now = time.time()
+    blob = blob_of(*ensure_blob(db, file.blob, now), 0.0)
+    write_file(db, repository_id, file, (None, None), blob, now)
+    slots.add(file_slot(repository_id, file.path, None))
+    if former is not None:
+        slots.add(file_slot(repository_id, file.path, former.package))
+        settle(db, former)
     return blob
 
 
 def delete_files(
     db: Connection, slots: set[int], repository_id: int, paths: Iterable[str], for_good: bool
 ) -> int:
-    """See Catalog.delete_files."""
+    """See Files.delete_files."""
     now = time.time()
     count = 0
     for path in paths:

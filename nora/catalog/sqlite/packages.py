@@ -1,4 +1,4 @@
-"""Packages and their versions."""
+"""Packages."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nora.catalog.records import Package, Version
+from nora.catalog.records import Package
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
-from nora.catalog.sqlite.rows import package_of, version_of
+from nora.catalog.sqlite.rows import package_of
 
 if TYPE_CHECKING:
     from nora.catalog.sqlite.engine import Connection
 
 
 class Packages(Executor):
-    """The methods of nora.catalog.base.Catalog about packages."""
+    """The methods of nora.catalog.packages.Packages."""
 
     async def has_package(self, repository_id: int, package: str) -> bool:
         return await self.find_package(repository_id, package) is not None
@@ -58,15 +58,6 @@ class Packages(Executor):
         place = (repository_id, package)
         return await self._write(lambda db: db.execute(queries.RELEASE_PACKAGE, place).rowcount > 0, place)
 
-    async def list_versions(self, repository_id: int, package: str) -> list[Version]:
-        return await self._listing(queries.LIST_VERSIONS, repository_id, package, version_of)
-
-    async def update_version(
-        self, repository_id: int, package: str, version: str, *, state: str | None, document: bytes | None
-    ) -> bool:
-        place = (repository_id, package)
-        return await self._write(lambda db: update_version(db, place, version, state, document), place)
-
     @cached_property
     def _recent_packages(self) -> ReadCache[Package]:
         return ReadCache(self._epochs, RECENT_ANSWERS)
@@ -91,24 +82,3 @@ def ensure_package(db: Connection, repository_id: int, name: str, now: float) ->
         db.execute(queries.OWN_PACKAGE, (row[0],))
     found: int = row[0]
     return found
-
-
-def ensure_version(db: Connection, package: int, name: str, now: float) -> tuple[int, int]:
-    """The id of a version that gets a file, and how many the package has gained: 1 or 0."""
-    found = find_id(db, queries.FIND_VERSION, (package, name))
-    if found is not None:
-        return found, 0
-    row = db.execute(queries.INSERT_VERSION, (package, name, None, None, now, now, b"{}")).fetchone()
-    return row[0], 1
-
-
-def update_version(
-    db: Connection, place: tuple[int, str], version: str, state: str | None, document: bytes | None
-) -> bool:
-    """See Catalog.update_version."""
-    package = find_id(db, queries.FIND_PACKAGE, place)
-    values = (state, document, package, version)
-    if package is None or not db.execute(queries.UPDATE_VERSION, values).rowcount:
-        return False
-    db.execute(queries.TOUCH_PACKAGE, (0, package))
-    return True

@@ -56,6 +56,28 @@ LEFT JOIN version ON version.id = file.version_id
 LEFT JOIN package ON package.id = file.package_id
 WHERE file.repository_id = ? AND file.path = ?"""
 
+# A step finds the first path that is not beneath the entry of the one before: what is in a directory has a
+# path between `directory/` and `directory0`, as 0 is the character after the slash.
+_REST: Final = "substr(entry.path, length(?2) + 1)"
+
+LIST_DIRECTORY: Final = f"""
+WITH RECURSIVE entry (path) AS (
+SELECT (SELECT path FROM file WHERE repository_id = ?1 AND path >= ?2 || ?3 ORDER BY path LIMIT 1)
+UNION ALL
+SELECT (SELECT next.path FROM file AS next WHERE next.repository_id = ?1 AND next.path >=
+CASE instr({_REST}, '/') WHEN 0 THEN entry.path || char(1)
+ELSE ?2 || substr({_REST}, 1, instr({_REST}, '/') - 1) || '0' END
+ORDER BY next.path LIMIT 1)
+FROM entry WHERE substr(entry.path, 1, length(?2)) = ?2
+LIMIT ?4)
+SELECT CASE instr({_REST}, '/') WHEN 0 THEN {_REST} ELSE substr({_REST}, 1, instr({_REST}, '/')) END,
+file.created_at, {_FILE} FROM entry
+CROSS JOIN file ON file.repository_id = ?1 AND file.path = entry.path
+CROSS JOIN blob ON blob.id = file.blob_id
+LEFT JOIN version ON version.id = file.version_id
+LEFT JOIN package ON package.id = file.package_id
+WHERE substr(entry.path, 1, length(?2)) = ?2"""
+
 FIND_CACHED: Final = """
 SELECT file.id, file.path, package.name, file.media_type, blob.id, blob.digest, blob.size, blob.generation,
 file.upstream_url, file.validators, coalesce(file.document, CAST('{}' AS BLOB)), file.fetched_at,
@@ -157,7 +179,10 @@ COUNT_UPLOADS: Final = "SELECT count(*) FROM upload"
 IS_PROXY: Final = "SELECT 1 FROM repository WHERE id = ? AND kind = 'proxy'"
 LIST_REPOSITORIES: Final = "SELECT id, name, format, kind, target_id FROM repository"
 LIST_MEMBERS: Final = "SELECT group_id, repository_id FROM member ORDER BY group_id, position"
-HOLDS_PACKAGES: Final = "SELECT 1 FROM package WHERE repository_id = ? LIMIT 1"
+HOLDS_ANYTHING: Final = """
+SELECT 1 FROM repository WHERE id = ? AND (
+EXISTS (SELECT 1 FROM package WHERE package.repository_id = repository.id)
+OR EXISTS (SELECT 1 FROM file WHERE file.repository_id = repository.id))"""
 INSERT_REPOSITORY: Final = "INSERT INTO repository (name, format, kind) VALUES (?, ?, ?) RETURNING id"
 UPDATE_REPOSITORY: Final = "UPDATE repository SET format = ?, kind = ? WHERE id = ?"
 SET_TARGET: Final = "UPDATE repository SET target_id = ? WHERE id = ?"
@@ -191,6 +216,8 @@ UPDATE_PACKAGE_IF_SAME: Final = f"{UPDATE_PACKAGE} AND coalesce(document, ?) = ?
 
 FIND_VERSION: Final = "SELECT id FROM version WHERE package_id = ? AND name = ?"
 
+FIND_VERSION_DOCUMENT: Final = "SELECT document FROM version WHERE id = ?"
+
 INSERT_VERSION: Final = """
 INSERT INTO version (package_id, name, kind, subject, published_at, first_seen_at, document)
 VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id"""
@@ -212,21 +239,20 @@ DELETE FROM version WHERE id = ? AND NOT EXISTS (SELECT 1 FROM file WHERE file.v
 
 DELETE_VERSION: Final = "DELETE FROM version WHERE id = ?"
 
+# What is put at a path is no copy of an upstream's any more, unless it is the same bytes.
 PUT_FILE: Final = """
-INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type, created_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
+document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
 version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
-media_type = excluded.media_type, fetched_at = CASE WHEN blob_id = excluded.blob_id THEN fetched_at END"""
-
-ADD_FILE: Final = """
-INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type, created_at,
-document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+media_type = excluded.media_type, document = excluded.document,
+created_at = CASE WHEN blob_id = excluded.blob_id THEN created_at ELSE excluded.created_at END,
+fetched_at = CASE WHEN blob_id = excluded.blob_id THEN fetched_at END"""
 
 PUT_CACHED: Final = """
-INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type, created_at,
+INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
 document, upstream_url, validators, fetched_at, fresh_until, last_used_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
 version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
 media_type = excluded.media_type, document = excluded.document, upstream_url = excluded.upstream_url,

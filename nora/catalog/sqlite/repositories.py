@@ -67,9 +67,9 @@ def sync(db: Connection, specs: Sequence[RepositorySpec]) -> dict[str, Repositor
 
 
 def _convert(db: Connection, id_: int, row: RepositorySpec, spec: RepositorySpec) -> None:
-    if db.execute(queries.HOLDS_PACKAGES, (id_,)).fetchone():
+    if db.execute(queries.HOLDS_ANYTHING, (id_,)).fetchone():
         raise ConfigError(
-            f"repository {spec.name!r} is declared as {spec.kind} {spec.format}, but holds packages as "
+            f"repository {spec.name!r} is declared as {spec.kind} {spec.format}, but holds something as "
             f"{row.kind} {row.format}; declare another name for it"
         )
     db.execute(queries.UPDATE_REPOSITORY, (spec.format, spec.kind, id_))

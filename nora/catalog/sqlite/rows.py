@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
 import orjson
 
-from nora.catalog.records import Blob, Cached, File, Package, PackageFile, Token, Upload, Version
+from nora.catalog.records import (
+    Blob,
+    Cached,
+    DirectoryEntry,
+    File,
+    Package,
+    PackageFile,
+    Token,
+    Upload,
+    Version,
+)
 from nora.model import Digest, Role, Scope
 
 _trusted = str.__new__
@@ -32,6 +43,13 @@ def file_of(
     """A file of the columns that the queries for files select."""
     blob = Blob(blob_id, _trusted(Digest, digest), size, generation)
     return File(id, repository_id, path, package, version, media_type, blob)
+
+
+def directory_entry_of(name: str, created_at: float, *file: Any) -> DirectoryEntry:
+    """An entry of a directory, of the columns that the listing selects: of a directory those of some file."""
+    if name.endswith("/"):
+        return DirectoryEntry(name)
+    return DirectoryEntry(name, file_of(*file), created_at)
 
 
 def package_of(id: int, name: str, owned: int, revision: int, document: bytes) -> Package:  # noqa: A002

@@ -12,6 +12,7 @@ another engine has its own, and shares the protocol and its contract suite. How 
   of versions: a column with its own index. `reference` holds the content that a version needs.
 - `file.package_id` is there although the version knows it: a file may belong to a package without a
   version, and "the file of this package with these bytes" is then one index lookup.
+- `file_by_path` serves listings of directories, too: from one entry to the next is one step along it.
 - `reference.package_id` answers "does any version of this package need this content" in one lookup.
 - `token` is found by the hash of its secret, and never holds the secret.
 - `file.fetched_at` says that a file is a copy of an upstream's; NULL in `fresh_until` beside it that the copy
@@ -203,7 +204,9 @@ _UPSTREAMS: Final = (
 
 _KINDS: Final = ("ALTER TABLE version RENAME COLUMN artifact_type TO kind",)
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION, _TOKENS, _UPSTREAMS, _KINDS)
+_PATHS: Final = ("DROP INDEX file_by_parent", "ALTER TABLE file DROP COLUMN parent")
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION, _TOKENS, _UPSTREAMS, _KINDS, _PATHS)
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -24,7 +24,7 @@ _ALL_TOKENS = (0, "")
 
 
 class Tokens(Executor):
-    """The methods of nora.catalog.base.Catalog about tokens and secrets."""
+    """The methods of nora.catalog.tokens.Tokens."""
 
     async def add_token(self, token: Token) -> None:
         await self._write(lambda db: add_token(db, token))

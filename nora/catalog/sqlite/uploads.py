@@ -25,7 +25,7 @@ RECENT_SESSIONS = 1024
 
 
 class Uploads(Executor):
-    """The methods of nora.catalog.base.Catalog about uploads."""
+    """The methods of nora.catalog.uploads.Uploads."""
 
     async def open_upload(
         self, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int

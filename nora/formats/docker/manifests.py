@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from blacksheep import Request, Response
 
 from nora.blobs.base import Expect
-from nora.catalog.records import Blob, File, NewBlob, Publication, TagWrite
+from nora.catalog.records import Blob, File, NewBlob, NewFile, Release, TagWrite
 from nora.errors import BlobNotFound, MissingReferences, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.docker.mirror import Mirror
@@ -160,28 +160,30 @@ class Manifests:
         manifest: ParsedManifest,
         tags: tuple[TagWrite, ...],
     ) -> None:
-        def publication(blob: NewBlob | Blob) -> Publication:
-            return Publication(
+        def release(blob: NewBlob | Blob) -> Release:
+            return Release(
                 repository_id=target.id,
                 package=image.package,
                 version=manifest.digest,
-                path=image.file_path(manifest.digest),
-                media_type=manifest.media_type,
-                blob=blob,
+                files=(
+                    NewFile(path=image.file_path(manifest.digest), media_type=manifest.media_type, blob=blob),
+                ),
                 document=manifest.document,
                 kind=manifest.artifact_type,
                 subject=manifest.subject,
                 references=manifest.references,
                 tags=tags,
+                replace=True,
             )
 
         held = await self._catalog.find_linked_blob(target.id, image.package, manifest.digest)
         if held is not None:  # another tag for what is there: no bytes to write, even on a full disk
             with suppress(BlobNotFound):
-                await self._catalog.publish(publication(held), self._lease)
+                await self._catalog.publish(release(held), self._lease)
                 return
         async with self._blobs.ingest(body, Expect(digest=manifest.digest)) as new:
-            new.settle(await self._catalog.publish(publication(new.blob), self._lease))
+            [live] = await self._catalog.publish(release(new.blob), self._lease)
+            new.settle(live)
 
     def _created(self, image: Image, manifest: ParsedManifest, tags: list[Tag]) -> list[tuple[bytes, bytes]]:
         location = f"{self._base}/v2/{quoted(image.full_name)}/manifests/{manifest.digest}"

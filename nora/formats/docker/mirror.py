@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from blacksheep import Response
 
 from nora.blobs.base import Expect
-from nora.catalog.records import Blob, Cached, File, NewBlob, Publication
+from nora.catalog.records import Blob, Cached, File, NewBlob, NewFile, Release
 from nora.errors import InvalidManifest, NotFound, UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.docker.names import Image, Tag
@@ -144,9 +144,10 @@ class Mirror:
                 reply.headers.get("docker-content-digest", digest) != digest
             ):
                 raise UpstreamFailed(f"{host_of(url)} gives {way.package}:{tag} with a digest of other bytes")
-            publication = self._publication(way, digest, reply.body, new.blob)
-            new.settle(await self._catalog.publish(publication, self._lease))
-        meant = Descriptor(digest, publication.media_type, len(reply.body))
+            release = self._release(way, digest, reply.body, new.blob)
+            [live] = await self._catalog.publish(release, self._lease)
+            new.settle(live)
+        meant = Descriptor(digest, release.files[0].media_type, len(reply.body))
         validators = {"etag": reply.headers["etag"]} if "etag" in reply.headers else {}
         return _meaning(meant, url, cached, validators)
 
@@ -162,7 +163,8 @@ class Mirror:
 
         async def store(new: NewBlob, source: Source) -> Blob:
             body = await self._blobs.read(Blob(0, new.digest, new.size, new.generation))
-            return await self._catalog.publish(self._publication(way, digest, body, new), self._lease)
+            [live] = await self._catalog.publish(self._release(way, digest, body, new), self._lease)
+            return live
 
         async def find() -> Blob | None:
             file = await self._held(way, digest)
@@ -192,7 +194,7 @@ class Mirror:
             await found.end()
         return await self._held(way, digest)
 
-    def _publication(self, way: Way, digest: Digest, body: bytes, blob: NewBlob) -> Publication:
+    def _release(self, way: Way, digest: Digest, body: bytes, blob: NewBlob) -> Release:
         """A manifest with its references, none of which has to be here. Raises UpstreamFailed."""
         try:
             manifest = parse_manifest(body, None, digest, required="none")
@@ -200,17 +202,17 @@ class Mirror:
             raise UpstreamFailed(
                 f"{way.package} at the upstream is no image that NORA knows: {quoted(error)}"
             ) from error
-        return Publication(
+        path = way.path("manifests", digest)
+        return Release(
             repository_id=way.proxy.id,
             package=way.package,
             version=digest,
-            path=way.path("manifests", digest),
-            media_type=manifest.media_type,
-            blob=blob,
+            files=(NewFile(path=path, media_type=manifest.media_type, blob=blob),),
             document=manifest.document,
             kind=manifest.artifact_type,
             subject=manifest.subject,
             references=manifest.references,
+            replace=True,
         )
 
     # -- blobs -------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_version
 
 from nora.auth.authorizer import Authorizer
 from nora.blobs.base import Expect
+from nora.catalog import records as catalog
 from nora.catalog.records import Blob, NewBlob, NewFile
 from nora.errors import BadRequest, Conflict, StorageFailed, TooLarge
 from nora.formats.base import Services
@@ -149,27 +150,17 @@ class Uploads:
         """The rows; the live blobs of the file and of its metadata."""
         path = path_of(release.project, release.filename)
         document = file_document(release.distribution.kind, metadata.requires_python, beside.digest.encoded)
-
-        def row(path: str, media_type: str, blob: NewBlob, document: bytes) -> NewFile:
-            return NewFile(
-                package=release.project,
-                version=release.version,
-                path=path,
-                media_type=media_type,
-                blob=blob,
-                document=document,
-            )
-
-        files = (row(path, _OCTETS, blob, document), row(path + METADATA, _PLAIN, beside, b"{}"))
+        files = (
+            NewFile(path=path, media_type=_OCTETS, blob=blob, document=document),
+            NewFile(path=path + METADATA, media_type=_PLAIN, blob=beside),
+        )
         try:
-            live = await self._catalog.add_files(target.id, files, self._lease)
+            return await self._catalog.publish(
+                catalog.Release(
+                    repository_id=target.id, package=release.project, version=release.version, files=files
+                ),
+                self._lease,
+            )
         except Conflict:
             there = await self._catalog.find_file(target.id, path)
             raise (used_before if there is None else already_there)(release.filename) from None
-        if live is not None:
-            return live
-        found = [await self._catalog.find_file(target.id, one.path) for one in files]
-        blobs = [file.blob for file in found if file is not None]
-        if len(blobs) < len(files):  # deleted between the two
-            raise used_before(release.filename)
-        return blobs

@@ -8,6 +8,7 @@ from nora.catalog.sqlite import SQLiteCatalog
 from tests.contracts.catalog import CatalogContract
 from tests.contracts.catalog_cached import CachedContract
 from tests.contracts.catalog_files import FilesContract
+from tests.contracts.catalog_releases import ReleasesContract
 
 
 class _SQLite:
@@ -21,6 +22,10 @@ class TestSQLiteCatalog(_SQLite, CatalogContract):
 
 
 class TestSQLiteFiles(_SQLite, FilesContract):
+    pass
+
+
+class TestSQLiteReleases(_SQLite, ReleasesContract):
     pass
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,15 +11,24 @@ from typing import Any
 
 import pytest
 
+from nora.catalog.records import NewFile
 from nora.catalog.sqlite import SQLiteCatalog, engine, executor
 from nora.errors import StorageFailed
-from tests.contracts.catalog import HOSTED, LEASE, publication, sha256
+from tests.contracts import catalog_files as contract
+from tests.contracts.catalog import HOSTED, LEASE, release, sha256
 from tests.contracts.catalog_cached import PROXY, entry
 from tests.contracts.catalog_files import file
 
 pytestmark = pytest.mark.anyio
 
-MANY = [file(f"{n:04}", "same", version=f"{n:04}") for n in range(3 * executor.PAGE)]
+MANY = [file(f"{n:04}", "same") for n in range(3 * executor.PAGE)]
+
+
+async def add(catalog: SQLiteCatalog, hosted: int, files: list[NewFile]) -> None:
+    """Each as a version of its own."""
+    await asyncio.gather(
+        *(contract.add(catalog, hosted, one, version=one.path.rpartition("/")[2]) for one in files)
+    )
 
 
 @pytest.fixture
@@ -56,7 +66,7 @@ async def hosted(catalog: SQLiteCatalog) -> int:
 async def test_long_listings_are_read_in_a_thread(
     catalog: SQLiteCatalog, hosted: int, reads: list[tuple[str, str]]
 ) -> None:
-    await catalog.add_files(hosted, MANY, LEASE)
+    await add(catalog, hosted, MANY)
     reads.clear()
     assert len(await catalog.list_package_files(hosted, "app")) == len(MANY)
     here, *there = [thread for thread, _ in reads]
@@ -70,7 +80,7 @@ async def test_long_listings_are_read_in_a_thread(
 async def test_short_listings_are_one_statement(
     catalog: SQLiteCatalog, hosted: int, reads: list[tuple[str, str]]
 ) -> None:
-    await catalog.add_files(hosted, MANY[: executor.PAGE - 1], LEASE)
+    await add(catalog, hosted, MANY[: executor.PAGE - 1])
     reads.clear()
     assert len(await catalog.list_package_files(hosted, "app")) == executor.PAGE - 1
     assert [thread for thread, _ in reads] == [threading.current_thread().name]
@@ -79,7 +89,7 @@ async def test_short_listings_are_one_statement(
 async def test_a_long_listing_is_as_of_one_moment(
     catalog: SQLiteCatalog, hosted: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    await catalog.add_files(hosted, MANY, LEASE)
+    await add(catalog, hosted, MANY)
     connect = executor.connect_reader
 
     class Interrupted(sqlite3.Connection):
@@ -107,7 +117,7 @@ async def test_a_long_listing_is_as_of_one_moment(
 async def test_a_listing_that_fails_is_no_absence(
     catalog: SQLiteCatalog, hosted: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await catalog.add_files(hosted, MANY, LEASE)
+    await add(catalog, hosted, MANY)
     await catalog.has_package(hosted, "app")
 
     def broken(_: Path) -> sqlite3.Connection:
@@ -121,7 +131,7 @@ async def test_a_listing_that_fails_is_no_absence(
 
 
 async def test_a_catalog_with_a_thread_closes_twice(catalog: SQLiteCatalog, hosted: int) -> None:
-    await catalog.add_files(hosted, MANY, LEASE)
+    await add(catalog, hosted, MANY)
     await catalog.list_package_files(hosted, "app")
     await catalog.close()
     await catalog.close()
@@ -133,7 +143,7 @@ async def test_what_was_read_a_moment_ago_is_not_read_again(
     catalog: SQLiteCatalog, hosted: int, reads: list[tuple[str, str]]
 ) -> None:
     proxy = (await catalog.sync_repositories([HOSTED, PROXY]))["proxy"].id
-    await catalog.publish(publication(hosted, "app", "m", "latest"), LEASE)
+    await catalog.publish(release(hosted, "app", "m", "latest"), LEASE)
     await catalog.put_cached(proxy, entry("simple/app", "index"), LEASE)
     await catalog.put_cached(proxy, entry("alone", "alone", package=None), LEASE)
     asked: list[Callable[[str], Awaitable[object]]] = [

@@ -16,7 +16,7 @@ from nora.catalog.records import Blob, Package, PackageFile, VersionAbout
 from nora.catalog.sqlite import SQLiteCatalog, preparation
 from nora.catalog.sqlite.schema import MIGRATIONS, SCHEMA_VERSION
 from nora.errors import CatalogUnusable
-from tests.contracts.catalog import HOSTED, LEASE, publication, sha256
+from tests.contracts.catalog import HOSTED, LEASE, release, sha256
 
 FUTURE = (*MIGRATIONS, ("ALTER TABLE package ADD COLUMN colour TEXT", "CREATE TABLE later (id INTEGER)"))
 
@@ -35,7 +35,7 @@ def fill(path: Path, count: int = 3) -> None:
         catalog = SQLiteCatalog.open(path)
         hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
         await asyncio.gather(
-            *(catalog.publish(publication(hosted, f"app{n}", f"m{n}", "1"), LEASE) for n in range(count))
+            *(catalog.publish(release(hosted, f"app{n}", f"m{n}", "1"), LEASE) for n in range(count))
         )
         await catalog.close()
 
@@ -82,7 +82,7 @@ def test_rows_survive_a_migration(path: Path) -> None:
 @pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
 def test_what_an_older_version_wrote_is_read(path: Path, version: int) -> None:
     prepare(path, MIGRATIONS[:version])
-    kind = "artifact_type" if version < 4 else "kind"
+    kind, parent = "artifact_type" if version < 4 else "kind", "parent," * (version < 5)
     with contextlib.closing(sqlite3.connect(path)) as db:  # as that version wrote it
         db.executescript(
             f"""
@@ -93,8 +93,8 @@ def test_what_an_older_version_wrote_is_read(path: Path, version: int) -> None:
             VALUES (1, '1', 5.0, 5.0, CAST('{{}}' AS BLOB), '0', 'sbom');
             INSERT INTO blob (digest, size, xxh3, generation, created_at)
             VALUES ('{sha256("m")}', 3, '0', 7, 5.0);
-            INSERT INTO file (repository_id, path, parent, package_id, version_id, blob_id, size, media_type,
-            created_at) VALUES (1, 'app/1', 'app', 1, 1, 1, 3, 'text/plain', 5.0);
+            INSERT INTO file (repository_id, path, {parent} package_id, version_id, blob_id, size, media_type,
+            created_at) VALUES (1, 'app/1', {"'app'," * bool(parent)} 1, 1, 1, 3, 'text/plain', 5.0);
             INSERT INTO link (package_id, blob_id, lease_until) VALUES (1, 1, 0.0);
             """
         )

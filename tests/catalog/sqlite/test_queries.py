@@ -20,15 +20,27 @@ SMALL = {"LIST_REPOSITORIES", "LIST_MEMBERS", "COUNT_UPLOADS"}
 """As many rows as the configuration has repositories; a count of pages; both by design."""
 
 
-@pytest.mark.parametrize("name", sorted(READS.keys() - SMALL))
-def test_reads_go_along_keys(name: str) -> None:
+def plan_of(query: str, values: int) -> list[str]:
     with closing(sqlite3.connect(":memory:")) as db:
         for migration in MIGRATIONS:
             for statement in migration:
                 db.execute(statement)
-        values = ("x",) * READS[name].count("?")
-        plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {READS[name]}", values)]
+        return [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", ("x",) * values)]
+
+
+@pytest.mark.parametrize("name", sorted(READS.keys() - SMALL))
+def test_reads_go_along_keys(name: str) -> None:
+    plan = plan_of(READS[name], READS[name].count("?"))
     unbounded = [
         step for step in plan if re.match(r"SCAN (?!\(subquery)", step) or "TEMP B-TREE FOR ORDER" in step
     ]
     assert not unbounded, plan
+
+
+def test_a_directory_is_listed_by_steps_along_the_paths() -> None:
+    plan = plan_of(queries.LIST_DIRECTORY, 4)
+    scans = [step for step in plan if step.startswith("SCAN")]
+    assert set(scans) <= {"SCAN entry", "SCAN CONSTANT ROW"}, plan
+    steps = [step for step in plan if "INDEX file_by_path" in step]
+    assert any("path>?" in step for step in steps), plan
+    assert not any("TEMP B-TREE" in step for step in plan), plan

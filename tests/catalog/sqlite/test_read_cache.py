@@ -15,7 +15,7 @@ from nora.catalog.records import TagWrite
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.catalog.sqlite.read_cache import SLOTS, UNKNOWN, Epochs, ReadCache, epochs_path, slot_of
 from nora.errors import Conflict
-from tests.contracts.catalog import HOSTED, LEASE, new_blob, publication, sha256, token
+from tests.contracts.catalog import HOSTED, LEASE, new_blob, release, sha256, token
 
 pytestmark = pytest.mark.anyio
 
@@ -46,7 +46,7 @@ async def test_another_process_moves_a_tag(path: Path) -> None:
     mine, other = SQLiteCatalog.open(path), SQLiteCatalog.open(path)
     hosted = (await mine.sync_repositories([HOSTED]))["hosted"].id
     for content in "abc":
-        await other.publish(publication(hosted, "app", content, "latest"), LEASE)
+        await other.publish(release(hosted, "app", content, "latest"), LEASE)
         for _ in range(2):  # read, then cached
             found = await mine.find_tagged_file(hosted, "app", "latest")
             assert found is not None
@@ -60,10 +60,10 @@ async def test_another_process_moves_a_tag(path: Path) -> None:
 async def test_another_process_removes_what_was_recalled(path: Path) -> None:
     mine, other = SQLiteCatalog.open(path), SQLiteCatalog.open(path)
     hosted = (await mine.sync_repositories([HOSTED]))["hosted"].id
-    made = publication(hosted, "app", "manifest", "latest")
+    made = release(hosted, "app", "manifest", "latest")
     digest = sha256("manifest")
     reads: list[Callable[[], Awaitable[object]]] = [
-        lambda: mine.find_file(hosted, made.path),
+        lambda: mine.find_file(hosted, made.files[0].path),
         lambda: mine.find_tagged_file(hosted, "app", "latest"),
         lambda: mine.find_linked_blob(hosted, "app", digest),
     ]
@@ -124,9 +124,9 @@ async def test_renewed_leases_are_seen(path: Path) -> None:
 async def test_a_change_that_fails_leaves_the_truth(path: Path) -> None:
     catalog = SQLiteCatalog.open(path)
     hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
-    await catalog.publish(publication(hosted, "app", "a", "v1"), LEASE)
+    await catalog.publish(release(hosted, "app", "a", "v1"), LEASE)
     with pytest.raises(Conflict):
-        await catalog.publish(publication(hosted, "app", "b", TagWrite("v1", replace=False)), LEASE)
+        await catalog.publish(release(hosted, "app", "b", TagWrite("v1", replace=False)), LEASE)
     found = await catalog.find_tagged_file(hosted, "app", "v1")
     assert found is not None
     assert found.version == sha256("a")

@@ -16,7 +16,7 @@ from nora.catalog.sqlite import SQLiteCatalog, engine, writer
 from nora.catalog.sqlite.read_cache import Epochs
 from nora.errors import Conflict, StorageBusy, StorageFailed, StorageFull
 from nora.locks import FileLock
-from tests.contracts.catalog import HOSTED, LEASE, TagWrite, new_blob, publication, sha256
+from tests.contracts.catalog import HOSTED, LEASE, TagWrite, new_blob, release, sha256
 from tests.contracts.catalog_cached import PROXY, entry
 
 pytestmark = pytest.mark.anyio
@@ -120,7 +120,7 @@ async def test_only_what_is_durable_waits_for_the_disk(
     assert [s for s in statements if "synchronous" in s] == ["PRAGMA synchronous = NORMAL"]
     statements.clear()
     await catalog.add_blob(new_blob("b"), hosted, "app", LEASE)
-    await catalog.publish(publication(hosted, "app", "m"), LEASE)
+    await catalog.publish(release(hosted, "app", "m"), LEASE)
     await catalog.check()
     assert [s for s in statements if "synchronous" in s] == ["PRAGMA synchronous = FULL"]
 
@@ -148,18 +148,18 @@ async def test_a_change_that_fails_undoes_itself_alone(
         db.execute("DELETE FROM tag")
         raise ZeroDivisionError("a bug")
 
-    await catalog.publish(publication(hosted, "app", "a", "1"), LEASE)
+    await catalog.publish(release(hosted, "app", "a", "1"), LEASE)
     async with held(path):
         tasks = [
-            asyncio.ensure_future(catalog.publish(publication(hosted, "app", "b", "2"), LEASE)),
+            asyncio.ensure_future(catalog.publish(release(hosted, "app", "b", "2"), LEASE)),
             asyncio.ensure_future(
-                catalog.publish(publication(hosted, "app", "c", "3", TagWrite("1", replace=False)), LEASE)
+                catalog.publish(release(hosted, "app", "c", "3", TagWrite("1", replace=False)), LEASE)
             ),
             asyncio.ensure_future(catalog._write(broken)),
             asyncio.ensure_future(catalog._write(lambda db: db.execute("SELECT * FROM nothing"))),
-            asyncio.ensure_future(catalog.publish(publication(hosted, "app", "d", "4"), LEASE)),
+            asyncio.ensure_future(catalog.publish(release(hosted, "app", "d", "4"), LEASE)),
         ]
-    good, conflict, bug, nonsense, last = await settled(*tasks)
+    [good], conflict, bug, nonsense, [last] = await settled(*tasks)
     assert good.digest == sha256("b")
     assert isinstance(conflict, Conflict)
     assert isinstance(bug, ZeroDivisionError)
@@ -171,7 +171,7 @@ async def test_a_change_that_fails_undoes_itself_alone(
 async def test_a_waiter_that_leaves_harms_nobody(catalog: SQLiteCatalog, hosted: int, path: Path) -> None:
     async with held(path):
         tasks = [
-            asyncio.ensure_future(catalog.publish(publication(hosted, "app", f"m{n}", f"{n}"), LEASE))
+            asyncio.ensure_future(catalog.publish(release(hosted, "app", f"m{n}", f"{n}"), LEASE))
             for n in range(5)
         ]
         await asyncio.sleep(0)
@@ -302,7 +302,7 @@ async def test_a_transaction_that_the_engine_gave_up_fails_its_group(
 
 
 async def test_without_room_reads_and_deletes_go_on(path: Path, hosted: int, catalog: SQLiteCatalog) -> None:
-    await catalog.publish(publication(hosted, "app", "m", "1"), LEASE)
+    await catalog.publish(release(hosted, "app", "m", "1"), LEASE)
     full = "PRAGMA max_page_count = 1"  # no page may be added
     await catalog._write(lambda db: db.execute(full).fetchall())
     async with held(path):

@@ -1,0 +1,180 @@
+"""Versions: how a release becomes visible, what is listed of it, and how it goes."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from nora.catalog.records import Version, VersionAbout
+from nora.catalog.sqlite import queries
+from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go, link
+from nora.catalog.sqlite.executor import Executor
+from nora.catalog.sqlite.files import find_occupant, is_there, settle, write_file
+from nora.catalog.sqlite.packages import ensure_package, find_id
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
+from nora.catalog.sqlite.rows import blob_of, version_of
+from nora.catalog.sqlite.tags import check_tag
+from nora.errors import Conflict, MissingReferences
+
+if TYPE_CHECKING:
+    from nora.catalog.records import Blob, Release
+    from nora.catalog.sqlite.engine import Connection
+
+
+class Versions(Executor):
+    """The methods of nora.catalog.versions.Versions."""
+
+    async def publish(self, release: Release, lease_seconds: float) -> list[Blob]:
+        touched = {release.package, *(file.path for file in release.files)}
+        return await self._write(
+            lambda db: publish(db, release, lease_seconds),
+            *((release.repository_id, name) for name in touched),
+        )
+
+    async def list_versions(self, repository_id: int, package: str) -> list[Version]:
+        return await self._listing(queries.LIST_VERSIONS, repository_id, package, version_of)
+
+    async def update_version(
+        self, repository_id: int, package: str, version: str, *, state: str | None, document: bytes | None
+    ) -> bool:
+        place = (repository_id, package)
+        return await self._write(lambda db: update_version(db, place, version, state, document), place)
+
+    async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
+        return await self._write(
+            lambda db: delete_version(db, repository_id, package, version), (repository_id, package)
+        )
+
+    async def list_versions_about(
+        self, repository_id: int, package: str, subject: str, kind: str | None, after: str, limit: int
+    ) -> list[VersionAbout]:
+        if kind is None:
+            rows = self._rows(queries.LIST_VERSIONS_ABOUT, (subject, after, repository_id, package, limit))
+        else:
+            values = (subject, after, repository_id, package, kind, limit)
+            rows = self._rows(queries.LIST_VERSIONS_ABOUT_OF_KIND, values)
+        return [VersionAbout(*row) for row in rows]
+
+    async def has_reference(self, repository_id: int, package: str, digest: str) -> bool:
+        key = (repository_id, package, digest)
+        values = (digest, repository_id, package)
+        return self._cached_read(self._recent_references, key, queries.FIND_REFERENCE, values, bool) or False
+
+    @cached_property
+    def _recent_references(self) -> ReadCache[bool]:
+        return ReadCache(self._epochs, RECENT_ANSWERS)
+
+
+# -- inside of a transaction -------------------------------------------------------------------------------
+
+
+def publish(db: Connection, release: Release, lease_seconds: float) -> list[Blob]:
+    """See Versions.publish."""
+    repository_id, files = release.repository_id, release.files
+    there: list[bool] = []
+    for file in files:
+        there.append(not release.replace and is_there(db, repository_id, file))
+        if there[0]:
+            return [_blob_at(db, repository_id, one.path) for one in files]
+    now = time.time()
+    package = ensure_package(db, repository_id, release.package, now)
+    _check_references(db, package, release)
+    for tag in release.tags:
+        check_tag(db, package, release.version, tag)
+    blobs = [link(db, package, ensure_blob(db, file.blob, now), now + lease_seconds) for file in files]
+    version, added = _put_version(db, package, release, now)
+    for file, blob, is_there_already in zip(files, blobs, there, strict=True):
+        if not is_there_already:
+            former = None if added else find_occupant(db, repository_id, file.path)
+            write_file(db, repository_id, file, (package, version), blob, now)
+            if former is not None and (former.version_id, former.blob_id) != (version, blob.id):
+                settle(db, former)
+    if release.tags:
+        db.executemany(queries.PUT_TAG, [(package, tag.name, version, now) for tag in release.tags])
+    db.execute(queries.TOUCH_PACKAGE, (added, package))
+    return blobs
+
+
+def ensure_version(db: Connection, package: int, name: str, now: float) -> tuple[int, int]:
+    """The id of a version that gets a file, and how many the package has gained: 1 or 0."""
+    found = find_id(db, queries.FIND_VERSION, (package, name))
+    if found is not None:
+        return found, 0
+    row = db.execute(queries.INSERT_VERSION, (package, name, None, None, now, now, b"{}")).fetchone()
+    return row[0], 1
+
+
+def update_version(
+    db: Connection, place: tuple[int, str], version: str, state: str | None, document: bytes | None
+) -> bool:
+    """See Versions.update_version."""
+    package = find_id(db, queries.FIND_PACKAGE, place)
+    values = (state, document, package, version)
+    if package is None or not db.execute(queries.UPDATE_VERSION, values).rowcount:
+        return False
+    db.execute(queries.TOUCH_PACKAGE, (0, package))
+    return True
+
+
+def delete_version(db: Connection, repository_id: int, package: str, version: str) -> bool:
+    """See Versions.delete_version. The links of its bytes go too, unless the package still needs them."""
+    package_id = find_id(db, queries.FIND_PACKAGE, (repository_id, package))
+    version_id = package_id and find_id(db, queries.FIND_VERSION, (package_id, version))
+    if not package_id or not version_id:
+        return False
+    blobs = db.execute(queries.FIND_VERSION_BLOBS, (version_id,)).fetchall()
+    db.execute(queries.DELETE_VERSION, (version_id,))  # tags, files and references by cascade
+    for blob_id, digest in blobs:
+        let_go(db, package_id, blob_id, digest)
+    db.execute(queries.TOUCH_PACKAGE, (-1, package_id))
+    return True
+
+
+def _blob_at(db: Connection, repository_id: int, path: str) -> Blob:
+    """The blob of a path of a release that is out already."""
+    occupant = find_occupant(db, repository_id, path)
+    blob = occupant and find_blob(db, occupant.digest)
+    if not blob:
+        raise Conflict(f"{path} was deleted, and the release that it was of is there still")
+    return blob_of(*blob, 0.0)
+
+
+def _check_references(db: Connection, package: int, release: Release) -> None:
+    missing: dict[str, None] = {}
+    for reference in release.references:
+        if reference.required and not _has_content(db, package, reference.digest):
+            missing[reference.digest] = None
+    if missing:
+        raise MissingReferences(tuple(missing))
+
+
+def _has_content(db: Connection, package: int, digest: str) -> bool:
+    blob = find_blob(db, digest)
+    return blob is not None and find_id(db, queries.HAS_LINK, (package, blob[0])) is not None
+
+
+def _put_version(db: Connection, package: int, release: Release, now: float) -> tuple[int, int]:
+    """The id of the version, and how many the package has gained: 1 or 0."""
+    about, document = (release.kind, release.subject), release.document or b"{}"
+    version = find_id(db, queries.FIND_VERSION, (package, release.version))
+    if version is None:
+        values = (package, release.version, *about, now, now, document)
+        added = db.execute(queries.INSERT_VERSION, values).fetchone()[0]
+        _put_references(db, package, added, release)
+        return added, 1
+    if release.replace:
+        db.execute(queries.RENEW_VERSION, (*about, now, document, version))
+        db.execute(queries.CLEAR_REFERENCES, (version,))
+        _put_references(db, package, version, release)
+    elif release.document is not None:
+        current = db.execute(queries.FIND_VERSION_DOCUMENT, (version,)).fetchone()[0]
+        if current != release.document:
+            raise Conflict(f"{release.version} is there already, and differs")
+    return version, 0
+
+
+def _put_references(db: Connection, package: int, version: int, release: Release) -> None:
+    if release.references:
+        rows = [(version, one.digest, one.role, package) for one in release.references]
+        db.executemany(queries.INSERT_REFERENCE, rows)
