@@ -23,6 +23,8 @@ from blacksheep import Content, Request, Response
 from nora._speedups import DURABLE_NOT, store_file
 from nora.blobs.files import list_idle, remove
 from nora.errors import NoraError
+from nora.http.context import RequestContext
+from nora.http.encodings import Encoding, choose_encoding
 from nora.http.memory import MemoryCache
 from nora.http.send import FileContent, Header, SizedContent, is_unchanged
 from nora.http.tasks import spawn
@@ -41,6 +43,12 @@ MOST_BYTES: Final = 4 << 30
 file systems it is a tenth of them."""
 
 Make = Callable[[], Awaitable[bytes]]
+MakeEncoded = Callable[[Encoding], Awaitable[bytes]]
+
+VARY_ENCODING: Final = (b"vary", b"Accept-Encoding")
+"""What tells caches that there are variants: those of one media type."""
+VARY_ALL: Final = (b"vary", b"Accept, Accept-Encoding")
+"""Those of several."""
 
 
 class RenderCache:
@@ -90,6 +98,26 @@ class RenderCache:
         if request.method == "HEAD":
             return Response(200, head, SizedContent(media_type, content.length))
         return Response(200, head, content)
+
+    async def variant(
+        self,
+        context: RequestContext,
+        depends_on: tuple[object, ...],
+        make: MakeEncoded,
+        *,
+        media_type: str,
+        headers: Sequence[Header],
+        vary: Header = VARY_ENCODING,
+    ) -> Response:
+        """As `response`, in the encoding that the client likes best: `make` makes it in that one."""
+        encoding = choose_encoding(context.header(b"accept-encoding"))
+        return await self.response(
+            context.request,
+            self.name(media_type, encoding.value, *depends_on),
+            lambda: make(encoding),
+            media_type=media_type.encode(),
+            headers=(vary, *encoding.headers, *headers),
+        )
 
     async def sweep(self) -> None:
         """Remove the files that nobody asks for any more."""

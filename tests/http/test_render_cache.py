@@ -12,6 +12,8 @@ import pytest
 from blacksheep import Content, Request, Response
 
 from nora.errors import NotFound
+from nora.http.context import RequestContext
+from nora.http.encodings import Encoding
 from nora.http.memory import MemoryCache
 from nora.http.render_cache import IDLE_SECONDS, LARGE, USED_SECONDS, RenderCache
 from nora.http.send import FileContent
@@ -164,5 +166,31 @@ def test_sweeping(tmp_path: Path) -> None:
         await one.sweep()
         assert [path.name for path in tmp_path.iterdir()] == [used]
         assert IDLE_SECONDS >= 900  # a response that is under way opens its file before that
+
+    asyncio.run(work())
+
+
+def test_a_variant_is_in_the_encoding_that_the_client_likes(tmp_path: Path) -> None:
+    async def variant(one: RenderCache, accept: bytes) -> Response:
+        async def make(encoding: Encoding) -> bytes:
+            return encoding.value.encode()
+
+        request = Request("GET", b"/", [(b"accept-encoding", accept)])
+        request.scope = {"query_string": b""}  # type: ignore[typeddict-item]
+        context = RequestContext(request, "read")
+        more = [(b"x-more", b"1")]
+        return await one.variant(context, ("page", 1), make, media_type="text/plain", headers=more)
+
+    async def work() -> None:
+        one = render_cache(tmp_path)
+        plain, packed = await variant(one, b"identity"), await variant(one, b"gzip")
+        for answer, body in ((plain, b"identity"), (packed, b"gzip")):
+            assert isinstance(answer.content, Content)
+            assert (answer.content.body, answer.content.type) == (body, TYPE)
+            assert answer.get_single_header(b"vary") == b"Accept-Encoding"
+            assert answer.get_single_header(b"x-more") == b"1"
+        assert packed.get_single_header(b"content-encoding") == b"gzip"
+        assert not plain.headers.contains(b"content-encoding")
+        assert plain.get_single_header(b"etag") != packed.get_single_header(b"etag")
 
     asyncio.run(work())

@@ -23,10 +23,12 @@ from nora.formats.base import Services
 from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time, status_of
 from nora.formats.pypi.metadata import parse_metadata
 from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
-from nora.formats.pypi.pages import Encoding, choose_encoding, compress
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import NO_CACHE, HostedPart, absent, age_headers
 from nora.http.clients import Clients
+from nora.http.encodings import Encoding, compress
+from nora.http.render_cache import MakeEncoded
+from nora.http.send import Header
 from nora.model import Repository
 from nora.outbound import Reply
 from nora.proxy.base import CacheKey, Document, Fetched
@@ -35,7 +37,6 @@ from nora.proxy.policy import document_policy
 from nora.proxy.upstreams import first_of
 
 MEDIA_TYPE: Final = "application/json"
-_VARY: Final = (b"vary", b"Accept-Encoding")
 _SIMPLE: Final = "/simple"
 _FIELD_WORK: Final = 64
 _ROW_WORK: Final = 512
@@ -79,10 +80,9 @@ class JsonApi:
 
     async def _hosted(self, resource: Resource, part: HostedPart, version: str) -> Response:
         base = self._base(resource)
-        encoding = choose_encoding(resource.header(b"accept-encoding"))
         hosted, project = part.repository, resource.project
 
-        async def make() -> bytes:
+        async def make(encoding: Encoding) -> bytes:
             rows = await self._catalog.list_package_files(hosted.id, project)
             versions = await self._catalog.list_versions(hosted.id, project)
             shown = version or _newest(versions)
@@ -95,7 +95,7 @@ class JsonApi:
             return await offload(make_document, page, part.package.revision, encoding.value, weight=work)
 
         key = (hosted.id, part.package.id, part.package.revision, version, base)
-        return await self._respond(resource, key, encoding, make, (NO_CACHE,))
+        return await self._respond(resource, key, make, (NO_CACHE,))
 
     async def _core_metadata(self, rows: Sequence[PackageFile], version: str) -> bytes | None:
         for row in rows:
@@ -105,25 +105,20 @@ class JsonApi:
 
     async def _passed_on(self, resource: Resource, document: Document) -> Response:
         base = self._base(resource)
-        encoding = choose_encoding(resource.header(b"accept-encoding"))
 
-        async def make() -> bytes:
+        async def make(encoding: Encoding) -> bytes:
             body = await self._blobs.read(document.cached.blob)
             return await offload(rewrite, body, f"{base}/simple/{resource.project}/", encoding.value)
 
         public = self._authorizer.is_public(resource.repository)
         key = (document.cached.blob.id, base)
-        return await self._respond(resource, key, encoding, make, age_headers([document], public=public))
+        return await self._respond(resource, key, make, age_headers([document], public=public))
 
     async def _respond(
-        self, resource: Resource, key: tuple[object, ...], encoding: Encoding, make: Any, headers: Any
+        self, resource: Resource, key: tuple[object, ...], make: MakeEncoded, headers: Sequence[Header]
     ) -> Response:
-        return await self._render_cache.response(
-            resource.request,
-            self._render_cache.name("json", encoding.value, key),
-            make,
-            media_type=MEDIA_TYPE.encode(),
-            headers=(_VARY, *encoding.headers, *headers),
+        return await self._render_cache.variant(
+            resource, ("json", key), make, media_type=MEDIA_TYPE, headers=headers
         )
 
     def _base(self, resource: Resource) -> str:

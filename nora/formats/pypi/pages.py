@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from html import escape
-from io import BytesIO
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
-import zstandard
 
-from nora.errors import NotAcceptable
 from nora.formats.pypi.index import ListedFile, Project
 from nora.formats.pypi.names import quote_filename
+from nora.http.negotiation import Offers
 
 API_VERSION = "1.4"
 """Of the simple API: 1.1 brought sizes and times (PEP 700), 1.3 provenance (740), 1.4 the status (792)."""
@@ -45,157 +41,23 @@ class PageType(Enum):
         return self.value if self is PageType.JSON else f"{self.value}; charset=utf-8"
 
 
-class Encoding(Enum):
-    """How a page is compressed. The value is the content coding; identity has no header."""
-
-    IDENTITY = "identity"
-    GZIP = "gzip"
-    ZSTD = "zstd"
-
-    @property
-    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """What the answer says of it."""
-        return () if self is Encoding.IDENTITY else ((b"content-encoding", self.value.encode()),)
-
-
 _NAMES = {
     **{one.value: one for one in PageType},
     "application/vnd.pypi.simple.latest+json": PageType.JSON,
     "application/vnd.pypi.simple.latest+html": PageType.HTML,
 }
-_RANGES = {"application/*": (PageType.JSON, PageType.HTML), "text/*": (PageType.TEXT_HTML,)}
-# Measured with 11,221 files, 6.8 MB of JSON, on one core: gzip 1 takes 38 ms for 1.45 MB, 6 105 ms for 1.27,
-# 9 164 ms for 1.25; zstd 1 10 ms for 1.11 MB, 3 22 ms for 1.27, 9 108 ms for 1.23. With 244 files, too, none
-# below 15 is smaller than zstd 1: hashes do not compress, and who looks for longer matches finds worse ones.
-_GZIP_LEVEL = 6
+_OFFERS = Offers(_NAMES, otherwise=PageType.TEXT_HTML)
 _BATCH = 1000
 """Files that are rendered together."""
-_ZSTD_LEVEL = 1
-
-
-# -- negotiation ------------------------------------------------------------------------------------------
 
 
 def negotiate(accept: str | None, override: str | None = None) -> PageType:
     """The representation for an `Accept` header, or for `?format=`, which wins (PEP 691).
 
-    What is named beats what a wildcard covers, JSON beats HTML; who takes anything (no header, `*/*`) gets
-    `text/html`, as from PyPI: those are browsers and scripts. Raises NotAcceptable.
+    JSON beats HTML; who takes anything (no header, `*/*`) gets `text/html`, as from PyPI: those are browsers
+    and scripts. Raises NotAcceptable.
     """
-    if override is not None:
-        # A `+` in a query is a space to who decodes it as a form.
-        page_type = _NAMES.get(override.strip().replace(" ", "+").lower())
-    elif accept is None or not accept.strip():
-        page_type = PageType.TEXT_HTML
-    else:
-        page_type = _negotiated(accept) if len(accept) <= 512 else _negotiate(accept)
-    if page_type is None:
-        raise NotAcceptable(tuple(one.value for one in PageType))
-    return page_type
-
-
-def _negotiate(accept: str) -> PageType | None:
-    exact: dict[PageType, float] = {}
-    ranges: dict[PageType, float] = {}
-    anything: float | None = None
-    for name, weight in _weighted(accept):
-        if name in _NAMES:
-            exact.setdefault(_NAMES[name], weight)
-        elif name in _RANGES:
-            for one in _RANGES[name]:
-                ranges.setdefault(one, weight)
-        elif name == "*/*" and anything is None:
-            anything = weight
-    best: tuple[float, int, int] = (0.0, 0, 0)
-    found = None
-    for page_type in PageType:
-        if page_type in exact:
-            rank = (exact[page_type], 2, 0)
-        elif page_type in ranges:
-            rank = (ranges[page_type], 1, 0)
-        else:
-            rank = (anything or 0.0, 0, int(page_type is PageType.TEXT_HTML))
-        if rank[0] > 0 and rank > best:
-            best, found = rank, page_type
-    return found
-
-
-_negotiated = lru_cache(maxsize=256)(_negotiate)
-
-
-def _weighted(header: str) -> list[tuple[str, float]]:
-    """The members of a header with their q-values (RFC 9110, 12.4.2); a weight that is none counts as 0."""
-    found = []
-    for member in header.split(","):
-        name, *parameters = (part.strip().lower() for part in member.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            key, _, value = parameter.partition("=")
-            if key.strip() == "q":
-                weight = _weight(value.strip())
-        if name:
-            found.append((name, weight))
-    return found
-
-
-def _weight(text: str) -> float:
-    if not text.replace(".", "", 1).isdecimal() or len(text) > 5 or not text.isascii():
-        return 0.0
-    return min(float(text), 1.0)
-
-
-def choose_encoding(accept_encoding: str | None) -> Encoding:
-    """The encoding for an `Accept-Encoding` header: what it likes best, then what is smallest."""
-    if not accept_encoding:
-        return Encoding.IDENTITY
-    return _chosen(accept_encoding) if len(accept_encoding) <= 256 else _choose(accept_encoding)
-
-
-def _choose(header: str) -> Encoding:
-    weights = dict(_weighted(header))
-    others = weights.get("*", 0.0)
-    best, found = 0.0, Encoding.IDENTITY
-    for encoding, names in ((Encoding.ZSTD, ("zstd",)), (Encoding.GZIP, ("gzip", "x-gzip"))):
-        weight = max((weights[name] for name in names if name in weights), default=others)
-        if weight > best:
-            best, found = weight, encoding
-    return found if best >= weights.get("identity", 0.0) else Encoding.IDENTITY
-
-
-_chosen = lru_cache(maxsize=256)(_choose)
-
-
-def compress(body: bytes, encoding: Encoding) -> bytes:
-    """The same body gives the same bytes: there is no time in them."""
-    if encoding is Encoding.GZIP:
-        return gzip.compress(body, _GZIP_LEVEL, mtime=0)
-    if encoding is Encoding.ZSTD:
-        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)
-    return body
-
-
-def compress_pieces(pieces: Iterable[bytes], encoding: Encoding) -> bytes:
-    """The same for a body in pieces, which are never together in memory."""
-    packed = BytesIO()
-    compressor = _compressor(encoding)
-    for piece in pieces:
-        packed.write(piece if compressor is None else compressor.compress(piece))
-    if compressor is not None:
-        packed.write(compressor.flush())
-    return packed.getvalue()
-
-
-class _Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-    def flush(self) -> bytes: ...
-
-
-def _compressor(encoding: Encoding) -> _Compressor | None:
-    if encoding is Encoding.GZIP:
-        return zlib.compressobj(_GZIP_LEVEL, wbits=16 + zlib.MAX_WBITS)
-    if encoding is Encoding.ZSTD:
-        return zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compressobj()
-    return None
+    return _OFFERS.choose(accept) if override is None else _OFFERS.named(override)
 
 
 # -- the page of a project --------------------------------------------------------------------------------

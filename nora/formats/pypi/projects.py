@@ -16,25 +16,14 @@ from nora.auth.authorizer import Authorizer
 from nora.formats.base import Services
 from nora.formats.pypi.index import weight
 from nora.formats.pypi.names import ProjectName
-from nora.formats.pypi.pages import (
-    Encoding,
-    PageType,
-    choose_encoding,
-    compress,
-    compress_pieces,
-    negotiate,
-    render,
-    render_list,
-    render_pieces,
-)
+from nora.formats.pypi.pages import PageType, negotiate, render, render_list, render_pieces
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import Finder, combined
+from nora.http.encodings import Encoding, compress, compress_pieces
+from nora.http.render_cache import VARY_ALL
 from nora.model import Principal, Repository
 from nora.proxy.offload import SMALL_BYTES, offload
 
-Header = tuple[bytes, bytes]
-
-VARY = (b"vary", b"Accept, Accept-Encoding")
 LISTED_AT_ONCE = 1000
 LISTED_SECONDS = 5.0
 QUICK_BYTES = 64 << 10
@@ -57,43 +46,41 @@ class Projects:
         target, project = resource.target, resource.project
         if target.get("project") != project or not target.is_directory:
             return _redirect(resource)
-        page_type, encoding = _wanted(resource)
+        page_type = _page_type(resource)
         sources = await self._finder.find(resource.repository, project)
 
-        async def make() -> bytes:
+        async def make(encoding: Encoding) -> bytes:
             parts = await self._finder.stored(project, sources)
             parts += [part.additions for part in sources.cached]
             return await _worked(page_type, encoding, len(sources.cached), parts)
 
-        return await self._render_cache.response(
-            resource.request,
-            self._render_cache.name("simple", page_type.value, encoding.value, sources.key),
+        return await self._render_cache.variant(
+            resource,
+            ("simple", sources.key),
             make,
-            media_type=page_type.content_type.encode(),
-            headers=(
-                VARY,
-                *encoding.headers,
-                *sources.headers(public=self._authorizer.is_public(resource.repository)),
-            ),
+            media_type=page_type.content_type,
+            headers=sources.headers(public=self._authorizer.is_public(resource.repository)),
+            vary=VARY_ALL,
         )
 
     async def list(self, resource: Resource) -> Response:
         """GET and HEAD of the names of all projects that are hosted or cached here, and may be read."""
         if not resource.target.is_directory:
             return _redirect(resource)
-        page_type, encoding = _wanted(resource)
+        page_type = _page_type(resource)
         names = await self._names(resource.repository, resource.principal)
 
-        async def make() -> bytes:
+        async def make(encoding: Encoding) -> bytes:
             return await offload(make_list, names, page_type.value, encoding.value)
 
         public = b"public" if self._authorizer.is_public(resource.repository) else b"private"
-        return await self._render_cache.response(
-            resource.request,
-            self._render_cache.name("list", page_type.value, encoding.value, names),
+        return await self._render_cache.variant(
+            resource,
+            ("list", names),
             make,
-            media_type=page_type.content_type.encode(),
-            headers=(VARY, *encoding.headers, (b"cache-control", b"%b, max-age=60" % public)),
+            media_type=page_type.content_type,
+            headers=((b"cache-control", b"%b, max-age=60" % public),),
+            vary=VARY_ALL,
         )
 
     async def _names(self, repository: Repository, principal: Principal) -> Sequence[str]:
@@ -143,9 +130,8 @@ def make_list(names: Sequence[str], page_type: str, encoding: str) -> bytes:
     return compress(render_list(names, PageType(page_type)), Encoding(encoding))
 
 
-def _wanted(resource: Resource) -> tuple[PageType, Encoding]:
-    page_type = negotiate(resource.header(b"accept"), resource.parameter("format") or None)
-    return page_type, choose_encoding(resource.header(b"accept-encoding"))
+def _page_type(resource: Resource) -> PageType:
+    return negotiate(resource.header(b"accept"), resource.parameter("format") or None)
 
 
 def _redirect(resource: Resource) -> Response:
@@ -155,4 +141,4 @@ def _redirect(resource: Resource) -> Response:
     up = "../" if target.is_directory else ""
     query = resource.scope["query_string"]
     location = f"{up}{ProjectName(resource.project) or 'simple'}/".encode() + (b"?" + query if query else b"")
-    return Response(301, [(b"location", location), (b"cache-control", b"no-cache"), VARY])
+    return Response(301, [(b"location", location), (b"cache-control", b"no-cache"), VARY_ALL])

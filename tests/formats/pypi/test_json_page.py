@@ -24,8 +24,9 @@ from nora.formats.pypi.index import (
 )
 from nora.formats.pypi.json_page import JsonPage
 from nora.formats.pypi.names import ProjectName
-from nora.formats.pypi.pages import Encoding, PageType, compress_pieces, render, render_pieces
+from nora.formats.pypi.pages import PageType, render, render_pieces
 from nora.formats.pypi.projects import make_page
+from nora.http.encodings import Encoding, compress_pieces
 
 NAME = ProjectName("foo")
 URL = "https://index.example/simple/foo/"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 from contextlib import suppress
 from html.parser import HTMLParser
 from typing import Any
 
 import orjson
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,15 +15,7 @@ from nora.errors import NotAcceptable
 from nora.formats.pypi.html_index import parse_html
 from nora.formats.pypi.index import ListedFile, Project, parse_json
 from nora.formats.pypi.names import ProjectName
-from nora.formats.pypi.pages import (
-    Encoding,
-    PageType,
-    choose_encoding,
-    compress,
-    negotiate,
-    render,
-    render_list,
-)
+from nora.formats.pypi.pages import PageType, negotiate, render, render_list
 
 JSON, HTML, TEXT_HTML = PageType.JSON, PageType.HTML, PageType.TEXT_HTML
 V1_JSON, V1_HTML = JSON.value, HTML.value
@@ -128,52 +118,14 @@ def test_content_types_are_those_that_pip_takes() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("header", "expected"),
-    [
-        *(
-            (None, "identity"),
-            ("", "identity"),
-            ("identity", "identity"),
-            ("br", "identity"),
-            ("deflate", "identity"),
-        ),
-        *(("gzip, deflate", "gzip"), ("gzip, deflate, br, zstd", "zstd"), ("x-gzip", "gzip"), ("*", "zstd")),
-        *(("gzip;q=0", "identity"), ("gzip;q=0, *", "zstd"), ("zstd;q=0, *", "gzip"), ("*;q=0", "identity")),
-        *(
-            ("zstd;q=0.5, gzip", "gzip"),
-            ("gzip;q=0.5, identity", "identity"),
-            ("GZIP", "gzip"),
-            ("gzip;q=x", "identity"),
-        ),
-        *(("identity;q=0", "identity"), ("identity, gzip", "gzip"), ("a, " * 200 + "gzip", "gzip")),
-    ],
-)
-def test_the_encoding(header: str | None, expected: str) -> None:
-    assert choose_encoding(header).value == expected
-
-
 @given(
     st.text(max_size=40)
     | st.lists(st.sampled_from([V1_JSON, "text/html", "*/*", ";q=", "0.5", "1", ",", " ", "²"])).map("".join)
 )
 def test_any_header_is_answered(header: str) -> None:
-    assert choose_encoding(header) in Encoding
     for override in (None, header):
         with suppress(NotAcceptable):
             assert negotiate(header, override) in PageType
-
-
-def test_compression_gives_the_same_bytes_each_time() -> None:
-    body = render(PROJECT, JSON)
-    packed = {encoding: compress(body, encoding) for encoding in Encoding}
-    assert packed == {encoding: compress(body, encoding) for encoding in Encoding}
-    assert packed[Encoding.IDENTITY] == body
-    assert gzip.decompress(packed[Encoding.GZIP]) == body
-    assert zstandard.ZstdDecompressor().decompress(packed[Encoding.ZSTD]) == body
-
-
-# -- golden bytes -----------------------------------------------------------------------------------------
 
 
 def test_the_page_as_json() -> None:
