@@ -36,10 +36,10 @@ from nora.blobs.local import LocalBlobStore
 from nora.blobs.uploads import Uploads
 from nora.catalog.base import Catalog
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import Config, anonymous_repositories
+from nora.config import Config, anonymous_repositories, default_specs, repository_specs
 from nora.errors import ConfigError, StorageFailed
-from nora.formats import declared_repositories, discover
-from nora.formats.base import Format, Services
+from nora.formats import discover
+from nora.formats.base import CommandServices, Format, Services, UploadLimits
 from nora.http import limits
 from nora.http.application import NoraApplication
 from nora.http.clients import Clients
@@ -94,6 +94,26 @@ def served_formats(config: Config) -> list[Format]:
     return [one for one in discover() if config.enabled(one.name)]
 
 
+def upload_limits(config: Config) -> UploadLimits:
+    """What upload sessions may take, as the formats that are served say."""
+    served = served_formats(config)
+    return UploadLimits.of(
+        one.upload_limits(config.formats[one.name]) for one in served if one.upload_limits is not None
+    )
+
+
+@asynccontextmanager
+async def open_services(config: Config) -> AsyncIterator[CommandServices]:
+    """What a command of a format may call. Raises StartError, StorageFailed."""
+    async with open_catalog(config) as catalog:
+        storage = config.storage
+        blobs = LocalBlobStore(
+            Layout(storage.path), reserve_bytes=storage.reserve, durable=storage.durability
+        )
+        with closing(blobs):
+            yield CommandServices(catalog, blobs)
+
+
 @asynccontextmanager
 async def open_catalog(config: Config) -> AsyncIterator[Catalog]:
     """The catalog of the data directory, for a command: beside a running server, else prepared as one would.
@@ -117,7 +137,7 @@ async def open_catalog(config: Config) -> AsyncIterator[Catalog]:
 
 async def open_ownership(config: Config, catalog: Catalog) -> Ownership:
     """The names that the hosted repositories of a catalog own. Raises ConfigError, StorageFailed."""
-    return Ownership(catalog, await catalog.sync_repositories(declared_repositories(config)), name_folds())
+    return Ownership(catalog, await catalog.sync_repositories(repository_specs(config)), name_folds())
 
 
 def name_folds() -> dict[str, Callable[[str], str]]:
@@ -130,7 +150,7 @@ def access_rules(config: Config) -> AccessRules:
     return AccessRules(
         enabled=config.auth.enabled,
         open_administration=config.server.on_loopback or config.auth.allow_anonymous_admin,
-        anonymous_read=anonymous_repositories(config, declared_repositories(config)),
+        anonymous_read=anonymous_repositories(config, repository_specs(config)),
     )
 
 
@@ -141,7 +161,7 @@ async def refuse_hidden_packages(catalog: Catalog, repositories: Mapping[str, Re
     """
     for one in (found for found in discover() if found.shares_mount and found.name in repositories):
         default = repositories[one.name]
-        own = {default.name, *(member.name for member in default.readable)}
+        own = {spec.name for spec in default_specs(one.name, proxied=True)}
         named = [name for name, other in repositories.items() if other.format == one.name and name not in own]
         for name in named:
             for member in (one for one in default.readable if one.kind == "hosted"):
@@ -179,13 +199,14 @@ class Worker:
         self._blobs = LocalBlobStore(
             layout, reserve_bytes=config.storage.reserve, durable=config.storage.durability
         )
+        self._limits = upload_limits(config)
         self._uploads = Uploads(
             self._catalog,
             self._blobs,
             layout,
-            max_sessions=config.docker.max_upload_sessions,
-            session_ttl_seconds=config.docker.upload_ttl,
-            max_size=config.docker.max_upload_size,
+            max_sessions=self._limits.max_sessions,
+            session_ttl_seconds=self._limits.ttl_seconds,
+            max_size=self._limits.max_size,
             lease_seconds=LEASE_SECONDS,
         )
         self._leases = Leases(self._catalog, LEASE_SECONDS)
@@ -220,7 +241,7 @@ class Worker:
         sys.setswitchinterval(SWITCH_SECONDS)
         if self._audit is not None:
             self._audit.start()
-        repositories = await self._catalog.sync_repositories(declared_repositories(self._config))
+        repositories = await self._catalog.sync_repositories(repository_specs(self._config))
         self._ownership = Ownership(self._catalog, repositories, name_folds())
         self._authenticator = await self._authentication()
         self._services = services = self._make_services(self._authenticator, repositories)
@@ -276,9 +297,7 @@ class Worker:
             min(EVICTION_SECONDS, unused), lambda: cache.evict(proxies, unused), "dropping what is not used"
         )
         yield every(SWEEP_SECONDS, services.render_cache.sweep, "sweeping derived documents")
-        yield every(
-            min(SWEEP_SECONDS, self._config.docker.upload_ttl), self._uploads.sweep, "sweeping uploads"
-        )
+        yield every(min(SWEEP_SECONDS, self._limits.ttl_seconds), self._uploads.sweep, "sweeping uploads")
 
     async def _authentication(self) -> Authenticator:
         auth = self._config.auth

@@ -29,7 +29,7 @@ from nora import __version__
 from nora._speedups import COMPILED
 from nora.blobs.layout import Layout
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import Config
+from nora.config import Config, repository_specs
 from nora.errors import StartError
 from nora.locks import FileLock, data_directory_lock
 from nora.observability.logs import configure, server_config
@@ -51,7 +51,7 @@ LONGEST_DELAY_SECONDS = 5.0
 def serve(config: Config) -> None:
     """Run until SIGTERM or SIGINT. Raises StartError when it cannot start."""
     started_at = time.time()
-    configure(config.log.level, config.log.format)
+    configure(config.log.level, config.log.format, config.log.file)
     layout = Layout(config.storage.path)
     with closing(_data_directory(config)), keep_port(config.server.host, config.server.port) as address:
         _prepare(config, layout)
@@ -75,9 +75,8 @@ def _data_directory(config: Config) -> FileLock:
 def _prepare(config: Config, layout: Layout) -> None:
     """What must be there before workers start: they never create or migrate anything."""
     from nora.app import refuse_hidden_packages
-    from nora.formats import declared_repositories
 
-    specs = declared_repositories(config)
+    specs = repository_specs(config)
     SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)
     try:
         layout.create()
@@ -173,7 +172,7 @@ def build_worker(config: Config, memory: SharedMemory, worker: int, parent: int,
         # Ctrl-C reaches the whole group; the parent hears it and tells the workers. Were they to hear both,
         # Granian's handler would wait for itself when the second signal interrupts it.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    configure(config.log.level, config.log.format)
+    configure(config.log.level, config.log.format, config.log.file)
     from nora.app import build_app
 
     return build_app(config, memory=memory, worker=worker, started_at=started_at)

@@ -22,7 +22,7 @@ import pytest
 from nora.app import build_app
 from nora.blobs.layout import Layout
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import load
+from nora.formats import load_config
 from tests.support.access import Credentials, make_token, revoke_tokens, write_users
 from tests.support.oci import IMAGE, Image, Repository, digest
 from tests.support.server import Server, running
@@ -140,7 +140,7 @@ def revoked(server: Server, http: httpx.Client) -> Credentials:
 def test_no_route_is_missing(tmp_path: Path) -> None:
     """The application that runs lists what it answers; each entry is in the file, and nothing else is."""
     environ = {"NORA_STORAGE_PATH": str(tmp_path / "storage"), "NORA_PROXY_MODE": "offline"}
-    config = load({**environ, **settings(tmp_path)}, tmp_path)
+    config = load_config({**environ, **settings(tmp_path)}, tmp_path)
     config.storage.path.mkdir()
     SQLiteCatalog.prepare(Layout(config.storage.path).catalog)
 

@@ -9,10 +9,9 @@ import pytest
 from click import Command, Context
 
 from nora.cli import main
-from nora.config import Config
-from nora.config.__main__ import updated
-from nora.config.declare import settings_of
-from nora.formats import discover
+from nora.cli._reference import updated
+from nora.config.names import Names
+from nora.formats import discover, known_formats
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -102,12 +101,13 @@ def test_the_table_of_variables_is_what_was_promised() -> None:
 
 
 def test_promised_defaults_are_the_defaults() -> None:
-    declared = {name: one for one in settings_of(Config) for name in one.env}
+    declared = Names(known_formats()).settings
     for variable, (default, _) in PROMISED_VARIABLES.items():
         value = declared[variable].default
         shown = {None: "-", False: "false"}.get(value) if isinstance(value, bool | None) else str(value)
         if variable == "NORA_DOCKER_UPSTREAMS":
-            shown = "Docker Hub" if "docker.io" in shown else shown
+            (known,) = (one for one in known_formats().served if one.name == "docker")
+            shown = "Docker Hub" if "docker.io" in known.default_upstreams()[0].url else shown
         assert shown == default, variable
 
 
@@ -126,7 +126,7 @@ def test_the_table_of_commands_is_what_is_there() -> None:
 
 def test_the_reference_of_settings_is_made_from_their_declarations() -> None:
     page = (ROOT / "docs/configuration.md").read_text("utf-8")
-    assert page == updated(page), "run: python -m nora.config docs/configuration.md"
+    assert page == updated(page), "run: python -m nora.cli._reference docs/configuration.md"
 
 
 def test_the_architecture_stays_short() -> None:

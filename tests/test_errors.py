@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from nora.auth.tokens import parse_scope
-from nora.config.loading import load
 from nora.errors import MOST_QUOTED, NoraError, quoted
+from nora.formats import load_config
 from nora.formats.docker.publish import parse_manifest
 from nora.formats.pypi.metadata import parse_metadata
 from nora.formats.pypi.names import parse_filename
@@ -28,7 +28,7 @@ def test_a_quote_is_the_start_of_what_came_in() -> None:
 def config(text: str) -> Callable[[Path], object]:
     def read(folder: Path) -> object:
         (folder / "config.toml").write_text(text)
-        return load({}, folder)
+        return load_config({}, folder)
 
     return read
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from nora.config import load
 from nora.errors import NoraError
+from nora.formats import load_config
 from nora.observability.audit import record_command
 
 
@@ -32,7 +32,7 @@ class Changing(click.Command):
         ]
         try:
             record_command(
-                load(os.environ, Path.cwd()),
+                load_config(os.environ, Path.cwd()),
                 " ".join((ctx.command_path, *arguments)),
                 succeeded=succeeded,
             )

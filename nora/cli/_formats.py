@@ -12,10 +12,10 @@ from pathlib import Path
 
 import click
 
-from nora.app import open_catalog, open_ownership
+from nora.app import open_ownership, open_services
 from nora.cli._changing import Changing
-from nora.config import load
 from nora.errors import NoraError
+from nora.formats import load_config
 from nora.formats.base import Command, Format
 
 
@@ -50,7 +50,7 @@ def _command(one: Format, command: Command) -> click.Command:
 
 
 async def _run(command: Command, repository: str, words: dict[str, str]) -> str:
-    config = load(os.environ, Path.cwd())
-    async with open_catalog(config) as catalog:
-        hosted = (await open_ownership(config, catalog)).hosted(repository)
-        return await command.run(catalog, hosted, words)
+    config = load_config(os.environ, Path.cwd())
+    async with open_services(config) as services:
+        hosted = (await open_ownership(config, services.catalog)).hosted(repository)
+        return await command.run(services, hosted, words)

@@ -10,24 +10,30 @@ from pathlib import Path
 import click
 import orjson
 
-from nora.config import Config, load
-from nora.config.describe import declared, effective, proxies, render_toml, toml_value
+from nora.config import Config, repository_specs
+from nora.config.describe import declared, effective, proxies, reference, render_toml, toml_value
 from nora.errors import StartError
-from nora.formats import declared_repositories
+from nora.formats import known_formats, load_config
 from nora.model import RepositorySpec
 
 
 @click.command("check-config")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of TOML.")
-def check_config(as_json: bool) -> None:
+@click.option(
+    "--reference", "wants_reference", is_flag=True, help="Print all that can be set, as Markdown, and end."
+)
+def check_config(as_json: bool, wants_reference: bool) -> None:
     """Print the effective configuration with secrets hidden.
 
     Standard output can be used as a config.toml; warnings go to standard error. Ends with 1 when `nora serve`
     would not start with it.
     """
+    if wants_reference:
+        click.echo(reference(known_formats()), nl=False)
+        return
     try:
-        config = load(os.environ, Path.cwd())
-        specs = declared_repositories(config)
+        config = load_config(os.environ, Path.cwd())
+        specs = repository_specs(config)
     except StartError as error:
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -25,7 +25,7 @@ def command() -> None:
     It reads the same configuration as `nora serve` and goes through no proxy.
     """
     try:
-        settings = load(os.environ, Path.cwd()).server
+        settings = load(os.environ, Path.cwd(), None).server
         status = ask(settings)
     except (StartError, OSError, http.client.HTTPException) as error:
         click.echo(f"not healthy: {error}", err=True)

@@ -14,8 +14,8 @@ import click
 from nora.app import open_catalog, open_ownership
 from nora.auth.packages import MOST_LISTED, Ownership
 from nora.cli._changing import Changing
-from nora.config import load
 from nora.errors import NoraError
+from nora.formats import load_config
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def run(work: Callable[[Ownership], Awaitable[T]]) -> T:
     """What `work` gives; an error of ours ends the command with 1."""
 
     async def with_ownership() -> T:
-        config = load(os.environ, Path.cwd())
+        config = load_config(os.environ, Path.cwd())
         async with open_catalog(config) as catalog:
             return await work(await open_ownership(config, catalog))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from nora.config import load
 from nora.errors import NoraError
+from nora.formats import load_config
 from nora.server import serve
 
 
@@ -20,7 +20,7 @@ def command() -> None:
     Ends with 0 when it was stopped, 1 when it cannot start.
     """
     try:
-        serve(load(os.environ, Path.cwd()))
+        serve(load_config(os.environ, Path.cwd()))
     except NoraError as error:
         click.echo(f"nora cannot start: {error}", err=True)
         sys.exit(1)

@@ -17,8 +17,8 @@ from nora.app import open_catalog
 from nora.auth.tokens import Tokens, parse_scope
 from nora.catalog.records import Token
 from nora.cli._changing import Changing
-from nora.config import load
 from nora.errors import NoraError
+from nora.formats import load_config
 from nora.model import ROLES, Role
 
 T = TypeVar("T")
@@ -100,7 +100,7 @@ def run(work: Callable[[Tokens], Awaitable[T]]) -> T:
     """What `work` gives; an error of ours ends the command with 1."""
 
     async def with_catalog() -> T:
-        async with open_catalog(load(os.environ, Path.cwd())) as catalog:
+        async with open_catalog(load_config(os.environ, Path.cwd())) as catalog:
             return await work(Tokens(catalog))
 
     try:

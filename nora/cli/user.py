@@ -14,8 +14,9 @@ from nora.auth.htpasswd import Htpasswd, remove_account, set_account
 from nora.auth.passwords import hash_password
 from nora.auth.tokens import Tokens, parse_user
 from nora.cli._changing import Changing
-from nora.config import Config, load
+from nora.config import Config
 from nora.errors import NoraError, quoted
+from nora.formats import load_config
 
 _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 _cost = click.option(
@@ -96,7 +97,7 @@ async def _revoke_all(config: Config, name: str) -> int:
 
 
 def _config() -> Config:
-    return load(os.environ, Path.cwd())
+    return load_config(os.environ, Path.cwd())
 
 
 def _path() -> Path:

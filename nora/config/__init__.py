@@ -1,17 +1,24 @@
 """Every shared setting, declared once: defaults, then a TOML file, then `NORA_*` variables.
 
-    config = load(os.environ, Path.cwd())
+    config = load(os.environ, Path.cwd(), formats)
     config.server.port
 
-`settings` declares, `loading` reads, `repositories` makes repositories of what was read, `capabilities`
-knows what has to wait, `registries` whom to ask by default, `describe` writes it all down for people.
+`settings` declares, `sections` says how formats do, `loading` reads, `upstreams` reads sources,
+`repositories` makes repositories of what was read, `capabilities` knows what has to wait, `registries` where
+public registries are, `describe` writes it all down for people.
 """
 
-from nora.config.formats import DockerSettings, PypiSettings
 from nora.config.kinds import TtlSeconds
 from nora.config.loading import load
 from nora.config.proxy import Breaker, BreakerSettings, ClaimPolicy, ProxyMode, ProxySettings, Timeouts
 from nora.config.repositories import anonymous_repositories, default_specs, repository_specs
+from nora.config.sections import (
+    FormatSection,
+    FormatSettings,
+    KnownFormats,
+    PlannedFormat,
+    ProxiedSettings,
+)
 from nora.config.settings import (
     AuditSettings,
     AuthSettings,
@@ -20,6 +27,7 @@ from nora.config.settings import (
     LogSettings,
     OidcSettings,
     RateLimitSettings,
+    RegistriesSettings,
     RepositorySetting,
     ServerSettings,
     StorageSettings,
@@ -34,13 +42,17 @@ __all__ = [
     "CacheSettings",
     "ClaimPolicy",
     "Config",
-    "DockerSettings",
+    "FormatSection",
+    "FormatSettings",
+    "KnownFormats",
     "LogSettings",
     "OidcSettings",
+    "PlannedFormat",
+    "ProxiedSettings",
     "ProxyMode",
     "ProxySettings",
-    "PypiSettings",
     "RateLimitSettings",
+    "RegistriesSettings",
     "RepositorySetting",
     "ServerSettings",
     "StorageSettings",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -17,10 +17,12 @@ class Declaration:
     kind: Kind
     doc: str
     env: tuple[str, ...] = ()
-    """Promised environment variables; without any: derived from section and name. One that ends in
-    `_MB` counts in MiB."""
+    """Promised environment variables, `NORA_` and so on or their end after that of the section; without
+    any: derived from section and name. One that ends in `_MB` counts in MiB."""
     toml: tuple[str, ...] = ()
     """Other keys of the same section; one that ends in `_mb` counts in MiB."""
+    deprecated: tuple[str, ...] = ()
+    """Whole keys and variables that mean the same, with a warning."""
     needs: str | None = None
     """The capability (see `nora.config.capabilities`) without which the setting does nothing."""
     stops: object = None
@@ -34,11 +36,12 @@ def setting(
     *,
     env: tuple[str, ...] = (),
     toml: tuple[str, ...] = (),
+    deprecated: tuple[str, ...] = (),
     needs: str | None = None,
     stops: object = None,
 ) -> Any:
     """A dataclass field that is a setting. Credentials never appear in a representation."""
-    declaration = Declaration(kind, doc, env, toml, needs, stops)
+    declaration = Declaration(kind, doc, env, toml, deprecated, needs, stops)
     return field(default=default, repr=not kind.secret, metadata={"setting": declaration})
 
 
@@ -52,8 +55,6 @@ class Section:
     """How its derived variables begin."""
     key: str
     """Its name in the file: `server`, `auth.oidc`."""
-    attribute: str
-    """Its field in the configuration: `server`, `oidc`."""
 
 
 def section(kind: type, doc: str, env: str, key: str = "") -> Any:
@@ -63,10 +64,10 @@ def section(kind: type, doc: str, env: str, key: str = "") -> Any:
 
 
 @cache
-def sections_of(root: type) -> tuple[Section, ...]:
-    """Every section of a configuration class, in the order of declaration."""
+def sections_of(root: type) -> Mapping[str, Section]:
+    """Every section that a configuration class declares, by field, in the order of declaration."""
     declared = [(part.name, part.metadata["section"]) for part in fields(root) if "section" in part.metadata]
-    return tuple(Section(kind, doc, env, key or name, name) for name, (kind, doc, env, key) in declared)
+    return {name: Section(kind, doc, env, key or name) for name, (kind, doc, env, key) in declared}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,6 @@ class Setting:
     """A declared setting, with its names."""
 
     section: str
-    attribute: str
-    """The field of the configuration that has its section."""
     name: str
     default: object
     declaration: Declaration
@@ -92,16 +91,21 @@ class Setting:
         """Its keys in the file."""
         return self.key, *(f"{self.section}.{alias}" for alias in self.declaration.toml)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of its keys and variables."""
+        return (*self.toml, *self.env, *self.declaration.deprecated)
+
 
 @cache
-def settings_of(root: type) -> tuple[Setting, ...]:
-    """Every setting of a configuration class, in the order of declaration."""
-    return tuple(_walk(root))
+def settings_of(part: Section) -> tuple[Setting, ...]:
+    """Every setting of a section, in the order of declaration."""
+    return tuple(_walk(part))
 
 
-def _walk(root: type) -> Iterator[Setting]:
-    for part in sections_of(root):
-        for one in fields(part.kind):
-            declaration: Declaration = one.metadata["setting"]
-            env = declaration.env or (part.env + one.name.upper(),)
-            yield Setting(part.key, part.attribute, one.name, one.default, declaration, env)
+def _walk(part: Section) -> Iterator[Setting]:
+    for one in fields(part.kind):
+        declaration: Declaration = one.metadata["setting"]
+        env = [name if name.startswith("NORA_") else part.env + name for name in declaration.env]
+        names = tuple(env) or (part.env + one.name.upper(),)
+        yield Setting(part.key, one.name, one.default, declaration, names)

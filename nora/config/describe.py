@@ -10,6 +10,7 @@ from dataclasses import fields
 from nora.config.capabilities import CAPABILITIES, planned
 from nora.config.declare import Setting, sections_of, settings_of
 from nora.config.secrets import hide
+from nora.config.sections import KnownFormats
 from nora.config.settings import Config, RepositorySetting
 from nora.config.upstreams import render_upstream
 from nora.model import RepositorySpec
@@ -19,12 +20,12 @@ def effective(config: Config) -> dict[str, dict[str, object]]:
     """What is in force: key → value (secrets hidden) and origin (`default`, the file or the variable)."""
     return {
         one.key: {"value": _shown(one, config), "origin": config.origins.get(one.key, "default")}
-        for one in settings_of(Config)
+        for one in config.settings
     }
 
 
 def _shown(setting: Setting, config: Config) -> object:
-    value = getattr(getattr(config, setting.attribute), setting.name)
+    value = config.value_of(setting)
     return None if value is None else hide(setting.key, setting.declaration.kind.write(value))
 
 
@@ -85,16 +86,16 @@ def toml_key(name: str) -> str:
 # -- the reference ----------------------------------------------------------------------------------------
 
 
-def reference() -> str:
+def reference(formats: KnownFormats) -> str:
     """The tables of docs/configuration.md, in Markdown."""
-    return "\n".join([*_setting_tables(), *_planned_table()]) + "\n"
+    return "\n".join([*_setting_tables(formats), *_planned_table(formats)]) + "\n"
 
 
-def _setting_tables() -> Iterator[str]:
-    for part in sections_of(Config):
+def _setting_tables(formats: KnownFormats) -> Iterator[str]:
+    for part in (*sections_of(Config).values(), *(one.section for one in formats.served)):
         yield f"### [{part.key}]\n\n{part.doc}\n"
         yield "| key | environment | default | value | meaning |\n|---|---|---|---|---|"
-        yield from (_row(one) for one in settings_of(Config) if one.section == part.key)
+        yield from map(_row, settings_of(part))
         yield ""
 
 
@@ -104,8 +105,9 @@ def _row(one: Setting) -> str:
     waits = known.needs is not None and not CAPABILITIES[known.needs]
     value = f"`{str(known.stops).lower()}`" if known.stops is not None else known.needs
     note = f" *Not available yet: {value}.*" if waits else ""
-    aliases = "".join(f" (or `{alias}`)" for alias in known.toml)
-    env = ", ".join(f"`{name}`" for name in one.env)
+    keys = (*known.toml, *(name for name in known.deprecated if "." in name))
+    aliases = "".join(f" (or `{alias}`)" for alias in keys)
+    env = ", ".join(f"`{name}`" for name in one.env + known.deprecated if "." not in name)
     return (
         f"| `{one.name}`{aliases} | {env} | {default} | {known.kind.expects} | {known.doc}{note} |".replace(
             "url|user", r"url\|user"
@@ -113,11 +115,11 @@ def _row(one: Setting) -> str:
     )
 
 
-def _planned_table() -> Iterator[str]:
+def _planned_table(formats: KnownFormats) -> Iterator[str]:
     yield "### Known, and not available yet\n"
     yield "These are accepted with a warning; those that would be unsafe to ignore stop the start.\n"
     yield "| key | environment | waits for |\n|---|---|---|"
-    for one in planned():
+    for one in dict.fromkeys(planned(formats).values()):
         env = f"`{one.env}`" if one.env else "-"
         stops = f"; `{one.stops}` stops the start" if one.stops else ""
         yield f"| `{one.key}` | {env} | {one.needs}{stops} |"

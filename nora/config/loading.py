@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from nora.config.capabilities import CAPABILITIES, INSTEAD, find_planned, planned
-from nora.config.declare import Setting, sections_of, settings_of
+from nora.config.capabilities import CAPABILITIES, INSTEAD
+from nora.config.choice import choose_formats
+from nora.config.declare import Section, Setting, sections_of, settings_of
 from nora.config.kinds import MIB
+from nora.config.names import Names
 from nora.config.repositories import read_repositories
 from nora.config.secrets import hide
+from nora.config.sections import KnownFormats
 from nora.config.settings import Config
 from nora.config.upstreams import check_certificates
 from nora.errors import ConfigError, quoted
@@ -40,6 +43,7 @@ _SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 class Findings:
     """What has been read so far, and what was wrong with it."""
 
+    names: Names
     values: dict[str, object] = field(default_factory=dict)
     """By key of the setting."""
     origins: dict[str, str] = field(default_factory=dict)
@@ -47,18 +51,22 @@ class Findings:
     warnings: list[str] = field(default_factory=list)
 
 
-def load(environ: Mapping[str, str], directory: Path) -> Config:
+def load(environ: Mapping[str, str], directory: Path, formats: KnownFormats | None) -> Config:
     """The effective configuration of `nora` started in `directory` with the environment `environ`.
 
     Defaults, then the file of NORA_CONFIG_PATH (else `config.toml` in the directory, if there is one), then
     `NORA_*` variables. Raises ConfigError that names every bad key and value at once, with what to do.
+    Without `formats` nothing is known of them, and what is said of unknown things is passed over: for who
+    needs the rest only, and does not want to wait until all formats are imported.
     """
-    found = Findings()
+    found = Findings(Names(formats))
     tables, file = _read_file(environ.get(FILE_VARIABLE, ""), directory)
     repositories = read_repositories(tables.pop("repositories", {}), found.problems)
-    for key, raw in _flatten(tables):
+    for key, raw in _flatten(tables, found.names):
         _take_key(found, key, raw, str(file))
     _take_environment(found, environ)
+    choose_formats(found.names.formats, found.values, found.origins, found.problems, found.warnings)
+    _prefer_the_environment(found, str(file))
     config = replace(_assemble(found, directory), repositories=repositories, file=file)
     problems = [*found.problems, *_contradictions(config)]
     if problems:
@@ -84,61 +92,48 @@ def _read_file(named: str, directory: Path) -> tuple[dict[str, object], Path | N
         raise ConfigError(f"{path} is not valid TOML: {quoted(error)}") from error
 
 
-def _known_keys() -> dict[str, Setting]:
-    return {key: one for one in settings_of(Config) for key in one.toml}
-
-
-def _known_sections() -> set[str]:
-    keys = [*_known_keys(), *(one.key for one in planned())]
-    return {key.rpartition(".")[0] for key in keys} | {"repositories"}
-
-
-def _flatten(tables: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+def _flatten(tables: Mapping[str, object], names: Names, prefix: str = "") -> Iterator[tuple[str, object]]:
     """The keys of the file with their values; a table of an unknown name is one value."""
-    sections = _known_sections()
     for name, value in tables.items():
         key = prefix + name
-        if isinstance(value, dict) and key in sections:
-            yield from _flatten(value, f"{key}.")
+        if isinstance(value, dict) and key in names.sections:
+            yield from _flatten(value, names, f"{key}.")
         else:
             yield key, value
 
 
 def _take_key(found: Findings, key: str, raw: object, origin: str) -> None:
-    known = _known_keys()
-    if key in known:
-        _take(found, known[key], key, raw, origin)
-    elif find_planned(key):
+    names = found.names
+    if key in names.settings:
+        _take(found, names.settings[key], key, raw, origin)
+    elif key in names.planned:
         _take_planned(found, key, raw)
-    elif isinstance(raw, dict):
-        hint = _did_you_mean(key, sorted(_known_sections()))
-        found.problems.append(f"[{quoted(key)}]: there is no such section{hint}")
-    else:
-        hint = _did_you_mean(key, [*known, *(one.key for one in planned())])
-        found.problems.append(f"{quoted(key)}: there is no such setting{hint}")
+    elif names.strict and isinstance(raw, dict):
+        found.problems.append(f"[{quoted(key)}]: there is no such section{names.nearest_section(key)}")
+    elif names.strict:
+        found.problems.append(f"{quoted(key)}: there is no such setting{names.nearest_key(key)}")
 
 
 # -- the environment --------------------------------------------------------------------------------------
 
 
 def _take_environment(found: Findings, environ: Mapping[str, str]) -> None:
-    known = {name: one for one in settings_of(Config) for name in one.env}
+    names = found.names
     for name in sorted(environ):
-        raw = environ[name]
+        raw, plain = environ[name], name.removesuffix(FILE_SUFFIX)
         if not name.startswith("NORA_") or name in PROCESS_VARIABLES or raw == "":
             continue
         if _SERVICE_LINK.fullmatch(name) or (name.endswith("_PORT") and _SERVICE_ADDRESS.match(raw)):
-            if name in known:
+            if name in names.settings:
                 found.warnings.append(f"{name}={quoted(raw)}: describes a Kubernetes Service, ignored")
-        elif name in known:
-            _take(found, known[name], name, raw, name)
-        elif find_planned(name) or find_planned(name.removesuffix(FILE_SUFFIX)):
+        elif name in names.settings:
+            _take(found, names.settings[name], name, raw, name)
+        elif name in names.planned or plain in names.planned:
             _take_planned(found, name, raw)
-        elif name.removesuffix(FILE_SUFFIX) in known:
-            _take_file(found, known[name.removesuffix(FILE_SUFFIX)], name, raw)
-        else:
-            names = {*known, *(one.env for one in planned() if one.env), *PROCESS_VARIABLES}
-            hint = _did_you_mean(name, sorted(names))
+        elif plain in names.settings:
+            _take_file(found, names.settings[plain], name, raw)
+        elif names.strict:
+            hint = names.nearest_variable(name, PROCESS_VARIABLES)
             found.problems.append(f"{quoted(name)}: there is no such setting{hint}")
 
 
@@ -161,7 +156,7 @@ def _take_file(found: Findings, setting: Setting, name: str, path: str) -> None:
 def _take(found: Findings, setting: Setting, name: str, raw: object, origin: str) -> None:
     """Read the value that `name` (a key of the file, or a variable) gives to a setting."""
     earlier = found.origins.get(setting.key)
-    if earlier is not None and (earlier == origin or earlier.removesuffix(FILE_SUFFIX) in setting.env):
+    if earlier is not None and (earlier == origin or earlier.removesuffix(FILE_SUFFIX) in setting.names):
         found.problems.append(f"{quoted(name)}: {setting.key} is set twice; keep one of them")
         return
     try:
@@ -174,6 +169,8 @@ def _take(found: Findings, setting: Setting, name: str, raw: object, origin: str
         return
     found.values[setting.key] = value
     found.origins[setting.key] = origin
+    if name in setting.declaration.deprecated:
+        found.warnings.append(f"{name} is deprecated: say {setting.key}")
     needs, stops = setting.declaration.needs, setting.declaration.stops
     if needs is None or CAPABILITIES[needs]:
         return
@@ -191,8 +188,8 @@ def _in_mib(raw: object) -> int:
 
 
 def _take_planned(found: Findings, name: str, raw: object) -> None:
-    known = find_planned(name) or find_planned(name.removesuffix(FILE_SUFFIX))
-    assert known is not None
+    names = found.names.planned
+    known = names.get(name) or names[name.removesuffix(FILE_SUFFIX)]
     text = str(raw).lower()
     if known.stops is not None and (text == known.stops or (text == "1" and known.stops == "true")):
         found.problems.append(_unsafe(name, raw, known.needs))
@@ -219,14 +216,6 @@ def _assignment(name: str, raw: object) -> str:
     return f"{quoted(name)}{'=' if name.startswith('NORA_') else ' = '}{quoted(shown)}"
 
 
-def _did_you_mean(name: str, known: list[str]) -> str:
-    """The nearest name: by its last part (a key in the wrong section), else by the whole of it."""
-    last = name.rpartition(".")[2]
-    near = [one for one in known if "." in one and one.rpartition(".")[2] == last]
-    near = near or get_close_matches(name, known, n=1, cutoff=0.75)
-    return f"; did you mean {near[0]}?" if near else ""
-
-
 def _nearest_word(expected: str, raw: object) -> str:
     """When one of some words was expected, the one that was probably meant."""
     near = get_close_matches(str(raw).lower(), re.findall(r"[a-z0-9]+", expected), n=1, cutoff=0.7)
@@ -236,17 +225,32 @@ def _nearest_word(expected: str, raw: object) -> str:
 # -- the whole --------------------------------------------------------------------------------------------
 
 
+def _prefer_the_environment(found: Findings, file: str) -> None:
+    """Of the two ways to say whom a format asks, what a variable says counts before what the file says."""
+    for name in (one.name for one in found.names.formats.served):
+        keys = [f"{name}.upstreams", f"{name}.proxy", f"{name}.proxy_auth"]
+        if keys[1] in found.values and found.origins.get(keys[0]) == file != found.origins[keys[1]]:
+            del found.values[keys[0]], found.origins[keys[0]]
+        elif found.origins.get(keys[0], file) != file == found.origins.get(keys[1]):
+            for key in keys[1:]:
+                found.values.pop(key, None)
+                found.origins.pop(key, None)
+
+
 def _assemble(found: Findings, directory: Path) -> Config:
     """The sections with what was found; relative paths are below the directory."""
-    parts: dict[str, Any] = {}
-    for part in sections_of(Config):
-        values = {
-            one.name: found.values.get(f"{part.key}.{one.name}", one.default) for one in fields(part.kind)
-        }
-        parts[part.attribute] = part.kind(
-            **{k: directory / v if isinstance(v, Path) else v for k, v in values.items()}
-        )
-    return Config(origins=found.origins, **parts)
+
+    def made(part: Section) -> Any:
+        values = {one.name: found.values.get(one.key, one.default) for one in settings_of(part)}
+        return part.kind(**{k: directory / v if isinstance(v, Path) else v for k, v in values.items()})
+
+    known = found.names.formats
+    return Config(
+        origins=found.origins,
+        known=known,
+        formats={one.name: made(one.section) for one in known.served},
+        **{name: made(part) for name, part in sections_of(Config).items()},
+    )
 
 
 def _contradictions(config: Config) -> Iterator[str]:
@@ -265,8 +269,8 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "auth.oidc.enabled = true: set auth.enabled = true as well; NORA does not run open instead"
     if config.oidc.enabled and not config.oidc.active:
         yield "auth.oidc.enabled = true: there is no provider; see [[auth.oidc.providers]]"
-    if config.pypi.proxy_auth is not None and not config.pypi.proxy:
-        yield "pypi.proxy_auth: set pypi.proxy as well; nobody else gets these credentials"
+    for name, settings in config.formats.items():
+        yield from (f"{name}.{line}" for line in settings.problems())
 
 
 def _risks(config: Config) -> Iterator[str]:
@@ -284,14 +288,10 @@ def _risks(config: Config) -> Iterator[str]:
 
 
 def _risks_of_proxies(config: Config) -> Iterator[str]:
-    for key, value in (
-        ("server.proxy_coalesce", config.server.proxy_coalesce),
-        ("pypi.revalidate", config.pypi.revalidate),
-    ):
-        if value is False:
-            yield f"{key} = false is ignored: it is always done"
-    if config.pypi.proxy is not None and config.pypi.proxies is not None:
-        yield "pypi.proxy is ignored: pypi.proxies says whom to ask"
+    if config.server.proxy_coalesce is False:
+        yield "server.proxy_coalesce = false is ignored: it is always done"
+    for name, settings in config.formats.items():
+        yield from (f"{name}.{line}" for line in settings.warnings())
     for pattern in config.proxy.extend:
         if not pattern.strip("*/@"):
             yield f"proxy.extend has {pattern}: whoever uploads there can add files to packages of yours"
@@ -308,8 +308,6 @@ def _risks_of_access(config: Config) -> Iterator[str]:
     for name in ("token_storage", "token_cache_ttl"):
         if getattr(auth, name) is not None:
             yield f"auth.{name} is ignored: tokens are in the catalog, and revoked at once"
-    if auth.docker_anon_pull is not None:
-        yield "auth.docker_anon_pull is deprecated: say anonymous_read in [repositories.docker]"
     for network in auth.trusted_proxies:
         if network.endswith("/0"):
             yield f"auth.trusted_proxies has {network}: every client may say that it is another"

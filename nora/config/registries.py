@@ -1,6 +1,6 @@
-"""The public registries that are asked by default: their addresses are nowhere else.
+"""Where public registries are, as packageurl-python knows it: no address of one is written down in NORA.
 
-What package URLs (purl) lead to is known to packageurl-python; it is imported when a default is needed.
+It is imported when a default is needed. A format says the type of its package URLs (purl).
 """
 
 from __future__ import annotations
@@ -8,21 +8,12 @@ from __future__ import annotations
 from functools import cache
 from urllib.parse import urlsplit
 
-from nora.config.upstreams import Upstream
-
-DOCKER_HUB = Upstream("https://registry-1.docker.io")
-
 
 @cache
-def simple_index() -> Upstream:
-    """PyPI's simple index (PEP 503)."""
-    return Upstream(f"{_site('pkg:pypi/pip')}/simple")
-
-
-def _site(purl: str) -> str:
-    """The site that has the page of a package."""
+def page_site(purl_type: str, name: str) -> str:
+    """The site that has the page of a package: `https://registry.example.com`."""
     from packageurl.contrib.purl2url import get_repo_url
 
-    page = urlsplit(str(get_repo_url(purl)))  # type: ignore[no-untyped-call]
-    assert page.hostname, f"{purl} leads nowhere"
+    page = urlsplit(str(get_repo_url(f"pkg:{purl_type}/{name}")))  # type: ignore[no-untyped-call]
+    assert page.hostname, f"packages of type {purl_type} are nowhere"
     return f"https://{page.netloc}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import cast
 
 from nora.config.proxy import PROXY_MODES, ProxyMode
 from nora.config.secrets import hide
+from nora.config.sections import FormatSection
 from nora.config.settings import Config, RepositoryKind, RepositorySetting
-from nora.config.upstreams import UPSTREAMS, Upstream
+from nora.config.upstreams import OTHER_WORDS, UPSTREAMS, Upstream
 from nora.errors import ConfigError, quoted
 from nora.model import RepositorySpec
 
@@ -22,9 +24,7 @@ _RESERVED = frozenset(
 )
 _KINDS = ("hosted", "proxy", "group")
 _FIELDS = ("format", "kind", "members", "writes", "anonymous_read", "upstreams", "mode")
-_SOURCES = frozenset({"proxy", "proxies", "upstream", "remote_url", "remote", "url", "mirrors"})
-"""Other words for `upstreams`."""
-_SAID_OF_DEFAULTS = frozenset({"anonymous_read", "mode"})
+_SAID_OF_DEFAULTS = frozenset({"anonymous_read", "mode", "members", "writes"})
 
 
 def read_repositories(tables: object, problems: list[str]) -> dict[str, RepositorySetting]:
@@ -59,11 +59,11 @@ def _table_problems(name: str, table: object) -> Iterator[str]:
     elif name in _RESERVED:
         yield ": the name is reserved"
     if not isinstance(table, dict):
-        yield ': expected a table with format = "docker"'
+        yield ": expected a table with the name of a format"
         return
     for field in table:
         if field not in _FIELDS:
-            near = ["upstreams"] if field in _SOURCES else get_close_matches(field, _FIELDS, n=1)
+            near = ["upstreams"] if field in OTHER_WORDS else get_close_matches(field, _FIELDS, n=1)
             yield f".{quoted(field)}: there is no such setting" + (
                 f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(_FIELDS)}"
             )
@@ -80,18 +80,18 @@ def _value_problems(table: Mapping[str, object]) -> Iterator[str]:
     if not isinstance(table.get("anonymous_read", False), bool):
         yield f".anonymous_read = {_shown('anonymous_read', table['anonymous_read'])}: expected true or false"
     if not isinstance(table.get("format"), str) and not (table and table.keys() <= _SAID_OF_DEFAULTS):
-        yield '.format: expected the name of a format, such as "docker"'
+        yield ".format: expected the name of a format"
     if kind not in _KINDS:
         yield f".kind = {_shown('kind', kind)}: expected hosted, proxy or group"
     if not isinstance(members, list) or not all(isinstance(member, str) for member in members):
         yield f".members = {_shown('members', members)}: expected a list of names of repositories"
-    elif kind == "group" and not members:
-        yield '.members: a group needs at least one, such as members = ["docker-hosted"]'
+    elif (kind == "group" or "members" in table) and not members:
+        yield ".members: a group needs at least one"
     elif len(set(members)) < len(members):
         yield f".members = {_shown('members', members)}: expected each name once"
     if not isinstance(table.get("writes", ""), str):
         yield f".writes = {_shown('writes', table['writes'])}: expected the name of a member"
-    if kind != "group" and (members or "writes" in table):
+    if "format" in table and kind != "group" and (members or "writes" in table):
         yield ": members and writes belong to groups only"
     yield from _proxy_problems(table)
 
@@ -112,23 +112,25 @@ def _proxy_problems(table: Mapping[str, object]) -> Iterator[str]:
         yield ": upstreams and mode belong to proxies only"
 
 
-def repository_specs(
-    config: Config, formats: Sequence[str], proxying: Collection[str] = ()
-) -> tuple[RepositorySpec, ...]:
-    """Every repository to serve, of those of `formats` that are switched on.
+def repository_specs(config: Config) -> tuple[RepositorySpec, ...]:
+    """Every repository to serve, of those formats that are switched on.
 
-    Each format has some by default: a hosted one, `<format>-hosted`; a proxy, `<format>-proxy`, if it is one
-    of `proxying` and there is somebody to ask; and the one that is served at the format's mount, a group with
-    the format's name. Raises ConfigError for all that does not fit together.
+    Each format has some by default: a hosted one, `<format>-hosted`; a proxy, `<format>-proxy`, if it can be
+    one and there is somebody to ask; and the one that is served at the format's mount, a group with the
+    format's name. Raises ConfigError for all that does not fit together.
     """
+    formats = {one.name: one for one in config.known.served}
     served = [name for name in formats if config.enabled(name)]
-    specs = {spec.name: spec for name in served for spec in _defaults(config, name, proxying)}
-    taken = {spec.name for name in formats for spec in default_specs(name, proxied=True)}
+    specs = {spec.name: spec for name in served for spec in _defaults(config, name)}
+    taken = {spec.name: spec for name in formats for spec in default_specs(name, proxied=True)}
     problems: list[str] = []
     for name, one in config.repositories.items():
-        wrong = [*_declaration_problems(name, one, formats, proxying, taken)]
-        problems += [f"repositories.{name}{line}" for line in wrong]
-        if not wrong and one.format in served:
+        problem = _default_problem(name, one, taken[name]) if name in taken else _named_problem(one, formats)
+        if problem:
+            problems.append(f"repositories.{name}{problem}")
+        elif name in specs and one.members:
+            specs[name] = _extended(specs[name], one)
+        elif one.format in served:
             specs[name] = RepositorySpec(name, one.format, one.kind, one.members, one.writes)
     for spec in specs.values():
         problems += _group_problems(spec, specs)
@@ -140,9 +142,8 @@ def repository_specs(
     return tuple(specs.values())
 
 
-def _defaults(config: Config, format_name: str, proxying: Collection[str]) -> tuple[RepositorySpec, ...]:
-    proxied = format_name in proxying and bool(config.default_upstreams(format_name))
-    return default_specs(format_name, proxied=proxied)
+def _defaults(config: Config, format_name: str) -> tuple[RepositorySpec, ...]:
+    return default_specs(format_name, proxied=bool(config.default_upstreams(format_name)))
 
 
 def default_specs(format_name: str, *, proxied: bool = False) -> tuple[RepositorySpec, ...]:
@@ -156,25 +157,39 @@ def default_specs(format_name: str, *, proxied: bool = False) -> tuple[Repositor
     )
 
 
-def _declaration_problems(
-    name: str, one: RepositorySetting, formats: Sequence[str], proxying: Collection[str], taken: set[str]
-) -> Iterator[str]:
-    if name in taken:
-        if one.format:
-            yield (
-                ": the name belongs to a repository that is there by default; of that only anonymous_read can"
-                " be said, and mode of a proxy"
-            )
-        elif one.mode is not None and not name.endswith("-proxy"):
-            yield f'.mode = "{one.mode}": upstreams and mode belong to proxies only'
-    elif one.format not in formats:
+def _extended(default: RepositorySpec, said: RepositorySetting) -> RepositorySpec:
+    """A default group with other members. Writes stay where they were, if that is still one of them."""
+    kept = default.target if default.target in said.members else None
+    return replace(default, members=said.members, target=said.writes or kept)
+
+
+def _default_problem(name: str, one: RepositorySetting, default: RepositorySpec) -> str | None:
+    if one.upstreams and default.kind == "proxy":
+        return f": say whom it asks as {default.format}.upstreams"
+    if one.format:
+        return (
+            ": the name belongs to a repository that is there by default; of that only anonymous_read can be"
+            " said, mode of a proxy, and members and writes of a group"
+        )
+    if one.mode is not None and default.kind != "proxy":
+        return f'.mode = "{one.mode}": upstreams and mode belong to proxies only'
+    if (one.members or one.writes) and default.kind != "group":
+        return ": members and writes belong to groups only"
+    if one.writes and not one.members:
+        return ".writes: say its members as well"
+    return None
+
+
+def _named_problem(one: RepositorySetting, formats: Mapping[str, FormatSection]) -> str | None:
+    if one.format not in formats:
         near = get_close_matches(one.format, formats, n=1) or list(formats)
-        yield (
+        return (
             f'.format = "{one.format}": not available in this version; '
             f"{'did you mean' if len(near) == 1 else 'expected one of'} {', '.join(near)}?"
         )
-    elif one.kind == "proxy" and one.format not in proxying:
-        yield f'.kind = "proxy": {one.format} cannot be a proxy in this version; expected hosted or group'
+    if one.kind == "proxy" and not formats[one.format].can_proxy:
+        return f'.kind = "proxy": {one.format} cannot be a proxy in this version; expected hosted or group'
+    return None
 
 
 def _group_problems(spec: RepositorySpec, specs: Mapping[str, RepositorySpec]) -> Iterator[str]:
@@ -194,9 +209,6 @@ def _group_problems(spec: RepositorySpec, specs: Mapping[str, RepositorySpec]) -
             yield f'{label}.writes = "{spec.target}": expected one of its members'
         elif spec.target in specs and specs[spec.target].kind == "proxy":
             yield f'{label}.writes = "{spec.target}": nothing is written to a proxy; expected a hosted member'
-    members = {specs[member].kind for member in spec.members if member in specs}
-    if "proxy" in members and "hosted" not in members:
-        yield f"{label}.members: a group with a proxy needs a hosted member, which keeps its names to itself"
 
 
 def _prefix_problems(
@@ -231,6 +243,5 @@ def _is_anonymous(config: Config, spec: RepositorySpec) -> bool:
     said, auth = _said(config, spec), config.auth
     if said is not None:
         return said
-    if spec.format == "docker" and auth.docker_anon_pull is not None:
-        return auth.docker_anon_pull
-    return auth.anonymous_read
+    own = config.formats[spec.format].anonymous_read
+    return auth.anonymous_read if own is None else own

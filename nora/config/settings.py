@@ -7,17 +7,18 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from nora.config import kinds
-from nora.config.declare import section, setting
-from nora.config.formats import DockerSettings, PypiSettings
+from nora.config.declare import Setting, section, sections_of, setting, settings_of
 from nora.config.identity import PROVIDERS, OidcProvider
 from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB
 from nora.config.proxy import BreakerSettings, ProxyMode, ProxySettings, Timeouts
+from nora.config.sections import FormatSettings, KnownFormats, ProxiedSettings
 from nora.config.upstreams import Upstream
 from nora.model import Role
 
+FormatSettingsT = TypeVar("FormatSettingsT", bound=FormatSettings)
 LogLevel = Literal["trace", "debug", "info", "warn", "error"]
 
 
@@ -108,7 +109,7 @@ class CacheSettings:
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """What is written to standard error."""
+    """What is told, and where."""
 
     level: LogLevel = setting(
         "info",
@@ -116,6 +117,11 @@ class LogSettings:
         "What is told; from `debug` on each request.",
     )
     format: Literal["text", "json"] = setting("text", kinds.choice("text", "json"), "Shape of a line.")
+    file: Path | None = setting(
+        None,
+        kinds.PATH,
+        "Write there instead of standard error. A file that was put aside is followed by a new one.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +142,6 @@ class AuthSettings:
     )
     anonymous_read: bool = setting(
         False, kinds.BOOLEAN, "Anybody may read every repository that does not say otherwise."
-    )
-    docker_anon_pull: bool | None = setting(
-        None,
-        kinds.BOOLEAN,
-        "Whether anybody may pull images, where that is not as `anonymous_read` says. Deprecated: say "
-        "`anonymous_read` in `[repositories.docker]`.",
     )
     public_web_ui: bool = setting(False, kinds.BOOLEAN, "Anybody may see the web pages.", needs="web UI")
     public_metrics: bool = setting(True, kinds.BOOLEAN, "Anybody may read `/metrics`.")
@@ -211,6 +211,18 @@ class AuditSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistriesSettings:
+    """Which formats are served."""
+
+    enable: tuple[str, ...] | None = setting(
+        None,
+        kinds.TEXTS,
+        "The formats to serve, instead of those whose `enabled` says so; `all` is all of them, and after it "
+        "`-name` all but that one.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class TlsSettings:
     """Whom NORA trusts when it asks others."""
 
@@ -242,7 +254,8 @@ RepositoryKind = Literal["hosted", "proxy", "group"]
 @dataclass(frozen=True, slots=True)
 class RepositorySetting:
     """A named repository: `[repositories.<name>]`. Of a repository that is there by default only
-    `anonymous_read` can be said, and `mode` of a proxy; its format is then empty."""
+    `anonymous_read` can be said, `mode` of a proxy, and `members` and `writes` of a group; its format is
+    then empty."""
 
     format: str
     kind: RepositoryKind = "hosted"
@@ -267,7 +280,7 @@ class Config:
         StorageSettings, "Where the bytes and the catalog are.", "NORA_STORAGE_"
     )
     cache: CacheSettings = section(CacheSettings, "What is kept in memory.", "NORA_CACHE_")
-    log: LogSettings = section(LogSettings, "What is written to standard error.", "NORA_LOG_")
+    log: LogSettings = section(LogSettings, "What is told, and where.", "NORA_LOG_")
     auth: AuthSettings = section(AuthSettings, "Who may do what.", "NORA_AUTH_")
     rate_limit: RateLimitSettings = section(
         RateLimitSettings,
@@ -290,8 +303,13 @@ class Config:
     circuit_breaker: BreakerSettings = section(
         BreakerSettings, "When an upstream that fails is left alone.", "NORA_CB_"
     )
-    docker: DockerSettings = section(DockerSettings, "Docker, OCI and Helm.", "NORA_DOCKER_")
-    pypi: PypiSettings = section(PypiSettings, "PyPI.", "NORA_PYPI_")
+    registries: RegistriesSettings = section(
+        RegistriesSettings, "Which formats are served.", "NORA_REGISTRIES_"
+    )
+    formats: Mapping[str, FormatSettings] = field(default_factory=dict)
+    """The sections of the formats, by name."""
+    known: KnownFormats = field(default=KnownFormats(), repr=False)
+    """The formats that it may speak of."""
     repositories: Mapping[str, RepositorySetting] = field(default_factory=dict)
     file: Path | None = None
     """The file that was read."""
@@ -300,14 +318,35 @@ class Config:
     origins: Mapping[str, str] = field(default_factory=dict)
     """Where a setting that is not a default came from: `server.port` → `NORA_PORT`, or the file's path."""
 
+    @property
+    def settings(self) -> tuple[Setting, ...]:
+        """Every setting there is, in the order of their sections."""
+        parts = (*sections_of(Config).values(), *(one.section for one in self.known.served))
+        return tuple(one for part in parts for one in settings_of(part))
+
+    def value_of(self, one: Setting) -> object:
+        """The value of a setting."""
+        attribute = next((name for name, part in sections_of(Config).items() if part.key == one.section), "")
+        return getattr(getattr(self, attribute) if attribute else self.formats[one.section], one.name)
+
+    def of_format(self, kind: type[FormatSettingsT]) -> FormatSettingsT:
+        """The section of the format whose settings are of a class."""
+        for one in self.formats.values():
+            if type(one) is kind:
+                return one
+        raise LookupError(f"no format has {kind.__name__}")
+
     def enabled(self, name: str) -> bool:
-        """Whether a format is switched on; one without a section always is."""
-        return bool(getattr(getattr(self, name, None), "enabled", True))
+        """Whether a format is switched on."""
+        return self.formats[name].enabled
 
     def default_upstreams(self, format_name: str) -> tuple[Upstream, ...]:
         """Whom the default proxy of a format asks, in this order; none: it has no such proxy."""
-        found: tuple[Upstream, ...] = getattr(getattr(self, format_name, None), "upstreams", ())
-        return found
+        known, own = self.known.find(format_name), self.formats.get(format_name)
+        if known is None or not known.can_proxy:
+            return ()
+        said = own.sources if isinstance(own, ProxiedSettings) else None
+        return known.default_upstreams() if said is None else said
 
     def upstreams_of(self, repository_name: str) -> tuple[Upstream, ...]:
         """Whom a proxy repository asks, in this order."""
@@ -324,9 +363,7 @@ class Config:
 
     def timeouts_of(self, format_name: str) -> Timeouts:
         """How long the upstreams of a format may take."""
-        own, proxy = getattr(self, format_name, None), self.proxy
-        return Timeouts(
-            proxy.connect_timeout,
-            getattr(own, "read_timeout", proxy.read_timeout),
-            getattr(own, "proxy_timeout", proxy.timeout),
-        )
+        own, proxy = self.formats.get(format_name), self.proxy
+        read = own.read_timeout if isinstance(own, ProxiedSettings) else None
+        total = own.proxy_timeout if isinstance(own, ProxiedSettings) else None
+        return Timeouts(proxy.connect_timeout, read or proxy.read_timeout, total or proxy.timeout)

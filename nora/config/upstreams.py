@@ -28,6 +28,8 @@ from nora.errors import quoted
 
 ABSENT = (404, 410)
 """Statuses by which a source says that it has nothing, whatever else it is configured to say."""
+OTHER_WORDS = frozenset({"proxy", "proxies", "upstream", "remote", "remotes", "remote_url", "url", "mirrors"})
+"""What `upstreams` is called elsewhere."""
 LARGEST_CREDENTIALS = 64 * 1024
 
 
@@ -208,7 +210,7 @@ _WAYS = (
     {"auth_file"},
 )
 """How a source may be told who is asking: one of them."""
-_OTHER_WORDS = {
+_OTHER_FIELDS = {
     **dict.fromkeys(("user", "login"), "username"),
     **dict.fromkeys(("pass", "passwd", "secret"), "password"),
     **dict.fromkeys(("credentials", "proxy_auth"), "auth"),
@@ -275,7 +277,7 @@ def _labelled(name: str, read: Callable[[Any], Any], value: object) -> Any:
 
 
 def _suggestion(name: str) -> str:
-    near = [_OTHER_WORDS.get(name.lower(), "")] if name.lower() in _OTHER_WORDS else []
+    near = [_OTHER_FIELDS.get(name.lower(), "")] if name.lower() in _OTHER_FIELDS else []
     near = near or get_close_matches(name, _READERS, n=1)
     return f"expected {near[0]}?" if near else f"expected one of {', '.join(_READERS)}"
 

@@ -8,13 +8,16 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from nora.config import repository_specs
+from nora.config import KnownFormats, load
 from nora.errors import StartError
+from nora.formats.planned import PLANNED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from nora.config import Config
     from nora.formats.base import Format
-    from nora.model import RepositorySpec
 
 ENTRY_POINTS = "nora.formats"
 """The group of entry points under which other distributions bring formats: `name = "package:FORMAT"`."""
@@ -44,9 +47,17 @@ def discover() -> tuple[Format, ...]:
     return tuple(found)
 
 
-def declared_repositories(config: Config) -> tuple[RepositorySpec, ...]:
-    """Every repository that the configuration makes. Raises ConfigError."""
+@cache
+def known_formats() -> KnownFormats:
+    """What a configuration may speak of."""
     found = discover()
-    return repository_specs(
-        config, [one.name for one in found], frozenset(one.name for one in found if one.can_proxy)
+    names = {one.name for one in found}
+    return KnownFormats(
+        served=tuple(one.section for one in found),
+        planned=tuple(one for one in PLANNED if one.name not in names),
     )
+
+
+def load_config(environ: Mapping[str, str], directory: Path) -> Config:
+    """The effective configuration, those of all formats included. Raises ConfigError, StartError."""
+    return load(environ, directory, known_formats())

@@ -7,12 +7,14 @@ offered.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import re
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from blacksheep import Request, Response
 
+from nora.config.sections import FormatSection, FormatSettings, ProxiedSettings, no_upstreams
 from nora.errors import NoraError
 from nora.model import Repository
 
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
     from nora.blobs.leases import Leases
     from nora.blobs.uploads import Uploads
     from nora.catalog.base import Catalog
-    from nora.config import Config
+    from nora.config import Config, Upstream
+    from nora.config.settings import FormatSettingsT
     from nora.http.memory import MemoryCache
     from nora.http.render_cache import RenderCache
     from nora.proxy.cache import Cache
     from nora.proxy.routing import Routing
     from nora.proxy.upstreams import Upstreams
 
+GIB = 2**30
 Handler = Callable[[Request], Awaitable[Response]]
 """Answers a request below its format's mount, or raises a NoraError."""
 
@@ -55,10 +59,54 @@ class Services:
     cache: Cache
     """What upstreams gave."""
 
+    def settings(self, kind: type[FormatSettingsT]) -> FormatSettingsT:
+        """The section of a format in the configuration, by the class of its settings."""
+        return self.config.of_format(kind)
+
+
+@dataclass(frozen=True, slots=True)
+class CommandServices:
+    """What a command may call."""
+
+    catalog: Catalog
+    blobs: BlobStore
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """What upload sessions may take. They are shared by all formats that upload in parts."""
+
+    max_sessions: int = 1000
+    """Open ones at a time."""
+    max_size: int = 64 * GIB
+    """Bytes of one."""
+    ttl_seconds: int = 3600
+    """One without progress for so long is dropped."""
+
+    @classmethod
+    def of(cls, several: Iterable[UploadLimits]) -> UploadLimits:
+        """What suits all of several formats."""
+        found = tuple(several) or (cls(),)
+        return cls(
+            max(one.max_sessions for one in found),
+            max(one.max_size for one in found),
+            max(one.ttl_seconds for one in found),
+        )
+
+
+def natural_order(version: str) -> tuple[tuple[int, int, str], ...]:
+    """Numbers in a version by their value, `1.9` before `1.10`; the rest as text, numbers before it."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", version)
+    digits = [part.lstrip("0") if part[0] in "0123456789" else None for part in parts]
+    return tuple(
+        (1, 0, part) if number is None else (0, len(number), number)
+        for part, number in zip(parts, digits, strict=True)
+    )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """Something that is done to hosted packages of a format from the command line: `nora pypi yank`."""
+    """Something that is done to hosted packages of a format from the command line: `nora <format> yank`."""
 
     name: str
     help: str
@@ -66,7 +114,7 @@ class Command:
     arguments: tuple[str, ...]
     options: Mapping[str, str] = field(default_factory=dict)
     """What each is for, by name: `--reason`."""
-    run: Callable[[Catalog, Repository, Mapping[str, str]], Awaitable[str]]
+    run: Callable[[CommandServices, Repository, Mapping[str, str]], Awaitable[str]]
     """Does it in a hosted repository, with the arguments and options that were given, by name; says what it
     has done. Raises NoraError."""
 
@@ -76,13 +124,21 @@ class Format:
     """One package format."""
 
     name: str
-    """As in the configuration, in metrics and in logs: `docker`."""
+    """As in the configuration, in metrics and in logs."""
     title: str
-    """As people write it: `Docker / OCI`."""
+    """As people write it."""
     mount: str
     """Where the default repository is served: `/v2/`."""
     also: tuple[str, ...] = ()
     """More such mounts, where clients expect some things elsewhere: `/legacy/`."""
+    settings: type[FormatSettings] | None = None
+    """Its section of the configuration, if it has settings beside those that all formats have."""
+    default_upstreams: Callable[[], tuple[Upstream, ...]] = no_upstreams
+    """Whom its default proxy asks, unless that is said. Of a module: the configuration goes to processes."""
+    version_order: Callable[[str], Any] = natural_order
+    """The key by which its versions are sorted, the oldest first. It takes any text."""
+    upload_limits: Callable[[Any], UploadLimits] | None = None
+    """What its settings say about upload sessions, for a format that uploads in parts."""
     build: Callable[[Services, Mapping[str, Repository]], Handler]
     """Called once per worker with all repositories of this format by name. The default repository has
     the name of the format and is served at `mount`; for named ones see `shares_mount`."""
@@ -100,3 +156,14 @@ class Format:
     they live below `/r/<name>/`."""
     commands: tuple[Command, ...] = ()
     """`nora <format> <command>`."""
+
+    @property
+    def section(self) -> FormatSection:
+        """What the configuration knows of it."""
+        return FormatSection(
+            name=self.name,
+            title=self.title,
+            settings=self.settings or (ProxiedSettings if self.can_proxy else FormatSettings),
+            can_proxy=self.can_proxy,
+            default_upstreams=self.default_upstreams,
+        )

@@ -1,4 +1,4 @@
-"""Log lines: text or JSON, on standard error, with the id of the request that they belong to.
+"""Log lines: text or JSON, on standard error or in a file, with the id of the request that they belong to.
 
 `info` tells the life of the server and what failed; it has no line for each request. `debug`
 has one when a request is answered, `trace` another with the headers that say how its client speaks. Neither
@@ -11,9 +11,13 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import Any, Literal
 
 import orjson
+
+from nora.errors import StartError
 
 TRACE = 5
 LEVELS = {
@@ -29,11 +33,11 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that this task works for; empty outside of requests."""
 
 
-def configure(level: str, shape: Literal["text", "json"]) -> None:
-    """Send every log line of this process to standard error. Libraries speak up from `warn` on, or when
-    NORA itself is at `debug`."""
+def configure(level: str, shape: Literal["text", "json"], file: Path | None = None) -> None:
+    """Send every log line of this process to standard error, or to the end of a file. Libraries speak up from
+    `warn` on, or when NORA itself is at `debug`. Raises StartError when the file cannot be written."""
     number = LEVELS[level]
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr) if file is None else _file_handler(file)
     handler.setFormatter(JsonFormatter() if shape == "json" else TextFormatter())
     root = logging.getLogger()
     for old in root.handlers[:]:
@@ -44,6 +48,14 @@ def configure(level: str, shape: Literal["text", "json"]) -> None:
     logging.getLogger("nora").setLevel(number)
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+
+
+def _file_handler(file: Path) -> logging.Handler:
+    """It opens the file anew when that was moved away, as logrotate does."""
+    try:
+        return WatchedFileHandler(file, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise StartError(f'log.file = "{file}": it cannot be written: {error.strerror}') from error
 
 
 def server_config(level: str) -> dict[str, Any]:

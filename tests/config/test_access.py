@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from nora.app import access_rules
-from nora.config import load
 from nora.errors import ConfigError
+from nora.formats import load_config
 
 
 def rules(directory: Path, text: str = "", **environ: str) -> dict[str, object]:
     (directory / "config.toml").write_text(text)
-    found = access_rules(load({"NORA_PYPI_ENABLED": "false", **environ}, directory))
+    found = access_rules(load_config({"NORA_PYPI_ENABLED": "false", **environ}, directory))
     return {
         "enabled": found.enabled,
         "administration": found.open_administration,
@@ -30,13 +30,13 @@ def test_by_default_nobody_is_asked_and_only_this_machine_administrates(tmp_path
 
 
 def test_an_open_server_warns_loudly(tmp_path: Path) -> None:
-    (warning,) = load({"NORA_HOST": "::"}, tmp_path).warnings
+    (warning,) = load_config({"NORA_HOST": "::"}, tmp_path).warnings
     assert warning.startswith(
         "AUTHENTICATION IS OFF and server.host = ::: whoever reaches this address may push;"
     )
-    (warning,) = load({"NORA_HOST": "::", "NORA_AUTH_ALLOW_ANONYMOUS_ADMIN": "1"}, tmp_path).warnings
+    (warning,) = load_config({"NORA_HOST": "::", "NORA_AUTH_ALLOW_ANONYMOUS_ADMIN": "1"}, tmp_path).warnings
     assert "push, delete and administrate" in warning
-    assert load({"NORA_HOST": "::", "NORA_AUTH_ENABLED": "true"}, tmp_path).warnings == ()
+    assert load_config({"NORA_HOST": "::", "NORA_AUTH_ENABLED": "true"}, tmp_path).warnings == ()
 
 
 def test_anonymous_read_is_said_for_all_or_for_each(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_old_name_for_docker(tmp_path: Path) -> None:
     ]
     environ = {"NORA_AUTH_DOCKER_ANON_PULL": "false", "NORA_AUTH_ANONYMOUS_READ": "true"}
     assert rules(tmp_path, **environ)["anonymous"] == []
-    assert "deprecated" in load(environ, tmp_path).warnings[0]
+    assert "deprecated" in load_config(environ, tmp_path).warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -95,33 +95,35 @@ def test_roles_of_users(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
         "[auth]\nadmin_users = ['root', 'both']\nroles = { bob = 'read', eve = 'admin', both = 'read' }"
     )
-    config = load({}, tmp_path)
+    config = load_config({}, tmp_path)
     roles = {name: config.auth.role_of(name) for name in ("alice", "bob", "eve", "root", "both", "Root")}
     expected = {"alice": "write", "bob": "read", "eve": "admin", "root": "admin", "both": "admin"}
     assert roles == {**expected, "Root": "write"}
     assert "both" in config.warnings[0]
-    assert load({"NORA_AUTH_ROLES": "bob=read,eve=admin"}, tmp_path).auth.role_of("eve") == "admin"
+    assert load_config({"NORA_AUTH_ROLES": "bob=read,eve=admin"}, tmp_path).auth.role_of("eve") == "admin"
     for wrong in ("bob", "bob=root", "=read", "bob=read,,"):
         with pytest.raises(ConfigError, match="the roles are read, write and admin"):
-            load({"NORA_AUTH_ROLES": wrong}, tmp_path)
+            load_config({"NORA_AUTH_ROLES": wrong}, tmp_path)
 
 
 def test_proxies_that_are_trusted(tmp_path: Path) -> None:
-    assert load({}, tmp_path).auth.trusted_proxies == ("127.0.0.1", "::1")
-    config = load({"NORA_AUTH_TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8,192.0.2.1"}, tmp_path)
+    assert load_config({}, tmp_path).auth.trusted_proxies == ("127.0.0.1", "::1")
+    config = load_config({"NORA_AUTH_TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8,192.0.2.1"}, tmp_path)
     assert config.auth.trusted_proxies == ("10.0.0.0/8", "fd00::/8", "192.0.2.1")
     for wide in ("0.0.0.0/0", "::/0"):
-        assert "every client may say" in load({"NORA_AUTH_TRUSTED_PROXIES": wide}, tmp_path).warnings[0]
+        assert (
+            "every client may say" in load_config({"NORA_AUTH_TRUSTED_PROXIES": wide}, tmp_path).warnings[0]
+        )
     for wrong in ("10.0.0.0/33", "proxy.example.com", "10.0.0.0/8;fd00::/8"):
         with pytest.raises(ConfigError, match="addresses and networks"):
-            load({"NORA_AUTH_TRUSTED_PROXIES": wrong}, tmp_path)
+            load_config({"NORA_AUTH_TRUSTED_PROXIES": wrong}, tmp_path)
     (tmp_path / "config.toml").write_text("auth.trusted_proxies = []")
-    assert load({}, tmp_path).auth.trusted_proxies == ()
+    assert load_config({}, tmp_path).auth.trusted_proxies == ()
 
 
 def test_settings_of_tokens_in_files_are_ignored_with_a_warning(tmp_path: Path) -> None:
     environ = {"NORA_AUTH_TOKEN_STORAGE": "data/tokens", "NORA_AUTH_TOKEN_CACHE_TTL": "300"}
-    warnings = load(environ, tmp_path).warnings
+    warnings = load_config(environ, tmp_path).warnings
     assert [line.split(" is ignored: ")[0] for line in warnings] == [
         "auth.token_storage",
         "auth.token_cache_ttl",
@@ -134,22 +136,22 @@ def test_settings_of_tokens_in_files_are_ignored_with_a_warning(tmp_path: Path) 
 def test_a_value_may_be_in_a_file(tmp_path: Path) -> None:
     secret = tmp_path / "upstreams"
     secret.write_text("https://a.example|me:s3cret\r\n")
-    config = load({"NORA_DOCKER_UPSTREAMS_FILE": str(secret)}, tmp_path)
-    assert config.docker.upstreams[0].auth == "me:s3cret"
+    config = load_config({"NORA_DOCKER_UPSTREAMS_FILE": str(secret)}, tmp_path)
+    assert config.default_upstreams("docker")[0].auth == "me:s3cret"
     assert config.origins == {"docker.upstreams": "NORA_DOCKER_UPSTREAMS_FILE"}
     assert "s3cret" not in repr(config)
 
 
 def test_a_file_of_a_setting_is_not_the_value_of_another(tmp_path: Path) -> None:
-    config = load({"NORA_AUTH_HTPASSWD_FILE": "elsewhere"}, tmp_path)
+    config = load_config({"NORA_AUTH_HTPASSWD_FILE": "elsewhere"}, tmp_path)
     assert config.auth.htpasswd_file == tmp_path / "elsewhere"
 
 
 def test_a_value_is_given_once(tmp_path: Path) -> None:
     (tmp_path / "port").write_text("5000\n")
-    assert load({"NORA_PORT_FILE": str(tmp_path / "port")}, tmp_path).server.port == 5000
+    assert load_config({"NORA_PORT_FILE": str(tmp_path / "port")}, tmp_path).server.port == 5000
     with pytest.raises(ConfigError, match=r"server\.port is set twice"):
-        load({"NORA_PORT_FILE": str(tmp_path / "port"), "NORA_PORT": "6000"}, tmp_path)
+        load_config({"NORA_PORT_FILE": str(tmp_path / "port"), "NORA_PORT": "6000"}, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -160,11 +162,11 @@ def test_a_file_without_a_value_stops_the_start(tmp_path: Path, content: bytes |
     if content is not None:
         (tmp_path / "port").write_bytes(content)
     with pytest.raises(ConfigError, match=told):
-        load({"NORA_PORT_FILE": str(tmp_path / "port")}, tmp_path)
+        load_config({"NORA_PORT_FILE": str(tmp_path / "port")}, tmp_path)
 
 
 def test_a_file_for_no_setting_is_refused_and_one_that_waits_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such setting"):
-        load({"NORA_NONSENSE_FILE": "x"}, tmp_path)
-    (warning,) = load({"NORA_STORAGE_S3_SECRET_KEY_FILE": "x"}, tmp_path).warnings
+        load_config({"NORA_NONSENSE_FILE": "x"}, tmp_path)
+    (warning,) = load_config({"NORA_STORAGE_S3_SECRET_KEY_FILE": "x"}, tmp_path).warnings
     assert "not available in this version" in warning

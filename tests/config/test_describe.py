@@ -3,9 +3,9 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from nora.config import load
 from nora.config.describe import effective, render_toml, toml_value
 from nora.config.secrets import hide, is_secret
+from nora.formats import load_config
 
 
 def test_the_effective_configuration_is_a_file_that_means_the_same(tmp_path: Path) -> None:
@@ -13,23 +13,23 @@ def test_the_effective_configuration_is_a_file_that_means_the_same(tmp_path: Pat
         "[docker]\nimmutable_tags = ['v*']\n[repositories.\"a.b\"]\nformat = 'docker'\n[repositories.c]\n"
         "format = 'docker'\nkind = 'group'\nmembers = ['a.b']\n"
     )
-    config = load({"NORA_PUBLIC_URL": "https://r.example.com", "NORA_WORKERS": "auto"}, tmp_path)
+    config = load_config({"NORA_PUBLIC_URL": "https://r.example.com", "NORA_WORKERS": "auto"}, tmp_path)
     (tmp_path / "config.toml").write_text(render_toml(config))
-    again = load({}, tmp_path)
-    for section in ("server", "storage", "cache", "log", "auth", "docker", "repositories"):
+    again = load_config({}, tmp_path)
+    for section in ("server", "storage", "cache", "log", "auth", "formats", "repositories"):
         assert getattr(again, section) == getattr(config, section)
 
 
 def test_each_value_has_its_origin(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text("server.port = 5000")
-    shown = effective(load({"NORA_HOST": "::1"}, tmp_path))
+    shown = effective(load_config({"NORA_HOST": "::1"}, tmp_path))
     assert shown["server.host"] == {"value": "::1", "origin": "NORA_HOST"}
     assert shown["server.port"] == {"value": 5000, "origin": str(tmp_path / "config.toml")}
     assert shown["docker.upload_ttl"] == {"value": "1h", "origin": "default"}
 
 
 def test_credentials_of_upstreams_are_hidden(tmp_path: Path) -> None:
-    text = render_toml(load({"NORA_DOCKER_UPSTREAMS": "https://a.example|me:hunter2|a"}, tmp_path))
+    text = render_toml(load_config({"NORA_DOCKER_UPSTREAMS": "https://a.example|me:hunter2|a"}, tmp_path))
     assert 'upstreams = [{ url = "https://a.example", auth = "***", prefix = "a" }]' in text
     assert "hunter2" not in text
 
@@ -44,8 +44,8 @@ def test_no_representation_has_credentials(tmp_path: Path) -> None:
         "NORA_PYPI_PROXY": "https://b.example/simple",
         "NORA_PYPI_PROXY_AUTH": "me:hunter2",
     }
-    config = load(env, tmp_path)
-    assert config.pypi.proxy_auth == "me:hunter2"
+    config = load_config(env, tmp_path)
+    assert config.upstreams_of("pypi-proxy")[0].auth == "me:hunter2"
     assert "hunter2" not in repr(config)
 
 

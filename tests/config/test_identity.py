@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from nora.config import load
 from nora.config.describe import render_toml
 from nora.config.identity import PROVIDERS, OidcProvider, narrowed
 from nora.errors import ConfigError
+from nora.formats import load_config
 from nora.model import Scope
 
 GITHUB = """
@@ -39,7 +39,7 @@ scopes = [{ repository = "docker", name = "acme/team/*", actions = ["read", "wri
 
 def configured(folder: Path, text: str) -> Any:
     (folder / "config.toml").write_text(text)
-    return load({}, folder)
+    return load_config({}, folder)
 
 
 def provider(**changes: Any) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_what_is_in_force_is_a_file_that_means_the_same(tmp_path: Path) -> None:
 
 def test_providers_come_from_the_environment_in_json(tmp_path: Path) -> None:
     environ = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_OIDC_ENABLED": "true"}
-    config = load({**environ, "NORA_AUTH_OIDC_PROVIDERS": json.dumps([provider()])}, tmp_path)
+    config = load_config({**environ, "NORA_AUTH_OIDC_PROVIDERS": json.dumps([provider()])}, tmp_path)
     assert config.oidc.providers == (read(),)
 
 
@@ -157,10 +157,10 @@ def test_a_rule_for_everybody_is_a_risk(tmp_path: Path) -> None:
 
 def test_an_authority_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"tls\.ca_cert"):
-        load({"NORA_TLS_CA_CERT": "absent.pem"}, tmp_path)
+        load_config({"NORA_TLS_CA_CERT": "absent.pem"}, tmp_path)
     (tmp_path / "empty.pem").write_text("no certificate")
     with pytest.raises(ConfigError, match="no certificate in PEM"):
-        load({"NORA_TLS_CA_CERT": "empty.pem"}, tmp_path)
+        load_config({"NORA_TLS_CA_CERT": "empty.pem"}, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nora.config import kinds
-from nora.config.declare import settings_of
 from nora.config.kinds import MIB, Kind
-from nora.config.settings import Config, available_cores
+from nora.config.names import Names
+from nora.config.settings import available_cores
+from tests.config.formats import FORMATS
 
 ANY_VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
     max_leaves=5,
 )
-ALL_KINDS = {one.key: one.declaration.kind for one in settings_of(Config)} | {"ttl": kinds.TTL}
+ALL_KINDS = {one.key: one.declaration.kind for one in Names(FORMATS).settings.values()} | {"ttl": kinds.TTL}
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from nora.config import Config, load
+from nora.config import Config, load, repository_specs
 from nora.config.capabilities import CAPABILITIES, INSTEAD, planned
-from nora.config.declare import settings_of
 from nora.errors import ConfigError
+from nora.formats import known_formats, load_config
+from nora.formats.docker.settings import DockerSettings
+from tests.config.formats import FORMATS
 
 PROMISED_FILE = """
 [server]
@@ -31,7 +33,7 @@ proxy = "https://goproxy.example.com"
 
 def configured(directory: Path, text: str, **environ: str) -> Config:
     (directory / "config.toml").write_text(text)
-    return load(environ, directory)
+    return load_config(environ, directory)
 
 
 def refusal(directory: Path, text: str = "", **environ: str) -> str:
@@ -41,7 +43,7 @@ def refusal(directory: Path, text: str = "", **environ: str) -> str:
 
 
 def test_without_file_and_environment_all_is_default(tmp_path: Path) -> None:
-    config = load({}, tmp_path)
+    config = load_config({}, tmp_path)
     assert (config.server.host, config.server.port, config.server.worker_count) == ("127.0.0.1", 4000, 1)
     assert (config.storage.mode, config.storage.path) == ("local", tmp_path / "data/storage")
     assert config.server.public_url is None
@@ -52,8 +54,8 @@ def test_without_file_and_environment_all_is_default(tmp_path: Path) -> None:
 def test_the_promised_file_starts_and_warns_by_name(tmp_path: Path) -> None:
     config = configured(tmp_path, PROMISED_FILE)
     assert config.server.host == "0.0.0.0"
-    assert [one.url for one in config.docker.upstreams] == ["https://registry.example.com"]
-    assert config.docker.proxy_timeout == 60
+    assert [one.url for one in config.default_upstreams("docker")] == ["https://registry.example.com"]
+    assert config.timeouts_of("docker").total == 60
     assert config.warnings[:-1] == ("[go] proxy: not available in this version, ignored",)
     assert config.warnings[-1].startswith("AUTHENTICATION IS OFF and server.host = 0.0.0.0: whoever reaches")
 
@@ -67,20 +69,20 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
 
 def test_the_file_can_be_named(tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("server.port = 5000")
-    assert load({"NORA_CONFIG_PATH": "other.toml"}, tmp_path).server.port == 5000
-    assert load({"NORA_CONFIG_PATH": str(tmp_path / "other.toml")}, Path("/")).server.port == 5000
+    assert load_config({"NORA_CONFIG_PATH": "other.toml"}, tmp_path).server.port == 5000
+    assert load_config({"NORA_CONFIG_PATH": str(tmp_path / "other.toml")}, Path("/")).server.port == 5000
 
 
 def test_a_named_file_that_is_missing_stops_the_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="named by NORA_CONFIG_PATH"):
-        load({"NORA_CONFIG_PATH": "absent.toml"}, tmp_path)
+        load_config({"NORA_CONFIG_PATH": "absent.toml"}, tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"port = ", b"\xff\xfe"])
 def test_a_file_that_is_not_toml_stops_the_start(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.toml").write_bytes(content)
     with pytest.raises(ConfigError, match="not valid TOML"):
-        load({}, tmp_path)
+        load_config({}, tmp_path)
 
 
 def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
@@ -100,7 +102,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         ("[storage]\nport = 1", "did you mean server.port?"),
         ("[server.tls]\ncert = 'x'", "[server.tls]: there is no such section"),
         ("server = 1", "server: there is no such setting"),
-        ("[go]\nproxi = 'x'", "did you mean go.proxy?"),
+        ("[go]\nproxi = 'x'", "did you mean go.prox"),
         (
             "[repository.a]\nformat = 'docker'",
             "[repository]: there is no such section; did you mean repositories?",
@@ -154,7 +156,7 @@ def test_known_settings_without_capability_warn_by_name(tmp_path: Path) -> None:
 def test_sizes_in_megabytes_keep_their_old_names(tmp_path: Path) -> None:
     config = configured(tmp_path, "server.body_limit_mb = 10", NORA_MAX_UPLOAD_SESSION_SIZE_MB="2048")
     assert config.server.body_limit == 10 * 2**20
-    assert config.docker.max_upload_size == 2**31
+    assert config.of_format(DockerSettings).max_upload_size == 2**31
     assert "expected a number of MiB" in refusal(tmp_path, NORA_BODY_LIMIT_MB="1GiB")
 
 
@@ -193,14 +195,14 @@ def test_tls_needs_both_files(tmp_path: Path) -> None:
     assert "set both, or neither" in refusal(tmp_path, NORA_TLS_CERT=__file__)
     text = refusal(tmp_path, NORA_TLS_CERT=__file__, NORA_TLS_KEY="absent.pem")
     assert f'server.tls_key = "{tmp_path / "absent.pem"}": there is no such file' in text
-    assert load({"NORA_TLS_CERT": __file__, "NORA_TLS_KEY": __file__}, tmp_path).server.tls_cert == Path(
-        __file__
-    )
+    assert load_config(
+        {"NORA_TLS_CERT": __file__, "NORA_TLS_KEY": __file__}, tmp_path
+    ).server.tls_cert == Path(__file__)
 
 
 def test_other_systems_run_one_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
-    config = load({"NORA_WORKERS": "4"}, tmp_path)
+    config = load_config({"NORA_WORKERS": "4"}, tmp_path)
     assert config.server.worker_count == 1
     assert config.warnings == ("server.workers = 4: this system runs 1",)
 
@@ -210,17 +212,76 @@ def test_the_configuration_travels_to_other_processes(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(config)) == config
 
 
-def test_every_name_is_declared_once() -> None:
-    names = [name for one in settings_of(Config) for name in (*one.env, *one.toml)]
-    names += [name for one in planned() for name in (one.key, one.env) if name]
+def test_every_name_is_declared_once(tmp_path: Path) -> None:
+    names = [name for one in load_config({}, tmp_path).settings for name in one.names]
+    names += planned(known_formats())
     assert sorted(names) == sorted(set(names))
 
 
-def test_what_waits_waits_for_a_known_capability() -> None:
-    waiting = {one.needs for one in planned()}
-    assert waiting <= {name for name, there in CAPABILITIES.items() if not there}
-    declared = {one.declaration.needs for one in settings_of(Config)} - {None}
-    assert declared <= set(CAPABILITIES)
-    stopping = {one.needs for one in planned() if one.stops is not None}
-    stopping |= {one.declaration.needs for one in settings_of(Config) if one.declaration.stops is not None}
+def test_what_waits_waits_for_a_known_capability(tmp_path: Path) -> None:
+    waits = planned(known_formats()).values()
+    settings = load_config({}, tmp_path).settings
+    assert {one.needs for one in waits} <= {name for name, there in CAPABILITIES.items() if not there}
+    assert {one.declaration.needs for one in settings} - {None} <= set(CAPABILITIES)
+    stopping = {one.needs for one in waits if one.stops is not None}
+    stopping |= {one.declaration.needs for one in settings if one.declaration.stops is not None}
     assert stopping <= set(INSTEAD)
+
+
+def test_without_the_formats_only_what_is_known_is_read(tmp_path: Path) -> None:
+    """`nora health` asks for the port, and must not wait until every format is imported."""
+    (tmp_path / "config.toml").write_text("[docker]\nupstreams = []\n[server]\nport = 5000\nprot = 1")
+    assert load({"NORA_PYPI_PROXY": "x", "NORA_X": "y"}, tmp_path, None).server.port == 5000
+    with pytest.raises(ConfigError, match="NORA_PORT"):
+        load({"NORA_PORT": "x"}, tmp_path, None)
+
+
+# -- registries.enable ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "served"),
+    [
+        ("", {}, ["docker", "pypi", "toy"]),
+        ("registries.enable = ['docker', 'toy']", {}, ["docker", "toy"]),
+        ("registries.enable = 'pypi'", {}, ["pypi"]),
+        ("registries.enable = 'all'", {}, ["docker", "pypi", "toy"]),
+        ("registries.enable = ['all', '-docker']", {}, ["pypi", "toy"]),
+        ("registries.enable = ['docker']", {"NORA_REGISTRIES_ENABLE": "all,-toy"}, ["docker", "pypi"]),
+        ("registries.enable = 'toy'\ntoy.enabled = false", {"NORA_DOCKER_ENABLED": "1"}, ["toy"]),
+        ("", {"NORA_DOCKER_ENABLED": "false"}, ["pypi", "toy"]),
+    ],
+)
+def test_the_formats_to_serve_are_chosen(
+    tmp_path: Path, text: str, environ: dict[str, str], served: list[str]
+) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    config = load(environ, tmp_path, FORMATS)
+    assert [name for name, one in config.formats.items() if one.enabled] == served
+    assert list(dict.fromkeys(spec.format for spec in repository_specs(config))) == served
+
+
+def test_a_choice_that_says_otherwise_than_a_format_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("registries.enable = ['toy', 'npm']\ntoy.enabled = false")
+    assert load({"NORA_PYPI_ENABLED": "true"}, tmp_path, FORMATS).warnings == (
+        "registries.enable has npm: not available in this version, ignored",
+        "pypi.enabled is ignored: registries.enable says which formats are served",
+        "toy.enabled is ignored: registries.enable says which formats are served",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("['dokcer']", "registries.enable has dokcer: there is no such format; did you mean docker?"),
+        ("['-toy']", "registries.enable has -toy: expected that only beside all"),
+        ("['all', 'toy']", "registries.enable has toy: all has it already"),
+        ("['-all']", "there is no such format"),
+        ("[]", "registries.enable: expected at least one format"),
+    ],
+)
+def test_a_choice_that_cannot_be_stops_the_start(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "config.toml").write_text(f"registries.enable = {text}")
+    with pytest.raises(ConfigError) as caught:
+        load({}, tmp_path, FORMATS)
+    assert reason in str(caught.value)

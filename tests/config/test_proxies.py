@@ -11,12 +11,10 @@ import pytest
 from nora.config import Config, Timeouts, Upstream, load, repository_specs
 from nora.config.describe import proxies, render_toml
 from nora.config.proxy import Breaker
-from nora.config.registries import DOCKER_HUB, simple_index
 from nora.errors import ConfigError
 from nora.model import RepositorySpec
+from tests.config.formats import FORMATS, PUBLIC
 
-FORMATS = ("docker", "pypi", "toy")
-PROXYING = frozenset({"docker", "pypi"})
 MIRROR = "[repositories.mirror]\nformat = 'pypi'\nkind = 'proxy'\n"
 ASKS = "upstreams = ['https://a.example/simple']\n"
 GROUP = "[repositories.g]\nformat = 'pypi'\nkind = 'group'\n"
@@ -25,11 +23,11 @@ PREFIXED = "docker.upstreams = [{ url = 'https://a', prefix = 'team' }]\n"
 
 def configured(directory: Path, text: str = "", **environ: str) -> Config:
     (directory / "config.toml").write_text(text)
-    return load(environ, directory)
+    return load(environ, directory, FORMATS)
 
 
 def specs(config: Config) -> dict[str, RepositorySpec]:
-    return {one.name: one for one in repository_specs(config, FORMATS, PROXYING)}
+    return {one.name: one for one in repository_specs(config)}
 
 
 def refusal(directory: Path, text: str, **environ: str) -> str:
@@ -52,10 +50,7 @@ def test_a_format_that_can_be_a_proxy_asks_its_public_registry(tmp_path: Path) -
     assert found["pypi"] == RepositorySpec(
         "pypi", "pypi", "group", ("pypi-hosted", "pypi-proxy"), "pypi-hosted"
     )
-    assert config.upstreams_of("docker-proxy") == (DOCKER_HUB,)
-    assert config.upstreams_of("pypi-proxy") == (simple_index(),)
-    assert simple_index().url.startswith("https://")
-    assert simple_index().url.endswith("/simple")
+    assert config.upstreams_of("docker-proxy") == config.upstreams_of("pypi-proxy") == PUBLIC
     for name in ("docker", "docker-hosted", "toy-proxy", "proxy", "-proxy"):
         assert config.upstreams_of(name) == ()
 
@@ -74,35 +69,71 @@ def test_without_upstreams_there_is_no_proxy(tmp_path: Path, text: str, environ:
     config = configured(tmp_path, text, **environ)
     assert [*specs(config)] == ["docker-hosted", "docker", "pypi-hosted", "pypi", "toy-hosted", "toy"]
     (tmp_path / "config.toml").write_text(render_toml(config))
-    assert load({}, tmp_path).pypi == config.pypi
+    assert load({}, tmp_path, FORMATS).formats == config.formats
 
 
-def test_the_promised_variable_says_whom_docker_asks(tmp_path: Path) -> None:
-    both = "https://a.example|me:pass:word|team,http://localhost:5000"
-    expected = (
-        Upstream("https://a.example", auth="me:pass:word", prefix="team"),
-        Upstream("http://localhost:5000"),
-    )
-    for name in ("NORA_DOCKER_UPSTREAMS", "NORA_DOCKER_PROXIES"):
-        config = configured(tmp_path, **{name: both})
-        assert config.upstreams_of("docker-proxy") == expected
-    assert "set twice" in refusal(
-        tmp_path, "", NORA_DOCKER_UPSTREAMS="https://a.example", NORA_DOCKER_PROXIES="https://b.example"
-    )
+@pytest.mark.parametrize("name", ["docker", "pypi"])
+def test_every_format_names_its_sources_in_the_same_ways(tmp_path: Path, name: str) -> None:
+    upper = name.upper()
+    both = "https://a.example/x|me:pass:word,http://localhost:5000"
+    expected = (Upstream("https://a.example/x", auth="me:pass:word"), Upstream("http://localhost:5000"))
+    tables = "[{ url = 'https://a.example/x/', auth = 'me:pass:word' }, 'http://localhost:5000']"
+    for text, environ in (
+        ("", {f"NORA_{upper}_UPSTREAMS": both}),
+        ("", {f"NORA_{upper}_PROXIES": both}),
+        (f"{name}.upstreams = {tables}", {}),
+        (f"{name}.proxies = {tables}", {}),
+    ):
+        assert configured(tmp_path, text, **environ).upstreams_of(f"{name}-proxy") == expected
+    for text, environ in (
+        (f"{name}.upstreams = []\n{name}.proxies = []", {}),
+        ("", {f"NORA_{upper}_UPSTREAMS": both, f"NORA_{upper}_PROXIES": both}),
+    ):
+        assert "set twice" in refusal(tmp_path, text, **environ)
+    one = {f"NORA_{upper}_PROXY": "https://a.example/simple/", f"NORA_{upper}_PROXY_AUTH": "me:secret"}
+    config = configured(tmp_path, **one)
+    assert config.upstreams_of(f"{name}-proxy") == (Upstream("https://a.example/simple", auth="me:secret"),)
+    several = configured(tmp_path, **one, **{f"NORA_{upper}_PROXIES": both})
+    assert several.upstreams_of(f"{name}-proxy") == expected
+    assert f"{name}.proxy is ignored: upstreams says whom to ask" in several.warnings
+    assert f"{name}.proxy_auth: set proxy as well" in refusal(tmp_path, "", **dict([[*one.items()][1]]))
 
 
-def test_pypi_asks_one_index_or_several(tmp_path: Path) -> None:
-    one = {"NORA_PYPI_PROXY": "https://a.example/simple/", "NORA_PYPI_PROXY_AUTH": "me:secret"}
-    assert configured(tmp_path, **one).upstreams_of("pypi-proxy") == (
-        Upstream("https://a.example/simple", auth="me:secret"),
-    )
-    several = configured(tmp_path, **one, NORA_PYPI_PROXIES="https://b.example|you:pw,https://c.example")
-    assert several.upstreams_of("pypi-proxy") == (
-        Upstream("https://b.example", auth="you:pw"),
-        Upstream("https://c.example"),
-    )
-    assert "pypi.proxy is ignored: pypi.proxies says whom to ask" in several.warnings
-    assert "set pypi.proxy as well" in refusal(tmp_path, "", NORA_PYPI_PROXY_AUTH="me:secret")
+def test_a_variable_says_more_than_the_file_whichever_way_the_sources_are_named(tmp_path: Path) -> None:
+    upstreams, proxy = "pypi.upstreams = ['https://a.example']\n", "pypi.proxy = 'https://a.example'\n"
+    for text, environ in (
+        (upstreams, {"NORA_PYPI_PROXY": "https://b.example"}),
+        (proxy + "pypi.proxy_auth = 'me:s'", {"NORA_PYPI_UPSTREAMS": "https://b.example"}),
+    ):
+        config = configured(tmp_path, text, **environ)
+        assert config.upstreams_of("pypi-proxy") == (Upstream("https://b.example"),)
+        assert config.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("pypi.upstream = 'x'", "pypi.upstream: there is no such setting; did you mean pypi.upstreams?"),
+        ("pypi.proxie = 'x'", "did you mean pypi.prox"),
+        ("pypi.remote_url = 'x'", "pypi.remote_url: there is no such setting; did you mean pypi.upstreams?"),
+        ("docker.mirrors = []", "did you mean docker.upstreams?"),
+        ("toy.proxies = []", "toy.proxies: there is no such setting"),
+    ],
+)
+def test_other_words_for_sources_get_the_right_one(tmp_path: Path, text: str, hint: str) -> None:
+    assert hint in refusal(tmp_path, text)
+
+
+def test_the_url_of_a_source_has_no_credentials(tmp_path: Path) -> None:
+    for text, environ in (
+        ("pypi.upstreams = ['https://me:hunter2@a.example']", {}),
+        ("pypi.proxy = 'https://me:hunter2@a.example'", {}),
+        ("", {"NORA_DOCKER_UPSTREAMS": "https://me:hunter2@a.example"}),
+        ("", {"NORA_PYPI_PROXY": "https://me:h u,nter2@a.example"}),
+    ):
+        found = refusal(tmp_path, text, **environ)
+        assert "use username and password (or auth_file)" in found
+        assert "nter2" not in found
 
 
 # -- named proxies -------------------------------------------------------------------------------------------
@@ -124,7 +155,7 @@ def test_a_named_proxy_asks_in_order(tmp_path: Path) -> None:
     assert f'auth_file = "{tmp_path}/credentials"' in text
     hidden = tomllib.loads(text)["repositories"]["mirror"]["upstreams"]
     assert hidden[2] == {"url": "http://c", "auth": "***"}
-    shown = proxies(config, repository_specs(config, FORMATS, PROXYING))
+    shown = proxies(config, repository_specs(config))
     assert [*shown] == ["docker-proxy", "pypi-proxy", "mirror"]
     assert shown["mirror"] == {"mode": "online", "upstreams": hidden}
     assert "u:p" not in json.dumps(shown)
@@ -160,17 +191,21 @@ def test_offline_is_said_for_all_or_for_one(tmp_path: Path) -> None:
         (MIRROR + ASKS + "mode = 'of'", "repositories.mirror.mode = 'of': expected online or offline"),
         (MIRROR + ASKS + "writes = 'mirror'", "members and writes belong to groups only"),
         (MIRROR + ASKS + "upstream = 'x'", "there is no such setting; did you mean upstreams?"),
+        (
+            MIRROR + ASKS + "proxy = 'x'",
+            "mirror.proxy: there is no such setting; did you mean upstreams?",
+        ),
+        (MIRROR + ASKS + "remote_url = 'x'", "there is no such setting; did you mean upstreams?"),
         ("[repositories.a]\nformat = 'pypi'\n" + ASKS, "upstreams and mode belong to proxies only"),
         ("[repositories.a]\nformat = 'pypi'\nmode = 'offline'", "upstreams and mode belong to proxies only"),
         ("[repositories.docker]\nmode = 'offline'", "upstreams and mode belong to proxies only"),
-        ("[repositories.docker-proxy]\nformat = 'docker'\nkind = 'proxy'\n" + ASKS, "there by default"),
+        (
+            "[repositories.docker-proxy]\nformat = 'docker'\nkind = 'proxy'\n" + ASKS,
+            "repositories.docker-proxy: say whom it asks as docker.upstreams",
+        ),
         (
             "[repositories.a]\nformat = 'toy'\nkind = 'proxy'\n" + ASKS,
             'repositories.a.kind = "proxy": toy cannot be a proxy in this version',
-        ),
-        (
-            MIRROR + ASKS + GROUP + "members = ['mirror']",
-            "repositories.g.members: a group with a proxy needs a hosted member",
         ),
         (
             MIRROR + ASKS + GROUP + "writes = 'mirror'\nmembers = ['mirror', 'pypi-hosted']",
@@ -193,6 +228,46 @@ def test_no_message_has_credentials(tmp_path: Path) -> None:
     wrong = "upstreams = [{ url = 'ftp://a', auth = 'me:hunter2' }, 'ftp://b|me:hunter2']\n"
     text = refusal(tmp_path, f"{MIRROR}{wrong}auth = 'me:hunter2'\n", NORA_PYPI_PROXY_AUTH="hunter2")
     assert "hunter2" not in text
+
+
+def test_a_group_of_proxies_only_is_read_only(tmp_path: Path) -> None:
+    config = configured(tmp_path, MIRROR + ASKS + GROUP + "members = ['mirror', 'pypi-proxy']")
+    assert specs(config)["g"] == RepositorySpec("g", "pypi", "group", ("mirror", "pypi-proxy"), None)
+
+
+INTERNAL = "[repositories.internal]\nformat = 'pypi'\n"
+DEFAULT = "[repositories.pypi]\nmembers = "
+
+
+@pytest.mark.parametrize(
+    ("said", "members", "target"),
+    [
+        ("['pypi-hosted', 'internal', 'pypi-proxy']", 3, "pypi-hosted"),
+        ("['internal', 'pypi-hosted', 'pypi-proxy']\nwrites = 'internal'", 3, "internal"),
+        ("['internal']", 1, None),
+    ],
+)
+def test_a_default_group_is_extended_by_named_members(
+    tmp_path: Path, said: str, members: int, target: str | None
+) -> None:
+    found = specs(configured(tmp_path, f"{INTERNAL}{DEFAULT}{said}"))["pypi"]
+    assert (found.kind, len(found.members), found.target) == ("group", members, target)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (DEFAULT + "[]", "repositories.pypi.members: a group needs at least one"),
+        (DEFAULT + "['absent']", 'repositories.pypi.members: there is no repository "absent"'),
+        (DEFAULT + "['docker-hosted']", '"docker-hosted" is of format docker, not pypi'),
+        (DEFAULT + "['pypi-hosted']\nwrites = 'pypi-proxy'", "expected one of its members"),
+        (DEFAULT + "['pypi-proxy']\nwrites = 'pypi-proxy'", "nothing is written to a proxy"),
+        ("[repositories.pypi]\nwrites = 'pypi-hosted'", "repositories.pypi.writes: say its members as well"),
+        ("[repositories.pypi-proxy]\nmembers = ['pypi']", "members and writes belong to groups only"),
+    ],
+)
+def test_a_default_group_that_cannot_be_stops_the_start(tmp_path: Path, text: str, reason: str) -> None:
+    assert reason in refusal(tmp_path, text)
 
 
 # -- what holds for all --------------------------------------------------------------------------------------
@@ -243,8 +318,3 @@ def test_what_is_always_done_cannot_be_switched_off(tmp_path: Path) -> None:
         "pypi.revalidate = false is ignored: it is always done",
     )
     assert configured(tmp_path, "server.proxy_coalesce = true").warnings == ()
-
-
-def test_denying_by_default_is_not_ignored(tmp_path: Path) -> None:
-    assert "does not run without a policy" in refusal(tmp_path, "docker.default_action = 'deny'")
-    assert configured(tmp_path, "docker.default_action = 'allow'").warnings

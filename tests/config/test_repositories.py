@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from nora.config import Config, load, repository_specs
+from nora.config import Config, KnownFormats, load, repository_specs
 from nora.errors import ConfigError
 from nora.model import RepositorySpec
+from tests.config.formats import FORMATS
+
+OFF = "docker.upstreams = 'off'\n"
+HOSTED = KnownFormats(tuple(one for one in FORMATS.served if one.name != "pypi"))
 
 DEFAULTS = (
     RepositorySpec("docker-hosted", "docker", "hosted"),
@@ -15,18 +19,19 @@ DEFAULTS = (
 
 
 def configured(directory: Path, text: str) -> Config:
-    (directory / "config.toml").write_text(text)
-    return load({}, directory)
+    (directory / "config.toml").write_text(OFF + text)
+    return load({}, directory, HOSTED)
 
 
-def test_a_format_has_a_hosted_repository_behind_a_group() -> None:
-    assert repository_specs(Config(), ["docker"]) == DEFAULTS
-    assert [spec.name for spec in repository_specs(Config(), ["docker", "toy"])][2:] == ["toy-hosted", "toy"]
+def test_a_format_has_a_hosted_repository_behind_a_group(tmp_path: Path) -> None:
+    found = repository_specs(configured(tmp_path, ""))
+    assert found[:2] == DEFAULTS
+    assert [spec.name for spec in found][2:] == ["toy-hosted", "toy"]
 
 
 def test_a_format_that_is_switched_off_has_none(tmp_path: Path) -> None:
     config = configured(tmp_path, "docker.enabled = false\n[repositories.team]\nformat = 'docker'")
-    assert repository_specs(config, ["docker"]) == ()
+    assert [spec.name for spec in repository_specs(config)] == ["toy-hosted", "toy"]
 
 
 def test_named_repositories_follow_the_defaults(tmp_path: Path) -> None:
@@ -42,11 +47,11 @@ def test_named_repositories_follow_the_defaults(tmp_path: Path) -> None:
         writes = "internal"
         """,
     )
-    assert repository_specs(config, ["docker"]) == (
+    assert [spec for spec in repository_specs(config) if spec.format == "docker"] == [
         *DEFAULTS,
         RepositorySpec("internal", "docker", "hosted"),
         RepositorySpec("all", "docker", "group", ("internal", "docker-hosted"), "internal"),
-    )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,5 +102,5 @@ def test_a_bad_table_stops_the_start(tmp_path: Path, text: str, reason: str) -> 
 )
 def test_repositories_that_do_not_fit_together_stop_the_start(tmp_path: Path, text: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        repository_specs(configured(tmp_path, text), ["docker", "toy"])
+        repository_specs(configured(tmp_path, text))
     assert reason in str(caught.value)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from blacksheep import Request, Response
 
-from nora.config import load
 from nora.errors import Unauthenticated
+from nora.formats import load_config
 from nora.http.application import NoraApplication
 from nora.http.errors import render_json
 from nora.http.limits import Rate, RateLimits
@@ -96,5 +96,5 @@ def test_wrong_credentials_count(app: NoraApplication) -> None:
 def test_when_limits_are_on(tmp_path: Path, environ: dict[str, str], limited: bool) -> None:
     memory = SharedMemory(1)
     metrics = Metrics(memory, 0, version="1", compiled=False)
-    limits = RateLimits.build(load(environ, tmp_path), memory, metrics)
+    limits = RateLimits.build(load_config(environ, tmp_path), memory, metrics)
     assert (limits is not None) is limited

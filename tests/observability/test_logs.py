@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import orjson
 import pytest
 
+from nora.errors import StartError
 from nora.observability import logs
 
 
@@ -98,3 +100,19 @@ def test_the_server_writes_through_our_handler(capsys: pytest.CaptureFixture[str
     (line,) = capsys.readouterr().err.splitlines()
     assert orjson.loads(line)["message"] == "trouble"
     assert sys.stderr.writable()
+
+
+def test_a_file_is_followed_by_a_new_one_when_it_was_put_aside(tmp_path: Path) -> None:
+    file, aside = tmp_path / "nora.log", tmp_path / "nora.log.1"
+    logs.configure("info", "text", file)
+    logging.getLogger("nora.test").info("one")
+    file.rename(aside)
+    logging.getLogger("nora.test").info("two \ud800")
+    logging.getLogger().handlers[0].close()
+    assert aside.read_text().endswith("nora.test: one\n")
+    assert "nora.test: two" in file.read_text()
+
+
+def test_a_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match=r"log\.file = .*: it cannot be written: No such file"):
+        logs.configure("info", "text", tmp_path / "absent/nora.log")

@@ -16,7 +16,7 @@ import pytest
 from nora.app import build_app
 from nora.blobs.layout import Layout
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import load
+from nora.formats import load_config
 from tests.support.answers import Answer, Asked
 from tests.support.oci import digest
 from tests.support.pypi_index import PyPIIndex
@@ -104,7 +104,7 @@ def push(http: httpx.Client) -> None:
 def routes(folder: Path) -> list[tuple[str, str]]:
     """Method and path of what reads, or asks for something to be read, about a package."""
     environ = {"NORA_STORAGE_PATH": str(folder / "storage"), "NORA_PROXY_MODE": "offline"}
-    config = load(environ, folder)
+    config = load_config(environ, folder)
     config.storage.path.mkdir()
     SQLiteCatalog.prepare(Layout(config.storage.path).catalog)
 

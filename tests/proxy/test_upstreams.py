@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from nora.config import Config, load
-from nora.config.upstreams import Upstream as UpstreamSetting
+from nora.config import Config
+from nora.config import Upstream as UpstreamSetting
+from nora.formats import load_config
 from nora.model import Repository
 from nora.proxy.upstream_auth import Basic
 from nora.proxy.upstreams import Upstreams
@@ -23,7 +24,7 @@ def make(world: World, config: Config) -> Upstreams:
 
 def configured(tmp_path: Path, text: str) -> Config:
     (tmp_path / "config.toml").write_text('[repositories.mirror]\nformat = "pypi"\nkind = "proxy"\n' + text)
-    return load({}, tmp_path)
+    return load_config({}, tmp_path)
 
 
 def test_they_are_asked_with_their_credentials_in_their_order(tmp_path: Path, up: Upstream) -> None:

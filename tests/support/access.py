@@ -13,7 +13,7 @@ from nora.app import open_catalog
 from nora.auth.tokens import Tokens, parse_scope
 from nora.cli.token import DAY
 from nora.cli.token import create as token_command
-from nora.config import load
+from nora.formats import load_config
 from tests.support.server import Server
 
 USER, PASSWORD = "alice", "correct horse"
@@ -53,7 +53,7 @@ def write_users(path: Path, **users: str) -> Path:
 def make_token(server: Server, *words: str, user: str = "ci") -> Credentials:
     """A new token, as `nora token create` makes it with `words`; without a process of its own."""
     wanted = token_command.make_context("create", ["--user", user, *words]).params
-    config = load(server.environment(), server.data)
+    config = load_config(server.environment(), server.data)
 
     async def make() -> str:
         async with open_catalog(config) as catalog:
@@ -72,7 +72,7 @@ def make_token(server: Server, *words: str, user: str = "ci") -> Credentials:
 
 def revoke_tokens(server: Server, user: str) -> None:
     """All tokens of a user, as `nora token revoke` does it."""
-    config = load(server.environment(), server.data)
+    config = load_config(server.environment(), server.data)
 
     async def revoke() -> None:
         async with open_catalog(config) as catalog:

@@ -3,11 +3,15 @@
 from nora.formats.base import Format
 from nora.formats.docker.errors import render_error
 from nora.formats.docker.routes import build
+from nora.formats.docker.settings import DockerSettings, docker_hub, upload_limits
 
 FORMAT = Format(
     name="docker",
     title="Docker / OCI",
     mount="/v2/",
+    settings=DockerSettings,
+    default_upstreams=docker_hub,
+    upload_limits=upload_limits,
     build=build,
     render_error=render_error,
     can_proxy=True,

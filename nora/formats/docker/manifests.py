@@ -15,6 +15,7 @@ from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image, Tag, parse_reference
 from nora.formats.docker.publish import ParsedManifest, parse_manifest
 from nora.formats.docker.resource import API_VERSION, Resource, link_base
+from nora.formats.docker.settings import DockerSettings
 from nora.http.body import read_body
 from nora.http.send import blob_response
 from nora.model import Action, Digest, Repository
@@ -28,7 +29,7 @@ class Manifests:
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._memory = services.memory
-        self._settings = services.config.docker
+        self._settings = services.settings(DockerSettings)
         self._lease = services.leases.seconds
         self._base = link_base(services.config)
         self._idle_seconds = services.config.server.idle_timeout

@@ -21,6 +21,7 @@ from nora.formats.base import Services
 from nora.formats.docker.names import Image, Tag
 from nora.formats.docker.publish import parse_manifest
 from nora.formats.docker.resource import Resource
+from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream import ACCEPT, DeniedAsNotFound, Descriptor, Origin
 from nora.formats.docker.ways import Way, Ways, first_found
 from nora.http.send import Header
@@ -55,7 +56,7 @@ class Mirror:
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._cache = services.cache
-        self._settings = settings = services.config.docker
+        self._settings = settings = services.settings(DockerSettings)
         self._max_bytes = min(settings.max_upload_size, services.config.proxy.max_file_size)
         self._lease = services.leases.seconds
         self._policy = document_policy(services.config.proxy, settings)

@@ -13,6 +13,7 @@ from nora.catalog.records import Cached
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.docker.documents import OCI_INDEX, fallback_tag, next_page, read_descriptor
+from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream import ACCEPT, Origin
 from nora.formats.docker.ways import Way, first_found
 from nora.model import Digest
@@ -43,7 +44,7 @@ class RemoteListings:
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._cache = services.cache
-        self._policy = document_policy(services.config.proxy, services.config.docker)
+        self._policy = document_policy(services.config.proxy, services.settings(DockerSettings))
 
     async def tags(self, way: Way) -> list[str] | None:
         """The tags of an image, in byte order; where the upstream cannot say, those that are cached. None: no

@@ -15,6 +15,7 @@ from nora.formats.base import Services
 from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.names import Image, Images
 from nora.formats.docker.resource import API_VERSION, Resource, link_base
+from nora.formats.docker.settings import DockerSettings
 from nora.http.body import content_length, stream_body
 from nora.model import Digest, Repository
 
@@ -36,7 +37,7 @@ class UploadSessions:
                 self._readers[member.id].append(repository)
         self._catalog = services.catalog
         self._uploads = services.uploads
-        self._settings = services.config.docker
+        self._settings = services.settings(DockerSettings)
         self._lease = services.leases.seconds
         self._base = link_base(services.config)
         self._idle_seconds = services.config.server.idle_timeout

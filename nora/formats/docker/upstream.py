@@ -125,8 +125,9 @@ class Remote:
 class Remotes:
     """The upstreams of one proxy repository, in order."""
 
-    def __init__(self, remotes: Iterable[Remote]) -> None:
-        self._remotes = tuple(remotes)
+    def __init__(self, remotes: Iterable[Remote], *, prefixed_only: bool = False) -> None:
+        """With `prefixed_only` those without a prefix are never asked."""
+        self._remotes = tuple(one for one in remotes if one.prefix is not None or not prefixed_only)
         self._general = tuple(remote for remote in self._remotes if remote.prefix is None)
 
     def origins(self, package: str) -> tuple[Sequence[Origin], bool]:

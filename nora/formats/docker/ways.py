@@ -10,6 +10,7 @@ from nora.catalog.records import Cached
 from nora.errors import PackageNotFound, UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.docker.names import Image
+from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream import Origin, Remote, Remotes
 from nora.formats.docker.upstream_auth import RegistryAuthorization
 from nora.model import Repository
@@ -80,7 +81,10 @@ class Ways:
         }
         """The proxy repositories behind each repository that has any."""
         once = {proxy.id: proxy for behind in self._mirrored.values() for proxy in behind}
-        self._remotes = {number: Remotes(_remotes(services, proxy)) for number, proxy in once.items()}
+        denies = services.settings(DockerSettings).default_action == "deny"
+        self._remotes = {
+            number: Remotes(_remotes(services, proxy), prefixed_only=denies) for number, proxy in once.items()
+        }
         self._plan = lru_cache(_PLANS)(self._make_plan)
 
     def proxies(self, repository: Repository) -> Sequence[Repository]:

@@ -4,13 +4,18 @@ from packaging.utils import canonicalize_name
 
 from nora.formats.base import Command, Format
 from nora.formats.pypi.errors import render_error
+from nora.formats.pypi.names import version_order
 from nora.formats.pypi.releases import delete_command, status_command, unyank_command, yank_command
 from nora.formats.pypi.routes import build
+from nora.formats.pypi.settings import PypiSettings, simple_index
 
 FORMAT = Format(
     name="pypi",
     title="PyPI",
     mount="/simple/",
+    settings=PypiSettings,
+    default_upstreams=simple_index,
+    version_order=version_order,
     also=("/legacy/", "/pypi/", "/integrity/"),
     build=build,
     render_error=render_error,

@@ -31,6 +31,7 @@ from nora.formats.pypi.hosted import METADATA, path_of
 from nora.formats.pypi.index import ListedFile
 from nora.formats.pypi.metadata import read_metadata
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename, version_of
+from nora.formats.pypi.settings import PypiSettings
 from nora.formats.pypi.upstream import Index
 from nora.model import Digest, Repository
 from nora.proxy.base import CacheKey, Document, Fetched, FileRequest, Policy, Source
@@ -57,7 +58,7 @@ class CachedFiles:
         self._blobs = services.blobs
         self._cache = services.cache
         self._lease = services.leases.seconds
-        self._max_bytes = services.config.pypi.max_file_size
+        self._max_bytes = services.settings(PypiSettings).max_file_size
         self._agreed: set[tuple[int, int, int]] = set()
         """Pages and files of which is known that they are of one mind."""
 

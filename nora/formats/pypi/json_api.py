@@ -24,6 +24,7 @@ from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time, 
 from nora.formats.pypi.metadata import parse_metadata
 from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
 from nora.formats.pypi.resource import Resource
+from nora.formats.pypi.settings import PypiSettings
 from nora.formats.pypi.sources import NO_CACHE, HostedPart, absent, age_headers
 from nora.http.clients import Clients
 from nora.http.encodings import Encoding, compress
@@ -55,8 +56,8 @@ class JsonApi:
         self._cache = services.cache
         self._render_cache = services.render_cache
         self._clients = Clients.build(services.config)
-        self._policy = document_policy(services.config.proxy, services.config.pypi)
-        self._max_bytes = services.config.pypi.max_index_size
+        self._policy = document_policy(services.config.proxy, services.settings(PypiSettings))
+        self._max_bytes = services.settings(PypiSettings).max_index_size
 
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD of a project, or of one of its versions."""

@@ -147,3 +147,11 @@ def version_of(filename: str) -> str | None:
             _, dash, version = filename[: -len(end)].rpartition("-")
             return _normal_or_none(version) if dash else None
     return None
+
+
+def version_order(version: str) -> tuple[bool, Version | str]:
+    """The key by which versions are sorted (PEP 440), those of older times first."""
+    try:
+        return True, Version(version)
+    except ValueError:  # InvalidVersion, or more digits than int() takes
+        return False, version

@@ -23,7 +23,7 @@ from nora.auth.authorizer import Authorizer
 from nora.auth.fields import json_answer, read_fields, text_of
 from nora.catalog.base import Catalog
 from nora.errors import BadRequest, NotFound, PackageNotFound, VersionNotFound, quoted
-from nora.formats.base import Services
+from nora.formats.base import CommandServices, Services
 from nora.formats.pypi.hosted import (
     METADATA,
     STATUSES,
@@ -155,29 +155,29 @@ class ReleaseApi:
 # -- the same from the command line ----------------------------------------------------------------------
 
 
-async def yank_command(catalog: Catalog, hosted: Repository, words: Mapping[str, str]) -> str:
+async def yank_command(services: CommandServices, hosted: Repository, words: Mapping[str, str]) -> str:
     """`nora pypi yank PROJECT VERSION --reason …`"""
     project = ProjectName.of(words["project"])
-    await Releases(catalog).yank(hosted, project, words["version"], words.get("reason", ""))
+    await Releases(services.catalog).yank(hosted, project, words["version"], words.get("reason", ""))
     return f"yanked {project} {words['version']}"
 
 
-async def unyank_command(catalog: Catalog, hosted: Repository, words: Mapping[str, str]) -> str:
+async def unyank_command(services: CommandServices, hosted: Repository, words: Mapping[str, str]) -> str:
     """`nora pypi unyank PROJECT VERSION`"""
     project = ProjectName.of(words["project"])
-    await Releases(catalog).unyank(hosted, project, words["version"])
+    await Releases(services.catalog).unyank(hosted, project, words["version"])
     return f"{project} {words['version']} is not yanked any more"
 
 
-async def delete_command(catalog: Catalog, hosted: Repository, words: Mapping[str, str]) -> str:
+async def delete_command(services: CommandServices, hosted: Repository, words: Mapping[str, str]) -> str:
     """`nora pypi delete PROJECT VERSION --file …`"""
     project = ProjectName.of(words["project"])
-    count = await Releases(catalog).delete(hosted, project, words["version"], words.get("file", ""))
+    count = await Releases(services.catalog).delete(hosted, project, words["version"], words.get("file", ""))
     return f"deleted for good: {count} of {project} {words['version']}"
 
 
-async def status_command(catalog: Catalog, hosted: Repository, words: Mapping[str, str]) -> str:
+async def status_command(services: CommandServices, hosted: Repository, words: Mapping[str, str]) -> str:
     """`nora pypi status PROJECT STATUS --reason …`"""
     project = ProjectName.of(words["project"])
-    await Releases(catalog).set_status(hosted, project, words["status"], words.get("reason", ""))
+    await Releases(services.catalog).set_status(hosted, project, words["status"], words.get("reason", ""))
     return f"{project} is {words['status']}"

@@ -41,6 +41,7 @@ from nora.formats.pypi.hosted import (
 )
 from nora.formats.pypi.metadata import Metadata, inspect
 from nora.formats.pypi.resource import Resource
+from nora.formats.pypi.settings import PypiSettings
 from nora.http.body import content_length, stream_body
 from nora.http.multipart import Part, boundary_of, parts
 from nora.model import Repository
@@ -58,7 +59,7 @@ class Uploads:
         self._blobs = services.blobs
         self._cache = services.cache
         self._lease = services.leases.seconds
-        self._settings = services.config.pypi
+        self._settings = services.settings(PypiSettings)
         self._idle_seconds = services.config.server.idle_timeout
 
     async def post(self, resource: Resource) -> Response:

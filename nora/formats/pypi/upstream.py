@@ -12,6 +12,7 @@ from nora.formats.pypi.html_index import parse_html
 from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, store_json, weight
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType
+from nora.formats.pypi.settings import PypiSettings
 from nora.model import Repository
 from nora.outbound import Reply
 from nora.proxy.base import CacheKey, Document, Fetched, Upstream
@@ -36,8 +37,8 @@ class Index:
         self._upstreams = services.upstreams
         self._cache = services.cache
         self._blobs = services.blobs
-        self._max_bytes = services.config.pypi.max_index_size
-        self._policy = document_policy(services.config.proxy, services.config.pypi)
+        self._max_bytes = services.settings(PypiSettings).max_index_size
+        self._policy = document_policy(services.config.proxy, services.settings(PypiSettings))
 
     async def page(self, proxy: Repository, project: ProjectName) -> Document | None:
         """The page of a project, None when upstreams say that there is none. Raises UpstreamFailed."""

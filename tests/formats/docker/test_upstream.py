@@ -50,10 +50,9 @@ async def no_token(url: str, terms: Terms, headers: Headers) -> Reply:
     return Reply(200, {}, b'{"token": "t"}', url)
 
 
-def remotes(*settings: Upstream) -> Remotes:
-    return Remotes(
-        Remote.of(one, Registry(one.url), RegistryAuthorization(one, no_token)) for one in settings
-    )
+def remotes(*settings: Upstream, prefixed_only: bool = False) -> Remotes:
+    made = (Remote.of(one, Registry(one.url), RegistryAuthorization(one, no_token)) for one in settings)
+    return Remotes(made, prefixed_only=prefixed_only)
 
 
 def urls(found: Remotes, package: str) -> list[str]:
@@ -198,3 +197,11 @@ def test_what_an_upstream_hides_is_absent_when_it_knows_who_asks() -> None:
                 pass
 
     asyncio.run(main())
+
+
+def test_denied_by_default_only_prefixes_are_let_in() -> None:
+    found = remotes(HUB, CORP, prefixed_only=True)
+    assert urls(found, "corp/app") == urls(remotes(HUB, CORP), "corp/app") != []
+    for name in ("alpine", "library/alpine", "docker.io/library/alpine"):
+        assert urls(found, name) == []
+    assert found.names("docker.io", "library/alpine") is None

@@ -81,6 +81,7 @@ def services(upstreams: Mapping[str, Upstream], members: Any = None) -> Any:
     """As much of them as ways need: the upstream of each proxy repository, and who has a name."""
     return SimpleNamespace(
         catalog=None,
+        settings=lambda kind: kind(),
         routing=SimpleNamespace(members=members),
         upstreams=SimpleNamespace(
             of=lambda repository, authorize: (Registry(upstreams[repository.name].url),),

@@ -64,7 +64,8 @@ def test_a_page_of_many_small_files_does_not_stop_the_worker(
         upstreams=SimpleNamespace(of=lambda _: (Pages(bytes(size), media_type),)),
         cache=SimpleNamespace(document=document),
         blobs=None,
-        config=SimpleNamespace(pypi=settings, proxy=ProxySettings()),
+        config=SimpleNamespace(proxy=ProxySettings()),
+        settings=lambda _: settings,
     )
     where = asyncio.run(Index(cast("Any", services)).page(PROXY, NAME))
     assert cast("Any", where) == (b"here" if here else b"elsewhere")
