@@ -14,7 +14,7 @@ that catches them on the way to a client.
     │   ├── DigestMismatch             the bytes are not those that were announced
     │   ├── SizeMismatch               more or fewer bytes than were announced
     │   ├── InvalidManifest
-    │   ├── InvalidDistribution        a wheel, an sdist … is not what its format demands
+    │   ├── InvalidPackageFile         an archive … is not what its format demands
     │   ├── MissingReferences          a manifest needs content that is not there
     │   └── InvalidPage                `n` or `last` of a listing
     ├── Unauthenticated       401
@@ -106,7 +106,7 @@ class InvalidManifest(BadRequest):
     """A document that describes content is not valid."""
 
 
-class InvalidDistribution(BadRequest):
+class InvalidPackageFile(BadRequest):
     """A package file is damaged, dangerous to unpack, or not what its name says."""
 
 

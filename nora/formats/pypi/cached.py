@@ -23,10 +23,10 @@ from typing import Final
 import orjson
 
 from nora.blobs.base import Expect
+from nora.blobs.checksums import are_right, is_right, strongest
 from nora.catalog.records import Blob, Cached, NewBlob, NewCached
-from nora.errors import Denied, InvalidDistribution, InvalidName, NoraError, UpstreamFailed
+from nora.errors import Denied, InvalidName, InvalidPackageFile, NoraError, UpstreamFailed
 from nora.formats.base import Services
-from nora.formats.pypi.hashes import are_right, is_right, strongest
 from nora.formats.pypi.hosted import METADATA, path_of
 from nora.formats.pypi.index import ListedFile
 from nora.formats.pypi.metadata import read_metadata
@@ -219,7 +219,7 @@ class CachedFiles:
             return None
         try:
             return await asyncio.to_thread(read_metadata, path, distribution)
-        except InvalidDistribution as error:
+        except InvalidPackageFile as error:
             _log.info("%s: %s", filename, error)
             return None
 

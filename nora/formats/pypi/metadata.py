@@ -12,11 +12,15 @@ from packaging.metadata import RawMetadata, parse_email
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from nora.errors import InvalidDistribution, InvalidName, quoted
-from nora.formats.pypi.archives import LIMITS, Limits, open_tar, open_zip, read_member
+from nora.archives import Limits
+from nora.archives.tars import open_tar
+from nora.archives.zips import open_zip, read_member
+from nora.errors import InvalidName, InvalidPackageFile, quoted
 from nora.formats.pypi.fields import clean_text
 from nora.formats.pypi.names import Distribution, ProjectName, normalize_version
 
+LIMITS = Limits()
+"""Those of PyPI, where it says them."""
 _METADATA_VERSION = re.compile(r"[12]\.[0-9]")
 _DIST_INFO = ".dist-info"
 
@@ -47,7 +51,7 @@ class Metadata:
 def inspect(path: str, distribution: Distribution, limits: Limits = LIMITS) -> Metadata:
     """Checks a wheel or sdist as PyPI does, and more. It reads the whole of an sdist: not for the event loop.
 
-    Raises InvalidDistribution when it is damaged, dangerous, or not what its name says; StorageFailed.
+    Raises InvalidPackageFile when it is damaged, dangerous, or not what its name says; StorageFailed.
     """
     look = inspect_wheel if distribution.kind == "wheel" else inspect_sdist
     return look(path, distribution, limits)
@@ -60,11 +64,11 @@ def inspect_wheel(path: str, distribution: Distribution, limits: Limits = LIMITS
         names = set(archive.namelist())
         for needed in ("METADATA", "WHEEL", "RECORD"):
             if f"{folder}/{needed}" not in names:
-                raise InvalidDistribution(f"the wheel has no {folder}/{needed}")
-        wheel = read_member(archive, f"{folder}/WHEEL", limits.metadata)
+                raise InvalidPackageFile(f"the wheel has no {folder}/{needed}")
+        wheel = read_member(archive, f"{folder}/WHEEL", limits.member)
         if b"wheel-version:" not in wheel.lower():
-            raise InvalidDistribution("WHEEL does not say its Wheel-Version")
-        raw = read_member(archive, f"{folder}/METADATA", limits.metadata)
+            raise InvalidPackageFile("WHEEL does not say its Wheel-Version")
+        raw = read_member(archive, f"{folder}/METADATA", limits.member)
     return parse_metadata(raw, distribution)
 
 
@@ -73,31 +77,31 @@ def inspect_sdist(path: str, distribution: Distribution, limits: Limits = LIMITS
     reader = _zip_pkg_info if distribution.filename.endswith(".zip") else _tar_pkg_info
     raw = reader(path, limits)
     if raw is None:
-        raise InvalidDistribution("the sdist has no PKG-INFO in its one folder")
+        raise InvalidPackageFile("the sdist has no PKG-INFO in its one folder")
     return parse_metadata(raw, distribution)
 
 
 def read_metadata(path: str, distribution: Distribution, limits: Limits = LIMITS) -> bytes | None:
     """METADATA of a wheel that somebody else has published, whatever it says. None: there is none.
 
-    Raises InvalidDistribution when the archive cannot be read; StorageFailed.
+    Raises InvalidPackageFile when the archive cannot be read; StorageFailed.
     """
     with open_zip(path, limits) as archive:
         name = f"{_dist_info(archive, distribution)}/METADATA"
-        return read_member(archive, name, limits.metadata) if name in archive.namelist() else None
+        return read_member(archive, name, limits.member) if name in archive.namelist() else None
 
 
 def parse_metadata(raw: bytes, distribution: Distribution | None = None) -> Metadata:
-    """Raises InvalidDistribution when it is none that an installer could use, or is not of `distribution`."""
+    """Raises InvalidPackageFile when it is none that an installer could use, or is not of `distribution`."""
     fields, unread = _parse(raw)
     version = fields.get("metadata_version", "")
     if not _METADATA_VERSION.fullmatch(version):
-        raise InvalidDistribution(f"the core metadata is of no known version: {quoted(version)!r}")
+        raise InvalidPackageFile(f"the core metadata is of no known version: {quoted(version)!r}")
     for field in ("name", "version", "requires-python", "requires-dist"):
         if field in unread:
-            raise InvalidDistribution(f"the core metadata has a {field} that cannot be read")
+            raise InvalidPackageFile(f"the core metadata has a {field} that cannot be read")
     if sum(map(len, fields.get("requires_dist", ()))) > _MOST_REQUIREMENTS:
-        raise InvalidDistribution("the core metadata has too many requirements")
+        raise InvalidPackageFile("the core metadata has too many requirements")
     try:
         name = ProjectName.of(fields.get("name", ""))
         release = normalize_version(fields.get("version", ""))
@@ -106,11 +110,11 @@ def parse_metadata(raw: bytes, distribution: Distribution | None = None) -> Meta
         for requirement in fields.get("requires_dist", ()):
             Requirement(requirement)
     except (InvalidName, InvalidSpecifier, InvalidRequirement) as error:
-        raise InvalidDistribution(f"the core metadata is not valid: {quoted(error)}") from error
+        raise InvalidPackageFile(f"the core metadata is not valid: {quoted(error)}") from error
     except RecursionError:  # hundreds of brackets in a marker
-        raise InvalidDistribution("the core metadata has a requirement that is nested too deeply") from None
+        raise InvalidPackageFile("the core metadata has a requirement that is nested too deeply") from None
     if distribution is not None and (name, release) != (distribution.project, distribution.version):
-        raise InvalidDistribution(
+        raise InvalidPackageFile(
             f"the core metadata is that of {name} {release}, the file name says"
             f" {distribution.project} {distribution.version}"
         )
@@ -123,9 +127,9 @@ def _parse(raw: bytes) -> tuple[RawMetadata, dict[str, list[str]]]:
         raw.decode("utf-8")
         return parse_email(raw)
     except UnicodeDecodeError:
-        raise InvalidDistribution("the core metadata is not UTF-8") from None
+        raise InvalidPackageFile("the core metadata is not UTF-8") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # what email.parser stumbles over
-        raise InvalidDistribution("the core metadata cannot be read") from error
+        raise InvalidPackageFile("the core metadata cannot be read") from error
 
 
 def _check_fields(raw: bytes) -> None:
@@ -138,10 +142,10 @@ def _check_fields(raw: bytes) -> None:
         names.add(name)
         count, position = count + 1, found.end()
         if len(names) > _MOST_NAMES or count > _MOST_FIELDS:
-            raise InvalidDistribution("the core metadata has too many fields")
+            raise InvalidPackageFile("the core metadata has too many fields")
         value = found[0].lower() if name.lower() == b"content-type" else b""
         if b"multipart/" in value or b"message/" in value:
-            raise InvalidDistribution("the core metadata is a message of several parts")
+            raise InvalidPackageFile("the core metadata is a message of several parts")
 
 
 def _dist_info(archive: zipfile.ZipFile, distribution: Distribution) -> str:
@@ -149,7 +153,7 @@ def _dist_info(archive: zipfile.ZipFile, distribution: Distribution) -> str:
     folders = {name.partition("/")[0] for name in archive.namelist() if "/" in name}
     found = [folder for folder in folders if folder.endswith(_DIST_INFO)]
     if len(found) != 1:
-        raise InvalidDistribution(f"a wheel has one .dist-info folder, this one has {len(found)}")
+        raise InvalidPackageFile(f"a wheel has one .dist-info folder, this one has {len(found)}")
     name, _, version = found[0].removesuffix(_DIST_INFO).partition("-")
     try:
         same = (ProjectName.of(name), normalize_version(version)) == (
@@ -159,7 +163,7 @@ def _dist_info(archive: zipfile.ZipFile, distribution: Distribution) -> str:
     except InvalidName:
         same = False
     if not same:
-        raise InvalidDistribution(
+        raise InvalidPackageFile(
             f"{quoted(found[0])} is not the .dist-info folder of {distribution.filename}"
         )
     return found[0]
@@ -169,7 +173,7 @@ def _zip_pkg_info(path: str, limits: Limits) -> bytes | None:
     with open_zip(path, limits) as archive:
         folders = {name.partition("/")[0] for name in archive.namelist()}
         name = f"{next(iter(folders))}/PKG-INFO" if len(folders) == 1 else ""
-        return read_member(archive, name, limits.metadata) if name in archive.namelist() else None
+        return read_member(archive, name, limits.member) if name in archive.namelist() else None
 
 
 def _tar_pkg_info(path: str, limits: Limits) -> bytes | None:
@@ -182,8 +186,8 @@ def _tar_pkg_info(path: str, limits: Limits) -> bytes | None:
                 folders.add(folder)
             if rest != "PKG-INFO":
                 continue
-            if raw is not None or not member.isfile() or member.size > limits.metadata:
-                raise InvalidDistribution("PKG-INFO is there twice, no file, or too large")
+            if raw is not None or not member.isfile() or member.size > limits.member:
+                raise InvalidPackageFile("PKG-INFO is there twice, no file, or too large")
             file = archive.extractfile(member)
             raw = file.read() if file is not None else None
     return raw if len(folders) == 1 else None

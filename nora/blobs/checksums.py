@@ -1,4 +1,4 @@
-"""The hashes that pages list of files, and whether bytes have them."""
+"""The hashes that a document lists of a file, of any kind, and whether bytes have them."""
 
 from __future__ import annotations
 

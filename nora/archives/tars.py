@@ -1,0 +1,129 @@
+"""Compressed tar archives: sdists, crates, tarballs."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from posixpath import dirname, normpath
+from typing import IO, Any, cast
+
+from nora.archives import DAMAGED, Limits, check_path
+from nora.errors import InvalidPackageFile, StorageFailed, quoted
+
+_PIECE = 1 << 16
+
+
+class _Stream:
+    """The tar inside of a `.tar.gz`, for tarfile: read forwards only, in small reads, and never further than
+    it may expand."""
+
+    def __init__(self, stream: gzip.GzipFile, expanded: int, largest: int) -> None:
+        self._stream = stream
+        self._expanded = expanded
+        self._largest = largest
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= self._largest:
+            raise InvalidPackageFile("the archive has a header of an absurd size")
+        data = self._stream.read(size)
+        self._position += len(data)
+        if self._position > self._expanded:
+            raise InvalidPackageFile("the archive expands to far more than it should: a tar bomb")
+        return data
+
+    def seek(self, position: int) -> None:
+        if position < self._position:
+            raise InvalidPackageFile("the archive refers to itself")
+        if position > self._expanded:
+            raise InvalidPackageFile("the archive expands to far more than it should: a tar bomb")
+        while self._position < position and self.read(min(position - self._position, _PIECE)):
+            pass
+
+    def tell(self) -> int:
+        return self._position
+
+    def drain(self) -> None:
+        """To the end, where the checksum is."""
+        while self.read(_PIECE):
+            pass
+
+
+@contextmanager
+def open_tar(path: str, limits: Limits) -> Iterator[Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]]:
+    """The files of a `.tar.gz`, one after the other: each may be read while it is the current one.
+
+    When the block ends without an error the archive was read to its end. Raises InvalidPackageFile, also for
+    damage that is met while reading from it; StorageFailed.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
+                inner = _Stream(stream, limits.expanded(size), max(limits.directory, _PIECE))
+                with tarfile.open(fileobj=cast("IO[bytes]", inner), mode="r:") as archive:
+                    members = _members(archive, limits)
+                    yield members
+                    for _ in members:
+                        pass
+                inner.drain()
+    except DAMAGED as error:
+        raise InvalidPackageFile(f"the file is no intact .tar.gz archive: {quoted(error)}") from error
+    except OSError as error:
+        raise StorageFailed(f"an uploaded file cannot be read: {error.strerror}") from error
+
+
+def _members(archive: Any, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
+    count = 0
+    links: set[str] = set()
+    while (member := archive.next()) is not None:
+        archive.members.clear()  # it remembers all that it has seen
+        count += 1
+        if count > limits.members:
+            raise InvalidPackageFile(f"the archive has more than {limits.members} files")
+        _check_member(member, links, limits)
+        yield member, archive
+
+
+def _check_member(member: tarfile.TarInfo, links: set[str], limits: Limits) -> None:
+    check_path(member.name, limits)
+    if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
+        raise InvalidPackageFile(f"{quoted(member.name)} is no file, folder or link")
+    if member.issparse():  # a few bytes that are unpacked to as many as they say
+        raise InvalidPackageFile(f"{quoted(member.name)} is a sparse file")
+    name = normpath(member.name)
+    folder = dirname(name)
+    while folder:
+        if folder in links:
+            raise InvalidPackageFile(f"{quoted(name)} is inside of a link")
+        folder = dirname(folder)
+    if member.issym() or member.islnk():
+        _check_link(name, member, links, limits)
+    if member.issym():
+        links.add(name)
+
+
+def _check_link(name: str, member: tarfile.TarInfo, links: set[str], limits: Limits) -> None:
+    """That a link stays inside, however it is followed: what `..` means after a name is known only to whoever
+    unpacks it, as that may be a link by then; so is what comes after a link."""
+    refusal = InvalidPackageFile(f"the link {quoted(name)} leads out of the archive")
+    target = member.linkname
+    if target.startswith("/") or len(target) > limits.path or target.count("/") > limits.depth:
+        raise refusal
+    # A hard link names a path of the archive, a symbolic one starts at its own folder.
+    parts = [part for part in dirname(name).split("/") if part] if member.issym() else []
+    is_below = False
+    for part in target.split("/"):
+        if part in ("", "."):
+            continue
+        if "/".join(parts) in links or (part == ".." and (is_below or not parts)):
+            raise refusal
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+            is_below = True
