@@ -62,11 +62,37 @@ retry() {
     return 1
 }
 
-run_section() {
-    local name=$1 log="$WORK/logs/$1" start=$SECONDS status=0 verdict=passed
-    printf '\n===== %s\n' "$name"
-    timeout --kill-after=30 "${LIMIT[$name]:-900}" bash .ci/section "$name" </dev/null 2>&1 |
-        tee "$log" || status=${PIPESTATUS[0]}
+# run_sections NAME…: one is shown while it runs; several run at once, and are shown one after the other.
+run_sections() {
+    local name
+    if (($# == 1)); then
+        printf '\n===== %s\n' "$1"
+        measure_section "$1" 2>&1 | tee "$WORK/logs/$1"
+        note_section "$1"
+        return
+    fi
+    printf '\n===== at once: %s\n' "$*"
+    for name in "$@"; do
+        measure_section "$name" >"$WORK/logs/$name" 2>&1 &
+    done
+    wait
+    for name in "$@"; do
+        printf '\n===== %s\n' "$name"
+        cat "$WORK/logs/$name"
+        note_section "$name"
+    done
+}
+
+# Its status and its seconds end in a file.
+measure_section() {
+    local start=$SECONDS status=0
+    timeout --kill-after=30 "${LIMIT[$1]:-900}" bash .ci/section "$1" </dev/null || status=$?
+    echo "$status $((SECONDS - start))" >"$WORK/logs/$1.end"
+}
+
+note_section() {
+    local name=$1 status seconds verdict=passed
+    read -r status seconds <"$WORK/logs/$name.end"
     if ((status == 0)); then
         PASSED=$((PASSED + 1))
     elif [[ " ${MAY_FAIL[*]} " == *" $name "* ]]; then
@@ -75,8 +101,8 @@ run_section() {
         FAILED=$((FAILED + 1))
         verdict="FAILED ($status)"
     fi
-    printf '===== %s: %s in %d s\n' "$name" "$verdict" $((SECONDS - start))
-    ROWS+=("$(printf '%-12s %-14s %6d s   %s' "$name" "$verdict" $((SECONDS - start)) "$(counts "$log")")")
+    printf '===== %s: %s in %d s\n' "$name" "$verdict" "$seconds"
+    ROWS+=("$(printf '%-12s %-14s %6d s   %s' "$name" "$verdict" "$seconds" "$(counts "$WORK/logs/$name")")")
 }
 
 # The closing lines of pytest in a log, added up.

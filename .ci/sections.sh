@@ -1,7 +1,8 @@
 # The sections of .ci/run, one function each. They run from the root of the repository.
 
+PYTEST=(.venv/bin/python -m pytest --quiet --durations=5)
 # A module stays together: its tests share a server.
-PYTEST=(.venv/bin/python -m pytest --quiet --durations=5 --dist loadscope)
+TOGETHER=(-n auto --dist loadscope)
 QUICK="not slow and not full and not live and not client"
 
 # The quick suite, with the coverage gate. The servers that tests start are measured too, wherever they run.
@@ -13,16 +14,16 @@ section_lint() {
     make --no-print-directory lint
 }
 
-# The whole quick suite on the pure twins.
+# On the pure twins: their parity, and on the wire what goes through them.
 section_pure() {
     unset NORA_REQUIRE_EXTENSIONS
     export NORA_NO_EXTENSIONS=1
     .venv/bin/python -m nora --version | grep 'pure Python'
-    # What upstreams do to a server is no matter of the twins.
-    "${PYTEST[@]}" -n auto -m "$QUICK" --ignore-glob='tests/faults/test_proxy_*'
+    "${PYTEST[@]}" "${TOGETHER[@]}" -m "$QUICK" tests/speedups tests/blobs tests/conformance \
+        tests/http/test_send.py tests/proxy/test_downloads.py tests/formats/test_contract.py tests/formats/docker
 }
 
-# sdist, wheel, a clean environment without a compiler, and the suite where there is no source tree.
+# sdist, wheel, a clean environment without a compiler; there every command and format, and the parity.
 section_wheel() {
     local folder="$WORK/wheel" clean="$WORK/wheel/clean/bin"
     mkdir "$folder" "$folder/dist"
@@ -49,20 +50,21 @@ assert "site-packages" in nora.__file__, nora.__file__
 assert _speedups.COMPILED, "the wheel has no compiled modules"
 PY
     "$clean/nora" --version
-    # Two read the source tree; what happens to disks and processes is no matter of how it was installed.
-    "$clean/python" -m pytest --quiet -n auto -m "$QUICK" \
-        --ignore=tests/test_architecture.py --ignore=tests/test_docs.py --ignore=tests/faults
+    "$clean/nora" --help | awk '/^Commands:/ { on = 1; next } on { print $1 }' |
+        while read -r command; do "$clean/nora" "$command" --help >/dev/null && echo "nora $command"; done
+    "$clean/python" -m pytest --quiet "${TOGETHER[@]}" -m "not full and not live and not client" \
+        tests/speedups tests/cli tests/conformance tests/formats/test_contract.py tests/test_server.py
 }
 
 # The official program: profiles 1.1 and dev, one worker and four.
 section_conformance() {
-    "${PYTEST[@]}" -m client tests/conformance | tee "$WORK/conformance"
+    "${PYTEST[@]}" -n 2 --dist load -m client tests/conformance | tee "$WORK/conformance"
     no_skips "$WORK/conformance"
 }
 
 section_clients() {
     wait_for_tools
-    "${PYTEST[@]}" -n 2 -m "client and not slow and not full and not live" \
+    "${PYTEST[@]}" "${TOGETHER[@]}" -m "client and not slow and not full and not live" \
         --ignore=tests/conformance | tee "$WORK/clients"
     no_skips "$WORK/clients"
 }
@@ -84,11 +86,12 @@ section_properties() {
     local files
     files=$(grep --recursive --files-with-matches 'import EXAMPLES' tests --include='test_*.py')
     # shellcheck disable=SC2086
-    TEST_EXAMPLES=2000 "${PYTEST[@]}" -n auto -m "$QUICK" $files
+    TEST_EXAMPLES=2000 "${PYTEST[@]}" -n auto --dist load -m "hypothesis and $QUICK" $files
 }
 
+# Most of them have a server of their own: each goes where there is time.
 section_slow() {
-    "${PYTEST[@]}" -n auto -m "slow and not client and not full and not live"
+    "${PYTEST[@]}" -n auto --dist worksteal -m "slow and not client and not full and not live"
 }
 
 # The Dockerfile on a Debian of its own, as a random user on a read-only root.
@@ -117,7 +120,7 @@ section_newest() {
     echo "newer than constraints.txt:"
     sed 's/ .*//' constraints.txt | sort | comm -23 installed - | grep --invert-match nora-registry || echo nothing
     # What happens to disks and processes is no matter of libraries.
-    "${PYTEST[@]}" -n auto -m "$QUICK" --ignore=tests/faults
+    "${PYTEST[@]}" "${TOGETHER[@]}" -m "$QUICK" --ignore=tests/faults
 }
 
 section_full() {

@@ -1,8 +1,6 @@
 """Sources: how `upstreams` is read, checked and written, the same for every format.
 
-    [repositories.mirror]
-    format = …
-    kind = "proxy"
+    [pypi]
     upstreams = [
         { url = "https://corp.example/simple", names = ["corp-*"], username = "nora", password_file = "pw" },
         "https://index.example.com/simple",

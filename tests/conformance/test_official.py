@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -84,19 +85,25 @@ def conform(server: Server, profile: str, sparse: str, folder: Path, **credentia
     return counts
 
 
-def tell(capsys: pytest.CaptureFixture[str], how: str, counts: Counts) -> None:
-    with capsys.disabled():
-        print(
-            f"\nconformance {how}: {counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped "
-            f"({counts.disabled} not in this profile)"
-        )
+def told(how: str, counts: Counts) -> str:
+    """What the summary of the run shows of it."""
+    return (
+        f"conformance {how}: {counts.passed} passed, {counts.failed} failed, {counts.skipped} skipped "
+        f"({counts.disabled} not in this profile)"
+    )
 
 
 # The sparse data has an image that lacks a layer. NORA's default refuses it, since to a user that is a broken
-# push; the specification allows both.
-@pytest.mark.parametrize(("required_content", "sparse"), [("none", "true"), ("image", "false")])
-@pytest.mark.parametrize("workers", [1, 4])
-@pytest.mark.parametrize("profile", ["1.1", "dev"])
+# push; the specification allows both. Each two of profile, workers and data meet once.
+@pytest.mark.parametrize(
+    ("profile", "workers", "required_content", "sparse"),
+    [
+        ("1.1", 4, "none", "true"),
+        ("1.1", 1, "image", "false"),
+        ("dev", 1, "none", "true"),
+        ("dev", 4, "image", "false"),
+    ],
+)
 def test_official_conformance(
     nora_server: StartServer,
     tmp_path: Path,
@@ -104,19 +111,20 @@ def test_official_conformance(
     workers: int,
     required_content: str,
     sparse: str,
-    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     nora = nora_server(workers=workers, env={"NORA_DOCKER_REQUIRED_CONTENT": required_content})
     counts = conform(nora, profile, sparse, tmp_path)
-    tell(capsys, f"{profile}, {workers} workers, sparse data {sparse}", counts)
+    record_property("run", told(f"{profile}, {workers} workers, sparse data {sparse}", counts))
 
 
 # The address that a server is bound to decides how it asks: with 127.0.0.2 it takes itself for one that
 # others can reach, and then a request's Host is not believed, so that it can name no token service.
-@pytest.mark.parametrize(("scheme", "host"), [("Bearer", "127.0.0.1"), ("Basic", "127.0.0.2")])
-@pytest.mark.parametrize("profile", ["1.1", "dev"])
+@pytest.mark.parametrize(
+    ("profile", "scheme", "host"), [("dev", "Bearer", "127.0.0.1"), ("1.1", "Basic", "127.0.0.2")]
+)
 def test_official_conformance_with_credentials(
-    tmp_path: Path, profile: str, scheme: str, host: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, profile: str, scheme: str, host: str, record_property: Callable[[str, object], None]
 ) -> None:
     users = write_users(tmp_path / "users", **{USER: PASSWORD})
     settings = {
@@ -130,4 +138,4 @@ def test_official_conformance_with_credentials(
         asked = httpx.get(f"{nora.url}/v2/", trust_env=False)
         assert (asked.status_code, asked.headers["www-authenticate"].split()[0]) == (401, scheme)
         counts = conform(nora, profile, "true", tmp_path, OCI_USERNAME=USER, OCI_PASSWORD=PASSWORD)
-    tell(capsys, f"{profile}, 4 workers, {scheme}", counts)
+    record_property("run", told(f"{profile}, 4 workers, {scheme}", counts))
