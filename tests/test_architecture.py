@@ -6,10 +6,14 @@ ARCHITECTURE.md says why. An import inside of a function or under TYPE_CHECKING 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+
+from nora.formats import discover
+from nora.formats.planned import PLANNED
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "nora"
@@ -149,6 +153,44 @@ def test_nobody_imports_a_format_but_itself() -> None:
         for where, module, imported in all_imports()
         if format_of(imported) not in {None, format_of(module)}
     ] == []
+
+
+FORMAT_NAMES = frozenset({one.name for one in (*discover(), *PLANNED)})
+WORDS_OF_ENGLISH = frozenset({"go", "raw"})
+"""Names of formats that sentences and variables have as well: only quoted they are names."""
+WIRE_NAMES = re.compile("x-nuget-apikey", re.IGNORECASE)
+"""What clients call things: a header field whose value is a credential, whatever it is sent to."""
+
+
+def formats_named_in(line: str) -> set[str]:
+    """The formats that a line names, as words or as parts of identifiers."""
+    line = WIRE_NAMES.sub("", line)
+    parts = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", line)
+    words = {*re.findall(r"[a-z0-9]+", line.lower()), *re.findall(r"[a-z0-9]+", parts.lower())}
+    quoted = {*re.findall(r"""["'`]([a-z_]+)[."'`]""", line.lower())}
+    named = {name for name in FORMAT_NAMES - WORDS_OF_ENGLISH if {*name.split("_")} <= words}
+    return named | (FORMAT_NAMES & WORDS_OF_ENGLISH & quoted)
+
+
+def test_nothing_outside_its_folder_names_a_format() -> None:
+    """Whoever adds a format edits its folder only, and so does another distribution that brings one."""
+    sources = [path for kind in ("*.py", "*.pyx", "*.pxd", "*.h") for path in PACKAGE.rglob(kind)]
+    shared = [PACKAGE / "formats" / f"{name}.py" for name in ("__init__", "base", "samples")]
+    outside = [path for path in sources if path.relative_to(PACKAGE).parts[0] != "formats" or path in shared]
+    assert len(outside) > 100
+    assert [
+        f"{path}:{number}: {line.strip()}"
+        for path in outside
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if formats_named_in(line)
+    ] == []
+
+
+def test_the_search_for_names_of_formats_finds_them() -> None:
+    for line in ("config.docker", "DockerSettings", "docker_anon", "as PyPI does", 'x["go"]', "pub_dart"):
+        assert formats_named_in(line), line
+    for line in ("go on", "raw: object", "X-NuGet-ApiKey", "a dockerised thing", 'publish "pub"'):
+        assert not formats_named_in(line), line
 
 
 def test_speedups_import_nothing_of_nora() -> None:

@@ -31,7 +31,7 @@ class Descriptor(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What an image manifest or an index says, OCI's or Docker's. Absent and null fields are alike."""
+    """What an image manifest or an index says, of whatever vendor. Absent and null fields are alike."""
 
     media_type: str | None
     artifact_type: str | None

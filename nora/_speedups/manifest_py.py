@@ -20,7 +20,7 @@ _new = tuple.__new__
 
 
 def scan_manifest(body: bytes) -> Manifest:
-    """Read everything that a registry needs to know out of a manifest or an index, OCI's or Docker's.
+    """Read everything that a registry needs to know out of a manifest or an index, of whatever vendor.
 
     Raises ValueError when `body` is not JSON as orjson takes it, or is no manifest: a known field of a wrong
     type, a malformed descriptor, neither layers nor manifests. Unknown fields are skipped; of a field that is

@@ -1,6 +1,6 @@
 """Credentials as clients send them: the one parser, from the headers of a request to a small value.
 
-Authorization: Basic (RFC 7617), Bearer (RFC 6750), or a token alone, as Cargo and RubyGems send it.
+Authorization: Basic (RFC 7617), Bearer (RFC 6750), or a token alone, as some package managers send it.
 X-NuGet-ApiKey: a token. Who reads the value decides what it is good for; nothing is looked up here.
 """
 

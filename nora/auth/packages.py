@@ -1,6 +1,6 @@
 """Who owns which names, over HTTP, for administrators.
 
-    GET  /api/v1/admin/packages?repository=pypi&after=&limit=    the names that a hosted repository owns
+    GET  /api/v1/admin/packages?repository=internal&after=&limit=    the names that a hosted repository owns
     POST /api/v1/admin/packages/release     {repository, name}   give one back to the upstreams
 
 A name is owned from its first upload on, also when all of its versions are deleted. While it is, no upstream

@@ -1,9 +1,9 @@
-"""Trusted publishing, as PyPI's clients ask for it: a job's identity token for a token that lives briefly.
+"""Trusted publishing, as uploaders of Python packages ask for it: an identity token for one of here.
 
     GET  /_/oidc/audience      {"audience": …}: what to ask the CI system a token for
     POST /_/oidc/mint-token    {"token": …} → {"success": true, "token": …}: the password of an upload
 
-uv takes 404 to the first for "not offered here", and speaks https only; twine asks nobody but PyPI.
+uv takes 404 to the first for "not offered here", and speaks https only; twine asks the public index only.
 The same providers and rules decide as for an identity token that is sent as it is.
 """
 
@@ -23,7 +23,7 @@ from nora.observability.audit import note
 
 MOUNT: Final = "/_/oidc/"
 LIFETIME_SECONDS: Final = 900
-"""Of what is minted: as long as PyPI's, since one upload follows the other with it."""
+"""Of what is minted: as long as the public index's, since one upload follows the other with it."""
 LARGEST_BODY: Final = MAX_TOKEN + 1024
 
 Mint = Callable[[Principal, tuple[Scope, ...], int], str]
@@ -85,7 +85,7 @@ _CODES: Final[dict[type[NoraError], str]] = {
 
 
 def render_error(error: NoraError, request: Request) -> Response:
-    """As PyPI's clients read it: a message, and a list of codes with descriptions."""
+    """As its clients read it: a message, and a list of codes with descriptions."""
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "unavailable")
     entry = {"code": code, "description": str(error)}
     return _json({"success": False, "message": "Token request failed", "errors": [entry]}, error.status)

@@ -71,7 +71,7 @@ def parse_user(text: str) -> str:
 
 
 def parse_scope(text: str) -> Scope:
-    """`repository:name:actions`, as in `docker:team/*:read,write`; an empty repository or name is any.
+    """`repository:name:actions`, as in `internal:team/*:read,write`; an empty repository or name is any.
 
     Raises BadRequest.
     """
@@ -80,7 +80,7 @@ def parse_scope(text: str) -> Scope:
     wanted = frozenset(actions.split(","))
     if not colon or not wanted <= SCOPED_ACTIONS:
         raise BadRequest(
-            f"a scope is repository:name:actions, as in docker:team/*:read,write, not {quoted(text)!r}"
+            f"a scope is repository:name:actions, as in internal:team/*:read,write, not {quoted(text)!r}"
         )
     return Scope(repository or "**", name or "**", cast("frozenset[Action]", wanted))
 

@@ -1,5 +1,5 @@
 """The `nora` command: one module for each of its commands, imported when it is asked for. What formats offer
-beside, as `nora pypi yank`, comes from their records."""
+beside comes from their records."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def command() -> None:
     "scopes",
     multiple=True,
     metavar="REPOSITORY:NAME:ACTIONS",
-    help="Limit it to a part, as in docker:team/*:read,write; may be given several times. "
+    help="Limit it to a part, as in internal:team/*:read,write; may be given several times. "
     "delete lets the role write delete there.",
 )
 @click.option("--ttl-days", type=click.FloatRange(0, min_open=True), help="Without it: until it is revoked.")

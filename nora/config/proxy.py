@@ -89,7 +89,7 @@ _OVERRIDES: Mapping[str, Kind] = {
 }
 _EXPECTED = (
     "expected tables by format and URL, such as "
-    '{ "docker:https://registry.example.com" = { enabled = false } }'
+    '{ "format:https://registry.example.com" = { enabled = false } }'
 )
 
 

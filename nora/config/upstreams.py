@@ -1,6 +1,8 @@
 """Sources: how `upstreams` is read, checked and written, the same for every format.
 
-    [pypi]
+    [repositories.mirror]
+    format = …
+    kind = "proxy"
     upstreams = [
         { url = "https://corp.example/simple", names = ["corp-*"], username = "nora", password_file = "pw" },
         "https://index.example.com/simple",

@@ -145,12 +145,12 @@ class Format:
     render_error: Callable[[NoraError, Request], Response]
     """An error in the format's own dialect, and in the form that the client reads."""
     limited: bool = True
-    """False when its clients cannot be told that they ask too much: Maven's wait for minutes, then fail."""
+    """False when its clients cannot be told that they ask too much: some wait for minutes, then fail."""
     can_proxy: bool = False
     """Whether its repositories may be proxies: it asks upstreams for what is not here."""
     fold: Callable[[str], str] = str
     """A name of a package, or a pattern of names, as all spellings of it that are the same to this format are
-    spelled: PyPI's `Corp_*` is `corp-*`. A name that is not folded can get around what is reserved."""
+    spelled: `Corp_*` as `corp-*`. A name that is not folded can get around what is reserved."""
     shares_mount: bool = False
     """True when named repositories live below `mount` itself (OCI: the first name segment), False when
     they live below `/r/<name>/`."""

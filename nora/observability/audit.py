@@ -1,7 +1,7 @@
 """The audit log: who did what, with what, from where, and whether it was allowed. One JSON object a line.
 
     {"ts":"2026-01-31T12:00:00.000Z","request_id":"…","client":"192.0.2.7","subject":"ci","method":"token",
-     "action":"write","registry":"docker","repository":"docker","object":"team/app:1","digest":"sha256:…",
+     "action":"write","registry":"…","repository":"internal","object":"team/app:1","digest":"sha256:…",
      "outcome":"ok","status":201}
 
 Writes, deletes, administration, what was denied and credentials that were not accepted; reads when asked for.

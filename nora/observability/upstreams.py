@@ -38,7 +38,7 @@ class UpstreamMetrics:
         self._durations.observe(seconds)
 
     def note_quota(self, limit: int | None, remaining: int | None) -> None:
-        """What the upstream says of how much may be asked (Docker Hub counts pulls)."""
+        """What the upstream says of how much may be asked (some count pulls)."""
         if limit is not None:
             self._metrics.latest("nora_upstream_ratelimit_limit", self._host)(limit)
         if remaining is not None:
