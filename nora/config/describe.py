@@ -52,6 +52,8 @@ def _toml_lines(config: Config) -> Iterator[str]:
 def declared(repository: RepositorySetting) -> dict[str, object]:
     """What is said of a repository, secrets hidden."""
     said = {one.name: getattr(repository, one.name) for one in fields(repository)}
+    if not repository.format:  # one that is there by default
+        del said["kind"]
     said["upstreams"] = [hide("upstreams", render_upstream(one)) for one in repository.upstreams]
     return {key: value for key, value in said.items() if value not in (None, "", (), [])}
 

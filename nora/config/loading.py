@@ -65,7 +65,8 @@ def load(environ: Mapping[str, str], directory: Path, formats: KnownFormats | No
     for key, raw in _flatten(tables, found.names):
         _take_key(found, key, raw, str(file))
     _take_environment(found, environ)
-    choose_formats(found.names.formats, found.values, found.origins, found.problems, found.warnings)
+    if formats is not None:
+        choose_formats(formats, found.values, found.origins, found.problems, found.warnings)
     _prefer_the_environment(found, str(file))
     config = replace(_assemble(found, directory), repositories=repositories, file=file)
     problems = [*found.problems, *_contradictions(config)]

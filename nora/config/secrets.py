@@ -22,14 +22,18 @@ def hide(key: str, value: object) -> object:
     if isinstance(value, dict):
         if key in _SECRET_TABLES:
             return dict.fromkeys(value, HIDDEN)
-        return {name: hide(name, entry) for name, entry in value.items()}
+        return {_without_credentials(str(name)): hide(str(name), entry) for name, entry in value.items()}
     if value is None or isinstance(value, bool | int | float):
         return value
     if is_secret(key):
         return HIDDEN
     if isinstance(value, list | tuple):
         return [hide(key, entry) for entry in value]
-    return _USER.sub(rf"\1{HIDDEN}@", _AFTER_BAR.sub(f"|{HIDDEN}", str(value)))
+    return _without_credentials(str(value))
+
+
+def _without_credentials(text: str) -> str:
+    return _USER.sub(rf"\1{HIDDEN}@", _AFTER_BAR.sub(f"|{HIDDEN}", text))
 
 
 def is_secret(key: str) -> bool:

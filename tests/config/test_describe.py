@@ -12,6 +12,7 @@ def test_the_effective_configuration_is_a_file_that_means_the_same(tmp_path: Pat
     (tmp_path / "config.toml").write_text(
         "[docker]\nimmutable_tags = ['v*']\n[repositories.\"a.b\"]\nformat = 'docker'\n[repositories.c]\n"
         "format = 'docker'\nkind = 'group'\nmembers = ['a.b']\n"
+        "[repositories.docker]\nmembers = ['docker-hosted', 'a.b']\nwrites = 'a.b'\n"
     )
     config = load_config({"NORA_PUBLIC_URL": "https://r.example.com", "NORA_WORKERS": "auto"}, tmp_path)
     (tmp_path / "config.toml").write_text(render_toml(config))

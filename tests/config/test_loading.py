@@ -230,7 +230,9 @@ def test_what_waits_waits_for_a_known_capability(tmp_path: Path) -> None:
 
 def test_without_the_formats_only_what_is_known_is_read(tmp_path: Path) -> None:
     """`nora health` asks for the port, and must not wait until every format is imported."""
-    (tmp_path / "config.toml").write_text("[docker]\nupstreams = []\n[server]\nport = 5000\nprot = 1")
+    (tmp_path / "config.toml").write_text(
+        "[docker]\nupstreams = []\n[server]\nport = 5000\nprot = 1\n[registries]\nenable = ['toy']"
+    )
     assert load({"NORA_PYPI_PROXY": "x", "NORA_X": "y"}, tmp_path, None).server.port == 5000
     with pytest.raises(ConfigError, match="NORA_PORT"):
         load({"NORA_PORT": "x"}, tmp_path, None)

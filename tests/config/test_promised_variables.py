@@ -64,3 +64,13 @@ def test_without_public_url_links_are_relative(nora: Server) -> None:
 
 def test_host_and_port_are_where_it_listens(nora: Server) -> None:
     assert httpx.get(f"http://{nora.host}:{nora.port}/health", trust_env=False).status_code == 200
+
+
+def test_chosen_formats_are_served_and_lines_go_to_the_file(nora_server: StartServer, tmp_path: Path) -> None:
+    file = tmp_path / "registry.log"
+    server = nora_server(env={"NORA_REGISTRIES_ENABLE": "all,-docker", "NORA_LOG_FILE": str(file)})
+    codes = {path: httpx.get(server.url + path, trust_env=False).status_code for path in ("/v2/", "/simple/")}
+    server.stop()
+    assert codes == {"/v2/": 404, "/simple/": 200}
+    assert '"message":"stopped"' in file.read_text()
+    assert server.log.read_text() == ""

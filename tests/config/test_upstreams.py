@@ -171,7 +171,8 @@ def test_a_source_does_not_show_its_credentials() -> None:
         ("https://a.example|me:h,u n|ter2", "https://a.example|***"),
         ("https://a.example:5000/x", "https://a.example:5000/x"),
         ("@corp/*", "@corp/*"),
+        ({"docker:https://me:hunter2@a": {"token": "x"}}, {"docker:***@a": {"token": "***"}}),
     ],
 )
-def test_a_text_is_shown_without_credentials(text: str, shown: str) -> None:
+def test_a_value_is_shown_without_credentials(text: object, shown: object) -> None:
     assert hide("some.setting", text) == shown
