@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from blacksheep import Request
 
 from nora.errors import BadRequest, MethodNotAllowed
+from nora.http.paths import Target
 from nora.model import ANONYMOUS, Action, Principal, Repository
 from nora.observability.audit import note
 
@@ -96,3 +97,20 @@ class PackageContext(RequestContext):
             message = f"repository {self.repository.name} takes no writes"
             raise MethodNotAllowed(("GET", "HEAD"), message)
         return target
+
+
+class PathContext(PackageContext):
+    """A request whose path fits a pattern of `nora.http.paths`."""
+
+    __slots__ = ("target",)
+
+    def __init__(
+        self,
+        request: Request,
+        action: Action | None,
+        repository: Repository,
+        package: str | None,
+        target: Target,
+    ) -> None:
+        super().__init__(request, action, repository, package)
+        self.target = target

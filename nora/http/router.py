@@ -18,10 +18,11 @@ from nora.model import Action, Principal
 
 T = TypeVar("T", bound=tuple[Any, ...])
 C = TypeVar("C", bound=RequestContext)
+C_contra = TypeVar("C_contra", bound=RequestContext, contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint(Generic[C]):
+class Endpoint(Generic[C_contra]):
     """What is answered at one path, to some methods."""
 
     methods: str
@@ -30,7 +31,7 @@ class Endpoint(Generic[C]):
     """As documents write it: `/v2/{name}/tags/list`."""
     action: Action | None
     """What the one who asks must be allowed to do. None: the handler decides that by itself."""
-    handler: Callable[[C], Awaitable[Response]]
+    handler: Callable[[C_contra], Awaitable[Response]]
     key: Hashable = None
     """What the splitter calls the path; None when by the path itself."""
 

@@ -18,6 +18,7 @@ import orjson
 
 from nora.catalog.records import Package, PackageFile, Version
 from nora.errors import Conflict, Denied, quoted
+from nora.formats import releases
 from nora.formats.pypi.index import ListedFile, Project, Status
 from nora.formats.pypi.names import ProjectName
 
@@ -36,20 +37,9 @@ def file_document(kind: Literal["wheel", "sdist"], requires_python: str | None, 
     return orjson.dumps({"kind": kind, "requires-python": requires_python, "metadata": metadata})
 
 
-def status_document(status: Status, reason: str | None) -> bytes:
-    """What is remembered of a project."""
-    return orjson.dumps({"status": status, "reason": reason or None})
-
-
-def yank_document(reason: str | None) -> bytes:
-    """What is remembered of a version that is yanked."""
-    return orjson.dumps({YANKED: reason or None})
-
-
 def status_of(package: Package) -> tuple[Status, str | None]:
     """PEP 792's status of a project, and why."""
-    document = orjson.loads(package.document)
-    return document.get("status", "active"), document.get("reason")
+    return releases.status_of(package, "active")
 
 
 def check_open(package: Package) -> None:
@@ -73,7 +63,7 @@ def project_of(
 ) -> Project:
     """The page of a project."""
     status, reason = status_of(package)
-    yanked = {one.name: _yanked(one) for one in versions}
+    yanked = {one.name: releases.reason_of(one, YANKED) for one in versions}
     start = len(name) + 1
     files = [
         ListedFile(
@@ -93,12 +83,6 @@ def project_of(
 def iso_time(seconds: float) -> str:
     """A time as PEP 700 writes it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _yanked(version: Version) -> str | bool:
-    if version.state != YANKED:
-        return False
-    return orjson.loads(version.document).get(YANKED) or True
 
 
 def already_there(filename: str) -> Conflict:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from blacksheep import Request
 
 from nora.formats.pypi.names import ProjectName
-from nora.http.context import PackageContext
+from nora.http.context import PathContext
 from nora.http.paths import Target
 from nora.model import Action, Repository
 
 
-class Resource(PackageContext):
+class Resource(PathContext):
     """A request for the thing that its path names."""
 
-    __slots__ = ("project", "target")
+    __slots__ = ("project",)
 
     def __init__(
         self,
@@ -23,10 +23,9 @@ class Resource(PackageContext):
         project: ProjectName,
         target: Target,
     ) -> None:
-        PackageContext.__init__(self, request, action, repository, project or None)
+        super().__init__(request, action, repository, project or None, target)
         self.project = project
         """Normalized; empty where the path names none."""
-        self.target = target
 
     @property
     def version(self) -> str:

@@ -13,11 +13,12 @@ from nora.formats.pypi.files import Files
 from nora.formats.pypi.json_api import JsonApi
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.projects import Projects
-from nora.formats.pypi.releases import ReleaseApi
+from nora.formats.pypi.releases import RULES
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import Finder
 from nora.formats.pypi.upload import Uploads
 from nora.formats.pypi.upstream import Index
+from nora.formats.releases import ReleaseApi
 from nora.http.paths import Paths, Repositories, Target
 from nora.http.router import Endpoint, Router
 from nora.model import Repository
@@ -52,7 +53,6 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     files = Files(services, authorizer, CachedFiles(services, index))
     json_api = JsonApi(services, authorizer)
     uploads = Uploads(services, authorizer)
-    releases = ReleaseApi(services, authorizer)
     yield Endpoint(READ, "/simple/", "read", projects.list)
     yield Endpoint(READ, "/simple/{project}/", "read", projects.page)
     yield Endpoint(READ, "/simple/{project}/{filename}", "read", files.get)
@@ -61,11 +61,5 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     yield Endpoint(READ, "/pypi/{project}/{version}/json", "read", json_api.get)
     yield Endpoint("POST", "/legacy/", "write", uploads.post)
     yield Endpoint("POST", "/simple/", "write", uploads.post)
-    yield Endpoint("PUT", "/pypi/{project}/status", "write", releases.set_status)
-    yield Endpoint("POST", "/pypi/{project}/refresh", "write", releases.refresh)
-    yield Endpoint("POST", "/pypi/{project}/{version}/yank", "write", releases.yank)
-    yield Endpoint("POST", "/pypi/{project}/{version}/unyank", "write", releases.unyank)
     yield Endpoint("", "/pypi", None, json_api.get)  # XML-RPC: search has left PyPI as well
-    yield Endpoint("DELETE", "/pypi/{project}", "delete", releases.delete)
-    yield Endpoint("DELETE", "/pypi/{project}/{version}", "delete", releases.delete)
-    yield Endpoint("DELETE", "/pypi/{project}/{version}/{filename}", "delete", releases.delete)
+    yield from ReleaseApi(services, authorizer, RULES).endpoints()
