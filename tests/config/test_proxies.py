@@ -72,6 +72,20 @@ def test_without_upstreams_there_is_no_proxy(tmp_path: Path, text: str, environ:
     assert load({}, tmp_path, FORMATS).formats == config.formats
 
 
+def test_the_promised_variable_says_whom_docker_asks(tmp_path: Path) -> None:
+    both = "https://a.example|me:pass:word|team,http://localhost:5000"
+    expected = (
+        Upstream("https://a.example", auth="me:pass:word", prefix="team"),
+        Upstream("http://localhost:5000"),
+    )
+    for name in ("NORA_DOCKER_UPSTREAMS", "NORA_DOCKER_PROXIES"):
+        config = configured(tmp_path, **{name: both})
+        assert config.upstreams_of("docker-proxy") == expected
+    assert "set twice" in refusal(
+        tmp_path, "", NORA_DOCKER_UPSTREAMS="https://a.example", NORA_DOCKER_PROXIES="https://b.example"
+    )
+
+
 @pytest.mark.parametrize("name", ["docker", "pypi"])
 def test_every_format_names_its_sources_in_the_same_ways(tmp_path: Path, name: str) -> None:
     upper = name.upper()
