@@ -13,13 +13,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 
-from blacksheep import Request
-
 from nora import __version__
 from nora._speedups import COMPILED
 from nora.auth.access import Access, AccessRules
 from nora.auth.api import TokenApi
 from nora.auth.authenticator import Attempts, Authenticator
+from nora.auth.authorizer import Authorizer
+from nora.auth.endpoints import ServerEndpoint, server_router
 from nora.auth.htpasswd import Htpasswd
 from nora.auth.oidc import OidcVerifier
 from nora.auth.packages import Ownership, PackageApi
@@ -43,6 +43,7 @@ from nora.formats.base import CommandServices, Format, Services, UploadLimits
 from nora.http import limits
 from nora.http.application import NoraApplication
 from nora.http.clients import Clients
+from nora.http.errors import render_json
 from nora.http.memory import MemoryCache
 from nora.http.render_cache import RenderCache
 from nora.http.system import Probe, System
@@ -217,23 +218,9 @@ class Worker:
         self._access = Access(access_rules(config), metrics.count_scope)
         self._outbound = Outbound(config.tls.ca_cert)
         self._identities = OidcVerifier(config.oidc, self._outbound) if config.oidc.enabled else None
-        self._authenticator: Authenticator | None = None
-        self._ownership: Ownership | None = None
         self._services: Services | None = None
         self._periodic: list[asyncio.Task[None]] = []
-        formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
-        system = System(
-            metrics,
-            Probe(self._check),
-            self._catalog.count_uploads,
-            formats,
-            __version__,
-            started_at,
-            self._admit_to_metrics,
-        )
-        system.add_to(app.router)
-        TokenApi(self._ready_authenticator, self._access, self._tokens).add_to(app.router)
-        PackageApi(self._ready_authenticator, self._access, self._ready_ownership).add_to(app.router)
+        self._started_at = started_at
         app.on_start += self._start
         app.on_stop += self._stop
 
@@ -242,17 +229,37 @@ class Worker:
         if self._audit is not None:
             self._audit.start()
         repositories = await self._catalog.sync_repositories(repository_specs(self._config))
-        self._ownership = Ownership(self._catalog, repositories, name_folds())
-        self._authenticator = await self._authentication()
-        self._services = services = self._make_services(self._authenticator, repositories)
+        authenticator = await self._authentication()
+        authorizer = Authorizer(authenticator, self._access)
+        ownership = Ownership(self._catalog, repositories, name_folds())
+        own = server_router(self._endpoints(authenticator, ownership), authorizer)
+        self._app.attach("/", "system", own, render_json, limited=False)
+        self._services = services = self._make_services(authenticator, repositories)
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
         if self._identities is not None:
             self._identities.prepare()
-            publishing = TrustedPublishing(self._identities, self._authenticator.sessions.mint)
-            self._app.attach(MOUNT, "oidc", publishing, render_publishing_error)
+            publishing = TrustedPublishing(self._identities, authenticator.sessions.mint)
+            minting = server_router(publishing.endpoints(), authorizer)
+            self._app.attach(MOUNT, "oidc", minting, render_publishing_error)
         proxies = [one for one in repositories.values() if one.kind == "proxy"]
         self._periodic = [*self._jobs(services, proxies)]
+
+    def _endpoints(self, authenticator: Authenticator, ownership: Ownership) -> Iterator[ServerEndpoint]:
+        """Those that belong to no format."""
+        config = self._config
+        formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
+        yield from System(
+            self._metrics,
+            Probe(self._check),
+            self._catalog.count_uploads,
+            formats,
+            __version__,
+            self._started_at,
+            public_metrics=config.auth.public_metrics,
+        ).endpoints()
+        yield from TokenApi(authenticator, self._tokens).endpoints()
+        yield from PackageApi(ownership).endpoints()
 
     def _make_services(
         self, authenticator: Authenticator, repositories: Mapping[str, Repository]
@@ -310,20 +317,6 @@ class Worker:
             identities=self._identities,
             attempts=self._attempts,
         )
-
-    def _ready_authenticator(self) -> Authenticator:
-        assert self._authenticator is not None  # no request comes before the start
-        return self._authenticator
-
-    def _ready_ownership(self) -> Ownership:
-        assert self._ownership is not None  # no request comes before the start
-        return self._ownership
-
-    async def _admit_to_metrics(self, request: Request) -> None:
-        """Raises Unauthenticated or Denied for who may not read the metrics."""
-        if not self._config.auth.public_metrics:
-            principal = await self._ready_authenticator().identify(request)
-            self._access.require(principal, "read", None, None)
 
     def _mount(self, one: Format, services: Services, repositories: Mapping[str, Repository]) -> None:
         own = {name: repository for name, repository in repositories.items() if repository.format == one.name}

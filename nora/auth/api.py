@@ -13,19 +13,20 @@ do more than they may themselves, and a token makes no tokens, but one of an adm
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, cast
+from collections.abc import Iterator
+from typing import Final
 
-from blacksheep import Request, Response, Router
+from blacksheep import Response
 
-from nora.auth.access import Access
 from nora.auth.authenticator import Authenticator
-from nora.auth.fields import Fields, json_answer, read_fields, text_of
+from nora.auth.endpoints import ServerEndpoint
 from nora.auth.tokens import SCOPED_ACTIONS, Tokens, parse_token_id, parse_user
 from nora.catalog.records import Token
 from nora.errors import BadRequest, Denied, NotFound, Unauthenticated
+from nora.http.context import RequestContext
+from nora.http.fields import Fields, answering, json_answer, read_fields, text_of
+from nora.http.router import Endpoint
 from nora.model import ROLES, Principal, Role, Scope
-from nora.observability.audit import note
 
 LONGEST_TTL_DAYS: Final = 3650
 DEFAULT_TTL_DAYS: Final = 30
@@ -34,72 +35,63 @@ MOST_LISTED: Final = 1000
 _DAY: Final = 24 * 3600.0
 _RANKS: Final[tuple[Role, ...]] = ("read", "write", "admin")
 _PATTERN = re.compile(r"[^\x00-\x20\x7f]{1,256}")
+_PASSWORD: Final = frozenset({"username", "password"})
 _WISH: Final = frozenset({"role", "ttl_days", "description", "scopes"})
+_CREATE, _LIST, _REVOKE = "/api/tokens", "/api/tokens/list", "/api/tokens/revoke"
+_CREATE_FOR_OTHERS = "/api/v1/admin/tokens"
 
 
 class TokenApi:
-    """The endpoints; `authenticator` is there when the server has started."""
+    """The endpoints."""
 
-    def __init__(self, authenticator: Callable[[], Authenticator], access: Access, tokens: Tokens) -> None:
+    def __init__(self, authenticator: Authenticator, tokens: Tokens) -> None:
         self._authenticator = authenticator
-        self._access = access
         self._tokens = tokens
 
-    def add_to(self, router: Router) -> None:
-        """Register the routes; BlackSheep wants plain functions."""
-        for path, endpoint in (
-            ("/api/tokens", self._create),
-            ("/api/tokens/list", self._list),
-            ("/api/tokens/revoke", self._revoke),
-            ("/api/v1/admin/tokens", self._create_for_others),
-        ):
-            router.add_post(path, self._guarded(endpoint))
+    def endpoints(self) -> Iterator[ServerEndpoint]:
+        """Where whose token it is depends on the body, there is no action to be allowed before."""
+        if not self._authenticator.enabled:
+            for path in (_CREATE, _LIST, _REVOKE, _CREATE_FOR_OTHERS):
+                yield Endpoint("POST", path, None, _is_off)
+            return
+        yield Endpoint("POST", _CREATE, None, answering(self._create))
+        yield Endpoint("POST", _LIST, None, answering(self._list))
+        yield Endpoint("POST", _REVOKE, None, answering(self._revoke))
+        yield Endpoint("POST", _CREATE_FOR_OTHERS, "admin", answering(self._create_for_others))
 
-    def _guarded(
-        self, endpoint: Callable[[Request], Awaitable[object]]
-    ) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
-            if not self._authenticator().enabled:
-                return json_answer({"error": "authentication is off; see NORA_AUTH_ENABLED"}, 503)
-            return json_answer(await endpoint(request))
+    async def _create(self, context: RequestContext) -> object:
+        fields = await read_fields(context.request, _PASSWORD, _WISH)
+        owner = await self._owner(context, fields)
+        return await self._make(context, owner, owner.name, fields)
 
-        return answer
-
-    async def _create(self, request: Request) -> object:
-        fields = await read_fields(request, frozenset({"username", "password"}), _WISH)
-        owner = await self._owner(request, fields)
-        return await self._make(request, owner, owner.name, fields)
-
-    async def _list(self, request: Request) -> object:
-        fields = await read_fields(request, frozenset({"username", "password"}))
-        owner = await self._owner(request, fields)
+    async def _list(self, context: RequestContext) -> object:
+        fields = await read_fields(context.request, _PASSWORD)
+        owner = await self._owner(context, fields)
         return {"tokens": [_shown(one) for one in await self._tokens.list(owner.name, "", MOST_LISTED)]}
 
-    async def _revoke(self, request: Request) -> object:
-        fields = await read_fields(request, frozenset({"username", "password", "hash_prefix"}))
+    async def _revoke(self, context: RequestContext) -> object:
+        fields = await read_fields(context.request, _PASSWORD | {"hash_prefix"})
         token_id = parse_token_id(text_of(fields, "hash_prefix"))
-        owner = await self._owner(request, fields)
-        _note(request, token_id)
+        owner = await self._owner(context, fields)
+        context.audit("admin", f"token {token_id}")
         if not await self._tokens.revoke(token_id, owner.name):
             raise NotFound("you have no such token")
         return {"revoked": token_id}
 
-    async def _create_for_others(self, request: Request) -> object:
-        principal = await self._authenticator().identify(request)
-        _note(request, "tokens")
-        self._access.require(principal, "admin", None, None)
-        fields = await read_fields(request, frozenset({"username"}), _WISH)
-        return await self._make(request, principal, parse_user(text_of(fields, "username")), fields)
+    async def _create_for_others(self, context: RequestContext) -> object:
+        fields = await read_fields(context.request, frozenset({"username"}), _WISH)
+        user = parse_user(text_of(fields, "username"))
+        return await self._make(context, context.principal, user, fields)
 
-    async def _owner(self, request: Request, fields: Fields) -> Principal:
+    async def _owner(self, context: RequestContext, fields: Fields) -> Principal:
         """Who has the password of the body. Raises Unauthenticated, also for a token in its place."""
         user, password = text_of(fields, "username"), text_of(fields, "password")
-        principal = await self._authenticator().verify(request, user, password)
+        principal = await self._authenticator.verify(context.request, user, password)
         if principal.method != "password":
             raise Unauthenticated("only who has a password manages tokens here")
         return principal
 
-    async def _make(self, request: Request, maker: Principal, user: str, fields: Fields) -> object:
+    async def _make(self, context: RequestContext, maker: Principal, user: str, fields: Fields) -> object:
         role, scopes = _role(fields), _scopes(fields)
         days = fields.get("ttl_days", DEFAULT_TTL_DAYS)
         if type(days) is not int or not 1 <= days <= LONGEST_TTL_DAYS:
@@ -112,8 +104,12 @@ class TokenApi:
         text, token = await self._tokens.create(
             user, role, scopes=scopes, description=description, ttl_seconds=days * _DAY
         )
-        _note(request, token.id)
+        context.audit("admin", f"token {token.id}")
         return {"token": text, "hash_prefix": token.id, "expires_in_days": days}
+
+
+async def _is_off(context: RequestContext) -> Response:
+    return json_answer({"error": "authentication is off; see NORA_AUTH_ENABLED"}, 503)
 
 
 def _role(fields: Fields) -> Role:
@@ -159,7 +155,3 @@ def _shown(token: Token) -> Fields:
             for one in token.scopes
         ],
     }
-
-
-def _note(request: Request, name: str) -> None:
-    note(cast("dict[str, Any]", request.scope), "admin", "", f"token {name}")

@@ -9,24 +9,21 @@ is asked for it. A group stands for its member that takes writes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import parse_qs
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
 
-from blacksheep import Request, Response, Router
-
-from nora.auth.fields import Fields, json_answer, read_fields, text_of
+from nora.auth.endpoints import ServerEndpoint
 from nora.errors import BadRequest, NotFound, quoted
+from nora.http.context import RequestContext
+from nora.http.fields import answering, read_fields, text_of
+from nora.http.router import Endpoint
 from nora.observability.audit import note
 
 if TYPE_CHECKING:
-    from nora.auth.access import Access
-    from nora.auth.authenticator import Authenticator
     from nora.catalog.base import Catalog
-    from nora.model import Principal, Repository
+    from nora.model import Repository
 
 MOST_LISTED: Final = 1000
-_LIST, _RELEASE = "/api/v1/admin/packages", "/api/v1/admin/packages/release"
 
 
 class Ownership:
@@ -65,63 +62,29 @@ class Ownership:
 
 
 class PackageApi:
-    """The endpoints; what they need is there when the server has started."""
+    """The endpoints."""
 
-    def __init__(
-        self,
-        authenticator: Callable[[], Authenticator],
-        access: Access,
-        ownership: Callable[[], Ownership],
-    ) -> None:
-        self._authenticator = authenticator
-        self._access = access
+    def __init__(self, ownership: Ownership) -> None:
         self._ownership = ownership
 
-    def add_to(self, router: Router) -> None:
-        """Register the routes; BlackSheep wants plain functions."""
-        router.add_get(_LIST, _plain(self._list))
-        router.add_post(_RELEASE, _plain(self._release))
+    def endpoints(self) -> Iterator[ServerEndpoint]:
+        """For administrators."""
+        yield Endpoint("GET HEAD", "/api/v1/admin/packages", "admin", answering(self._list))
+        yield Endpoint("POST", "/api/v1/admin/packages/release", "admin", answering(self._release))
 
-    async def _list(self, request: Request) -> object:
-        await self._admit(request, "packages")
-        query = parse_qs(request.scope["query_string"].decode("latin-1"))
-        ownership = self._ownership()
-        repository = ownership.hosted(_parameter(query, "repository"))
-        limit = _parameter(query, "limit", str(MOST_LISTED))
+    async def _list(self, context: RequestContext) -> object:
+        name, limit = context.parameter("repository"), context.parameter("limit") or str(MOST_LISTED)
+        if not name:
+            raise BadRequest("the query lacks repository")
+        repository = self._ownership.hosted(name)
         if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MOST_LISTED):
             raise BadRequest(f"limit is a whole number from 1 to {MOST_LISTED}")
-        after = _parameter(query, "after", "")
-        return {"repository": repository.name, "owned": await ownership.list(repository, after, int(limit))}
+        owned = await self._ownership.list(repository, context.parameter("after") or "", int(limit))
+        return {"repository": repository.name, "owned": owned}
 
-    async def _release(self, request: Request) -> object:
-        await self._admit(request, "packages")
-        fields: Fields = await read_fields(request, frozenset({"repository", "name"}))
-        ownership = self._ownership()
-        repository = ownership.hosted(text_of(fields, "repository"))
+    async def _release(self, context: RequestContext) -> object:
+        fields = await read_fields(context.request, frozenset({"repository", "name"}))
+        repository = self._ownership.hosted(text_of(fields, "repository"))
         name = text_of(fields, "name")
-        _note(request, repository.name, name)
-        return {"repository": repository.name, "released": await ownership.release(repository, name)}
-
-    async def _admit(self, request: Request, what: str) -> Principal:
-        principal = await self._authenticator().identify(request)
-        _note(request, "", what)
-        self._access.require(principal, "admin", None, None)
-        return principal
-
-
-def _plain(endpoint: Callable[[Request], Awaitable[object]]) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        return json_answer(await endpoint(request))
-
-    return answer
-
-
-def _parameter(query: Mapping[str, list[str]], name: str, default: str | None = None) -> str:
-    values = query.get(name, [] if default is None else [default])
-    if not values:
-        raise BadRequest(f"the query lacks {name}")
-    return values[0]
-
-
-def _note(request: Request, repository: str, name: str) -> None:
-    note(cast("dict[str, Any]", request.scope), "admin", repository, name)
+        note(context.scope, "admin", repository.name, name)
+        return {"repository": repository.name, "released": await self._ownership.release(repository, name)}

@@ -10,16 +10,19 @@ The same providers and rules decide as for an identity token that is sent as it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from typing import Final
 
 import orjson
-from blacksheep import Content, Request, Response
+from blacksheep import Request, Response
 
+from nora.auth.endpoints import ServerEndpoint
 from nora.auth.oidc import MAX_TOKEN, OidcVerifier
-from nora.errors import BadRequest, Denied, MethodNotAllowed, NoraError, NotFound, Unauthenticated
+from nora.errors import BadRequest, Denied, NoraError, NotFound, Unauthenticated
 from nora.http.body import read_body
+from nora.http.context import RequestContext
+from nora.http.fields import answering, json_answer
+from nora.http.router import Endpoint
 from nora.model import ROLES, Principal, Scope
-from nora.observability.audit import note
 
 MOUNT: Final = "/_/oidc/"
 LIFETIME_SECONDS: Final = 900
@@ -31,33 +34,25 @@ Mint = Callable[[Principal, tuple[Scope, ...], int], str]
 
 
 class TrustedPublishing:
-    """Answers below `/_/oidc/`."""
+    """The endpoints."""
 
     def __init__(self, verifier: OidcVerifier, mint: Mint) -> None:
         self._verifier = verifier
         self._mint = mint
 
-    def routes(self) -> Iterator[tuple[str, str]]:
-        """Method and path of what is answered."""
-        yield "GET", f"{MOUNT}audience"
-        yield "HEAD", f"{MOUNT}audience"
-        yield "POST", f"{MOUNT}mint-token"
+    def endpoints(self) -> Iterator[ServerEndpoint]:
+        """Who asks, says so in the body."""
+        yield Endpoint("GET HEAD", f"{MOUNT}audience", None, answering(self._audience))
+        yield Endpoint("POST", f"{MOUNT}mint-token", None, answering(self._mint_token))
 
-    async def __call__(self, request: Request) -> Response:
-        """Raises NoraError."""
-        scope = cast("dict[str, Any]", request.scope)
-        path, method = scope["path"].removeprefix(MOUNT), scope["method"]
-        if path not in ("audience", "mint-token"):
-            raise NotFound("there is nothing here")
-        allowed = ("GET", "HEAD") if path == "audience" else ("POST",)
-        if method not in allowed:
-            raise MethodNotAllowed(allowed)
-        if path == "audience":
-            return _json({"audience": self._verifier.audience})
-        note(scope, "admin", "", "a credential for an identity token")
-        principal = await self._verifier.verify(_token(await read_body(request, LARGEST_BODY)))
-        scope["nora.principal"] = principal
-        return _json({"success": True, "token": self._mint(principal, rights(principal), LIFETIME_SECONDS)})
+    async def _audience(self, context: RequestContext) -> object:
+        return {"audience": self._verifier.audience}
+
+    async def _mint_token(self, context: RequestContext) -> object:
+        context.audit("admin", "a credential for an identity token")
+        principal = await self._verifier.verify(_token(await read_body(context.request, LARGEST_BODY)))
+        context.scope["nora.principal"] = principal
+        return {"success": True, "token": self._mint(principal, rights(principal), LIFETIME_SECONDS)}
 
 
 def rights(principal: Principal) -> tuple[Scope, ...]:
@@ -88,10 +83,4 @@ def render_error(error: NoraError, request: Request) -> Response:
     """As its clients read it: a message, and a list of codes with descriptions."""
     code = next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), "unavailable")
     entry = {"code": code, "description": str(error)}
-    return _json({"success": False, "message": "Token request failed", "errors": [entry]}, error.status)
-
-
-def _json(body: object, status: int = 200) -> Response:
-    return Response(
-        status, [(b"cache-control", b"no-store")], Content(b"application/json", orjson.dumps(body))
-    )
+    return json_answer({"success": False, "message": "Token request failed", "errors": [entry]}, error.status)

@@ -24,12 +24,12 @@ import orjson
 from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
-from nora.auth.fields import Fields, json_answer, read_fields, text_of
 from nora.catalog.base import Catalog
 from nora.catalog.records import Package, Version
 from nora.errors import BadRequest, NotFound, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
 from nora.http.context import PathContext
+from nora.http.fields import Fields, json_answer, read_fields, text_of
 from nora.http.router import Endpoint
 from nora.model import Repository
 

@@ -20,7 +20,7 @@ from blacksheep import Application, Request, Response, Router
 from blacksheep.contents import ASGIContent
 
 from nora._speedups import is_request_id
-from nora.errors import BadRequest, ClientGone, MethodNotAllowed, NotFound, TooManyRequests
+from nora.errors import BadRequest, ClientGone, NotFound, TooManyRequests
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody, drain
 from nora.http.clients import SCOPE_KEY as CLIENT_KEY
@@ -49,7 +49,6 @@ DRAIN_SECONDS = 30.0
 """How much of a refused body is taken, and for how long, so that a client that looks for its answer only when
 it has sent a whole layer sees it."""
 _MAY_HAVE_BODY = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _TELLING = frozenset(
     b"accept accept-encoding connection content-length content-range content-type expect if-match"
     b" if-none-match if-range range te transfer-encoding user-agent".split()
@@ -91,9 +90,7 @@ class NoraApplication(Application):
         self._limits = limits
         self._audit = audit
         self._mounts: dict[str, Mount] = {}
-        self._system = Mount(
-            "system", self._route, errors.render_json, metrics.mount("system"), limited=False
-        )
+        self.attach("/", "system", _nothing, errors.render_json, limited=False)
         # Unique is all that an id must be: a random start for each process, then counted.
         self._id_prefix = os.urandom(8).hex()
         self._id_numbers = itertools.count(1)
@@ -107,17 +104,13 @@ class NoraApplication(Application):
         *,
         limited: bool = True,
     ) -> None:
-        """Let `handler` answer everything below a prefix of one or two segments: `/v2/`, `/r/internal/`."""
+        """Let `handler` answer everything below a prefix of one or two segments: `/v2/`, `/r/internal/`. That
+        of `/` gets what no other does."""
         self._mounts[prefix] = Mount(name, handler, render_error, self._metrics.mount(name), limited)
 
     def routes(self) -> Iterator[tuple[str, str]]:
         """Method and path of everything that is answered, as the handlers of the mounts tell it by a method
         `routes` of theirs. One that tells nothing may answer anything: `*`."""
-        for method, route in self.router.iter_with_methods():  # type: ignore[no-untyped-call]
-            if method in _METHODS:  # not its fallback
-                yield method, route.mustache_pattern
-                if method == "GET":
-                    yield "HEAD", route.mustache_pattern
         for prefix, mount in self._mounts.items():
             told = getattr(mount.handler, "routes", None)
             yield from told() if told is not None else (("*", prefix),)
@@ -181,30 +174,16 @@ class NoraApplication(Application):
     def _find(self, path: str) -> Mount:
         end = path.find("/", 1) + 1
         if not end:
-            return self._mounts.get(path + "/") or self._system
+            return self._mounts.get(path + "/") or self._mounts["/"]
         mount = self._mounts.get(path[:end])
         if mount is None:
             end = path.find("/", end) + 1
             mount = self._mounts.get(path[:end] if end else path + "/")
-        return mount or self._system
+        return mount or self._mounts["/"]
 
-    async def _route(self, request: Request) -> Response:
-        """BlackSheep's router, with HEAD for every GET, and 405 where only the method is wrong."""
-        method, path = request.method, request.scope["raw_path"]
-        found = self._match("GET" if method == "HEAD" else method, path)
-        if found is None:
-            allowed = [name for name in _METHODS if self._match("GET" if name == "HEAD" else name, path)]
-            raise MethodNotAllowed(tuple(allowed)) if allowed else NotFound("there is nothing here")
-        request.route_values = found.values
-        response: Response | None = await found.handler(request)
-        return response or Response(204)
 
-    def _match(self, method: str, path: bytes) -> Any:
-        if method not in _METHODS:
-            return None
-        found = self.router.get_match_by_method_and_path(method, path)
-        fallback = self.router.fallback  # which BlackSheep sets at its start
-        return None if found is None or found.handler is fallback.handler else found
+async def _nothing(request: Request) -> Response:
+    raise NotFound("there is nothing here")
 
 
 def _settled(limits: RateLimits, request: Request, mount: Mount, response: Response) -> Response:

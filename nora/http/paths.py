@@ -46,7 +46,7 @@ class _Pattern:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.segments = tuple(text.strip("/").split("/"))
+        self.segments = tuple(filter(None, text.split("/")))
         self.names = {place: one[1:-1] for place, one in enumerate(self.segments) if one.startswith("{")}
         self.rank = tuple(place in self.names for place in range(len(self.segments)))
 
@@ -76,7 +76,7 @@ class Paths:
         repository = None
         if segments[:1] == ["r"]:
             repository, segments = "".join(segments[1:2]), segments[2:]
-        is_directory = len(segments) > 1 and not segments[-1]
+        is_directory = bool(segments) and not segments[-1]
         if is_directory:
             segments.pop()
         if all(segments):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from html import escape
 
-import orjson
-from blacksheep import Content, Request, Response, Router
+from blacksheep import Content, Response
 
 from nora.errors import NoraError
+from nora.http.context import RequestContext
+from nora.http.fields import json_answer
+from nora.http.router import Endpoint
 from nora.http.tasks import spawn
 from nora.observability.metrics import CONTENT_TYPE, Metrics
 
@@ -60,11 +62,11 @@ class System:
         mounts: Sequence[tuple[str, str, str]],
         version: str,
         started_at: float,
-        admit_to_metrics: Callable[[Request], Awaitable[None]],
+        *,
+        public_metrics: bool,
     ) -> None:
-        """`mounts` are name, title and path of every format that is served; `admit_to_metrics` raises what
-        is to be answered to who may not read the metrics."""
-        self._admit_to_metrics = admit_to_metrics
+        """`mounts` are name, title and path of every format that is served."""
+        self._public_metrics = public_metrics
         self._metrics = metrics
         self._probe = probe
         self._count_uploads = count_uploads
@@ -73,30 +75,28 @@ class System:
         self._started_at = started_at
         self._page = _front_page(mounts, version)
 
-    def add_to(self, router: Router) -> None:
-        """Register the routes; BlackSheep wants plain functions."""
+    def endpoints(self) -> Iterator[Endpoint[RequestContext]]:
+        """All but the metrics are for anybody: who watches a server has no credentials."""
+        yield Endpoint("GET HEAD", "/", None, self._front)
+        yield Endpoint("GET HEAD", "/health", None, self._health)
+        yield Endpoint("GET HEAD", "/ready", None, self._ready)
+        yield Endpoint("GET HEAD", "/metrics", None if self._public_metrics else "read", self._read_metrics)
 
-        @router.get("/")
-        async def front(request: Request) -> Response:
-            return Response(200, [_NO_STORE], Content(b"text/html; charset=utf-8", self._page))
+    async def _front(self, context: RequestContext) -> Response:
+        return Response(200, [_NO_STORE], Content(b"text/html; charset=utf-8", self._page))
 
-        @router.get("/health")
-        async def health(request: Request) -> Response:
-            return Response(200, [_NO_STORE], Content(b"application/json", await self._health()))
+    async def _ready(self, context: RequestContext) -> Response:
+        return Response(503 if await self._probe.failure() else 200, [_NO_STORE])
 
-        @router.get("/ready")
-        async def ready(request: Request) -> Response:
-            return Response(503 if await self._probe.failure() else 200, [_NO_STORE])
+    async def _read_metrics(self, context: RequestContext) -> Response:
+        with suppress(NoraError):  # a page without this one number is better than none
+            self._metrics.upload_sessions.set(await self._count_uploads())
+        return Response(200, [_NO_STORE], Content(CONTENT_TYPE, self._metrics.render(self._started_at)))
 
-        @router.get("/metrics")
-        async def metrics(request: Request) -> Response:
-            await self._admit_to_metrics(request)
-            return Response(200, [_NO_STORE], Content(CONTENT_TYPE, await self._render()))
-
-    async def _health(self) -> bytes:
+    async def _health(self, context: RequestContext) -> Response:
         """Liveness: 200 for as long as anything answers; `status` says how well."""
         failure = await self._probe.failure(wait_seconds=1.0)
-        return orjson.dumps(
+        return json_answer(
             {
                 "status": "degraded" if failure else "healthy",
                 "version": self._version,
@@ -105,11 +105,6 @@ class System:
                 "registries": {name: "ok" for name, _, _ in self._mounts},
             }
         )
-
-    async def _render(self) -> bytes:
-        with suppress(NoraError):  # a page without this one number is better than none
-            self._metrics.upload_sessions.set(await self._count_uploads())
-        return self._metrics.render(self._started_at)
 
 
 def _front_page(mounts: Sequence[tuple[str, str, str]], version: str) -> bytes:

@@ -114,6 +114,7 @@ def test_named_repositories_are_mounted_below_r(client: httpx.Client) -> None:
     answer = client.get("/r/toy-hosted/get")
     assert answer.headers["content-type"] == "text/x-toy"  # the toy itself does not know the path
     assert client.get("/r/unknown/get").headers["content-type"] == "application/json"
+    assert client.get("/r/unknown/health").status_code == 404  # what is the server's own is in no repository
 
 
 def test_bodies_of_every_kind(client: httpx.Client) -> None:

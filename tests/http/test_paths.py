@@ -77,6 +77,13 @@ def test_a_name_has_no_separator(segments: list[str]) -> None:
         assert text not in (".", "..")
 
 
+def test_the_root_is_a_path_too() -> None:
+    paths = Paths(("/", "/{name}"))
+    assert paths.split(b"/") == Target("/")
+    assert paths.split(b"/r/x/") == Target("/", "x")
+    assert paths.split(b"/a") == Target("/{name}", None, {"name": "a"}, is_directory=False)
+
+
 def test_a_long_path_is_read_as_a_short_one() -> None:
     name = "a" * 5000
     assert PATHS.split(f"/list/{name}/".encode()).get("name") == name

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import orjson
 from blacksheep import Content, Request, Response
 
 from nora.errors import BadRequest
 from nora.http.body import read_body
+from nora.http.context import RequestContext
 
 LARGEST_BODY: Final = 16 * 1024
 _NO_STORE = (b"cache-control", b"no-store")
 
 Fields = dict[str, Any]
+C = TypeVar("C", bound=RequestContext)
 
 
 async def read_fields(
@@ -48,3 +51,12 @@ def text_of(fields: Fields, name: str) -> str:
 def json_answer(body: object, status: int = 200) -> Response:
     """An answer that nobody keeps."""
     return Response(status, [_NO_STORE], Content(b"application/json", orjson.dumps(body)))
+
+
+def answering(endpoint: Callable[[C], Awaitable[object]]) -> Callable[[C], Awaitable[Response]]:
+    """The handler that answers with what an endpoint returns."""
+
+    async def answer(context: C) -> Response:
+        return json_answer(await endpoint(context))
+
+    return answer

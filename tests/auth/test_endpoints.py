@@ -1,0 +1,63 @@
+"""The endpoints that belong to no format."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from blacksheep import Request, Response
+
+from nora.auth.access import Access, AccessRules
+from nora.auth.authorizer import Authorizer
+from nora.auth.endpoints import server_router
+from nora.errors import Denied, NotFound, Unauthenticated
+from nora.http.context import RequestContext
+from nora.http.router import Endpoint
+from nora.model import ANONYMOUS, Principal
+
+ACCESS = Access(AccessRules(enabled=True, open_administration=False))
+
+
+class Knows:
+    """An authenticator to whom everybody is `principal`."""
+
+    def __init__(self, principal: Principal) -> None:
+        self.principal = principal
+
+    async def identify(self, request: Request, *, allow_foreign: bool = False) -> Principal:
+        return self.principal
+
+
+async def answer(context: RequestContext) -> Response:
+    return Response(200, [(b"x-name", context.principal.name.encode())])
+
+
+def ask(path: str, principal: Principal) -> tuple[Request, Any]:
+    request = Request.incoming("GET", path.encode(), b"", [])
+    scope: Any = {"method": "GET", "raw_path": path.encode(), "query_string": b"", "headers": []}
+    request.scope = scope
+    endpoints = (Endpoint("GET", "/health", None, answer), Endpoint("GET", "/admin", "admin", answer))
+    router = server_router(endpoints, Authorizer(Knows(principal), ACCESS))  # type: ignore[arg-type]
+    return request, router(request)
+
+
+def test_administration_is_for_administrators_and_refusals_are_audited() -> None:
+    for principal, error in ((ANONYMOUS, Unauthenticated), (Principal("w", "token", "write"), Denied)):
+        request, answering = ask("/admin", principal)
+        with pytest.raises(error):
+            asyncio.run(answering)
+        assert request.scope["nora.audit"][:3] == ("admin", "", "/admin")  # type: ignore[typeddict-item]
+    _, answering = ask("/admin", Principal("root", "token", "admin"))
+    assert asyncio.run(answering).headers.get_first(b"x-name") == b"root"
+
+
+def test_what_asks_for_nothing_is_for_anybody() -> None:
+    _, answering = ask("/health", ANONYMOUS)
+    assert asyncio.run(answering).status == 200
+
+
+def test_the_server_itself_is_in_no_repository() -> None:
+    _, answering = ask("/r/team/health", ANONYMOUS)
+    with pytest.raises(NotFound):
+        asyncio.run(answering)
