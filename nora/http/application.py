@@ -23,8 +23,8 @@ from nora._speedups import is_request_id
 from nora.errors import BadRequest, ClientGone, NotFound, TooManyRequests
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody, drain
+from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.clients import SCOPE_KEY as CLIENT_KEY
-from nora.http.clients import Clients
 from nora.http.limits import RateLimits
 from nora.http.send import Header, Receive, Scope, Send, transmit
 from nora.observability.audit import Audit
@@ -132,7 +132,8 @@ class NoraApplication(Application):
         request = Request.incoming(method, scope["raw_path"], scope["query_string"], scope["headers"])
         request.scope = scope  # type: ignore[assignment]
         request.content = ASGIContent(receive)
-        scope[CLIENT_KEY] = self._clients.address(scope)
+        scope[CLIENTS_KEY] = clients = self._clients
+        scope[CLIENT_KEY] = clients.address(scope)
         mount = self._find(path)
         limits = self._limits if mount.limited else None
         try:

@@ -23,6 +23,8 @@ Network = IPv4Network | IPv6Network
 
 SCOPE_KEY = "nora.client"
 """Where the application leaves the address of the client in the scope of a request."""
+CLIENTS_KEY = "nora.clients"
+"""Where it leaves who can tell more of it: the Clients of the server."""
 UNKNOWN = "unknown"
 """The address of a peer that has none, which a socket of the file system has not."""
 _MOST_HOPS = 32

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 from blacksheep import Request
 
 from nora.errors import BadRequest, MethodNotAllowed
+from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.paths import Target
 from nora.model import ANONYMOUS, Action, Principal, Repository
 from nora.observability.audit import note
@@ -62,6 +63,13 @@ class RequestContext:
         values = self.query.get(name) if self.scope["query_string"] else None
         return values[0] if values else None
 
+    @property
+    def base_url(self) -> str:
+        """What links begin with, without a slash at the end. Without an address that can be believed they are
+        relative to the host, and it is empty."""
+        clients: Clients = self.scope[CLIENTS_KEY]
+        return clients.base_url(self.scope) or ""
+
     def header(self, name: bytes) -> str | None:
         """A request header, name in lower case."""
         value = self.request.get_first_header(name)
@@ -114,3 +122,9 @@ class PathContext(PackageContext):
     ) -> None:
         super().__init__(request, action, repository, package)
         self.target = target
+
+    @property
+    def base_url(self) -> str:
+        """As in all contexts; of the repository that the path names, if it names one."""
+        base, named = super().base_url, self.target.repository
+        return base if named is None else f"{base}/r/{named}"

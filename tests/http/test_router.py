@@ -9,7 +9,8 @@ import pytest
 from blacksheep import Request, Response
 
 from nora.errors import BadRequest, Denied, MethodNotAllowed, NotFound
-from nora.http.context import MOST_PARAMETERS, PackageContext, RequestContext
+from nora.http.clients import CLIENTS_KEY, Clients
+from nora.http.context import MOST_PARAMETERS, PackageContext, PathContext, RequestContext
 from nora.http.paths import Paths, Target
 from nora.http.router import Endpoint, Router
 from nora.model import ANONYMOUS, Principal, Repository
@@ -144,3 +145,18 @@ def test_what_is_done_is_told_to_metrics_and_audit() -> None:
     context.audit("write", "bear 1.0", "sha256:0")
     assert asked.scope["nora.event"] == "upload"  # type: ignore[typeddict-item]
     assert asked.scope["nora.audit"] == ("write", "toys", "bear 1.0", "sha256:0")  # type: ignore[typeddict-item]
+
+
+def test_links_begin_with_what_the_client_has_used_as_far_as_that_is_to_be_believed() -> None:
+    asked = request("GET", "/", ((b"host", b"registry.example"),))
+    asked.scope |= {"scheme": "http", "client": ("127.0.0.1", 1)}  # type: ignore[misc, typeddict-unknown-key]
+    for clients, base in (
+        (Clients(public_url="https://public.example/"), "https://public.example"),
+        (Clients(host="127.0.0.1"), "http://registry.example"),
+        (Clients(host="0.0.0.0"), ""),
+    ):
+        asked.scope[CLIENTS_KEY] = clients  # type: ignore[literal-required]
+        assert RequestContext(asked, "read").base_url == base
+        for repository, end in ((None, ""), ("team", "/r/team")):
+            context = PathContext(asked, "read", HOSTED, None, Target("/toys/", repository))
+            assert context.base_url == base + end

@@ -9,7 +9,7 @@ from blacksheep import Request
 
 from nora.config import Config
 from nora.config.kinds import LOOPBACK_HOSTS
-from nora.http.clients import Clients, parse_networks
+from nora.http.clients import Clients
 
 TOKEN_PATH = "/v2/token"  # noqa: S105 - a path
 BASIC = 'Basic realm="NORA"'
@@ -25,11 +25,7 @@ class Challenges:
 
     def __init__(self, config: Config) -> None:
         self._public = config.server.public_url
-        self._clients = Clients(
-            parse_networks(config.auth.trusted_proxies),
-            public_url=self._public,
-            host=config.server.host,
-        )
+        self._clients = Clients.build(config)
 
     def render(self, request: Request, scope: str = "", error: str = "") -> str:
         """A challenge. `scope` is what the request needs, `error` a code of RFC 6750, 3.1."""

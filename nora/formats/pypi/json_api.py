@@ -26,7 +26,6 @@ from nora.formats.pypi.names import ProjectName, is_filename, normalize_version,
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.settings import PypiSettings
 from nora.formats.pypi.sources import NO_CACHE, HostedPart, absent, age_headers
-from nora.http.clients import Clients
 from nora.http.encodings import Encoding, compress
 from nora.http.render_cache import MakeEncoded
 from nora.http.send import Header
@@ -55,7 +54,6 @@ class JsonApi:
         self._upstreams = services.upstreams
         self._cache = services.cache
         self._render_cache = services.render_cache
-        self._clients = Clients.build(services.config)
         self._policy = document_policy(services.config.proxy, services.settings(PypiSettings))
         self._max_bytes = services.settings(PypiSettings).max_index_size
 
@@ -80,7 +78,7 @@ class JsonApi:
         raise failure or absent(members, project)
 
     async def _hosted(self, resource: Resource, part: HostedPart, version: str) -> Response:
-        base = self._base(resource)
+        base = resource.base_url
         hosted, project = part.repository, resource.project
 
         async def make(encoding: Encoding) -> bytes:
@@ -105,7 +103,7 @@ class JsonApi:
         return None
 
     async def _passed_on(self, resource: Resource, document: Document) -> Response:
-        base = self._base(resource)
+        base = resource.base_url
 
         async def make(encoding: Encoding) -> bytes:
             body = await self._blobs.read(document.cached.blob)
@@ -121,12 +119,6 @@ class JsonApi:
         return await self._render_cache.variant(
             resource, ("json", key), make, media_type=MEDIA_TYPE, headers=headers
         )
-
-    def _base(self, resource: Resource) -> str:
-        """What links begin with; without an address that can be believed they are relative to the host."""
-        base = self._clients.base_url(resource.scope) or ""
-        named = resource.target.repository
-        return base if named is None else f"{base}/r/{named}"
 
     async def _document(self, proxy: Repository, project: ProjectName, version: str) -> Document | None:
         """As an upstream has it beside its simple API. Raises UpstreamFailed."""
