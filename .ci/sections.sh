@@ -89,9 +89,9 @@ section_properties() {
     TEST_EXAMPLES=2000 "${PYTEST[@]}" -n auto --dist load -m "hypothesis and $QUICK" $files
 }
 
-# Most of them have a server of their own: each goes where there is time.
+# Most of them have a server of their own, so each goes where there is time; some wait more than they work.
 section_slow() {
-    "${PYTEST[@]}" -n auto --dist worksteal -m "slow and not client and not full and not live"
+    "${PYTEST[@]}" -n 3 --dist worksteal -m "slow and not client and not full and not live"
 }
 
 # The Dockerfile on a Debian of its own, as a random user on a read-only root.

@@ -35,7 +35,7 @@ class Size:
     seed: int = field(default_factory=lambda: int(os.environ.get("TEST_SEED", time.time_ns() % 10**9)))
 
 
-SLOW = Size(kills=20, clients=200, acknowledged=50, in_flight=10)
+SLOW = Size(kills=8, clients=100, acknowledged=40, in_flight=10)
 FULL = Size(kills=60, clients=200, acknowledged=50, in_flight=10)
 SIZES = [
     pytest.param(SLOW, id="slow", marks=pytest.mark.slow),

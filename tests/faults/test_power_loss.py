@@ -49,7 +49,7 @@ def pull_the_plug(server: Server, disk: Disk, seed: int | None) -> None:
 @pytest.mark.parametrize(
     "size",
     [
-        pytest.param(replace(SLOW, kills=20, clients=50), id="slow"),
+        pytest.param(replace(SLOW, clients=50), id="slow"),
         pytest.param(FULL, id="full", marks=pytest.mark.full),
     ],
 )

@@ -26,7 +26,7 @@ ROUNDS = 12
 FIRST_BYTE_SECONDS = 0.5
 SIZES = [
     pytest.param(8 * MIB, id="8MiB"),
-    pytest.param(200 * MIB, id="200MiB", marks=pytest.mark.slow),
+    pytest.param(200 * MIB, id="200MiB", marks=pytest.mark.full),
 ]
 
 

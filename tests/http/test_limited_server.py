@@ -97,7 +97,7 @@ def offer(client: Client, rate: float, seconds: float, forge: bool = False) -> t
     ("address", "seconds", "forge"),
     [
         ("192.0.2.2", 3, True),
-        ("192.0.2.3", 30, False),
+        ("192.0.2.3", 10, False),
     ],
 )
 @pytest.mark.slow

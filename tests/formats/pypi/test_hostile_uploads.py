@@ -232,7 +232,7 @@ def pieces_of(head: bytes, path: Path, sent: list[int]) -> Iterator[bytes]:
 
 SIZES = [
     pytest.param(160 * MIB, id="160MiB"),
-    pytest.param(2048 * MIB, id="2GiB", marks=pytest.mark.slow),
+    pytest.param(2048 * MIB, id="2GiB", marks=pytest.mark.full),
 ]
 
 
