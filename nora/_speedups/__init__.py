@@ -45,7 +45,7 @@ COMPILED: bool = _load_extensions()
 """Whether the compiled modules are in use, all of them; else all the twins."""
 
 if TYPE_CHECKING or not COMPILED:
-    from nora._speedups.digest_py import ALGORITHMS, Hasher, hash_file
+    from nora._speedups.digest_py import ALGORITHMS, CHECKSUMS, Hasher, hash_file
     from nora._speedups.files_py import DURABLE_DATA, DURABLE_FULL, DURABLE_NOT, store_file
     from nora._speedups.manifest_py import scan_manifest
     from nora._speedups.names_py import (
@@ -70,7 +70,7 @@ if TYPE_CHECKING or not COMPILED:
     )
     from nora._speedups.ranges_py import parse_content_range, parse_range
 else:
-    from nora._speedups.digest_c import ALGORITHMS, Hasher, hash_file
+    from nora._speedups.digest_c import ALGORITHMS, CHECKSUMS, Hasher, hash_file
     from nora._speedups.files_c import DURABLE_DATA, DURABLE_FULL, DURABLE_NOT, store_file
     from nora._speedups.manifest_c import scan_manifest
     from nora._speedups.names_c import (
@@ -99,6 +99,7 @@ __all__ = [
     "ALGORITHMS",
     "BLOB",
     "CATALOG",
+    "CHECKSUMS",
     "COMPILED",
     "DURABLE_DATA",
     "DURABLE_FULL",

@@ -1,8 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Digests of what is received and read, compiled: `digest_py` says what each function promises.
 
-SHA-2 is done by the libcrypto that Python's own `_hashlib` has loaded, called without the interpreter lock;
-where its functions cannot be found hashlib's objects stand in. XXH3 is in `xxh3.h`.
+Digests are taken by the libcrypto that Python's own `_hashlib` has loaded, called without the interpreter lock;
+hashlib's objects stand in where its functions cannot be found, and for what it does not have. XXH3 is in `xxh3.h`.
 """
 
 import hashlib
@@ -40,9 +40,10 @@ cdef extern from "xxh3.h" nogil:
 ctypedef const unsigned char* Bytes
 
 ALGORITHMS = ("sha256", "sha512")
+CHECKSUMS = ("sha1", "md5", "blake2b_256")
 
 cdef enum:
-    COUNT = 2  # of ALGORITHMS
+    COUNT = 5  # of ALGORITHMS and CHECKSUMS
     PIECE = 1 << 20  # bytes of a file read at once
     BLOCK = 1 << 15  # bytes that stay in the nearest cache while every digest takes them
     SHORT = 2048  # bytes from which letting go of the interpreter lock pays, as hashlib does
@@ -59,7 +60,7 @@ cdef int (*evp_init)(void*, const void*, void*) noexcept nogil
 cdef int (*evp_update)(void*, const void*, size_t) noexcept nogil
 cdef int (*evp_final)(void*, unsigned char*, unsigned int*) noexcept nogil
 cdef int (*evp_copy)(void*, const void*) noexcept nogil
-cdef void* methods[COUNT]
+cdef void* methods[COUNT]  # NULL where it does not have the algorithm
 
 
 cdef bint _find_libcrypto():
@@ -84,6 +85,8 @@ cdef bint _find_libcrypto():
         return False
     methods[0] = evp_fetch(NULL, b"SHA2-256", NULL)
     methods[1] = evp_fetch(NULL, b"SHA2-512", NULL)
+    methods[2] = evp_fetch(NULL, b"SHA1", NULL)
+    methods[3] = evp_fetch(NULL, b"MD5", NULL)
     return methods[0] != NULL and methods[1] != NULL
 
 
@@ -99,14 +102,12 @@ cdef class Hasher:
     """See `digest_py.Hasher`."""
 
     cdef void* contexts[COUNT]  # libcrypto's, NULL where not asked for
-    cdef dict running  # hashlib's where libcrypto cannot be had, else None
+    cdef dict running  # hashlib's where libcrypto cannot be had or has none, else None
     cdef xxh3_state xxh3_128
     cdef bint busy  # a thread is at work without the interpreter lock
 
     def __cinit__(self, *algorithms):
         xxh3_start(&self.xxh3_128)
-        if not libcrypto:
-            self.running = {}
         for algorithm in algorithms:
             self._start(_index(algorithm), algorithm)
 
@@ -116,8 +117,10 @@ cdef class Hasher:
                 evp_free(self.contexts[i])
 
     cdef int _start(self, int i, str algorithm) except -1:
-        if self.running is not None:
-            self.running[algorithm] = hashlib.new(algorithm, usedforsecurity=False)
+        if not libcrypto or methods[i] == NULL:
+            if self.running is None:
+                self.running = {}
+            self.running[algorithm] = _new_hash(algorithm)
         elif self.contexts[i] == NULL:
             self.contexts[i] = evp_new()
             if self.contexts[i] == NULL or not evp_init(self.contexts[i], methods[i], NULL):
@@ -308,6 +311,12 @@ cdef int _write_all(int fd, Bytes data, size_t size, long long offset) noexcept 
     return 0
 
 
+cdef object _new_hash(str algorithm):
+    if algorithm == "blake2b_256":
+        return hashlib.blake2b(digest_size=32, usedforsecurity=False)
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
 cdef int _index(algorithm) except -1:
     if not isinstance(algorithm, str):
         raise TypeError(f"algorithm must be str, not {type(algorithm).__name__}")
@@ -315,7 +324,13 @@ cdef int _index(algorithm) except -1:
         return 0
     if algorithm == "sha512":
         return 1
-    raise ValueError("algorithm is neither sha256 nor sha512")
+    if algorithm == "sha1":
+        return 2
+    if algorithm == "md5":
+        return 3
+    if algorithm == "blake2b_256":
+        return 4
+    raise ValueError("algorithm is none of sha256, sha512, sha1, md5, blake2b_256")
 
 
 cdef int _check_integer(str name, value, limit) except -1:

@@ -11,7 +11,10 @@ from typing import Any, Self
 import xxhash
 
 ALGORITHMS = ("sha256", "sha512")
-"""What a Hasher can be asked for (image-spec, "Registered algorithms")."""
+"""What bytes are named by (image-spec, "Registered algorithms")."""
+
+CHECKSUMS = ("sha1", "md5", "blake2b_256")
+"""What a Hasher can be asked for besides: package managers compare them, nothing is named by them."""
 
 _LIMIT = 1 << 63
 _PIECE = 1 << 20
@@ -33,7 +36,8 @@ else:
 class Hasher:
     """All digests of a stream of bytes in one pass: the algorithms asked for, and always xxh3_128.
 
-    One thread at a time. Raises ValueError for an algorithm that is not in `ALGORITHMS`.
+    One thread at a time. Raises ValueError for an algorithm that is in neither `ALGORITHMS` nor
+    `CHECKSUMS`.
     """
 
     __slots__ = ("_hashes", "_size", "_xxh3")
@@ -42,7 +46,7 @@ class Hasher:
         self._hashes: dict[str, Any] = {}
         for algorithm in algorithms:
             _check_algorithm(algorithm)
-            self._hashes[algorithm] = hashlib.new(algorithm, usedforsecurity=False)
+            self._hashes[algorithm] = _new_hash(algorithm)
         self._xxh3 = xxhash.xxh3_128()
         self._size = 0
 
@@ -117,11 +121,17 @@ def hash_file(fd: int, *algorithms: str, offset: int = 0, length: int | None = N
     return hasher
 
 
+def _new_hash(algorithm: str) -> Any:
+    if algorithm == "blake2b_256":
+        return hashlib.blake2b(digest_size=32, usedforsecurity=False)
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
 def _check_algorithm(algorithm: str) -> None:
     if not isinstance(algorithm, str):
         raise TypeError(f"algorithm must be str, not {type(algorithm).__name__}")
-    if algorithm not in ALGORITHMS:
-        raise ValueError("algorithm is neither sha256 nor sha512")
+    if algorithm not in ALGORITHMS + CHECKSUMS:
+        raise ValueError("algorithm is none of sha256, sha512, sha1, md5, blake2b_256")
 
 
 def _check_integer(name: str, value: int, limit: int) -> None:

@@ -33,8 +33,9 @@ class Expect:
     """In bytes; else SizeMismatch."""
     max_size: int | None = None
     """In bytes; beyond it TooLarge, as soon as it is known."""
-    algorithms: tuple[str, ...] = ()
-    """Digests to take beside sha256; that of `digest` is implied."""
+    also: tuple[str, ...] = ()
+    """Digests and checksums to take in the same pass, which `NewBlob.checksums` then has: sha512, sha1, md5,
+    blake2b_256. That of `digest` is implied."""
 
 
 @dataclass(slots=True)

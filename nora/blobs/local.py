@@ -7,7 +7,7 @@ import os
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from nora._speedups import Hasher
+from nora._speedups import ALGORITHMS, Hasher
 from nora.blobs.base import Ingested
 from nora.blobs.bodies import SMALL_BYTES, check_end, check_size, measured, read_head
 from nora.blobs.disk import Disk, Durability, translate
@@ -225,7 +225,7 @@ def new_generation() -> int:
 def algorithms(expect: Expect) -> tuple[str, ...]:
     """The digests to take: sha256 always, that of the announced digest, and those asked for."""
     announced = (expect.digest.algorithm,) if expect.digest is not None else ()
-    return tuple(dict.fromkeys(("sha256", *announced, *expect.algorithms)))
+    return tuple(dict.fromkeys(("sha256", *announced, *expect.also)))
 
 
 def _describe(hasher: Hasher, expect: Expect) -> NewBlob:
@@ -238,13 +238,14 @@ def describe(hashes: dict[str, str], size: int, announced: Digest | None) -> New
     if announced is not None and hashes[announced.algorithm] != announced.encoded:
         found = f"{announced.algorithm}:{hashes[announced.algorithm]}"
         raise DigestMismatch(f"the bytes are {found}, not {announced}")
-    others = [name for name in hashes if name not in {"sha256", "xxh3"}]
+    checksums = {name: value for name, value in hashes.items() if name not in {"sha256", "xxh3"}}
     return NewBlob(
         digest=Digest(f"sha256:{hashes['sha256']}"),
         size=size,
         xxh3=hashes["xxh3"],
         generation=new_generation(),
-        aliases=tuple(Digest(f"{name}:{hashes[name]}") for name in others),
+        aliases=tuple(Digest(f"{name}:{value}") for name, value in checksums.items() if name in ALGORITHMS),
+        checksums=checksums,
     )
 
 

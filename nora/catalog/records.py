@@ -36,7 +36,9 @@ class NewBlob:
     generation: int
     """From 0 to 2**63 - 1."""
     aliases: tuple[Digest, ...] = ()
-    """Other digests of the same bytes, e.g. their sha512."""
+    """Other digests of the same bytes, e.g. their sha512: they can be found by these, too."""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """Other hashes that were taken, hexadecimal, by algorithm: a NewFile may keep them for its format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class File:
     version: str | None
     media_type: str
     blob: Blob
+    checksums: Mapping[str, str] | None = None
+    """Hashes beside the sha256, hexadecimal, by algorithm; None where none were kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,8 @@ class PackageFile:
     document: bytes
     """What the format remembers of this file, as JSON."""
     created_at: float
+    checksums: Mapping[str, str] | None = None
+    """As those of File."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +108,8 @@ class NewFile:
     blob: NewBlob | Blob
     document: bytes = b"{}"
     """What the format wants to remember of this file, as JSON."""
+    checksums: Mapping[str, str] | None = None
+    """Hashes to keep beside the sha256: see NewBlob.checksums."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,14 +96,26 @@ class BlobStoreContract:
 
     async def test_every_digest_that_was_asked_for_is_taken(self, store: BlobStore) -> None:
         data = os.urandom(100_000)
-        async with store.ingest(chunked(data), Expect(algorithms=("sha512",))) as new:
+        async with store.ingest(chunked(data), Expect(also=("sha512",))) as new:
             assert new.blob.aliases == (digest_of(data, "sha512"),)
             assert new.blob.xxh3 == xxhash.xxh3_128(data).hexdigest()
         async with store.ingest(chunked(data), Expect(digest_of(data, "sha512"))) as new:
             assert new.blob.digest == digest_of(data)
             assert new.blob.aliases == (digest_of(data, "sha512"),)
         async with store.ingest(chunked(data), Expect()) as new:
-            assert new.blob.aliases == ()
+            assert (new.blob.aliases, new.blob.checksums) == ((), {})
+
+    @pytest.mark.parametrize("size", [0, 10, 200_000])
+    async def test_checksums_name_nothing(self, store: BlobStore, size: int) -> None:
+        data = os.urandom(size)
+        async with store.ingest(chunked(data), Expect(also=("md5", "sha1", "blake2b_256", "sha512"))) as new:
+            assert new.blob.aliases == (digest_of(data, "sha512"),)
+            assert new.blob.checksums == {
+                "md5": hashlib.md5(data).hexdigest(),
+                "sha1": hashlib.sha1(data).hexdigest(),
+                "blake2b_256": hashlib.blake2b(data, digest_size=32).hexdigest(),
+                "sha512": hashlib.sha512(data).hexdigest(),
+            }
 
     @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
     @pytest.mark.parametrize("size", [10, 200_000])

@@ -114,6 +114,25 @@ class ReleasesContract(CatalogFixtures):
         assert await catalog.list_packages(hosted, "", 9) == ["app"]
         assert await catalog.find_tagged_file(hosted, "app", "latest") is None
 
+    async def test_a_file_keeps_the_checksums_that_it_came_with(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        sums = {"md5": "0" * 32, "sha1": "1" * 40}
+        first = replace(file("app/1/0", "a"), checksums=sums)
+        await catalog.publish(release_of(hosted, "1", files=(first, file("app/1/1", "b"))), LEASE)
+        await catalog.put_file(hosted, replace(file("alone", "a"), checksums=sums), replace=False)
+        listed = await catalog.list_package_files(hosted, "app")
+        assert [one.checksums for one in listed] == [sums, None]
+        for path, kept in (("app/1/0", sums), ("app/1/1", None), ("alone", sums)):
+            found = await catalog.find_file(hosted, path)
+            assert found is not None
+            assert found.checksums == kept
+        await catalog.put_file(hosted, file("alone", "b"), replace=True)
+        found = await catalog.find_file(hosted, "alone")
+        assert found is not None
+        assert found.checksums is None
+
     # -- tags that are set alone ---------------------------------------------------------------------
 
     async def test_a_tag_is_set_alone_with_the_conditions_of_a_release(

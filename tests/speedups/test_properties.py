@@ -234,13 +234,16 @@ def test_content_range_of_render(start: int, end: int) -> None:
 def test_pieces_make_the_digest_of_the_whole(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
     for module in (digest_py, digest_c):
-        hasher = module.Hasher("sha256", "sha512")
+        hasher = module.Hasher("sha256", "sha512", "sha1", "md5", "blake2b_256")
         for piece in pieces:
             hasher.update(piece)
         assert hasher.size == len(whole)
         assert hasher.xxh3() == xxhash.xxh3_128_hexdigest(whole)
         assert hasher.hexdigest("sha256") == hashlib.sha256(whole).hexdigest()
         assert hasher.hexdigest("sha512") == hashlib.sha512(whole).hexdigest()
+        assert hasher.hexdigest("sha1") == hashlib.sha1(whole).hexdigest()
+        assert hasher.hexdigest("md5") == hashlib.md5(whole).hexdigest()
+        assert hasher.hexdigest("blake2b_256") == hashlib.blake2b(whole, digest_size=32).hexdigest()
 
 
 # ---- manifests ----

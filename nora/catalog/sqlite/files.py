@@ -6,6 +6,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+import orjson
+
 from nora.catalog.records import Blob, File, NewFile, PackageFile
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go
@@ -107,7 +109,8 @@ def write_file(
 ) -> None:
     """Let a path have these bytes; `place` is the package and the version that they belong to."""
     document = None if file.document == b"{}" else file.document
-    content = (blob.id, blob.size, file.media_type, now, document)
+    checksums = orjson.dumps(dict(file.checksums)).decode() if file.checksums else None
+    content = (blob.id, blob.size, file.media_type, now, document, checksums)
     db.execute(queries.PUT_FILE, (repository_id, file.path, *place, *content))
 
 

@@ -37,9 +37,9 @@ ORDER BY version.name LIMIT ?)"""
 
 LIST_PACKAGE_FILES: Final = """
 SELECT json_group_array(json_array(path, version, media_type, blob_id, digest, size, generation,
-coalesce(CAST(document AS TEXT), '{}'), created_at)) FROM (
+coalesce(CAST(document AS TEXT), '{}'), created_at, checksums)) FROM (
 SELECT file.path, version.name AS version, file.media_type, file.blob_id, blob.digest, blob.size,
-blob.generation, file.document, file.created_at FROM package
+blob.generation, file.document, file.created_at, file.checksums FROM package
 CROSS JOIN file ON file.package_id = package.id AND file.path > ?
 CROSS JOIN blob ON blob.id = file.blob_id
 LEFT JOIN version ON version.id = file.version_id
@@ -47,7 +47,7 @@ WHERE package.repository_id = ? AND package.name = ?
 ORDER BY file.path LIMIT ?)"""
 
 _FILE: Final = """file.id, file.repository_id, file.path, package.name, version.name, file.media_type,
-blob.id, blob.digest, blob.size, blob.generation"""
+blob.id, blob.digest, blob.size, blob.generation, file.checksums"""
 
 FIND_FILE: Final = f"""
 SELECT {_FILE} FROM file
@@ -242,10 +242,10 @@ DELETE_VERSION: Final = "DELETE FROM version WHERE id = ?"
 # What is put at a path is no copy of an upstream's any more, unless it is the same bytes.
 PUT_FILE: Final = """
 INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
-document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+document, checksums) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
 version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
-media_type = excluded.media_type, document = excluded.document,
+media_type = excluded.media_type, document = excluded.document, checksums = excluded.checksums,
 created_at = CASE WHEN blob_id = excluded.blob_id THEN created_at ELSE excluded.created_at END,
 fetched_at = CASE WHEN blob_id = excluded.blob_id THEN fetched_at END"""
 
@@ -255,8 +255,9 @@ document, upstream_url, validators, fetched_at, fresh_until, last_used_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
 version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
-media_type = excluded.media_type, document = excluded.document, upstream_url = excluded.upstream_url,
-validators = excluded.validators, fetched_at = excluded.fetched_at, fresh_until = excluded.fresh_until,
+media_type = excluded.media_type, document = excluded.document, checksums = NULL,
+upstream_url = excluded.upstream_url, validators = excluded.validators, fetched_at = excluded.fetched_at,
+fresh_until = excluded.fresh_until,
 last_used_at = max(coalesce(last_used_at, 0.0), excluded.last_used_at)"""
 
 TOUCH_CACHED: Final = """

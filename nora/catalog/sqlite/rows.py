@@ -39,10 +39,15 @@ def file_of(
     digest: str,
     size: int,
     generation: int,
+    checksums: str | None,
 ) -> File:
     """A file of the columns that the queries for files select."""
     blob = Blob(blob_id, _trusted(Digest, digest), size, generation)
-    return File(id, repository_id, path, package, version, media_type, blob)
+    return File(id, repository_id, path, package, version, media_type, blob, _checksums(checksums))
+
+
+def _checksums(text: str | None) -> dict[str, str] | None:
+    return None if text is None else orjson.loads(text)
 
 
 def directory_entry_of(name: str, created_at: float, *file: Any) -> DirectoryEntry:
@@ -72,10 +77,11 @@ def package_file_of(
     generation: int,
     document: str,
     created_at: float,
+    checksums: str | None,
 ) -> PackageFile:
     """A file of the values that the listing of a package's files has."""
     blob = Blob(blob_id, _trusted(Digest, digest), size, generation)
-    return PackageFile(path, version, media_type, blob, document.encode(), created_at)
+    return PackageFile(path, version, media_type, blob, document.encode(), created_at, _checksums(checksums))
 
 
 def cached_of(

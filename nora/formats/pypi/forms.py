@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
+from nora.catalog.records import NewBlob
 from nora.errors import BadRequest, DigestMismatch, TooLarge, quoted
 from nora.formats.pypi.names import Distribution, ProjectName, normalize_version, parse_filename
 from nora.http.multipart import Part
@@ -87,27 +87,17 @@ def parse_release(fields: Fields, filename: str | None) -> Release:
     return Release(project, version, distribution)
 
 
-class Digests:
-    """The digests of a file beside its sha256, taken as it passes."""
+CHECKED: Final = ("md5", "blake2b_256")
+"""What the form may give beside the sha256 of its file."""
 
-    def __init__(self) -> None:
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        self._blake2 = hashlib.blake2b(digest_size=32)
 
-    async def watch(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The pieces as they are."""
-        async for piece in pieces:
-            self._md5.update(piece)
-            self._blake2.update(piece)
-            yield piece
-
-    def check(self, fields: Fields, sha256: str) -> None:
-        """Raises DigestMismatch unless the bytes have every digest that the form gives."""
-        for name, digest in (
-            ("sha256_digest", sha256),
-            ("blake2_256_digest", self._blake2.hexdigest()),
-            ("md5_digest", self._md5.hexdigest()),
-        ):
-            told = fields.get(name).lower()
-            if told and not hmac.compare_digest(told.encode(), digest.encode()):
-                raise DigestMismatch(f"{name} is that of other bytes")
+def check_digests(fields: Fields, blob: NewBlob) -> None:
+    """Raises DigestMismatch unless the bytes have every digest that the form gives."""
+    for name, digest in (
+        ("sha256_digest", blob.digest.encoded),
+        ("blake2_256_digest", blob.checksums["blake2b_256"]),
+        ("md5_digest", blob.checksums["md5"]),
+    ):
+        told = fields.get(name).lower()
+        if told and not hmac.compare_digest(told.encode(), digest.encode()):
+            raise DigestMismatch(f"{name} is that of other bytes")

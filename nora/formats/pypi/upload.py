@@ -23,10 +23,11 @@ from nora.errors import BadRequest, Conflict, StorageFailed, TooLarge
 from nora.formats.base import Services
 from nora.formats.pypi.errors import TEXT
 from nora.formats.pypi.forms import (
+    CHECKED,
     LARGEST_FIELDS,
-    Digests,
     Fields,
     Release,
+    check_digests,
     parse_release,
     read_fields,
 )
@@ -120,12 +121,11 @@ class Uploads:
     async def _take(
         self, target: Repository, release: Release, fields: Fields, content: Part, form: AsyncIterator[Part]
     ) -> None:
-        digests = Digests()
-        expect = Expect(max_size=self._settings.max_file_size)
-        async with self._blobs.ingest(digests.watch(aiter(content)), expect) as new:
+        expect = Expect(max_size=self._settings.max_file_size, also=CHECKED)
+        async with self._blobs.ingest(aiter(content), expect) as new:
             if await read_fields(form, fields) is not None:
                 raise BadRequest("the form has more than one file")
-            digests.check(fields, new.blob.digest.encoded)
+            check_digests(fields, new.blob)
             await self._check_room(target, release, new.blob.size)
             path = self._blobs.path(new.blob)
             if path is None:
