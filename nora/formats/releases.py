@@ -177,7 +177,7 @@ class ReleaseApi:
     def _marking(self, mark: Mark) -> Callable[[PathContext], Any]:
         async def answer(context: PathContext) -> Response:
             reason = _reason(await read_fields(context.request, _NOTHING, _REASON))
-            package, version = _package(context), context.target.get("version")
+            package, version = context.name, context.target.get("version")
             context.audit("write", f"{package} {version} {mark.verb}")
             await self._releases.mark(context.writable, package, version, mark, reason)
             return self._answer(package, version=version, **{mark.state: reason or True})
@@ -187,7 +187,7 @@ class ReleaseApi:
     def _unmarking(self, mark: Mark) -> Callable[[PathContext], Any]:
         async def answer(context: PathContext) -> Response:
             await read_fields(context.request, _NOTHING)
-            package, version = _package(context), context.target.get("version")
+            package, version = context.name, context.target.get("version")
             context.audit("write", f"{package} {version} {mark.undo}")
             await self._releases.unmark(context.writable, package, version)
             return self._answer(package, version=version, **{mark.state: False})
@@ -197,7 +197,7 @@ class ReleaseApi:
     async def set_status(self, context: PathContext) -> Response:
         """To quarantine, and to end a quarantine, is for administrators."""
         fields = await read_fields(context.request, frozenset({"status"}), _REASON)
-        package, status, reason = _package(context), text_of(fields, "status"), _reason(fields)
+        package, status, reason = context.name, text_of(fields, "status"), _reason(fields)
         context.audit("write", f"{package} {status}")
         found = await self._catalog.find_package(context.writable.id, package)
         if QUARANTINED in (status, found and status_of(found)[0]):
@@ -207,7 +207,7 @@ class ReleaseApi:
 
     async def delete(self, context: PathContext) -> Response:
         """Of a package, a version or a file."""
-        package, target = _package(context), context.target
+        package, target = context.name, context.target
         version, filename = target.get("version"), target.get("filename")
         context.audit("delete", f"{package} {version} {filename}".strip())
         count = await self._releases.delete(context.writable, package, version, filename)
@@ -216,7 +216,7 @@ class ReleaseApi:
     async def refresh(self, context: PathContext) -> Response:
         """What is cached of the documents of a package, or of its absence, is old from now on."""
         await read_fields(context.request, _NOTHING)
-        package, documents = _package(context), self._rules.documents
+        package, documents = context.name, self._rules.documents
         assert documents is not None  # else there is no such endpoint
         context.audit("write", f"{package} refresh")
         self._cache.forget_absences(package)
@@ -230,11 +230,6 @@ class ReleaseApi:
 
     def _answer(self, package: str, **fields: object) -> Response:
         return json_answer({self._rules.package: package, **fields})
-
-
-def _package(context: PathContext) -> str:
-    assert context.package is not None  # it is in the path
-    return context.package
 
 
 def _reason(fields: Fields) -> str:

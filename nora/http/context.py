@@ -98,6 +98,12 @@ class PackageContext(RequestContext):
         self.package = package
 
     @property
+    def name(self) -> str:
+        """The package, where all paths of an endpoint name one."""
+        assert self.package is not None
+        return self.package
+
+    @property
     def writable(self) -> Repository:
         """The repository that writes go to. Raises MethodNotAllowed where there is none."""
         target = self.repository.writable

@@ -10,11 +10,12 @@ from blacksheep import Request, Response
 
 from nora.auth.access import Access, AccessRules
 from nora.auth.authorizer import Authorizer
-from nora.auth.endpoints import server_router
+from nora.auth.endpoints import package_router, server_router
 from nora.errors import Denied, NotFound, Unauthenticated
-from nora.http.context import RequestContext
+from nora.http.context import PathContext, RequestContext
+from nora.http.paths import Repositories
 from nora.http.router import Endpoint
-from nora.model import ANONYMOUS, Principal
+from nora.model import ANONYMOUS, Principal, Repository
 
 ACCESS = Access(AccessRules(enabled=True, open_administration=False))
 
@@ -61,3 +62,26 @@ def test_the_server_itself_is_in_no_repository() -> None:
     _, answering = ask("/r/team/health", ANONYMOUS)
     with pytest.raises(NotFound):
         asyncio.run(answering)
+
+
+def test_a_path_names_a_package_in_a_repository_and_the_format_says_how_it_is_spelled() -> None:
+    seen: list[tuple[str, str | None, str]] = []
+
+    async def look(context: PathContext) -> Response:
+        seen.append((context.repository.name, context.package, context.target.get("file")))
+        return Response(204)
+
+    toys, lab = (Repository(number, name, "toy", "hosted") for number, name in enumerate(("toys", "lab")))
+    router = package_router(
+        (Endpoint("GET", "/toys/", "read", look), Endpoint("GET", "/toys/{toy}/{file}", "read", look)),
+        Repositories(toys, {"lab": lab}),
+        Authorizer(Knows(Principal("r", "token", "read")), ACCESS),  # type: ignore[arg-type]
+        PathContext,
+        package="toy",
+        parse=str.lower,
+    )
+    for path in ("/toys/", "/toys/Bear/X", "/r/lab/toys/bear/x"):
+        request, answering = ask(path, ANONYMOUS)
+        answering.close()
+        assert asyncio.run(router(request)).status == 204  # type: ignore[arg-type]
+    assert seen == [("toys", None, ""), ("toys", "bear", "X"), ("lab", "bear", "x")]

@@ -9,6 +9,8 @@ from nora.http.context import PathContext
 from nora.http.paths import Target
 from nora.model import Action, Repository
 
+_NO_PROJECT = ProjectName("")
+
 
 class Resource(PathContext):
     """A request for the thing that its path names."""
@@ -20,11 +22,11 @@ class Resource(PathContext):
         request: Request,
         action: Action | None,
         repository: Repository,
-        project: ProjectName,
+        project: ProjectName | None,
         target: Target,
     ) -> None:
-        super().__init__(request, action, repository, project or None, target)
-        self.project = project
+        super().__init__(request, action, repository, project, target)
+        self.project = _NO_PROJECT if project is None else project
         """Normalized; empty where the path names none."""
 
     @property

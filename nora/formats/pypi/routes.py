@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from blacksheep import Request
-
 from nora.auth.authorizer import Authorizer
+from nora.auth.endpoints import package_router
 from nora.formats.base import Services
 from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.files import Files
@@ -19,30 +18,23 @@ from nora.formats.pypi.sources import Finder
 from nora.formats.pypi.upload import Uploads
 from nora.formats.pypi.upstream import Index
 from nora.formats.releases import ReleaseApi
-from nora.http.paths import Paths, Repositories, Target
+from nora.http.paths import Repositories, Target
 from nora.http.router import Endpoint, Router
 from nora.model import Repository
 
 READ = "GET HEAD"
-_NO_PROJECT = ProjectName("")
 
 
 def build(services: Services, repositories: Mapping[str, Repository]) -> Router[Target, Resource]:
     """The handler of all repositories of this format."""
     authorizer = Authorizer(services.authenticator, services.access)
-    endpoints = tuple(_endpoints(services, authorizer))
-    known = Repositories(repositories["pypi"], repositories)
-
-    def open_context(request: Request, endpoint: Endpoint[Resource], target: Target) -> Resource:
-        name = target.values.get("project")
-        project = ProjectName.of(name) if name else _NO_PROJECT
-        return Resource(request, endpoint.action, known.find(target), project, target)
-
-    return Router(
-        endpoints,
-        split=Paths(one.path for one in endpoints).split,
-        open_context=open_context,
-        authorize=authorizer.authorize,
+    return package_router(
+        _endpoints(services, authorizer),
+        Repositories(repositories["pypi"], repositories),
+        authorizer,
+        Resource,
+        package="project",
+        parse=ProjectName.of,
         otherwise="the simple repository API",
     )
 
