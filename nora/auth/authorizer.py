@@ -31,12 +31,12 @@ class Authorizer:
         """
         action, repository, package = context.action, context.repository, context.package
         assert action is not None  # else nobody asks
-        decide = self._access.decide
         principal = ANONYMOUS
         try:
-            public = decide(ANONYMOUS, action, repository, package)
+            public = self._access.decide(ANONYMOUS, action, repository, package)
             principal = await self._authenticator.identify(context.request, allow_foreign=public)
-            self._access.require(principal, action, repository, package)
+            if not (public and principal is ANONYMOUS):  # else it is decided
+                self._access.require(principal, action, repository, package)
         except (Unauthenticated, Denied) as error:
             raise self.refusal(error, context, principal) from None
         return principal

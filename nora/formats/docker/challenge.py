@@ -10,9 +10,9 @@ from blacksheep import Request
 from nora.config import Config
 from nora.config.kinds import LOOPBACK_HOSTS
 from nora.http.clients import Clients
+from nora.http.errors import BASIC
 
 TOKEN_PATH = "/v2/token"  # noqa: S105 - a path
-BASIC = 'Basic realm="NORA"'
 
 
 class Challenges:

@@ -19,13 +19,13 @@ from nora.auth.sessions import LIFETIME_SECONDS, MAX_LENGTH
 from nora.auth.tokens import is_token
 from nora.errors import BadRequest, Unauthenticated
 from nora.formats.base import Services
-from nora.formats.docker.challenge import BASIC
 from nora.formats.docker.errors import code_of
 from nora.formats.docker.names import Images
 from nora.formats.docker.resource import API_VERSION, Resource
 from nora.formats.docker.scopes import Asked, Granted, grant, parse_scopes
 from nora.http.body import read_body
 from nora.http.context import Parameters, parse_parameters
+from nora.http.errors import BASIC
 from nora.model import ANONYMOUS, Principal
 
 _MAX_FORM: Final = 2 * MAX_LENGTH

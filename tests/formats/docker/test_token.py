@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from nora.auth.access import Access, AccessRules
 from nora.auth.sessions import Sessions
 from nora.errors import BadRequest, NoraError, Unauthenticated
-from nora.formats.docker.challenge import BASIC, Challenges
+from nora.formats.docker.challenge import Challenges
 from nora.formats.docker.errors import render_error
 from nora.formats.docker.names import Images
 from nora.formats.docker.resource import Resource
@@ -25,6 +25,7 @@ from nora.formats.docker.scopes import Asked, grant, needed_scope, parse_scopes,
 from nora.formats.docker.token import TokenService
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody
+from nora.http.errors import BASIC
 from nora.model import ANONYMOUS, Principal, Repository, Scope
 from tests.support.examples import EXAMPLES
 
