@@ -47,7 +47,7 @@ from nora.http.errors import render_json
 from nora.http.memory import MemoryCache
 from nora.http.render_cache import RenderCache
 from nora.http.system import Probe, System
-from nora.http.tasks import every
+from nora.http.tasks import Exclusive, every
 from nora.locks import FileLock
 from nora.model import Repository
 from nora.observability.audit import Audit
@@ -219,6 +219,7 @@ class Worker:
         self._outbound = Outbound(config.tls.ca_cert)
         self._identities = OidcVerifier(config.oidc, self._outbound) if config.oidc.enabled else None
         self._services: Services | None = None
+        self._exclusive = Exclusive(layout.locks)
         self._periodic: list[asyncio.Task[None]] = []
         self._started_at = started_at
         app.on_start += self._start
@@ -299,12 +300,11 @@ class Worker:
         yield every(FLUSH_SECONDS, self._leases.flush, "renewing leases")
         yield every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens")
         yield every(FLUSH_SECONDS, cache.flush, "noting the use of cached documents")
-        yield every(SWEEP_SECONDS, cache.sweep, "sweeping files on their way")
-        yield every(
-            min(EVICTION_SECONDS, unused), lambda: cache.evict(proxies, unused), "dropping what is not used"
-        )
-        yield every(SWEEP_SECONDS, services.render_cache.sweep, "sweeping derived documents")
-        yield every(min(SWEEP_SECONDS, self._limits.ttl_seconds), self._uploads.sweep, "sweeping uploads")
+        one = self._exclusive
+        yield one.every(SWEEP_SECONDS, cache.sweep, "sweep-downloads")
+        yield one.every(SWEEP_SECONDS, services.render_cache.sweep, "sweep-render-cache")
+        yield one.every(min(SWEEP_SECONDS, self._limits.ttl_seconds), self._uploads.sweep, "sweep-uploads")
+        yield one.every(min(EVICTION_SECONDS, unused), lambda: cache.evict(proxies, unused), "evict-unused")
 
     async def _authentication(self) -> Authenticator:
         auth = self._config.auth
@@ -334,6 +334,8 @@ class Worker:
     async def _stop(self, app: NoraApplication) -> None:
         for task in self._periodic:
             task.cancel()
+        await asyncio.gather(*self._periodic, return_exceptions=True)
+        self._exclusive.close()
         await self._leases.flush()
         with suppress(StorageFailed):  # when something was last used may be lost, what is queued may not
             await self._tokens.flush()

@@ -18,9 +18,9 @@
                                                  name for each attempt; locked by their writer
       negative_cache                             what upstreams said they do not have, in slots of one size
       audit.jsonl  audit.jsonl.1 …               the audit log and what was put aside of it; .lock is its lock
-      nora.lock  sweep.lock  password.lock       locked by the server of this directory, by the process that
-                                                 tidies it, and by the one that checks a password; never
-                                                 removed
+      locks/<work>                               locked by the process that does what only one does
+      nora.lock  password.lock                   locked by the server of this directory, and by the process
+                                                 that checks a password; never removed, nor are locks/
 
 Everything is on one file system, which knows flock and hard links: files come to their final names by rename
 and by link. Directories and files are made for their owner alone (0700, 0600); a directory that exists keeps
@@ -50,11 +50,11 @@ class Layout:
         "audit",
         "catalog",
         "downloads",
+        "locks",
         "negative_cache",
         "password_lock",
         "render_cache",
         "root",
-        "sweep_lock",
         "temporary",
         "uploads",
     )
@@ -63,8 +63,9 @@ class Layout:
         self.root = os.path.abspath(root)
         self.catalog = Path(self.root, "catalog.sqlite3")
         self.audit = Path(self.root, "audit.jsonl")
-        self.sweep_lock = Path(self.root, "sweep.lock")
         self.password_lock = Path(self.root, "password.lock")
+        self.locks = f"{self.root}/locks"
+        """The folder of the locks of nora.http.tasks.Exclusive."""
         self.render_cache = f"{self.root}/render_cache"
         """The folder of computed documents: see nora.http.render_cache."""
         self.temporary = f"{self.root}/tmp"  # noqa: S108
@@ -108,7 +109,7 @@ class Layout:
         if not os.path.isdir(self.root):
             os.makedirs(self.root, DIRECTORY_MODE, exist_ok=True)
             _sync_directory(os.path.dirname(os.path.abspath(self.root)))
-        _fill(self.root, ("blobs", "render_cache", "uploads", "tmp", "downloads"))
+        _fill(self.root, ("blobs", "render_cache", "uploads", "tmp", "downloads", "locks"))
         _fill(f"{self.root}/blobs", ("sha256",))
         _fill(f"{self.root}/blobs/sha256", _SHARDS)
 

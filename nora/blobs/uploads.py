@@ -29,7 +29,6 @@ from nora.errors import (
     UploadNotFound,
     UploadOffsetMismatch,
 )
-from nora.locks import FileLock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
@@ -260,15 +259,9 @@ class Uploads:
     async def sweep(self) -> int:
         """Reap idle sessions, files without a session, and what crashes left; returns how many.
 
-        One process at a time does it; 0 when another is at it. Never touches what is being written.
+        Never touches what is being written. For one process at a time, as others would only do it again.
         """
-        lock = FileLock(self._layout.sweep_lock)
-        try:
-            if not lock.acquire(block=False):
-                return 0
-            return await self._reap_sessions() + await self._reap_files() + await self._store.sweep()
-        finally:
-            lock.close()
+        return await self._reap_sessions() + await self._reap_files() + await self._store.sweep()
 
     async def _reap_sessions(self) -> int:
         reaped = 0

@@ -658,20 +658,6 @@ async def test_many_idle_sessions_are_reaped_page_by_page(
     assert await place.catalog.count_uploads() == 0
 
 
-async def test_one_process_sweeps_at_a_time(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    uploads = place.uploads(session_ttl_seconds=-60)
-    await uploads.open(place.repository, "app")
-    really = place.catalog.list_idle_uploads
-
-    async def slow(idle_seconds: float, limit: int) -> Any:
-        monkeypatch.setattr(place.catalog, "list_idle_uploads", really)
-        assert await place.uploads(session_ttl_seconds=-60).sweep() == 0
-        return await really(idle_seconds, limit)
-
-    monkeypatch.setattr(place.catalog, "list_idle_uploads", slow)
-    assert await uploads.sweep() == 1
-
-
 # -- cancellation ------------------------------------------------------------------------------------
 
 
