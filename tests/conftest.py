@@ -16,7 +16,7 @@ from typing import Protocol
 import httpx
 import pytest
 
-from tests.support.server import KEPT, Server, running
+from tests.support.server import KEPT, STARTS, Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
 
@@ -95,6 +95,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.fail(f"missing client: {', '.join(missing)}", pytrace=False)
     if missing:
         pytest.skip(f"missing client: {', '.join(missing)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """No quick test starts a server: that is for fixtures that many share."""
+    before = len(STARTS)
+    yield
+    if len(STARTS) > before and not any(map(item.get_closest_marker, ("slow", "client", "live"))):
+        pytest.fail("it started a server of its own: mark it slow, or share one in the module", pytrace=False)
 
 
 STARTED = pytest.StashKey[list[Server]]()

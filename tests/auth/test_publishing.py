@@ -165,6 +165,7 @@ def test_it_is_not_offered_without_workload_identity(http: httpx.Client) -> None
     assert http.post("/_/oidc/mint-token", json={"token": "x"}).status_code == 404
 
 
+@pytest.mark.slow
 def test_the_authority_file_is_checked_at_the_start(tmp_path: Path) -> None:
     server = Server(tmp_path / "data", tmp_path / "nora.log", env={"NORA_TLS_CA_CERT": "absent.pem"})
     try:

@@ -150,6 +150,7 @@ def test_what_is_overridden_is_still_there() -> None:
     assert callable(Application._handle_http)
 
 
+@pytest.mark.slow
 def test_trace_tells_how_a_client_speaks_and_no_secret(tmp_path: Path) -> None:
     env = install(tmp_path) | {"NORA_LOG_LEVEL": "trace"}
     (tmp_path / "traced").mkdir()

@@ -33,6 +33,10 @@ STOP_SECONDS = 20.0
 KEPT = {"NORA_NO_EXTENSIONS", "NORA_REQUIRE_EXTENSIONS"}
 
 
+STARTS: list[int] = []
+"""The process ids of all servers that were started here."""
+
+
 class ServerFailed(RuntimeError):
     """The server ended, or did not become ready, or did not stop; the message carries the end of its log."""
 
@@ -123,6 +127,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        STARTS.append(self.process.pid)
 
     def wait_ready(self, timeout: float = START_SECONDS) -> None:
         """Wait until GET /ready answers 200. Raises ServerFailed."""

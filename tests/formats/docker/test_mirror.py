@@ -263,6 +263,7 @@ def test_images_share_layers(hub: Mirror, repository: Name) -> None:
     assert hub.image(third).get_blob(layer).status_code == 404, "it is not a layer of that one"
 
 
+@pytest.mark.slow
 def test_an_image_without_its_layer_takes_it_from_no_other(tmp_path: Path) -> None:
     """Whoever has an image at the upstream can let it refer to the layers of others."""
     with mirror(tmp_path, env={"NORA_PROXY_ABSENT_TTL": "60"}) as hub:
