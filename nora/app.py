@@ -56,8 +56,8 @@ from nora.observability.shared import SharedMemory
 from nora.observability.shared_timestamps import SharedTimestamps
 from nora.outbound import Outbound
 from nora.proxy.cache import Cache
-from nora.proxy.routing import Routing
 from nora.proxy.upstreams import Upstreams
+from nora.resolve import Claims, Resolver, Sources
 
 _log = logging.getLogger(__name__)
 
@@ -243,8 +243,7 @@ class Worker:
             publishing = TrustedPublishing(self._identities, authenticator.sessions.mint)
             minting = server_router(publishing.endpoints(), authorizer)
             self._app.attach(MOUNT, "oidc", minting, render_publishing_error)
-        proxies = [one for one in repositories.values() if one.kind == "proxy"]
-        self._periodic = [*self._jobs(services, proxies)]
+        self._periodic = [*self._jobs(services, services.resolver.sources.repositories)]
 
     def _endpoints(self, authenticator: Authenticator, ownership: Ownership) -> Iterator[ServerEndpoint]:
         """Those that belong to no format."""
@@ -266,6 +265,8 @@ class Worker:
         self, authenticator: Authenticator, repositories: Mapping[str, Repository]
     ) -> Services:
         config, memory = self._config, MemoryCache(self._config.cache.memory)
+        sources = Sources(config, repositories, name_folds())
+        resolver = Resolver(self._catalog, repositories.values(), sources, config.proxy, name_folds())
         upstreams = Upstreams.build(config, self._outbound, self._metrics, self._answers)
         return Services(
             config=config,
@@ -282,12 +283,19 @@ class Worker:
             ),
             authenticator=authenticator,
             access=self._access,
-            routing=Routing(self._catalog, repositories.values(), config.proxy, name_folds()),
+            resolver=resolver,
+            claims=Claims(
+                self._catalog,
+                resolver,
+                repositories.values(),
+                config.proxy,
+                lambda who, repository, name: self._access.decide(who, "admin", repository, name),
+            ),
             upstreams=upstreams,
             cache=Cache(
                 self._catalog,
                 self._blobs,
-                is_online=upstreams.is_online,
+                is_online=sources.is_online,
                 lease_seconds=LEASE_SECONDS,
                 absent_seconds=config.proxy.absent_ttl,
                 count=self._metrics.count_cache,
@@ -342,6 +350,7 @@ class Worker:
         if self._services is not None:
             with suppress(StorageFailed):
                 await self._services.cache.close()
+            await self._services.upstreams.close()
         await self._outbound.close()
         await self._catalog.close()
         await asyncio.to_thread(self._passwords.close)

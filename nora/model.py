@@ -99,6 +99,13 @@ class RepositorySpec:
     kind: Kind
     members: tuple[str, ...] = ()
     target: str | None = None
+    sources: tuple[str, ...] = ()
+    """Of a proxy: what its upstreams are told apart by, in the order in which they are asked."""
+
+    def source_name(self, source: str) -> str:
+        """The name of the repository that keeps what came from one of the sources. No declared name has a
+        space."""
+        return f"{self.name} {source}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +120,31 @@ class Repository:
     """The members of a group, in the order in which they are read."""
     target: Repository | None = None
     """The hosted member of a group that takes its writes."""
+    sources: tuple[Repository, ...] = ()
+    """Of a proxy: a repository for each upstream, in the order in which they are asked. What came from one
+    is in its rows alone, so that nothing of another is ever taken for it."""
 
     @property
     def readable(self) -> tuple[Repository, ...]:
         """Where a read looks, in order: the members of a group, else the repository itself."""
         return self.members if self.kind == "group" else (self,)
+
+    @property
+    def hosted(self) -> tuple[Repository, ...]:
+        """The hosted repositories that are read, in order."""
+        return tuple(one for one in self.readable if one.kind == "hosted")
+
+    @property
+    def proxied(self) -> tuple[Repository, ...]:
+        """The upstreams that are read, in order."""
+        return tuple(source for one in self.readable for source in one.sources)
+
+    @property
+    def row_ids(self) -> tuple[int, ...]:
+        """The ids of all that is read, in order: hosted repositories and upstreams have rows."""
+        return tuple(
+            row.id for one in self.readable for row in (one.sources if one.kind == "proxy" else (one,))
+        )
 
     @property
     def writable(self) -> Repository | None:

@@ -24,6 +24,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"app"}),
     frozenset({"formats", "ui", "upkeep"}),
     frozenset({"http", "proxy", "curation", "auth"}),
+    frozenset({"resolve"}),
     frozenset({"archives", "catalog", "blobs", "outbound", "observability"}),
     frozenset({"addresses", "patterns", "model", "errors", "config", "locks", "processes", "_speedups"})
     | frozenset({"__init__"}),

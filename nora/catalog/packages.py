@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from nora.catalog.records import Package
@@ -30,6 +31,19 @@ class Packages(Protocol):
 
     async def list_owned_packages(self, repository_id: int, after: str, limit: int) -> list[str]:
         """Names that are owned, whether they hold anything or not, after `after`, in byte order."""
+        ...
+
+    async def find_packages(self, keys: Sequence[tuple[int, str]]) -> list[Package | None]:
+        """The packages of several repositories (id, name), in one read. As cheap as `find_package`."""
+        ...
+
+    async def find_absences(self, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+        """Those of these names (repository, package) of which `note_absences` was told."""
+        ...
+
+    async def note_absences(self, keys: Sequence[tuple[int, str]]) -> None:
+        """Remember for good that upstreams had nothing under these names when a later one was found to have
+        them. Not durable by itself."""
         ...
 
     async def update_package(

@@ -139,7 +139,15 @@ def repository_specs(config: Config) -> tuple[RepositorySpec, ...]:
         raise ConfigError(
             "Repositories are declared wrongly:\n" + "\n".join(f"  {line}" for line in problems)
         )
-    return tuple(specs.values())
+    return tuple(_with_sources(spec, config) for spec in specs.values())
+
+
+def _with_sources(spec: RepositorySpec, config: Config) -> RepositorySpec:
+    """A proxy with what tells its upstreams apart. The mirrors of one have the same content: they do not."""
+    if spec.kind != "proxy":
+        return spec
+    upstreams = config.upstreams_of(spec.name)
+    return replace(spec, sources=tuple(" ".join(filter(None, (one.url, one.prefix))) for one in upstreams))
 
 
 def _defaults(config: Config, format_name: str) -> tuple[RepositorySpec, ...]:

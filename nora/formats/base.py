@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from nora.http.memory import MemoryCache
     from nora.http.render_cache import RenderCache
     from nora.proxy.cache import Cache
-    from nora.proxy.routing import Routing
     from nora.proxy.upstreams import Upstreams
+    from nora.resolve import Claims, Resolver
 
 GIB = 2**30
 Handler = Callable[[Request], Awaitable[Response]]
@@ -52,10 +52,12 @@ class Services:
     """Documents that were computed."""
     authenticator: Authenticator
     access: Access
-    routing: Routing
-    """Which repositories are asked for a name."""
+    resolver: Resolver
+    """Who is asked for a name."""
+    claims: Claims
+    """Who may make a name ours."""
     upstreams: Upstreams
-    """Whom a proxy repository asks."""
+    """How sources are asked."""
     cache: Cache
     """What upstreams gave."""
 

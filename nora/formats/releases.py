@@ -15,7 +15,6 @@ in the document of the package.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -70,8 +69,8 @@ class ReleaseRules:
     """Where a file of a package is among the files of its repository, by its name."""
     beside: tuple[str, ...] = ()
     """The ends of the names of files that go with the one they are named after."""
-    documents: Callable[[Repository, str], Sequence[str]] | None = None
-    """The paths of what is cached in a proxy repository of the documents of a package."""
+    documents: Callable[[str], Sequence[str]] | None = None
+    """Where the documents of a package are among the files of a source."""
 
     @property
     def package(self) -> str:
@@ -220,13 +219,9 @@ class ReleaseApi:
         assert documents is not None  # else there is no such endpoint
         context.audit("write", f"{package} refresh")
         self._cache.forget_absences(package)
-        refreshed = False
-        for member in context.repository.readable:
-            for path in documents(member, package) if member.kind == "proxy" else ():
-                refreshed |= await self._catalog.touch_cached(
-                    member.id, path, validators=None, fetched_at=time.time(), fresh_until=0.0
-                )
-        return self._answer(package, refreshed=refreshed)
+        sources = context.repository.proxied
+        refreshed = [await self._cache.expire(sources, path) for path in documents(package)]
+        return self._answer(package, refreshed=any(refreshed))
 
     def _answer(self, package: str, **fields: object) -> Response:
         return json_answer({self._rules.package: package, **fields})

@@ -35,9 +35,9 @@ _CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 class Outbound:
     """The connections of one worker. Use it from one event loop, and `close` it."""
 
-    def __init__(self, ca_cert: Path | None = None) -> None:
-        """`ca_cert` is a PEM file of authorities that are trusted beside those of the system."""
-        self._ca_cert = ca_cert
+    def __init__(self, *ca_certs: Path | None) -> None:
+        """`ca_certs` are PEM files of authorities that are trusted beside those of the system."""
+        self._ca_certs = ca_certs
         self._pools: dict[tuple[str | None, bool], httpcore.AsyncConnectionPool] = {}
         self._preparing = asyncio.Lock()
 
@@ -195,20 +195,21 @@ class Outbound:
 
     @cached_property
     def _trust(self) -> ssl.SSLContext:
-        return trust_store(self._ca_cert)
+        return trust_store(*self._ca_certs)
 
 
-def trust_store(ca_cert: Path | None) -> ssl.SSLContext:
-    """The authorities that are trusted: the system's, certifi's where the system has none, and `ca_cert`'s.
-    Raises OSError (ssl.SSLError is one) when the file cannot be used."""
+def trust_store(*ca_certs: Path | None) -> ssl.SSLContext:
+    """The authorities that are trusted: the system's, certifi's where the system has none, and those of
+    `ca_certs`. Raises OSError (ssl.SSLError is one) when a file cannot be used."""
     context = ssl.create_default_context()
     paths = ssl.get_default_verify_paths()
     if not paths.cafile and not (paths.capath and any(Path(paths.capath).iterdir())):
         import certifi
 
         context.load_verify_locations(certifi.where())
-    if ca_cert is not None:
-        context.load_verify_locations(ca_cert)
+    for ca_cert in ca_certs:
+        if ca_cert is not None:
+            context.load_verify_locations(ca_cert)
     return context
 
 

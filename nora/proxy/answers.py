@@ -188,10 +188,10 @@ async def _passed(
 ) -> AsyncGenerator[bytes, None]:
     """Bytes first..stop (exclusive) straight from an upstream, kept by nobody: the client knows the digest of
     the whole. What the upstreams do not give is waited for after all."""
-    for source in file.sources:
-        headers = {**source.headers, "range": f"bytes={first}-{stop - 1}"}
+    for address in file.addresses:
+        headers = {**address.headers, "range": f"bytes={first}-{stop - 1}"}
         try:
-            stream = source.upstream.stream(source.url, headers, max_bytes=stop - first)
+            stream = address.upstream.stream(address.url, headers, max_bytes=stop - first)
             async with stream as answer:
                 total = in_flight.total
                 if answer is None or total is None or answer.range != (first, stop - 1, total):
@@ -202,7 +202,7 @@ async def _passed(
                         first += len(piece)
                         yield piece
         except UpstreamFailed as error:
-            _log.info("a part of a file of %s: %s", source.upstream.url, error)
+            _log.info("a part of a file of %s: %s", address.upstream.url, error)
         if first == stop:
             return
     async for piece in in_flight.read(first, stop):

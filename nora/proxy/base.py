@@ -88,7 +88,7 @@ UNCHANGED = Unchanged()
 
 Fetch = Callable[["Cached | None"], Awaitable["Fetched | Unchanged | None"]]
 """Asks the upstreams of a document, conditionally when given what is cached. None: they say that there is
-none. Raises UpstreamFailed and its kinds. `nora.proxy.upstreams.first_of` makes the usual one."""
+none. Raises UpstreamFailed and its kinds. `nora.proxy.upstreams.document_fetch` makes the usual one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,12 +107,12 @@ class FileRequest:
 
     key: str
     """The same for everybody who wants this file, and for no other on the machine: repository id and path."""
-    sources: Sequence[Source]
+    addresses: Sequence[Address]
     """Where it may be asked for, in this order."""
     expect: Expect
     """Its digest and size, as far as they are known. With a digest nothing wrong is ever served in full."""
     media_type: str
-    store: Callable[[NewBlob, Source], Awaitable[Blob]]
+    store: Callable[[NewBlob, Address], Awaitable[Blob]]
     """Writes the row that makes durable bytes visible; returns the live blob (see Catalog.publish)."""
     find: Callable[[], Awaitable[Blob | None]]
     """Finds what `store` has written, whichever process it was."""
@@ -139,7 +139,7 @@ class FileRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Address:
     """An address of an upstream."""
 
     upstream: Upstream

@@ -92,7 +92,7 @@ class Cache:
         if blob is not None:
             self._count(file.registry, "hit")
             return blob
-        if not file.sources or self._negative.has(file.coalescing_key):
+        if not file.addresses or self._negative.has(file.coalescing_key):
             self._count(file.registry, "negative")
             return None
         self._count(file.registry, "coalesced" if self._downloads.has(file) else "miss")
@@ -108,13 +108,15 @@ class Cache:
 
         Raises NotFound where `file` gives None, UpstreamFailed and its kinds.
         """
-        if file.sources and not self._negative.has(file.coalescing_key):
+        if file.addresses and not self._negative.has(file.coalescing_key):
             if file.expect.size is not None:
                 return file.expect.size
             failed: UpstreamFailed | None = None
-            for source in file.sources:
+            for address in file.addresses:
                 try:
-                    reply = await source.upstream.ask("HEAD", source.url, source.headers, max_bytes=1 << 62)
+                    reply = await address.upstream.ask(
+                        "HEAD", address.url, address.headers, max_bytes=1 << 62
+                    )
                 except UpstreamFailed as error:
                     failed = error
                     continue
@@ -129,6 +131,16 @@ class Cache:
     def forget_absences(self, package: str) -> None:
         """A package was published: what upstreams did not have of it, in any repository, may be asked for."""
         self._negative.forget_package(package)
+
+    async def expire(self, repositories: Iterable[Repository], path: str) -> bool:
+        """Have a document asked for again at its next use, whoever of the sources has it; whether any has."""
+        found = [
+            await self._catalog.touch_cached(
+                one.id, path, validators=None, fetched_at=self._clock(), fresh_until=0.0
+            )
+            for one in repositories
+        ]
+        return any(found)
 
     # -- upkeep --------------------------------------------------------------------------------------
 
@@ -145,8 +157,6 @@ class Cache:
         await self.flush()
         dropped = 0
         for repository in repositories:
-            if repository.kind != "proxy":
-                continue
             before = self._clock() - idle_seconds
             while paths := await self._catalog.list_idle_cached(repository.id, before, EVICTION_PAGE):
                 gone = [await self._catalog.drop_cached(repository.id, path) for path in paths]

@@ -1,4 +1,4 @@
-"""The way of a file from its sources into the store, for the process that holds its lock.
+"""The way of a file from its addresses into the store, for the process that holds its lock.
 
 The bytes go into a part file while they are hashed. What was cut off is resumed with Range and If-Range, as
 long as a digest or a strong validator says that the rest belongs to what is there; where nothing does, or the
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from nora.blobs.local import LocalBlobStore
     from nora.catalog.records import Blob, NewBlob
     from nora.outbound import Stream
-    from nora.proxy.base import FileRequest, Source
+    from nora.proxy.base import Address, FileRequest
     from nora.proxy.fetch_lock import FetchLock
     from nora.proxy.in_flight import InFlightFile
 
@@ -56,7 +56,7 @@ class _Cut(Exception):
 
 
 class Download:
-    """One file from its sources into the store. Use it once, and `close` it."""
+    """One file from its addresses into the store. Use it once, and `close` it."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Download:
         self._patched = False  # the part file holds bytes of more than one answer
 
     async def run(self) -> Blob | None:
-        """The stored blob, or None when all sources say that there is none.
+        """The stored blob, or None when all say that there is none.
 
         Raises UpstreamFailed and its kinds, StorageFailed,
         StorageFull, and what `wanted.store` raises.
@@ -93,12 +93,12 @@ class Download:
             self._in_flight.attempt(self._temp.path, self.leader.total)
             self._in_flight.advance(self._written)
         failed: UpstreamFailed | None = None
-        for source in self._file.sources:
+        for address in self._file.addresses:
             try:
-                if await self._receive(source):
-                    return await uncancellable(self._keep(source))  # clients have it: a stop keeps it, too
+                if await self._receive(address):
+                    return await uncancellable(self._keep(address))  # clients have it: a stop keeps it, too
             except UpstreamFailed as error:
-                _log.info("a file of %s: %s", source.upstream.url, error)
+                _log.info("a file of %s: %s", address.upstream.url, error)
                 failed = error
         if failed is not None:
             raise failed
@@ -113,25 +113,25 @@ class Download:
 
     # -- one source ----------------------------------------------------------------------------------
 
-    async def _receive(self, source: Source) -> bool:
+    async def _receive(self, address: Address) -> bool:
         """Whether the source has it; all of it is in the part file then, and right. Raises UpstreamFailed."""
         failed = UpstreamFailed("the upstream gives no answer")
         for turn in range(TRIES):
             if turn:
                 await asyncio.sleep(random.uniform(*RETRY_SECONDS) * 2**turn)  # noqa: S311 - spreads, hides nothing
-            offset = self._resumable(source)
+            offset = self._resumable(address)
             try:
-                if not await self._ask(source, offset):
+                if not await self._ask(address, offset):
                     return False
                 if await self._is_right():
                     return True
                 failed = UpstreamFailed("the upstream gives other bytes than were announced")
-                _log.warning("%s: %s: %s", source.upstream.url, failed, self._file.key)
+                _log.warning("%s: %s: %s", address.upstream.url, failed, self._file.key)
                 self._mismatch()
                 again = self._patched  # what was there before may be what is wrong
                 await self._forget()
             except _Cut as cut:
-                failed, again = cut.error, not self._written or self._resumable(source) > 0
+                failed, again = cut.error, not self._written or self._resumable(address) > 0
             except UpstreamFailed as error:
                 failed, again = error, offset > 0 and not isinstance(error, UpstreamRefused)
                 if type(error) is UpstreamFailed:  # it does not resume (416, say): from the beginning
@@ -140,30 +140,30 @@ class Download:
                 break
         raise failed
 
-    def _resumable(self, source: Source) -> int:
+    def _resumable(self, address: Address) -> int:
         """Where to go on, because the bytes so far are known to belong to what comes; else 0."""
         complete = self.leader.verified and self._written == self.leader.total
-        same = self.leader.etag and self.leader.url == source.url
+        same = self.leader.etag and self.leader.url == address.url
         return self._written if complete or same or self._file.expect.digest is not None else 0
 
-    async def _ask(self, source: Source, offset: int) -> bool:
+    async def _ask(self, address: Address, offset: int) -> bool:
         """Ask for the file from `offset` on and write what comes; False: it is absent. Raises _Cut when it
         ends in the middle, UpstreamFailed when it does not begin, or is not what was asked for."""
         if offset and offset == self.leader.total:
             return True
-        headers = dict(source.headers)
+        headers = dict(address.headers)
         if offset:
             headers["range"] = f"bytes={offset}-"
-            if self.leader.etag and self.leader.url == source.url:
+            if self.leader.etag and self.leader.url == address.url:
                 headers["if-range"] = self.leader.etag
-        async with source.upstream.stream(source.url, headers, max_bytes=UNLIMITED) as answer:
+        async with address.upstream.stream(address.url, headers, max_bytes=UNLIMITED) as answer:
             if answer is None:
                 return False
-            await self._accept(source, answer, offset)
+            await self._accept(address, answer, offset)
             await self._write_answer(answer)
         return True
 
-    async def _accept(self, source: Source, answer: Stream, offset: int) -> None:
+    async def _accept(self, address: Address, answer: Stream, offset: int) -> None:
         """What an answer says about itself, checked; and a part file for its bytes."""
         resumed = answer.status == 206
         total = _resumed_total(answer, offset) if resumed else answer.length
@@ -183,7 +183,7 @@ class Download:
         self.leader = LeaderState(
             attempt=int(self._temp.path.rpartition(".")[2], 16),
             total=total,
-            url=source.url,
+            url=address.url,
             etag=etag if etag.startswith('"') else "",
         )
         await self._lock.write(self.leader)
@@ -258,7 +258,7 @@ class Download:
         hashes["xxh3"] = self._hasher.xxh3()
         return describe(hashes, self._written, self._file.expect.digest)
 
-    async def _keep(self, source: Source) -> Blob:
+    async def _keep(self, address: Address) -> Blob:
         """Whoever reads may have all of it now; then it becomes durable, and a row says so."""
         assert self._temp is not None
         new = self._describe()
@@ -267,7 +267,7 @@ class Download:
         await self._lock.write(self.leader)
         await self._disk.run(self._store.adopt, self._temp, new)
         try:
-            live = await self._file.store(new, source)
+            live = await self._file.store(new, address)
         except NoraError:
             await self._store.forget(new)
             raise

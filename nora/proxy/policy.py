@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from nora.proxy.base import Policy
 
 if TYPE_CHECKING:
-    from nora.config import ProxySettings
+    from nora.config import ProxySettings, Upstream
 
 REVALIDATION_SECONDS = 60.0
 """The longest time past its freshness for which a copy is served at once, while it is revalidated."""
@@ -27,12 +27,16 @@ class FormatSettings(Protocol):
         ...
 
 
-def document_policy(proxy: ProxySettings, settings: FormatSettings) -> Policy:
-    """What holds for the documents of a format that may change: tags, project pages."""
-    fresh = float(settings.metadata_ttl)
+def document_policy(proxy: ProxySettings, settings: FormatSettings, source: Upstream | None = None) -> Policy:
+    """What holds for the documents of a format that may change (tags, project pages), as a source has them:
+    what is said of the source itself counts."""
+    ttl = None if source is None else source.ttl
+    said = None if source is None else source.serve_stale
+    fresh = float(settings.metadata_ttl if ttl is None else ttl)
+    serve_stale = settings.serve_stale if said is None else said
     return Policy(
         fresh=fresh,
-        stale_while_revalidate=min(REVALIDATION_SECONDS, fresh) if settings.serve_stale else 0.0,
-        stale_if_error=float(proxy.stale_ttl) if settings.serve_stale else 0.0,
+        stale_while_revalidate=min(REVALIDATION_SECONDS, fresh) if serve_stale else 0.0,
+        stale_if_error=float(proxy.stale_ttl) if serve_stale else 0.0,
         absent=float(proxy.absent_ttl),
     )

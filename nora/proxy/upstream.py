@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 from nora.config import Breaker, Timeouts
@@ -33,6 +33,12 @@ class Limits:
     breaker: Breaker
     private: tuple[str, ...] = ()
     """Hosts beside the upstream itself that may be in a private network: see `Terms.private`."""
+    given: frozenset[str] = frozenset()
+    """Origins of the source beside this one: its mirrors."""
+    absent: frozenset[int] = frozenset()
+    """Statuses beside `ABSENT` by which it says that it has nothing."""
+    headers: Headers = field(default_factory=dict)
+    """Sent with each request to the upstream itself."""
 
 
 class ConfiguredUpstream:
@@ -66,7 +72,7 @@ class ConfiguredUpstream:
         with self._held(host, method):
             async with host.place(host.documents, self._limits.timeouts.total) as seconds:
                 reply = await host.call(once, seconds)
-        if reply.status in ABSENT:
+        if self._is_absent(reply.status):
             return None
         if not (200 <= reply.status < 300 or reply.status == 304):
             raise _refused(reply.status, reply.url)
@@ -88,13 +94,16 @@ class ConfiguredUpstream:
                 place = host.place(host.files, self._limits.timeouts.total)
                 seconds = await stack.enter_async_context(place)
                 answer = await host.call(once, seconds)
-            if answer.status in ABSENT:
+            if self._is_absent(answer.status):
                 yield None
                 return
             if answer.status != 200 and not (answer.status == 206 and "range" in sent):
                 raise _refused(answer.status, answer.url)
             check_size(answer.length or 0, max_bytes, answer.url)
             yield answer
+
+    def _is_absent(self, status: int) -> bool:
+        return status in ABSENT or status in self._limits.absent
 
     @asynccontextmanager
     async def _request(
@@ -103,8 +112,8 @@ class ConfiguredUpstream:
         """An answer that is neither 429 nor 5xx, to a request that carries what the upstream wants to see."""
         is_own = host.origin == self._origin
         for is_last in (False, True):
-            credentials = await self._authorization.headers(method, url) if is_own else {}
-            async with self._measured(host, method, url, {**headers, **credentials}, max_bytes) as answer:
+            own = {**self._limits.headers, **await self._authorization.headers(method, url)} if is_own else {}
+            async with self._measured(host, method, url, {**headers, **own}, max_bytes) as answer:
                 if is_last or not is_own or not await self._is_challenged(method, url, answer):
                     yield answer
                     return
@@ -150,7 +159,7 @@ class ConfiguredUpstream:
             idle_seconds=timeouts.idle,
             total_seconds=timeouts.total,
             max_bytes=max_bytes,
-            given=frozenset({self._origin}),
+            given=self._limits.given | {self._origin},
             private=self._limits.private,
         )
 

@@ -1,39 +1,44 @@
-"""Whom a proxy repository asks, and how: the network half of the cache.
+"""How the sources of proxy repositories are asked: the network half of the cache.
 
-    upstreams = services.upstreams.of(repository)
-    fetch = first_of(upstreams, [f"{one.url}/{name}/" for one in upstreams], headers, parse, max_bytes=2**27)
-    document = await services.cache.document(place, policy, fetch)
+    upstream = services.upstreams.of(candidate.source)
+    fetch = document_fetch(upstream, f"{upstream.url}/{name}/", headers, parse, max_bytes=2**27)
+    document = await services.cache.document(key, policy, fetch)
 
 What is transient (no connection, silence, a cut, 5xx, 429 with a short `Retry-After`) is tried again, within
-the time that there is. A host that fails again and again is left alone (breaker.py), and so is an upstream
-that says itself when to come back. Credentials are for the upstream's own origin, also along redirects.
+the time that there is; then the mirrors of the source are tried. A host that fails again and again is left
+alone (breaker.py), and so is one that says itself when to come back. Credentials are for the addresses that
+the operator wrote down, also along redirects.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nora.config import Upstream as UpstreamSetting
 from nora.errors import UpstreamFailed
-from nora.outbound import Headers, Outbound, Reply, host_of
+from nora.outbound import Headers, Outbound, Reply, host_of, origin
 from nora.proxy.base import UNCHANGED, Authorization, Fetch, Fetched, Unchanged, Upstream
 from nora.proxy.hosts import Hosts
+from nora.proxy.mirrors import MirroredUpstream
 from nora.proxy.retries import Retries
 from nora.proxy.upstream import ConfiguredUpstream, Limits
-from nora.proxy.upstream_auth import Basic
+from nora.proxy.upstream_auth import StaticAuthorization
 
 if TYPE_CHECKING:
     from nora.catalog.records import Cached
     from nora.config import Config
-    from nora.model import Repository
     from nora.observability.metrics import Metrics
     from nora.observability.shared_timestamps import SharedTimestamps
+    from nora.resolve.sources import Source
 
 _CONDITIONS = {"etag": "if-none-match", "last-modified": "if-modified-since"}
 
-Authorize = Callable[[UpstreamSetting], Authorization]
+Authorize = Callable[[UpstreamSetting, Outbound], Authorization]
+"""Makes what says who is asking, for one address; the setting's `url` is that address."""
 Parse = Callable[[Reply], Awaitable[Fetched]]
 
 
@@ -42,10 +47,11 @@ class Upstreams:
 
     def __init__(self, config: Config, outbound: Outbound, hosts: Hosts) -> None:
         self._config = config
-        self.outbound = outbound
-        """For what the credentials of an upstream have to be asked with: token services."""
+        self._outbound = outbound
         self._hosts = hosts
-        self._made: dict[str, tuple[Upstream, ...]] = {}
+        self._made: dict[int, Upstream] = {}
+        self._trusting: dict[Path, Outbound] = {}
+        """For sources with authorities of their own."""
 
     @classmethod
     def build(
@@ -54,90 +60,84 @@ class Upstreams:
         """As the configuration has it."""
         return cls(config, outbound, Hosts(metrics, Retries(tries=1 + config.proxy.retries), answers))
 
-    def of(self, repository: Repository, authorize: Authorize | None = None) -> tuple[Upstream, ...]:
-        """Whom a proxy repository asks, in this order; nobody while it is offline. Made once, and kept.
+    def of(self, source: Source, authorize: Authorize | None = None) -> Upstream:
+        """Who is asked of a source. Made once, and kept.
 
-        `authorize` makes what says who is asking; by default it is the user and password of the setting.
+        `authorize` makes what says who is asking; by default it is what the setting has, as it is.
         """
-        if not self.is_online(repository):
-            return ()
-        found = self._made.get(repository.name)
+        found = self._made.get(source.id)
         if found is None:
-            settings = self._config.upstreams_of(repository.name)
-            found = tuple(self._make(repository, one, authorize) for one in settings)
-            self._made[repository.name] = found
+            found = self._made[source.id] = self._make(source, authorize or _static)
         return found
 
-    def is_online(self, repository: Repository) -> bool:
-        """Whether the upstreams of a repository may be asked for anything."""
-        return self._config.is_online(repository.name)
+    async def close(self) -> None:
+        """Let go of connections that are this object's own."""
+        await asyncio.gather(*(one.close() for one in self._trusting.values()))
 
-    def _make(
-        self, repository: Repository, setting: UpstreamSetting, authorize: Authorize | None
+    def _make(self, source: Source, authorize: Authorize) -> Upstream:
+        setting = source.setting
+        addresses = [setting, *(replace(setting, url=mirror) for mirror in setting.mirrors)]
+        given = frozenset(origin(one.url) for one in addresses)
+        made = [self._address(source, one, given, authorize) for one in addresses]
+        return made[0] if len(made) == 1 else MirroredUpstream(made)
+
+    def _address(
+        self, source: Source, setting: UpstreamSetting, given: frozenset[str], authorize: Authorize
     ) -> Upstream:
+        config, kind = self._config, source.repository.format
+        timeouts = config.timeouts_of(kind)
+        outbound = self._outbound_of(setting)
+        private = config.proxy.allow_private if setting.allow_private is None else setting.allow_private
         return ConfiguredUpstream(
             setting.url,
-            Basic(setting.auth) if authorize is None else authorize(setting),
+            authorize(setting, outbound),
             Limits(
-                timeouts=self._config.timeouts_of(repository.format),
-                breaker=self._config.circuit_breaker.of(repository.format, setting.url),
-                private=self._config.proxy.allow_private,
+                timeouts=timeouts if setting.timeout is None else replace(timeouts, total=setting.timeout),
+                breaker=config.circuit_breaker.of(kind, setting.url),
+                private=private,
+                given=given,
+                absent=frozenset(setting.absent or ()),
+                headers=dict(setting.headers),
             ),
-            self.outbound,
+            outbound,
             self._hosts,
         )
 
+    def _outbound_of(self, setting: UpstreamSetting) -> Outbound:
+        if setting.ca_cert is None:
+            return self._outbound
+        found = self._trusting.get(setting.ca_cert)
+        if found is None:
+            found = self._trusting[setting.ca_cert] = Outbound(setting.ca_cert, self._config.tls.ca_cert)
+        return found
 
-def first_of(
-    upstreams: Sequence[Upstream],
-    urls: Sequence[str],
-    headers: Headers,
-    parse: Parse,
-    *,
-    max_bytes: int,
-) -> Fetch:
-    """Asks for a document at the url of each upstream, in order, until one has it; the usual Fetch.
 
-    What is cached is revalidated only where it came from, and while that fails nobody behind it is asked: the
-    stale copy is better than another's. The document is absent when all say so. Raises UpstreamFailed when
-    none has it and one could not be asked. `parse` gets an answer of 2xx; what it returns gets the address
-    that was asked, and the validators of the answer.
+def _static(setting: UpstreamSetting, _: Outbound) -> Authorization:
+    return StaticAuthorization(setting)
+
+
+def document_fetch(upstream: Upstream, url: str, headers: Headers, parse: Parse, *, max_bytes: int) -> Fetch:
+    """Asks an upstream for the document at a URL, conditionally when there is a copy of it.
+
+    `parse` gets an answer of 2xx; what it returns gets the address that was asked, and the validators of the
+    answer. The document is absent when the upstream says so. Raises UpstreamFailed.
     """
 
     async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
-        failed: UpstreamFailed | None = None
-        for upstream, url in zip(upstreams, urls, strict=True):
-            known = cached if cached is not None and cached.upstream_url == url else None
-            try:
-                found = await _fetched(upstream, url, headers, known, parse, max_bytes)
-            except UpstreamFailed as error:
-                if known is not None:
-                    raise
-                failed = failed or error
-            else:
-                if found is not None:
-                    return found
-        if failed is not None:
-            raise failed
-        return None
+        known = cached if cached is not None and cached.upstream_url == url else None
+        conditions = {} if known is None else _conditions(known.validators)
+        reply = await upstream.ask("GET", url, {**headers, **conditions}, max_bytes=max_bytes)
+        if reply is None:
+            return None
+        if reply.status == 304:
+            if not conditions:
+                raise UpstreamFailed(f"{host_of(url)} answers 304 to what was not asked")
+            return UNCHANGED
+        fetched = await parse(reply)
+        validators = {name: reply.headers[name] for name in _CONDITIONS if name in reply.headers}
+        return replace(fetched, upstream_url=url, validators={**validators, **fetched.validators})
 
     return fetch
-
-
-async def _fetched(
-    upstream: Upstream, url: str, headers: Headers, known: Cached | None, parse: Parse, max_bytes: int
-) -> Fetched | Unchanged | None:
-    conditions = {} if known is None else _conditions(known.validators)
-    reply = await upstream.ask("GET", url, {**headers, **conditions}, max_bytes=max_bytes)
-    if reply is None:
-        return None
-    if reply.status == 304:
-        if not conditions:
-            raise UpstreamFailed(f"{host_of(url)} answers 304 to what was not asked")
-        return UNCHANGED
-    fetched = await parse(reply)
-    validators = {name: reply.headers[name] for name in _CONDITIONS if name in reply.headers}
-    return replace(fetched, upstream_url=url, validators={**validators, **fetched.validators})
 
 
 def _conditions(validators: Mapping[str, str]) -> Headers:

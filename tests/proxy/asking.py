@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from nora.config import Breaker, Timeouts
+from nora.config import Upstream as UpstreamSetting
 from nora.errors import UpstreamFailed
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
@@ -18,7 +19,7 @@ from nora.outbound import Headers, Outbound
 from nora.proxy.base import Authorization, Upstream
 from nora.proxy.hosts import Hosts
 from nora.proxy.retries import Retries
-from nora.proxy.upstream_auth import Basic
+from nora.proxy.upstream_auth import StaticAuthorization
 from nora.proxy.upstreams import ConfiguredUpstream, Limits
 
 T = TypeVar("T")
@@ -63,7 +64,14 @@ class World:
         self, url: str, auth: str | None = None, authorization: Authorization | None = None
     ) -> ConfiguredUpstream:
         limits = Limits(timeouts=self.timeouts, breaker=self.breaker, private=self.private)
-        return ConfiguredUpstream(url, authorization or Basic(auth), limits, self.outbound, self.hosts)
+        setting = UpstreamSetting(url, auth=auth)
+        return ConfiguredUpstream(
+            url,
+            authorization or StaticAuthorization(setting),
+            limits,
+            self.outbound,
+            self.hosts,
+        )
 
     def value(self, name: str, **labels: str) -> float:
         """A sample of the metrics page; 0 where there is none."""

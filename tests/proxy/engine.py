@@ -28,18 +28,19 @@ from nora.blobs.local import LocalBlobStore
 from nora.catalog.records import Blob, Cached, NewBlob, NewCached
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.config import Breaker, Timeouts
+from nora.config import Upstream as UpstreamSetting
 from nora.errors import NoraError, UpstreamFailed
 from nora.model import Digest, Repository, RepositorySpec
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.outbound import Outbound
-from nora.proxy.base import CacheKey, Fetched, FileRequest, Source, Unchanged
+from nora.proxy.base import Address, CacheKey, Fetched, FileRequest, Unchanged
 from nora.proxy.cache import Cache
 from nora.proxy.hosts import Hosts
 from nora.proxy.in_flight import InFlightFile
 from nora.proxy.retries import Retries
 from nora.proxy.upstream import ConfiguredUpstream, Limits
-from nora.proxy.upstream_auth import Basic
+from nora.proxy.upstream_auth import StaticAuthorization
 
 PROXY = RepositorySpec("proxy", "raw", "proxy")
 LEASE_SECONDS = 3600.0
@@ -72,7 +73,9 @@ class Engine:
     def upstream(self, url: str, idle_seconds: int = 10) -> ConfiguredUpstream:
         timeouts = Timeouts(5, idle_seconds, 20)
         limits = Limits(timeouts=timeouts, breaker=Breaker(False, 100, 1))
-        return ConfiguredUpstream(url, Basic(None), limits, self.outbound, self.hosts)
+        return ConfiguredUpstream(
+            url, StaticAuthorization(UpstreamSetting(url)), limits, self.outbound, self.hosts
+        )
 
     def wanted(
         self,
@@ -88,7 +91,7 @@ class Engine:
             cached = await self.catalog.find_cached(self.repository.id, path)
             return None if cached is None else cached.blob
 
-        async def store(blob: NewBlob, source: Source) -> Blob:
+        async def store(blob: NewBlob, source: Address) -> Blob:
             entry = NewCached(
                 path=path,
                 package=None,
@@ -102,7 +105,7 @@ class Engine:
 
         return FileRequest(
             key=f"{self.repository.id}/{path}",
-            sources=tuple(Source(self.upstream(url.rpartition("/")[0]), url) for url in urls),
+            addresses=tuple(Address(self.upstream(url.rpartition("/")[0]), url) for url in urls),
             expect=Expect(digest=None if digest is None else Digest(digest), size=size),
             media_type="application/octet-stream",
             store=store,

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from nora.catalog.records import Package
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor
-from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, UNKNOWN, ReadCache, slot_of
 from nora.catalog.sqlite.rows import package_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nora.catalog.sqlite.engine import Connection
 
 
@@ -25,6 +27,31 @@ class Packages(Executor):
     async def find_package(self, repository_id: int, package: str) -> Package | None:
         key = (repository_id, package)
         return self._cached_read(self._recent_packages, key, queries.GET_PACKAGE, key, package_of)
+
+    async def find_packages(self, keys: Sequence[tuple[int, str]]) -> list[Package | None]:
+        known = [self._recent_packages.get(key) for key in keys]
+        unknown = [key for key, answer in zip(keys, known, strict=True) if answer is UNKNOWN]
+        if not unknown:
+            return [answer for answer in known if answer is not UNKNOWN]
+        epochs = {key: self._epochs[slot_of(*key)] for key in unknown}
+        values = tuple(part for key in unknown for part in key)
+        read = {
+            (row[-1], row[1]): package_of(*row[:-1])
+            for row in self._rows(queries.find_packages(len(unknown)), values)
+        }
+        for key, epoch in epochs.items():
+            self._recent_packages.put(key, slot_of(*key), epoch, read.get(key))
+        return [
+            read.get(key) if answer is UNKNOWN else answer for key, answer in zip(keys, known, strict=True)
+        ]
+
+    async def find_absences(self, keys: Sequence[tuple[int, str]]) -> set[tuple[int, str]]:
+        values = tuple(part for key in keys for part in key)
+        return {(row[0], row[1]) for row in self._rows(queries.find_absences(len(keys)), values)}
+
+    async def note_absences(self, keys: Sequence[tuple[int, str]]) -> None:
+        rows = [(*key, time.time()) for key in keys]
+        await self._write(lambda db: db.executemany(queries.NOTE_ABSENCE, rows), durable=False)
 
     async def list_packages(self, repository_id: int, after: str, limit: int, prefix: str = "") -> list[str]:
         # Nothing sorts between a name and the name with a NUL; names that share a prefix are neighbours.

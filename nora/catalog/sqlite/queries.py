@@ -16,6 +16,27 @@ GET_PACKAGE: Final = """
 SELECT id, name, owned, revision, coalesce(document, CAST('{}' AS BLOB)) FROM package
 WHERE repository_id = ? AND name = ?"""
 
+_PACKAGES: Final = """
+SELECT id, name, owned, revision, coalesce(document, CAST('{}' AS BLOB)), repository_id FROM package
+WHERE (repository_id, name) IN (VALUES """
+
+_ABSENCES: Final = """
+SELECT repository_id, name FROM absence WHERE (repository_id, name) IN (VALUES """
+
+
+def find_packages(count: int) -> str:
+    """The packages of so many keys (repository, name)."""
+    return f"{_PACKAGES}{', '.join(['(?, ?)'] * count)})"
+
+
+def find_absences(count: int) -> str:
+    """Those of so many keys (repository, name) that are known to be absent."""
+    return f"{_ABSENCES}{', '.join(['(?, ?)'] * count)})"
+
+
+NOTE_ABSENCE: Final = """
+INSERT INTO absence (repository_id, name, noted_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"""
+
 LIST_PACKAGES: Final = """
 SELECT name FROM package WHERE repository_id = ? AND name >= ? AND versions > 0
 ORDER BY name LIMIT ?"""

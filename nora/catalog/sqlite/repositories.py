@@ -30,7 +30,7 @@ def load(db: Connection) -> tuple[dict[str, int], dict[str, RepositorySpec]]:
 
 def build(specs: Sequence[RepositorySpec], ids: dict[str, int]) -> dict[str, Repository]:
     """The values for what is declared, by name. Raises ConfigError for members that cannot be."""
-    built = {s.name: Repository(ids[s.name], s.name, s.format, s.kind) for s in specs if s.kind != "group"}
+    built = {s.name: _build_single(s, ids) for s in specs if s.kind != "group"}
     groups = {}
     for spec in specs:
         if spec.kind == "group":
@@ -46,10 +46,21 @@ def build(specs: Sequence[RepositorySpec], ids: dict[str, int]) -> dict[str, Rep
     return built | groups
 
 
+def _build_single(spec: RepositorySpec, ids: dict[str, int]) -> Repository:
+    """A hosted repository, or a proxy with its sources."""
+    sources = [
+        Repository(ids[name], name, spec.format, "proxy") for name in map(spec.source_name, spec.sources)
+    ]
+    return Repository(ids[spec.name], spec.name, spec.format, spec.kind, sources=tuple(sources))
+
+
 def sync(db: Connection, specs: Sequence[RepositorySpec]) -> dict[str, Repository]:
     """See Catalog.sync_repositories."""
     ids, known = load(db)
-    for spec in specs:
+    sources = [
+        RepositorySpec(spec.source_name(one), spec.format, "proxy") for spec in specs for one in spec.sources
+    ]
+    for spec in (*specs, *sources):
         row = known.get(spec.name)
         if row is None:
             values = (spec.name, spec.format, spec.kind)

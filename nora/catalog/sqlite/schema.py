@@ -18,6 +18,7 @@ another engine has its own, and shares the protocol and its contract suite. How 
 - `file.fetched_at` says that a file is a copy of an upstream's; NULL in `fresh_until` beside it that the copy
   is good for ever. So `file_idle` holds the cached documents alone, those unused for longest first.
 - `tombstone` has the paths that may not be used again.
+- `absence` has names that an upstream did not have when a later one of its group was found to have them.
 - `link` says that a package holds a blob; its lease keeps a blob that no version names (yet).
 
 Times are seconds since the epoch, sizes bytes, digests `algorithm:hex`. Text compares as bytes.
@@ -206,7 +207,25 @@ _KINDS: Final = ("ALTER TABLE version RENAME COLUMN artifact_type TO kind",)
 
 _PATHS: Final = ("DROP INDEX file_by_parent", "ALTER TABLE file DROP COLUMN parent")
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FOUNDATION, _TOKENS, _UPSTREAMS, _KINDS, _PATHS)
+_SOURCES: Final = (
+    """
+    CREATE TABLE absence (
+        repository_id INTEGER NOT NULL REFERENCES repository (id),
+        name TEXT NOT NULL,
+        noted_at REAL NOT NULL,
+        PRIMARY KEY (repository_id, name)
+    ) WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    _FOUNDATION,
+    _TOKENS,
+    _UPSTREAMS,
+    _KINDS,
+    _PATHS,
+    _SOURCES,
+)
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 
 SCHEMA_VERSION: Final = len(MIGRATIONS)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from blacksheep import Response
 
 from nora.catalog.records import Blob
-from nora.errors import BlobNotFound, PackageNotFound, quoted
+from nora.errors import BlobNotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.docker.authorizer import Authorizer
-from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image
+from nora.formats.docker.pull_through import PullThrough
 from nora.formats.docker.resource import API_VERSION, Resource
-from nora.http.send import blob_response
-from nora.model import Digest
+from nora.formats.docker.upstream import Remotes
+from nora.http.send import Header, blob_response
+from nora.model import Digest, Repository
+from nora.proxy.answers import file_response
+from nora.proxy.base import FileRequest
+from nora.resolve import Candidate, Resolution
 
 _OCTETS = b"application/octet-stream"
 _PUBLIC = (b"cache-control", b"public, max-age=31536000, immutable")
@@ -23,9 +27,14 @@ _PRIVATE = (b"cache-control", b"private, max-age=31536000, immutable")
 class Blobs:
     """The endpoints of one blob. A blob is visible in the images that it was pushed or mounted to."""
 
-    def __init__(self, services: Services, authorizer: Authorizer, mirror: Mirror) -> None:
+    def __init__(
+        self, services: Services, authorizer: Authorizer, remotes: Remotes, pull: PullThrough
+    ) -> None:
         self._authorizer = authorizer
-        self._mirror = mirror
+        self._remotes = remotes
+        self._pull = pull
+        self._services = services
+        self._resolver = services.resolver
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._memory = services.memory
@@ -35,37 +44,55 @@ class Blobs:
         """GET and HEAD, with ranges. A HEAD hit renews the lease: the client will not upload again."""
         image = resource.image
         digest = Digest(resource.reference)
-        blob: Blob | None = None
-        for repository in image.repository.readable:
-            if repository.kind == "proxy":
-                continue  # what is cached there is for names only that are not ours
-            blob = await self._catalog.find_linked_blob(repository.id, image.package, digest)
-            if blob is not None:
-                if resource.request.method == "HEAD":
-                    self._leases.note(repository.id, image.package, blob)
-                break
-        else:
-            blob = await self._mirror.find_blob(image, digest)
-        name = digest.encode()
-        etag = b'"%b"' % name
-        headers = (
-            API_VERSION,
-            (b"docker-content-digest", name),
-            _PUBLIC if self._authorizer.is_public(image.repository) else _PRIVATE,
-        )
+
+        async def look(hosted: Repository) -> Blob | None:
+            blob = await self._catalog.find_linked_blob(hosted.id, image.package, digest)
+            if blob is not None and resource.request.method == "HEAD":
+                self._leases.note(hosted.id, image.package, blob)
+            return blob
+
+        blob = await self._resolver.find_hosted(image.repository, look)
         if blob is None:
-            response = await self._mirror.blob(resource, digest, headers=headers, etag=etag)
-            if response is None:
-                raise await self._absent(image, digest)
-            return response
+            return await self._cached(resource, digest, await self._remotes.resolve(image))
+        return await self._stored(resource, digest, blob)
+
+    async def _cached(self, resource: Resource, digest: Digest, resolution: Resolution) -> Response:
+        """What came from an upstream, or comes now."""
+
+        async def look(candidate: Candidate) -> Blob | FileRequest | None:
+            blob = await self._pull.find_blob(candidate, digest)
+            return blob if blob is not None else await self._pull.blob(candidate, digest)
+
+        found: Blob | FileRequest | None = await self._resolver.held(resolution, look)
+        if found is None:
+            raise await self._absent(resource.image, digest)
+        if isinstance(found, Blob):
+            return await self._stored(resource, digest, found)
+        return await file_response(
+            resource.request,
+            self._services,
+            found,
+            headers=self._headers(resource.image, digest),
+            etag=_etag(digest),
+            what=f"blob {digest} of {resource.image.full_name}",
+        )
+
+    async def _stored(self, resource: Resource, digest: Digest, blob: Blob) -> Response:
         return await blob_response(
             resource.request,
             self._blobs,
             self._memory,
             blob,
             media_type=_OCTETS,
-            headers=headers,
-            etag=etag,
+            headers=self._headers(resource.image, digest),
+            etag=_etag(digest),
+        )
+
+    def _headers(self, image: Image, digest: Digest) -> tuple[Header, ...]:
+        return (
+            API_VERSION,
+            (b"docker-content-digest", digest.encode()),
+            _PUBLIC if self._authorizer.is_public(image.repository) else _PRIVATE,
         )
 
     async def delete(self, resource: Resource) -> Response:
@@ -78,7 +105,10 @@ class Blobs:
         return Response(202, [API_VERSION])
 
     async def _absent(self, image: Image, digest: Digest) -> BlobNotFound | PackageNotFound:
-        for repository in image.repository.readable:
-            if await self._catalog.has_package(repository.id, image.package):
-                return BlobNotFound(f"{quoted(image.full_name)} has no blob {digest}")
-        return PackageNotFound(f"there is no image {quoted(image.full_name)}")
+        if await self._remotes.is_known(image):
+            return BlobNotFound(f"{image.full_name} has no blob {digest}")
+        return PackageNotFound(f"there is no image {image.full_name}")
+
+
+def _etag(digest: Digest) -> bytes:
+    return b'"%b"' % digest.encode()

@@ -27,10 +27,12 @@ from nora.formats.docker.documents import (
     render_referrers,
 )
 from nora.formats.docker.names import Image, Images
+from nora.formats.docker.pull_through import PullThrough
 from nora.formats.docker.remote_listings import RemoteListings
 from nora.formats.docker.resource import API_VERSION, Resource
-from nora.formats.docker.ways import Ways
-from nora.model import Digest
+from nora.formats.docker.upstream import Remotes
+from nora.model import Digest, Repository
+from nora.resolve import Candidate
 
 _CHUNK = 1000
 """Rows read at once on the event loop."""
@@ -46,9 +48,13 @@ Page = Callable[[str, int], Awaitable[list[str]]]
 class Listings:
     """The endpoints that list."""
 
-    def __init__(self, services: Services, images: Images, authorizer: Authorizer, ways: Ways) -> None:
-        self._ways = ways
-        self._remote = RemoteListings(services)
+    def __init__(
+        self, services: Services, images: Images, authorizer: Authorizer, remotes: Remotes, pull: PullThrough
+    ) -> None:
+        self._remotes = remotes
+        self._pull = pull
+        self._resolver = services.resolver
+        self._remote = RemoteListings(services, remotes)
         self._images = images
         self._authorizer = authorizer
         self._catalog = services.catalog
@@ -57,15 +63,17 @@ class Listings:
     async def tags(self, resource: Resource) -> Response:
         """`tags/list`: byte order, `last` is exclusive and need not exist."""
         image = resource.image
-        pages = [
-            self._tag_page(repository.id, image.package)
-            for repository in image.repository.readable
-            if repository.kind == "hosted" and await self._catalog.has_package(repository.id, image.package)
-        ]
-        for way in await self._ways.find(image):
-            tags = await self._remote.tags(way)
-            if tags is not None:
-                pages.append(_page_of(tags))
+
+        async def look(hosted: Repository) -> Page | None:
+            held = await self._catalog.has_package(hosted.id, image.package)
+            return self._tag_page(hosted.id, image.package) if held else None
+
+        async def ask(candidate: Candidate) -> Page | None:
+            tags = await self._remote.tags(candidate)
+            return None if tags is None else _page_of(tags)
+
+        pages = await self._resolver.every_hosted(image.repository, look)
+        pages += await self._resolver.every(await self._remotes.resolve(image), ask)
         if not pages:
             raise PackageNotFound(f"there is no image {quoted(image.full_name)}")
         return await self._names(resource, "tags", pages, name=image.full_name)
@@ -76,9 +84,9 @@ class Listings:
         places = [("", self._images.default)]
         places += [(f"{name}/", repository) for name, repository in self._images.named.items()]
         pages = [
-            self._image_page(member.id, prefix, partial(self._authorizer.may_read, principal, repository))
+            self._image_page(number, prefix, partial(self._authorizer.may_read, principal, repository))
             for prefix, repository in places
-            for member in repository.readable
+            for number in repository.row_ids
         ]
         return await self._names(resource, "repositories", pages)
 
@@ -110,19 +118,29 @@ class Listings:
     ) -> dict[str, dict[str, Any]]:
         found: dict[str, dict[str, Any]] = {}
         described: list[dict[str, Any]] = []
-        ways = await self._ways.find(image)
-        hosted = [one for one in image.repository.readable if one.kind == "hosted"]
-        places = [(one.id, image.package) for one in hosted] + [(way.proxy.id, way.package) for way in ways]
-        for repository_id, package in places:
+
+        async def take(repository: int, package: str) -> None:
             rows = await self._catalog.list_versions_about(
-                repository_id, package, subject, artifact_type, last, _REFERRERS_PAGE + 1
+                repository, package, subject, artifact_type, last, _REFERRERS_PAGE + 1
             )
             for row in rows:
                 found.setdefault(row.version, referrer_descriptor(row))
-        for repository in hosted:
-            described += await self._fallback(repository.id, image, subject)
-        for way in ways:
-            described += await self._remote.referrers(way, subject)
+
+        async def look(hosted: Repository) -> bool:
+            await take(hosted.id, image.package)
+            described.extend(await self._fallback(hosted.id, image, subject))
+            return True
+
+        async def ask(candidate: Candidate) -> bool | None:
+            if not candidate.is_last and not await self._pull.has_image(candidate):
+                return None
+            await take(*candidate.key)
+            descriptors = await self._remote.referrers(candidate, subject)
+            described.extend(descriptors)
+            return candidate.pinned or bool(descriptors) or None
+
+        await self._resolver.every_hosted(image.repository, look)
+        await self._resolver.every(await self._remotes.resolve(image), ask)
         for descriptor in described:
             digest = descriptor["digest"]
             if digest > last and (artifact_type is None or descriptor.get("artifactType") == artifact_type):

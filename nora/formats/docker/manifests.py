@@ -11,21 +11,26 @@ from nora.blobs.base import Expect
 from nora.catalog.records import Blob, File, NewBlob, NewFile, Release, TagWrite
 from nora.errors import BlobNotFound, MissingReferences, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
-from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Image, Tag, parse_reference
 from nora.formats.docker.publish import ParsedManifest, parse_manifest
+from nora.formats.docker.pull_through import Pulled, PullThrough
 from nora.formats.docker.resource import API_VERSION, Resource, link_base
 from nora.formats.docker.settings import DockerSettings
+from nora.formats.docker.upstream import Remotes
 from nora.http.body import read_body
 from nora.http.send import blob_response
 from nora.model import Action, Digest, Repository
+from nora.resolve import Candidate
 
 
 class Manifests:
     """The endpoints of one manifest."""
 
-    def __init__(self, services: Services, mirror: Mirror) -> None:
-        self._mirror = mirror
+    def __init__(self, services: Services, remotes: Remotes, pull: PullThrough) -> None:
+        self._remotes = remotes
+        self._pull = pull
+        self._resolver = services.resolver
+        self._claims = services.claims
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._memory = services.memory
@@ -44,34 +49,30 @@ class Manifests:
         """GET and HEAD: the bytes exactly as they were pushed, here or at an upstream."""
         image = resource.image
         reference = parse_reference(resource.reference)
-        file = await self._find(image, reference)
-        if file is None:
-            return await self._pull(resource, reference)
-        resource.count_as("download")
-        digest = (reference if isinstance(reference, Digest) else file.version or file.blob.digest).encode()
-        return await blob_response(
-            resource.request,
-            self._blobs,
-            self._memory,
-            file.blob,
-            media_type=file.media_type.encode(),
-            headers=(API_VERSION, (b"docker-content-digest", digest)),
-            etag=b'"%b"' % digest,
-        )
+        only_head = resource.request.method == "HEAD"
 
-    async def _pull(self, resource: Resource, reference: Digest | Tag) -> Response:
-        pulled = await self._mirror.manifest(resource, reference)
-        if pulled is None:
-            raise await self._absent(resource.image, resource.reference)
+        async def look(hosted: Repository) -> Pulled | None:
+            file = await self._find(hosted.id, image, reference)
+            if file is None:
+                return None
+            digest = reference if isinstance(reference, Digest) else Digest(file.version or file.blob.digest)
+            return Pulled(digest, file.media_type, file.blob)
+
+        async def ask(candidate: Candidate) -> Pulled | None:
+            return await self._pull.manifest(candidate, reference, only_head=only_head)
+
+        found = await self._resolver.find(image.repository, look, lambda: self._remotes.resolve(image), ask)
+        if found is None:
+            raise await self._absent(image, resource.reference)
         resource.count_as("download")
-        digest = pulled.digest.encode()
+        digest = found.digest.encode()
         return await blob_response(
             resource.request,
             self._blobs,
             self._memory,
-            pulled.blob,
-            media_type=pulled.media_type.encode(),
-            headers=(API_VERSION, (b"docker-content-digest", digest), *pulled.headers),
+            found.blob,
+            media_type=found.media_type.encode(),
+            headers=(API_VERSION, (b"docker-content-digest", digest), *found.headers),
             etag=b'"%b"' % digest,
         )
 
@@ -83,6 +84,9 @@ class Manifests:
         named = reference if isinstance(reference, Digest) else None
         wanted = [resource.reference] if named is None else []
         tags = [Tag(text) for text in dict.fromkeys([*wanted, *resource.query.get("tag", ())])]
+        await self._claims.require(
+            resource.principal, image.repository, image.package, self._remotes.spelled(image)
+        )
         body = await read_body(resource.request, self._settings.max_manifest_size, self._idle_seconds)
         manifest = parse_manifest(
             body, resource.header(b"content-type"), named, required=self._settings.required_content
@@ -92,7 +96,7 @@ class Manifests:
         try:
             await self._store(image, target, body, manifest, writes)
         except MissingReferences as missing:
-            if not await self._mirror.promote_cached_blobs(image, target, missing.digests):
+            if not await self._pull.promote_cached_blobs(image, target, missing.digests):
                 raise
             await self._store(image, target, body, manifest, writes)
         resource.count_as("upload")
@@ -116,17 +120,10 @@ class Manifests:
             raise await self._absent(image, resource.reference)
         return Response(202, [API_VERSION])
 
-    async def _find(self, image: Image, reference: Digest | Tag) -> File | None:
-        for repository in image.repository.readable:
-            if repository.kind == "proxy":
-                continue  # what is cached there is for names only that are not ours
-            if isinstance(reference, Tag):
-                file = await self._catalog.find_tagged_file(repository.id, image.package, reference)
-            else:
-                file = await self._find_digest(repository.id, image, reference)
-            if file is not None:
-                return file
-        return None
+    async def _find(self, repository: int, image: Image, reference: Digest | Tag) -> File | None:
+        if isinstance(reference, Tag):
+            return await self._catalog.find_tagged_file(repository, image.package, reference)
+        return await self._find_digest(repository, image, reference)
 
     async def _find_digest(self, repository: int, image: Image, digest: Digest) -> File | None:
         file = await self._catalog.find_file(repository, image.file_path(digest))
@@ -136,10 +133,9 @@ class Manifests:
         return file
 
     async def _absent(self, image: Image, reference: str) -> PackageNotFound | VersionNotFound:
-        for repository in image.repository.readable:
-            if await self._catalog.has_package(repository.id, image.package):
-                return VersionNotFound(f"{quoted(image.full_name)} has no manifest {quoted(reference)}")
-        return PackageNotFound(f"there is no image {quoted(image.full_name)}")
+        if await self._remotes.is_known(image):
+            return VersionNotFound(f"{image.full_name} has no manifest {reference[:140]}")
+        return PackageNotFound(f"there is no image {image.full_name}")
 
     def _tag_writes(self, request: Request, tags: list[Tag]) -> tuple[TagWrite, ...]:
         """The tags to set, with the conditions of the request (RFC 9110, 13.1) and of the settings."""

@@ -9,7 +9,7 @@ from blacksheep import Response
 from nora.errors import Denied
 from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.resource import Resource
-from nora.formats.docker.ways import Ways
+from nora.formats.docker.upstream import Remotes
 
 Handler = Callable[[Resource], Awaitable[Response]]
 
@@ -17,9 +17,9 @@ Handler = Callable[[Resource], Awaitable[Response]]
 class Namespaces:
     """Finds the image that is meant."""
 
-    def __init__(self, authorizer: Authorizer, ways: Ways) -> None:
+    def __init__(self, authorizer: Authorizer, remotes: Remotes) -> None:
         self._authorizer = authorizer
-        self._ways = ways
+        self._remotes = remotes
 
     def reading(self, handler: Handler) -> Handler:
         """A handler that answers for the registry that a request names, if it names one."""
@@ -35,7 +35,7 @@ class Namespaces:
 
         Raises PackageNotFound when it is not mirrored, Denied when what it has may not be read.
         """
-        image = await self._ways.namespaced(resource.image, namespace)
+        image = await self._remotes.namespaced(resource.image, namespace)
         if image.package != resource.image.package:
             holder = self._authorizer.holder(resource.request, resource.principal)
             if not self._authorizer.may_read(holder, image.repository, image.package):

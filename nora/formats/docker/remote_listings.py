@@ -13,14 +13,12 @@ from nora.catalog.records import Cached
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.docker.documents import OCI_INDEX, fallback_tag, next_page, read_descriptor
-from nora.formats.docker.settings import DockerSettings
-from nora.formats.docker.upstream import ACCEPT, Origin
-from nora.formats.docker.ways import Way, first_found
+from nora.formats.docker.upstream import ACCEPT, Origin, Remotes
 from nora.model import Digest
 from nora.outbound import Reply, origin
-from nora.proxy.base import UNCHANGED, Fetched, Unchanged
+from nora.proxy.base import UNCHANGED, Fetched, Unchanged, Upstream
 from nora.proxy.offload import offload
-from nora.proxy.policy import document_policy
+from nora.resolve import Candidate
 
 MAX_PAGES = 100
 """Of a listing that are followed: a hundred thousand tags."""
@@ -40,63 +38,66 @@ T = TypeVar("T")
 class RemoteListings:
     """What upstreams list, kept for as long as the meaning of a tag is."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, remotes: Remotes) -> None:
+        self._remotes = remotes
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._cache = services.cache
-        self._policy = document_policy(services.config.proxy, services.settings(DockerSettings))
 
-    async def tags(self, way: Way) -> list[str] | None:
-        """The tags of an image, in byte order; where the upstream cannot say, those that are cached. None: no
-        upstream has the image. Raises UpstreamFailed when nothing is known."""
-        place = way.place("tags", "")
+    async def tags(self, candidate: Candidate) -> list[str] | None:
+        """The tags of an image, in byte order; where the upstream cannot say, those that are cached. None: it
+        does not have the image. Raises UpstreamFailed when nothing is known."""
+        origin = self._remotes.origin(candidate)
 
         async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
-            return await first_found(way.origins, cached, self._ask_tags)
+            return await self._ask_tags(origin, is_known=cached is not None or candidate.pinned)
 
         try:
-            document = await self._cache.document(place, self._policy, fetch)
+            document = await self._cache.document(origin.key("tags", ""), self._remotes.policy(origin), fetch)
         except UpstreamFailed:
-            held = await self._cached_tags(way)
+            held = await self._cached_tags(origin)
             if not held:
                 raise
             return held
         if document is None:
-            return await self._cached_tags(way) or None
+            return await self._cached_tags(origin) or None
         return list(orjson.loads(await self._blobs.read(document.cached.blob)))
 
-    async def referrers(self, way: Way, subject: Digest) -> list[dict[str, Any]]:
+    async def referrers(self, candidate: Candidate, subject: Digest) -> list[dict[str, Any]]:
         """Descriptors of what refers to a manifest. Raises UpstreamFailed when that cannot be known."""
-        place = way.place("referrers", subject)
+        origin = self._remotes.origin(candidate)
 
         async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
-            found: Fetched | Unchanged | None = await first_found(
-                way.origins, cached, lambda image: self._ask_referrers(image, subject, cached)
-            )
+            found = await self._ask_referrers(origin, subject, cached)
             if isinstance(found, Fetched) and found.body == _NOTHING:
                 # Registries say so of every digest that somebody may think of: only what is here is kept.
-                path = way.path("manifests", subject)
-                return found if await self._catalog.find_file(way.proxy.id, path) is not None else None
+                path = origin.path("manifests", subject)
+                return (
+                    found if await self._catalog.find_file(origin.repository.id, path) is not None else None
+                )
             return found
 
-        document = await self._cache.document(place, self._policy, fetch)
+        document = await self._cache.document(
+            origin.key("referrers", subject), self._remotes.policy(origin), fetch
+        )
         if document is None:
             return []
         return list(orjson.loads(await self._blobs.read(document.cached.blob)))
 
-    async def _cached_tags(self, way: Way) -> list[str]:
-        files = await self._catalog.list_package_files(way.proxy.id, way.package)
-        prefix = way.path("tags", "")
+    async def _cached_tags(self, origin: Origin) -> list[str]:
+        files = await self._catalog.list_package_files(origin.repository.id, origin.package)
+        prefix = origin.path("tags", "")
         return [
             file.path[len(prefix) :]
             for file in files
             if file.path.startswith(prefix) and len(file.path) > len(prefix)
         ]
 
-    async def _ask_tags(self, image: Origin) -> Fetched | None:
+    async def _ask_tags(self, image: Origin, *, is_known: bool) -> Fetched | None:
         url = f"{image.url('tags', 'list')}?n={_PAGE}"
-        found = await self._pages(image, url, {"accept": _JSON}, parse_tags, MAX_TAG_BYTES)
-        if found is None:
+        upstream = image.upstream if is_known else image.unseen
+        found = await self._pages(image, upstream, url, {"accept": _JSON}, parse_tags, MAX_TAG_BYTES)
+        if found is None or not (found or is_known):  # some list nothing for every name there may be
             return None
         body = await offload(render_tags, found, weight=_WORK * sum(map(len, found)))
         return Fetched(body=body, media_type=_JSON, upstream_url=url)
@@ -105,7 +106,10 @@ class RemoteListings:
         self, image: Origin, subject: Digest, cached: Cached | None
     ) -> Fetched | Unchanged | None:
         url = image.url("referrers", subject)
-        found = await self._pages(image, url, {"accept": OCI_INDEX}, parse_referrers, MAX_REFERRER_BYTES)
+        upstream = image.unseen if cached is None else image.upstream
+        found = await self._pages(
+            image, upstream, url, {"accept": OCI_INDEX}, parse_referrers, MAX_REFERRER_BYTES
+        )
         if found is None:
             return await self._ask_fallback(image, subject, cached)
         return _referrers(found, url)
@@ -116,13 +120,14 @@ class RemoteListings:
         """The tag under which clients keep the list for a registry without the API. As it is a manifest, it
         is fetched only when it is another one than before."""
         url = image.url("manifests", fallback_tag(subject))
-        head = await image.upstream.ask("HEAD", url, {"accept": ACCEPT}, max_bytes=0)
+        upstream = image.unseen if cached is None else image.upstream
+        head = await upstream.ask("HEAD", url, {"accept": ACCEPT}, max_bytes=0)
         if head is None:
             return None
         digest = head.headers.get("docker-content-digest", "")
         if cached is not None and digest and cached.validators.get("digest") == digest:
             return UNCHANGED
-        reply = await image.upstream.ask("GET", url, {"accept": ACCEPT}, max_bytes=MAX_REFERRER_BYTES)
+        reply = await upstream.ask("GET", url, {"accept": ACCEPT}, max_bytes=MAX_REFERRER_BYTES)
         if reply is None:
             return None
         return _referrers(await _parsed(parse_referrers, reply.body), url, {"digest": digest})
@@ -130,6 +135,7 @@ class RemoteListings:
     async def _pages(
         self,
         image: Origin,
+        upstream: Upstream,
         url: str,
         headers: dict[str, str],
         parse: Callable[[bytes], list[T]],
@@ -138,7 +144,7 @@ class RemoteListings:
         """All entries of a listing, whose pages are linked (RFC 8288). Raises UpstreamFailed."""
         found: list[T] = []
         for number in range(MAX_PAGES):
-            reply = await image.upstream.ask("GET", url, headers, max_bytes=left)
+            reply = await upstream.ask("GET", url, headers, max_bytes=left)
             if reply is None:
                 if number:
                     raise UpstreamFailed(f"{image.name} ends in the middle of a listing at the upstream")

@@ -15,13 +15,13 @@ from nora.formats.docker.challenge import TOKEN_PATH
 from nora.formats.docker.discovery import Discovery
 from nora.formats.docker.listings import Listings
 from nora.formats.docker.manifests import Manifests
-from nora.formats.docker.mirror import Mirror
 from nora.formats.docker.names import Images
 from nora.formats.docker.namespaces import Namespaces
+from nora.formats.docker.pull_through import PullThrough
 from nora.formats.docker.resource import Resource
 from nora.formats.docker.token import TokenService
 from nora.formats.docker.uploads import UploadSessions
-from nora.formats.docker.ways import Ways
+from nora.formats.docker.upstream import Remotes
 from nora.http.router import Endpoint, Router
 from nora.model import Repository
 
@@ -68,13 +68,13 @@ def _split(raw: bytes) -> Path:
 
 
 def _endpoints(services: Services, images: Images, authorizer: Authorizer) -> Iterator[Endpoint[Resource]]:
-    ways = Ways(services, images.repositories)
-    mirror = Mirror(services, ways)
-    manifests, blobs = Manifests(services, mirror), Blobs(services, authorizer, mirror)
-    uploads = UploadSessions(services, images, authorizer)
-    listings = Listings(services, images, authorizer, ways)
+    remotes = Remotes(services)
+    pull = PullThrough(services, remotes)
+    manifests, blobs = Manifests(services, remotes, pull), Blobs(services, authorizer, remotes, pull)
+    uploads = UploadSessions(services, images, authorizer, remotes)
+    listings = Listings(services, images, authorizer, remotes, pull)
     token, discovery = TokenService(services, images), Discovery(authorizer)
-    read = Namespaces(authorizer, ways).reading
+    read = Namespaces(authorizer, remotes).reading
     manifest, blob = "/v2/{name}/manifests/{reference}", "/v2/{name}/blobs/{digest}"
     start, upload = "/v2/{name}/blobs/uploads/", "/v2/{name}/blobs/uploads/{id}"
     tags, referrers = "/v2/{name}/tags/list", "/v2/{name}/referrers/{digest}"

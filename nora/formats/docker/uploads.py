@@ -16,6 +16,7 @@ from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.names import Image, Images
 from nora.formats.docker.resource import API_VERSION, Resource, link_base
 from nora.formats.docker.settings import DockerSettings
+from nora.formats.docker.upstream import Remotes
 from nora.http.body import content_length, stream_body
 from nora.model import Digest, Repository
 
@@ -27,14 +28,16 @@ _MOUNT_SOURCES = 16
 class UploadSessions:
     """The endpoints of uploads."""
 
-    def __init__(self, services: Services, images: Images, authorizer: Authorizer) -> None:
+    def __init__(self, services: Services, images: Images, authorizer: Authorizer, remotes: Remotes) -> None:
         self._images = images
         self._authorizer = authorizer
         self._readers: dict[int, list[Repository]] = defaultdict(list)
-        """The repositories that read a repository, by its id."""
+        """The repositories that read rows, by the id of these."""
         for repository in images.repositories:
-            for member in repository.readable:
-                self._readers[member.id].append(repository)
+            for number in repository.row_ids:
+                self._readers[number].append(repository)
+        self._remotes = remotes
+        self._claims = services.claims
         self._catalog = services.catalog
         self._uploads = services.uploads
         self._settings = services.settings(DockerSettings)
@@ -46,6 +49,9 @@ class UploadSessions:
         """POST: mount a blob, take a whole one, or open a session - in this order, as asked."""
         image = resource.image
         target = image.target
+        await self._claims.require(
+            resource.principal, image.repository, image.package, self._remotes.spelled(image)
+        )
         if (digest := resource.parameter("mount")) is not None:
             mounted = await self._mount(resource, digest, resource.parameter("from"))
             if mounted is not None:
@@ -127,7 +133,8 @@ class UploadSessions:
             except InvalidName:
                 return None
             if self._authorizer.may_read(principal, origin.repository, origin.package):
-                holders = [(repository.id, origin.package) for repository in origin.repository.readable]
+                holders = [(hosted.id, origin.package) for hosted in origin.repository.hosted]
+                holders += self._remotes.spelled(origin).items()
         if not holders:
             return None
         blob = await self._catalog.mount_blob(digest, holders, image.target.id, image.package, self._lease)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,12 +12,17 @@ import orjson
 
 from nora._speedups import is_digest
 from nora.config import Upstream as UpstreamSetting
-from nora.errors import UpstreamFailed, UpstreamRefused
+from nora.errors import PackageNotFound, UpstreamFailed, UpstreamRefused, quoted
+from nora.formats.base import Services
 from nora.formats.docker.documents import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from nora.formats.docker.names import Image
+from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream_auth import RegistryAuthorization
-from nora.model import Digest
-from nora.outbound import Headers, Method, Reply, Stream
-from nora.proxy.base import Upstream
+from nora.model import Digest, Repository
+from nora.outbound import Headers, Method, Outbound, Reply, Stream
+from nora.proxy.base import Address, CacheKey, Policy, Upstream
+from nora.proxy.policy import document_policy
+from nora.resolve import Candidate, Resolution, Source
 
 ACCEPT = f"{OCI_INDEX}, {DOCKER_LIST}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 """An upstream that does not hear of an index gives the image of some platform instead."""
@@ -25,35 +30,111 @@ ACCEPT = f"{OCI_INDEX}, {DOCKER_LIST}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 _HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"})
 """What Docker Hub is called: in names of images, and where it is asked."""
 _OFFICIAL = "library/"
+_SPELLINGS = 4096
+"""Images of which is remembered what upstreams call them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """An upstream as the configuration has it."""
+
+    source: Source
+    upstream: Upstream
+    authorization: RegistryAuthorization
+    prefix: str | None
+    """Names of images that begin with it are asked of this upstream only, without it."""
+    namespaces: frozenset[str]
+    """What containerd may call it in `?ns=`, and what names may begin with as well."""
+    is_hub: bool
+
+    @classmethod
+    def of(cls, source: Source, upstream: Upstream, authorization: RegistryAuthorization) -> Remote:
+        """The upstream of a source."""
+        setting = source.setting
+        parts = urlsplit(setting.url)
+        host = parts.hostname or ""
+        is_hub = host in _HUB
+        own = _HUB if is_hub else {host, parts.netloc, _component(parts.netloc)}
+        prefix = setting.prefix.strip("/") if setting.prefix else None
+        named = {name for name in (prefix, setting.namespace) if name}
+        namespaces = own | named | {_component(name) for name in named}
+        return cls(source, upstream, authorization, prefix or None, frozenset(namespaces), is_hub)
+
+    def package(self, name: str) -> str:
+        """What an image that the upstream calls `name` is called here: with the prefix of the upstream, and
+        Docker Hub's official images by their short names."""
+        if self.prefix is not None:
+            return f"{self.prefix}/{name}"
+        return name.removeprefix(_OFFICIAL) if self.is_hub else name
+
+    def name(self, package: str) -> str:
+        """What the upstream calls a package of its rows: the contrary of `package`."""
+        if self.prefix is not None:
+            package = package.removeprefix(f"{self.prefix}/")
+        return _OFFICIAL + package if self.is_hub and "/" not in package else package
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """An image at an upstream."""
+    """An image at an upstream, and in the rows that keep what came from there."""
 
-    upstream: Upstream
-    name: str
-    """As the upstream calls it."""
-    authorization: RegistryAuthorization
-    is_hub: bool = False
+    remote: Remote
+    package: str
+    """As it is called here."""
+    may_hide: bool
+    """Whether the upstream is believed when it denies what it does not have: registries answer 401 and 403
+    for both, so as not to tell which images there are. Not while somebody else would be asked next, but for
+    Docker Hub, which is known to do it."""
+    is_online: bool
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """What it is called, there and by users: at Docker Hub `library/alpine` is `alpine` as well."""
-        short = self.name.removeprefix(_OFFICIAL) if self.is_hub else self.name
-        return tuple({self.name, short})
+    def repository(self) -> Repository:
+        """Where its rows are."""
+        return self.remote.source.repository
+
+    @property
+    def upstream(self) -> Upstream:
+        """Who is asked."""
+        return self.remote.upstream
+
+    @property
+    def unseen(self) -> Upstream:
+        """Who is asked as long as nothing of the image was seen: what it denies is absent then."""
+        return DeniedAsNotFound(self)
+
+    @property
+    def name(self) -> str:
+        """As the upstream calls it."""
+        return self.remote.name(self.package)
 
     def means_absent(self, error: UpstreamFailed) -> bool:
         """Whether this is how the upstream says that there is no such image, or none for NORA."""
-        return isinstance(error, UpstreamRefused) and self.authorization.is_known
+        known = self.remote.authorization.is_known
+        return isinstance(error, UpstreamRefused) and known and self.may_hide
 
     def url(self, kind: str, reference: str) -> str:
         """Of a thing of the image: `manifests`, `blobs`, `tags`, `referrers`."""
         return f"{self.upstream.url}/v2/{self.name}/{kind}/{reference}"
 
+    def path(self, kind: str, reference: str) -> str:
+        """Where something of the image is among the files of its repository."""
+        return f"{self.package}/{kind}/{reference}"
+
+    def key(self, kind: str, reference: str) -> CacheKey:
+        """Where a document about the image is kept."""
+        return CacheKey(repository=self.repository, path=self.path(kind, reference), package=self.package)
+
+    def addresses(
+        self, kind: str, reference: str, *, unseen: bool, headers: Headers | None = None
+    ) -> list[Address]:
+        """Where a file of the image may be asked for; nowhere while nobody may be asked."""
+        if not self.is_online:
+            return []
+        return [Address(self.unseen if unseen else self.upstream, self.url(kind, reference), headers or {})]
+
 
 class DeniedAsNotFound:
-    """The upstream of an image of which nothing was seen yet: what it hides is absent."""
+    """The upstream of an image of which nothing was seen yet: what it denies is absent."""
 
     def __init__(self, image: Origin) -> None:
         self._image = image
@@ -86,83 +167,128 @@ class DeniedAsNotFound:
             yield answer
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
-    """An upstream as the configuration has it."""
-
-    upstream: Upstream | None
-    """None while nobody may be asked."""
-    authorization: RegistryAuthorization
-    prefix: str | None
-    """Names of images that begin with it are asked of this upstream only, without it."""
-    namespaces: frozenset[str]
-    """What containerd may call it in `?ns=`, and what names may begin with as well."""
-    is_hub: bool
-
-    @classmethod
-    def of(
-        cls, setting: UpstreamSetting, upstream: Upstream | None, authorization: RegistryAuthorization
-    ) -> Remote:
-        """The upstream of a setting."""
-        parts = urlsplit(setting.url)
-        host = parts.hostname or ""
-        is_hub = host in _HUB
-        own = _HUB if is_hub else {host, parts.netloc, _component(parts.netloc)}
-        prefix = setting.prefix.strip("/") if setting.prefix else None
-        named = {name for name in (prefix, setting.namespace) if name}
-        namespaces = own | named | {_component(name) for name in named}
-        return cls(upstream, authorization, prefix or None, frozenset(namespaces), is_hub)
-
-    def origin(self, name: str) -> list[Origin]:
-        """An image here. Docker Hub's official images are called `alpine` and are in `library/`."""
-        if self.upstream is None:
-            return []
-        if self.is_hub and "/" not in name:
-            name = _OFFICIAL + name
-        return [Origin(self.upstream, name, self.authorization, self.is_hub)]
-
-
 class Remotes:
-    """The upstreams of one proxy repository, in order."""
+    """The upstreams of all repositories of this format."""
 
-    def __init__(self, remotes: Iterable[Remote], *, prefixed_only: bool = False) -> None:
-        """With `prefixed_only` those without a prefix are never asked."""
-        self._remotes = tuple(one for one in remotes if one.prefix is not None or not prefixed_only)
-        self._general = tuple(remote for remote in self._remotes if remote.prefix is None)
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._resolver = services.resolver
+        self._settings = services.settings(DockerSettings)
+        self._remotes: dict[int, Remote] = {}
+        self._spell = lru_cache(_SPELLINGS)(self._make_spelling)
 
-    def origins(self, package: str) -> tuple[Sequence[Origin], bool]:
-        """Where an image may be asked for, in order; and whether its name says that it is nowhere else."""
-        remotes, name, nowhere_else = self._find(package)
-        return [origin for remote in remotes for origin in remote.origin(name)], nowhere_else
+    def policy(self, origin: Origin) -> Policy:
+        """How long what an upstream says of an image is good for."""
+        config = self._services.config
+        return document_policy(config.proxy, self._settings, origin.remote.source.setting)
 
-    def are_same(self, package: str, other: str) -> bool:
-        """Whether two names are always of the same image: the same upstreams are asked for the same."""
-        return self._find(package)[:2] == self._find(other)[:2]
+    def spelled(self, image: Image) -> Mapping[int, str]:
+        """What an image is called in the rows of each source that it may come from: those that its name
+        does not send elsewhere, by a prefix or the name of a registry."""
+        return self._spell(image.repository, image.package, image.asked)[0]
 
-    def names(self, namespace: str, name: str) -> tuple[str, str] | None:
-        """What an image of a namespace is called in this repository, and the name that says as well where it
-        is asked for; None for one that is not mirrored.
+    async def resolve(self, image: Image) -> Resolution:
+        """Which upstreams may be asked for an image."""
+        if not self._resolver.has_sources(image.repository):
+            return await self._resolver.resolve(image.repository, image.package)
+        spelled, also = self._spell(image.repository, image.package, image.asked)
+        return await self._resolver.resolve(image.repository, image.package, spelled, also)
 
-        The images of the first upstream without prefix have their own names, whoever asks for them.
+    def origin(self, candidate: Candidate) -> Origin:
+        """The image at a candidate."""
+        remote = self._remote(candidate.source)
+        may_hide = candidate.is_last or remote.is_hub
+        is_online = self._resolver.sources.is_online(candidate.source.repository)
+        return Origin(remote, candidate.name, may_hide, is_online)
+
+    async def namespaced(self, image: Image, namespace: str) -> Image:
+        """An image of another registry, as containerd asks a mirror for it: `?ns=docker.io`. Nobody else is
+        asked for it; what was pushed here as `docker.io/app` is that image, else what was pushed as `app`.
+
+        Raises PackageNotFound when that registry is not mirrored here.
         """
-        for remote in self._remotes:
+        remotes = self._all(image.repository)
+        for remote in remotes:
             if namespace in remote.namespaces:
-                asked = f"{remote.prefix or _component(namespace)}/{name}"
-                if self._find(asked)[0] == (remote,):
-                    return name if self._general[:1] == (remote,) else asked, asked
+                proxy = remote.source.proxy
+                general = [one for one in remotes if one.prefix is None and one.source.proxy == proxy]
+                asked = f"{remote.prefix or _component(namespace)}/{image.package}"
+                if [*self._spell(image.repository, image.package, asked)[0]] != [remote.source.id]:
+                    continue
+                package = image.package if general[:1] == [remote] else asked
+                package = asked if await self._is_here(image.repository, asked) else package
+                return Image(image.full_name, image.repository, package, asked)
+        raise PackageNotFound(f"{quoted(namespace)} is not mirrored here")
+
+    async def is_known(self, image: Image) -> bool:
+        """Whether anything of an image is here."""
+        spelled = self.spelled(image)
+        held = [(one.id, image.package) for one in image.repository.hosted] + [*spelled.items()]
+        return any(await self._services.catalog.find_packages(held)) if held else False
+
+    async def _is_here(self, repository: Repository, package: str) -> bool:
+        """Whether anything was pushed under a name."""
+
+        async def look(member: Repository) -> bool | None:
+            return await self._services.catalog.has_package(member.id, package) or None
+
+        return bool(await self._resolver.find_hosted(repository, look))
+
+    def _make_spelling(
+        self, repository: Repository, package: str, asked: str
+    ) -> tuple[dict[int, str], tuple[str, ...]]:
+        """By source what an image is called there, and further names under which upstreams see it asked."""
+        found = self._named(repository, asked or package)
+        remotes = {one.source.id: one for one in self._all(repository)}
+        if found is None:
+            general = [] if asked else [one for one in remotes.values() if one.prefix is None]
+            found = {one.source.id: one.package(package) for one in general}
+        names = {remotes[number].name(name) for number, name in found.items()}
+        return found, tuple(names | {asked or package})
+
+    def _named(self, repository: Repository, wanted: str) -> dict[int, str] | None:
+        """The one source that a name itself says; None where it says none."""
+        remotes = self._all(repository)
+        for remote in remotes:
+            if remote.prefix is not None and wanted.startswith(f"{remote.prefix}/"):
+                return {remote.source.id: wanted}
+        first, _, rest = wanted.partition("/")
+        for remote in remotes if rest else ():
+            if first in remote.namespaces:
+                return {remote.source.id: remote.package(rest)}
         return None
 
-    def _find(self, package: str) -> tuple[tuple[Remote, ...], str, bool]:
-        """The upstreams of a name, what they call it, and whether it says that it is nowhere else."""
-        for remote in self._remotes:
-            if remote.prefix is not None and package.startswith(f"{remote.prefix}/"):
-                return (remote,), package[len(remote.prefix) + 1 :], True
-        first, _, rest = package.partition("/")
-        if rest:
-            for remote in self._remotes:
-                if first in remote.namespaces:
-                    return (remote,), rest, True
-        return self._general, package, False
+    def _all(self, repository: Repository) -> list[Remote]:
+        """The upstreams behind a repository that are asked for anything."""
+        remotes = [self._remote(one) for one in self._resolver.sources_of(repository)]
+        if self._settings.default_action == "deny":
+            return [one for one in remotes if one.prefix is not None]
+        return remotes
+
+    def _remote(self, source: Source) -> Remote:
+        found = self._remotes.get(source.id)
+        if found is None:
+            made: list[RegistryAuthorization] = []
+
+            def authorize(setting: UpstreamSetting, outbound: Outbound) -> RegistryAuthorization:
+                made.append(self._authorization(source, setting, outbound))
+                return made[-1]
+
+            upstream = self._services.upstreams.of(source, authorize)
+            found = self._remotes[source.id] = Remote.of(source, upstream, made[0])
+        return found
+
+    def _authorization(
+        self, source: Source, setting: UpstreamSetting, outbound: Outbound
+    ) -> RegistryAuthorization:
+        config = self._services.config
+        timeouts = config.timeouts_of(source.repository.format)
+        return RegistryAuthorization(
+            setting,
+            outbound.get,
+            timeout_seconds=timeouts.total if setting.timeout is None else setting.timeout,
+            private=config.proxy.allow_private if setting.allow_private is None else setting.allow_private,
+        )
 
 
 def _component(namespace: str) -> str:

@@ -20,6 +20,7 @@ import orjson
 from nora.config import Upstream
 from nora.errors import UpstreamFailed, UpstreamRefused, quoted
 from nora.outbound import Headers, Method, Reply, Terms, origin
+from nora.proxy.upstream_auth import static_headers
 
 MAX_CHALLENGE = 4096
 """Characters of one header that are looked at."""
@@ -119,6 +120,7 @@ class RegistryAuthorization:
         self._url = setting.url
         self._origin = origin(setting.url)
         self._basic = _basic(setting.auth)
+        self._token_of_setting = static_headers(setting) if setting.token is not None else None
         self._get = get
         self._terms = Terms(
             total_seconds=timeout_seconds,
@@ -146,6 +148,8 @@ class RegistryAuthorization:
         """
         if origin(url) != self._origin:
             return {}
+        if self._token_of_setting is not None:
+            return self._token_of_setting
         if self._service is not None:
             token = await self._token(self._service, _scope_of(url))
             return {"authorization": f"Bearer {token.text}"}
@@ -153,7 +157,7 @@ class RegistryAuthorization:
 
     async def challenged(self, method: Method, url: str, challenges: Sequence[str]) -> bool:
         """Learn from a 401 how to ask; whether to ask once more. Raises UpstreamFailed."""
-        if origin(url) != self._origin:
+        if origin(url) != self._origin or self._token_of_setting is not None:
             return False
         found = [challenge for text in challenges for challenge in parse_challenges(text)]
         for challenge in found:

@@ -5,7 +5,7 @@
     <project>/<filename>.metadata      its core metadata: the upstream's, or out of the wheel
     <project>/<filename>.provenance    its attestations
 
-The document of the package in the proxy repository remembers of which wheels NORA has the core metadata
+The document of the package in the rows of the source remembers of which wheels NORA has the core metadata
 although no upstream offers it: {"metadata": {filename: sha256}}.
 """
 
@@ -25,7 +25,7 @@ import orjson
 from nora.blobs.base import Expect
 from nora.blobs.checksums import are_right, is_right, strongest
 from nora.catalog.records import Blob, Cached, NewBlob, NewCached
-from nora.errors import Denied, InvalidName, InvalidPackageFile, NoraError, UpstreamFailed
+from nora.errors import Denied, InvalidName, InvalidPackageFile, NoraError, NotFound, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.hosted import METADATA, path_of
 from nora.formats.pypi.index import ListedFile
@@ -33,8 +33,9 @@ from nora.formats.pypi.metadata import read_metadata
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename, version_of
 from nora.formats.pypi.settings import PypiSettings
 from nora.formats.pypi.upstream import Index
-from nora.model import Digest, Repository
-from nora.proxy.base import CacheKey, Document, Fetched, FileRequest, Policy, Source
+from nora.model import Digest
+from nora.proxy.base import Address, CacheKey, Fetched, FileRequest, Policy
+from nora.resolve import Source
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ A_DAY: Final = Policy(fresh=86_400.0)
 
 
 class CachedFiles:
-    """The files of the proxy repositories."""
+    """The files of the sources."""
 
     def __init__(self, services: Services, index: Index) -> None:
         self._index = index
@@ -62,30 +63,30 @@ class CachedFiles:
         self._agreed: set[tuple[int, int, int]] = set()
         """Pages and files of which is known that they are of one mind."""
 
-    async def wanted(self, proxy: Repository, project: ProjectName, filename: str) -> FileRequest | None:
+    async def wanted(self, source: Source, project: ProjectName, filename: str) -> FileRequest | None:
         """A file as the cache wants to have it described; None when neither an upstream lists it nor is it
         here. Raises UpstreamFailed."""
         path = path_of(project, filename)
-        cached = await self._catalog.find_cached(proxy.id, path)
-        if cached is not None and not await self._is_replaced(proxy, project, filename, cached):
+        cached = await self._catalog.find_cached(source.id, path)
+        if cached is not None and not await self._is_replaced(source, project, filename, cached):
             expect = Expect(digest=cached.blob.digest, size=cached.blob.size)
-            return self._describe(proxy, project, filename, expect, (), None)
-        page = await self._index.page(proxy, project)
+            return self._describe(source, project, filename, expect, (), None)
+        page = await self._index.page(source, project)
         listed = None if page is None else await self._index.find(page, filename)
-        if page is None or listed is None:
+        if page is None:
             return None
+        if listed is None:
+            raise NotFound(f"{project} has no file {filename}")
         expect = Expect(digest=_digest_of(listed.hashes), size=listed.size)
-        upstreams = self._index.upstream_of(proxy, page)
-        sources = tuple(Source(upstream, listed.url) for upstream in upstreams)
-        return self._describe(proxy, project, filename, expect, sources, listed)
+        where = Address(self._index.upstream(source), listed.url)
+        addresses = (where,) if self._index.is_online(source) else ()
+        return self._describe(source, project, filename, expect, addresses, listed)
 
-    async def _is_replaced(
-        self, proxy: Repository, project: ProjectName, filename: str, cached: Cached
-    ) -> bool:
+    async def _is_replaced(self, source: Source, project: ProjectName, filename: str, cached: Cached) -> bool:
         """Whether the page lists other bytes now, as where a file may be uploaded again: what is cached is
         dropped then. The page is not asked for again, and looked at once for each file that it has. Raises
         Denied when the project is quarantined by now (PEP 792)."""
-        page = await self._catalog.find_cached(proxy.id, self._index.place(proxy, project).path)
+        page = await self._catalog.find_cached(source.id, self._index.key(source, project).path)
         if page is None:
             return False
         seen = (page.blob.id, cached.id, cached.blob.id)
@@ -96,16 +97,16 @@ class CachedFiles:
             raise Denied(f"{project} is quarantined")
         told: object = None if listed is None else listed.hashes
         if listed is not None and cached.path.endswith(METADATA):
-            own = (await self._own_metadata(proxy, project)).get(filename)
+            own = (await self._own_metadata(source, project)).get(filename)
             told = {"sha256": own} if own is not None else listed.core_metadata
         if (
             isinstance(told, dict)
             and told.get("sha256", cached.blob.digest.encoded) != cached.blob.digest.encoded
-            and self._index.is_online(proxy)
+            and self._index.is_online(source)
         ):
-            _log.info("%s has other bytes now at the upstream of %s", filename, proxy.name)
+            _log.info("%s has other bytes now at the upstream of %s", filename, source.proxy)
             for end in ("", METADATA):
-                await self._catalog.drop_cached(proxy.id, path_of(project, filename) + end)
+                await self._catalog.drop_cached(source.id, path_of(project, filename) + end)
             return True
         if len(self._agreed) >= REMEMBERED:
             self._agreed.clear()
@@ -114,92 +115,92 @@ class CachedFiles:
 
     def _describe(
         self,
-        proxy: Repository,
+        source: Source,
         project: ProjectName,
         filename: str,
         expect: Expect,
-        sources: tuple[Source, ...],
+        addresses: tuple[Address, ...],
         listed: ListedFile | None,
     ) -> FileRequest:
         path = path_of(project, filename)
 
         async def find() -> Blob | None:
-            found = await self._catalog.find_cached(proxy.id, path)
+            found = await self._catalog.find_cached(source.id, path)
             return None if found is None else found.blob
 
-        async def store(blob: NewBlob, source: Source) -> Blob:
-            live = await self._put(proxy, project, path, OCTETS, blob, source.url, version_of(filename))
+        async def store(blob: NewBlob, where: Address) -> Blob:
+            live = await self._put(source, project, path, OCTETS, blob, where.url, version_of(filename))
             if listed is not None and listed.core_metadata is False:
-                await self._offer_metadata(proxy, project, filename, live)
+                await self._offer_metadata(source, project, filename, live)
             return live
 
         # A hash of a kind that is not taken while the bytes come in.
         late = listed is not None and expect.digest is None and strongest(listed.hashes) is not None
         return FileRequest(
-            key=f"{proxy.id}/{path}",
-            sources=sources,
+            key=f"{source.id}/{path}",
+            addresses=addresses,
             expect=expect,
             media_type=OCTETS,
             store=store,
             find=find,
             max_bytes=self._max_bytes,
-            registry=proxy.format,
+            registry=source.repository.format,
             check=partial(is_right, hashes=listed.hashes) if listed is not None and late else None,
         )
 
     # -- core metadata -----------------------------------------------------------------------------------
 
-    async def metadata(self, proxy: Repository, project: ProjectName, filename: str) -> Blob | None:
+    async def metadata(self, source: Source, project: ProjectName, filename: str) -> Blob | None:
         """The core metadata of a wheel, if it is offered; else None. Raises UpstreamFailed."""
-        place = CacheKey(repository=proxy, path=path_of(project, filename) + METADATA, package=project)
-        cached = await self._catalog.find_cached(proxy.id, place.path)
-        if cached is not None and not await self._is_replaced(proxy, project, filename, cached):
+        key = CacheKey(
+            repository=source.repository, path=path_of(project, filename) + METADATA, package=project
+        )
+        cached = await self._catalog.find_cached(source.id, key.path)
+        if cached is not None and not await self._is_replaced(source, project, filename, cached):
             return cached.blob
-        page = await self._index.page(proxy, project)
+        page = await self._index.page(source, project)
         listed = None if page is None else await self._index.find(page, filename)
-        if page is None or listed is None:
+        if page is None:
             return None
-        own = await self._own_metadata(proxy, project)
-        if listed.core_metadata is False and filename not in own:
-            return None
+        own = await self._own_metadata(source, project)
+        if listed is None or (listed.core_metadata is False and filename not in own):
+            raise NotFound(f"{project} has no core metadata of {filename}")
 
         async def fetch(_: Cached | None) -> Fetched | None:
-            given = await self._given_metadata(proxy, page, listed)
-            return given or await self._extracted(proxy, project, filename)
+            given = await self._given_metadata(source, listed)
+            return given or await self._extracted(source, project, filename)
 
-        document = await self._cache.document(place, FOR_GOOD, fetch)
-        return None if document is None else document.cached.blob
+        document = await self._cache.document(key, FOR_GOOD, fetch)
+        if document is None:
+            raise NotFound(f"{project} has no core metadata of {filename}")
+        return document.cached.blob
 
-    async def _given_metadata(self, proxy: Repository, page: Document, listed: ListedFile) -> Fetched | None:
+    async def _given_metadata(self, source: Source, listed: ListedFile) -> Fetched | None:
         """As the upstream has it; None where it is not there, or not what the page says."""
         if listed.core_metadata is False:
             return None
         url = listed.url + METADATA
-        for upstream in self._index.upstream_of(proxy, page):
-            reply = await upstream.ask("GET", url, max_bytes=LARGEST_METADATA)
-            if reply is None:
-                return None
-            told = {} if listed.core_metadata is True else listed.core_metadata
-            if not are_right(BytesIO(reply.body), told):
-                _log.warning("the core metadata at %s is not what its page says", url)
-                return None
-            return Fetched(body=reply.body, media_type=TEXT, upstream_url=url)
-        return None
+        reply = await self._index.upstream(source).ask("GET", url, max_bytes=LARGEST_METADATA)
+        if reply is None:
+            return None
+        told = {} if listed.core_metadata is True else listed.core_metadata
+        if not are_right(BytesIO(reply.body), told):
+            _log.warning("the core metadata at %s is not what its page says", url)
+            return None
+        return Fetched(body=reply.body, media_type=TEXT, upstream_url=url)
 
-    async def _extracted(self, proxy: Repository, project: ProjectName, filename: str) -> Fetched | None:
+    async def _extracted(self, source: Source, project: ProjectName, filename: str) -> Fetched | None:
         """Out of the wheel, which is fetched if need be."""
-        wanted = await self.wanted(proxy, project, filename)
+        wanted = await self.wanted(source, project, filename)
         found = None if wanted is None else await self._cache.file(wanted)
         blob = found if found is None or isinstance(found, Blob) else await found.end()
         raw = None if blob is None else await self._read(filename, blob)
         if raw is None:
             return None
-        await self._remember_metadata(proxy, project, filename, _sha256(raw))
+        await self._remember_metadata(source, project, filename, _sha256(raw))
         return Fetched(body=raw, media_type=TEXT, upstream_url=path_of(project, filename))
 
-    async def _offer_metadata(
-        self, proxy: Repository, project: ProjectName, filename: str, wheel: Blob
-    ) -> None:
+    async def _offer_metadata(self, source: Source, project: ProjectName, filename: str, wheel: Blob) -> None:
         """Have the page offer the core metadata of a wheel that has come in. What fails here harms nobody."""
         try:
             raw = await self._read(filename, wheel)
@@ -207,8 +208,8 @@ class CachedFiles:
                 return
             path = path_of(project, filename)
             async with self._blobs.ingest(raw, Expect()) as new:
-                new.settle(await self._put(proxy, project, path + METADATA, TEXT, new.blob, path, None))
-            await self._remember_metadata(proxy, project, filename, _sha256(raw))
+                new.settle(await self._put(source, project, path + METADATA, TEXT, new.blob, path, None))
+            await self._remember_metadata(source, project, filename, _sha256(raw))
         except NoraError as error:
             _log.warning("the core metadata of %s cannot be offered: %s", filename, error)
 
@@ -223,54 +224,59 @@ class CachedFiles:
             _log.info("%s: %s", filename, error)
             return None
 
-    async def _own_metadata(self, proxy: Repository, project: ProjectName) -> dict[str, str]:
-        package = await self._catalog.find_package(proxy.id, project)
+    async def _own_metadata(self, source: Source, project: ProjectName) -> dict[str, str]:
+        package = await self._catalog.find_package(source.id, project)
         found: dict[str, str] = {} if package is None else orjson.loads(package.document).get("metadata", {})
         return found
 
     async def _remember_metadata(
-        self, proxy: Repository, project: ProjectName, filename: str, sha256: str
+        self, source: Source, project: ProjectName, filename: str, sha256: str
     ) -> None:
         """Many files of a project may come in at once, in many processes: none overwrites another."""
         for _ in range(REMEMBER_TRIES):
-            package = await self._catalog.find_package(proxy.id, project)
+            package = await self._catalog.find_package(source.id, project)
             if package is None:
                 return
             known = orjson.loads(package.document).get("metadata", {})
             if known.get(filename) == sha256:
                 return
             document = orjson.dumps({"metadata": {**known, filename: sha256}}, option=orjson.OPT_SORT_KEYS)
-            if await self._catalog.update_package(proxy.id, project, document, before=package.document):
+            if await self._catalog.update_package(source.id, project, document, before=package.document):
                 return
         _log.warning("the core metadata of %s is not offered: there is too much going on", filename)
 
     # -- attestations ------------------------------------------------------------------------------------
 
-    async def provenance(self, proxy: Repository, project: ProjectName, filename: str) -> Blob | None:
+    async def provenance(self, source: Source, project: ProjectName, filename: str) -> Blob | None:
         """The attestations of a file, None where the upstream names none. Raises UpstreamFailed."""
-        page = await self._index.page(proxy, project)
+        page = await self._index.page(source, project)
         listed = None if page is None else await self._index.find(page, filename)
-        if page is None or listed is None or listed.provenance is None:
+        if page is None:
             return None
+        if listed is None or listed.provenance is None:
+            raise NotFound(f"{project} has no attestations of {filename}")
         url = listed.provenance
 
         async def fetch(_: Cached | None) -> Fetched | None:
-            for upstream in self._index.upstream_of(proxy, page):
-                reply = await upstream.ask("GET", url, {"accept": INTEGRITY}, max_bytes=LARGEST_PROVENANCE)
-                if reply is None:
-                    return None
-                if not reply.body.lstrip().startswith(b"{"):
-                    raise UpstreamFailed(f"the attestations of {filename} are no JSON")
-                return Fetched(body=reply.body, media_type=INTEGRITY, upstream_url=url)
-            return None
+            upstream = self._index.upstream(source)
+            reply = await upstream.ask("GET", url, {"accept": INTEGRITY}, max_bytes=LARGEST_PROVENANCE)
+            if reply is None:
+                return None
+            if not reply.body.lstrip().startswith(b"{"):
+                raise UpstreamFailed(f"the attestations of {filename} are no JSON")
+            return Fetched(body=reply.body, media_type=INTEGRITY, upstream_url=url)
 
-        place = CacheKey(repository=proxy, path=f"{path_of(project, filename)}.provenance", package=project)
-        document = await self._cache.document(place, A_DAY, fetch)
-        return None if document is None else document.cached.blob
+        key = CacheKey(
+            repository=source.repository, path=f"{path_of(project, filename)}.provenance", package=project
+        )
+        document = await self._cache.document(key, A_DAY, fetch)
+        if document is None:
+            raise NotFound(f"{project} has no attestations of {filename}")
+        return document.cached.blob
 
     async def _put(
         self,
-        proxy: Repository,
+        source: Source,
         project: ProjectName,
         path: str,
         media_type: str,
@@ -288,7 +294,7 @@ class CachedFiles:
             fetched_at=time.time(),
             fresh_until=inf,
         )
-        return await self._catalog.put_cached(proxy.id, entry, self._lease)
+        return await self._catalog.put_cached(source.id, entry, self._lease)
 
 
 def _sha256(data: bytes) -> str:

@@ -6,14 +6,13 @@ by the page that lists it: where it is, how long it is and what its digest has t
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
 from nora.catalog.records import Blob
-from nora.errors import Denied, NotAcceptable, NotFound, UpstreamFailed, quoted
+from nora.errors import Denied, NotAcceptable, NotFound, quoted
 from nora.formats.base import Services
 from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.hosted import METADATA, path_of, status_of
@@ -23,7 +22,7 @@ from nora.formats.pypi.sources import absent
 from nora.http.send import blob_response
 from nora.model import Digest, Repository
 from nora.proxy.answers import file_response
-from nora.proxy.routing import Members
+from nora.resolve import Ask, Candidate, Look, Resolution
 
 PROVENANCE: Final = ".provenance"
 OCTETS: Final = b"application/octet-stream"
@@ -44,7 +43,7 @@ class Files:
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._memory = services.memory
-        self._routing = services.routing
+        self._resolver = services.resolver
 
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD of a file, or of what is beside it: `.metadata`, `.provenance`."""
@@ -66,15 +65,16 @@ class Files:
     async def _file(self, resource: Resource, filename: str) -> Response:
         project, path = resource.project, path_of(resource.project, filename)
         resource.count_as("download")
-        members = await self._routing.members(resource.repository, project)
-        for one in members.hosted:
-            file = await self._catalog.find_file(one.id, path)
-            if file is not None:
-                await self._check_offered(one, project)
-                return await self._hosted(resource, file.blob, OCTETS)
 
-        async def ask(proxy: Repository) -> Response | None:
-            wanted = await self._cached.wanted(proxy, project, filename)
+        async def look(hosted: Repository) -> Response | None:
+            file = await self._catalog.find_file(hosted.id, path)
+            if file is None:
+                return None
+            await self._check_offered(hosted, project)
+            return await self._stored(resource, file.blob, OCTETS)
+
+        async def ask(candidate: Candidate) -> Response | None:
+            wanted = await self._cached.wanted(candidate.source, project, filename)
             if wanted is None:
                 return None
             return await file_response(
@@ -86,33 +86,36 @@ class Files:
                 what=filename,
             )
 
-        return await self._first(resource, members, ask)
+        return await self._find(resource, look, ask)
 
     async def _metadata(self, resource: Resource, filename: str) -> Response:
-        members = await self._routing.members(resource.repository, resource.project)
-        for one in members.hosted:
-            file = await self._catalog.find_file(one.id, path_of(resource.project, filename) + METADATA)
-            if file is not None:
-                await self._check_offered(one, resource.project)
-                return await self._hosted(resource, file.blob, TEXT)
+        project = resource.project
 
-        async def ask(proxy: Repository) -> Response | None:
-            blob = await self._cached.metadata(proxy, resource.project, filename)
-            return None if blob is None else await self._hosted(resource, blob, TEXT)
+        async def look(hosted: Repository) -> Response | None:
+            file = await self._catalog.find_file(hosted.id, path_of(project, filename) + METADATA)
+            if file is None:
+                return None
+            await self._check_offered(hosted, project)
+            return await self._stored(resource, file.blob, TEXT)
 
-        return await self._first(resource, members, ask)
+        async def ask(candidate: Candidate) -> Response | None:
+            blob = await self._cached.metadata(candidate.source, project, filename)
+            return None if blob is None else await self._stored(resource, blob, TEXT)
+
+        return await self._find(resource, look, ask)
 
     async def _provenance(self, resource: Resource, filename: str) -> Response:
         accept = resource.header(b"accept") or "*/*"
         if "json" not in accept and "*/*" not in accept and "application/*" not in accept:
             raise NotAcceptable((INTEGRITY.decode(),))
-        members = await self._routing.members(resource.repository, resource.project)
-        for one in members.hosted:  # what upstreams attest of a file of this name is not about ours
-            if await self._catalog.find_file(one.id, path_of(resource.project, filename)) is not None:
-                raise _no_file(resource)
 
-        async def ask(proxy: Repository) -> Response | None:
-            blob = await self._cached.provenance(proxy, resource.project, filename)
+        async def look(hosted: Repository) -> Response | None:
+            if await self._catalog.find_file(hosted.id, path_of(resource.project, filename)) is None:
+                return None
+            raise _no_file(resource)  # what upstreams attest of a file of this name is not about ours
+
+        async def ask(candidate: Candidate) -> Response | None:
+            blob = await self._cached.provenance(candidate.source, resource.project, filename)
             if blob is None:
                 return None
             return await blob_response(
@@ -125,25 +128,20 @@ class Files:
                 etag=_etag(blob.digest),
             )
 
-        return await self._first(resource, members, ask)
+        return await self._find(resource, look, ask)
 
-    async def _first(
-        self, resource: Resource, members: Members, ask: Callable[[Repository], Awaitable[Response | None]]
-    ) -> Response:
-        """What the first proxy that has it answers: one that cannot be asked does not hide what others have.
-        When none has it, raises why one could not be asked, else what is said of an absence."""
-        failure: UpstreamFailed | None = None
-        for proxy in members.proxies:
-            try:
-                answer = await ask(proxy)
-            except UpstreamFailed as error:
-                failure = failure or error
-                continue
-            if answer is not None:
-                return answer
-        raise failure or await self._absence(resource, members)
+    async def _find(self, resource: Resource, look: Look[Response], ask: Ask[Response]) -> Response:
+        """What a hosted repository answers, else the source of the name."""
+        repository, project = resource.repository, resource.project
+        resolution = await self._resolver.resolve(repository, project)
+        found = await self._resolver.find_hosted(repository, look)
+        if found is None:
+            found = await self._resolver.first(resolution, ask)
+        if found is None:
+            raise await self._absence(resource, resolution)
+        return found
 
-    async def _hosted(self, resource: Resource, blob: Blob, media_type: bytes) -> Response:
+    async def _stored(self, resource: Resource, blob: Blob, media_type: bytes) -> Response:
         return await blob_response(
             resource.request,
             self._blobs,
@@ -163,12 +161,10 @@ class Files:
         if package is not None and package.document != b"{}" and status_of(package)[0] == "quarantined":
             raise Denied(f"{project} is quarantined")
 
-    async def _absence(self, resource: Resource, members: Members) -> NotFound | Denied:
-        if members.internal:
-            for one in members.hosted:
-                if await self._catalog.has_package(one.id, resource.project):
-                    return _no_file(resource)
-            return absent(members, resource.project)
+    async def _absence(self, resource: Resource, resolution: Resolution) -> NotFound | Denied:
+        held = [(one.id, resource.project) for one in resource.repository.hosted]
+        if resolution.ours and not any(await self._catalog.find_packages(held)):
+            return absent(resolution)
         return _no_file(resource)
 
 

@@ -26,6 +26,7 @@ from nora.formats.pypi.names import ProjectName, is_filename, normalize_version,
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.settings import PypiSettings
 from nora.formats.pypi.sources import NO_CACHE, HostedPart, absent, age_headers
+from nora.formats.pypi.upstream import Index
 from nora.http.encodings import Encoding, compress
 from nora.http.render_cache import MakeEncoded
 from nora.http.send import Header
@@ -33,8 +34,8 @@ from nora.model import Repository
 from nora.outbound import Reply
 from nora.proxy.base import CacheKey, Document, Fetched
 from nora.proxy.offload import offload
-from nora.proxy.policy import document_policy
-from nora.proxy.upstreams import first_of
+from nora.proxy.upstreams import document_fetch
+from nora.resolve import Candidate, Source
 
 MEDIA_TYPE: Final = "application/json"
 _SIMPLE: Final = "/simple"
@@ -46,36 +47,44 @@ _ROW_WORK: Final = 512
 class JsonApi:
     """The endpoints of the JSON API."""
 
-    def __init__(self, services: Services, authorizer: Authorizer) -> None:
+    def __init__(self, services: Services, authorizer: Authorizer, index: Index) -> None:
         self._authorizer = authorizer
         self._catalog = services.catalog
         self._blobs = services.blobs
-        self._routing = services.routing
-        self._upstreams = services.upstreams
+        self._resolver = services.resolver
+        self._index = index
         self._cache = services.cache
         self._render_cache = services.render_cache
-        self._policy = document_policy(services.config.proxy, services.settings(PypiSettings))
         self._max_bytes = services.settings(PypiSettings).max_index_size
 
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD of a project, or of one of its versions."""
         project = resource.project
         version = normalize_version(resource.version) if resource.version else ""
-        members = await self._routing.members(resource.repository, project)
-        for hosted in members.hosted:
+
+        async def look(hosted: Repository) -> Response | None:
             package = await self._catalog.find_package(hosted.id, project)
-            if package is not None:
-                return await self._hosted(resource, HostedPart(hosted, package), version)
-        failure: UpstreamFailed | None = None
-        for proxy in members.proxies:
-            try:
-                document = await self._document(proxy, project, version)
-            except UpstreamFailed as error:
-                failure = failure or error
-                continue
+            if package is None:
+                return None
+            return await self._hosted(resource, HostedPart(hosted, package), version)
+
+        async def ask(candidate: Candidate) -> Response | None:
+            if not candidate.is_last and await self._index.page(candidate.source, project) is None:
+                return None  # what has no page is not there, with a JSON API or without
+            document = await self._document(candidate.source, project, version)
             if document is not None:
                 return await self._passed_on(resource, document)
-        raise failure or absent(members, project)
+            if candidate.is_last:
+                return None
+            raise VersionNotFound(f"there is no {project} {version}".rstrip())
+
+        resolution = await self._resolver.resolve(resource.repository, project)
+        found = await self._resolver.find_hosted(resource.repository, look)
+        if found is None:
+            found = await self._resolver.first(resolution, ask)
+        if found is None:
+            raise absent(resolution)
+        return found
 
     async def _hosted(self, resource: Resource, part: HostedPart, version: str) -> Response:
         base = resource.base_url
@@ -120,11 +129,10 @@ class JsonApi:
             resource, ("json", key), make, media_type=MEDIA_TYPE, headers=headers
         )
 
-    async def _document(self, proxy: Repository, project: ProjectName, version: str) -> Document | None:
-        """As an upstream has it beside its simple API. Raises UpstreamFailed."""
         path = f"{project}/{version}/json" if version else f"{project}/json"
-        upstreams = [one for one in self._upstreams.of(proxy) if one.url.endswith(_SIMPLE)]
-        urls = [f"{one.url.removesuffix(_SIMPLE)}/pypi/{path}" for one in upstreams]
+        upstream = self._index.upstream(source)
+        if not upstream.url.endswith(_SIMPLE):
+            return None
 
         async def parse(reply: Reply) -> Fetched:
             try:
@@ -133,9 +141,10 @@ class JsonApi:
                 raise UpstreamFailed(f"the JSON of {project} cannot be used") from None
             return Fetched(body=reply.body, media_type=MEDIA_TYPE, upstream_url=reply.url)
 
-        fetch = first_of(upstreams, urls, {"accept": MEDIA_TYPE}, parse, max_bytes=self._max_bytes)
-        place = CacheKey(repository=proxy, path=path, package=project)
-        return await self._cache.document(place, self._policy, fetch)
+        url = f"{upstream.url.removesuffix(_SIMPLE)}/pypi/{path}"
+        fetch = document_fetch(upstream, url, {"accept": MEDIA_TYPE}, parse, max_bytes=self._max_bytes)
+        key = CacheKey(repository=source.repository, path=path, package=project)
+        return await self._cache.document(key, self._index.policy(source), fetch)
 
 
 def check(body: bytes) -> None:

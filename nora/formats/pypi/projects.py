@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from blacksheep import Response
 
@@ -23,6 +23,7 @@ from nora.http.encodings import Encoding, compress, compress_pieces
 from nora.http.render_cache import VARY_ALL
 from nora.model import Principal, Repository
 from nora.proxy.offload import SMALL_BYTES, offload
+from nora.resolve.listing import package_names
 
 LISTED_AT_ONCE = 1000
 LISTED_SECONDS = 5.0
@@ -88,24 +89,12 @@ class Projects:
         longer than that."""
         names, until = self._listed.get(repository.id, ((), 0.0))
         if time.monotonic() >= until:
-            found: set[str] = set()
-            for member in repository.readable:
-                async for name in self._names_in(member):
-                    found.add(name)
-            names = sorted(found)
+            names = sorted({name async for name in package_names(self._catalog, repository)})
             seconds = LISTED_SECONDS if len(names) > LISTED_AT_ONCE else 0.0
             self._listed[repository.id] = names, time.monotonic() + seconds
         if not principal.scopes:
             return names
         return [name for name in names if self._authorizer.may_read(principal, repository, name)]
-
-    async def _names_in(self, member: Repository) -> AsyncIterator[str]:
-        listed = self._catalog.list_packages if member.kind == "hosted" else self._catalog.list_known_packages
-        after = ""
-        while names := await listed(member.id, after, LISTED_AT_ONCE):
-            for name in names:
-                yield name
-            after = names[-1]
 
 
 async def _worked(page_type: PageType, encoding: Encoding, cached: int, parts: list[bytes]) -> bytes:

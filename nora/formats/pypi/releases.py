@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from nora.formats.pypi.hosted import METADATA, STATUSES, YANKED, path_of
 from nora.formats.pypi.names import ProjectName, normalize_version
-from nora.formats.pypi.upstream import Index
+from nora.formats.pypi.upstream import page_path
 from nora.formats.releases import Mark, ReleaseRules
 
 YANK = Mark(
@@ -29,5 +29,5 @@ RULES = ReleaseRules(
     parse_version=normalize_version,
     path_of=path_of,
     beside=(METADATA,),
-    documents=lambda proxy, project: (Index.place(proxy, ProjectName(project)).path,),
+    documents=lambda project: (page_path(ProjectName(project)),),
 )

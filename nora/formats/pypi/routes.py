@@ -43,7 +43,7 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     index = Index(services)
     projects = Projects(services, authorizer, Finder(services, index))
     files = Files(services, authorizer, CachedFiles(services, index))
-    json_api = JsonApi(services, authorizer)
+    json_api = JsonApi(services, authorizer, index)
     uploads = Uploads(services, authorizer)
     yield Endpoint(READ, "/simple/", "read", projects.list)
     yield Endpoint(READ, "/simple/{project}/", "read", projects.page)

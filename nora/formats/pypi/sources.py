@@ -11,7 +11,7 @@ from typing import Final
 import orjson
 
 from nora.catalog.records import Package
-from nora.errors import Denied, NotFound, PackageNotFound, UpstreamFailed
+from nora.errors import Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.pypi.hosted import project_of
 from nora.formats.pypi.index import Project, decode, encode, merge
@@ -20,7 +20,7 @@ from nora.formats.pypi.upstream import Index
 from nora.model import Repository
 from nora.proxy.answers import stale_headers
 from nora.proxy.base import Document
-from nora.proxy.routing import Members
+from nora.resolve import Candidate, Resolution
 
 Header = tuple[bytes, bytes]
 
@@ -41,10 +41,9 @@ class HostedPart:
 class CachedPart:
     """A project as an upstream lists it."""
 
-    repository: Repository
     document: Document
     additions: bytes
-    """What NORA itself knows of its files: the document of the package in the proxy repository."""
+    """What NORA itself knows of its files: the document of the package in the rows of the source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,6 @@ class Sources:
 
     hosted: tuple[HostedPart, ...]
     cached: tuple[CachedPart, ...]
-    is_whole: bool
-    """False when an upstream that may list it could not be asked."""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -68,7 +65,7 @@ class Sources:
         """How long clients may keep what is made of this: nothing that is hosted, so that what was published
         is there for the next command."""
         documents = [part.document for part in self.cached]
-        if self.hosted or not self.is_whole:
+        if self.hosted:
             return (NO_CACHE, *_staleness(documents))
         return age_headers(documents, public=public)
 
@@ -92,32 +89,30 @@ class Finder:
 
     def __init__(self, services: Services, index: Index) -> None:
         self._catalog = services.catalog
-        self._routing = services.routing
+        self._resolver = services.resolver
         self._index = index
 
     async def find(self, repository: Repository, project: ProjectName) -> Sources:
         """Raises PackageNotFound; Denied for a name of ours that nothing was uploaded under; UpstreamFailed
-        and its kinds when nothing is here and somebody who may know could not be asked."""
-        members = await self._routing.members(repository, project)
-        hosted = [
-            HostedPart(one, package)
-            for one in members.hosted
-            if (package := await self._catalog.find_package(one.id, project)) is not None
-        ]
-        cached: list[CachedPart] = []
-        failure: UpstreamFailed | None = None
-        for proxy in members.proxies:
-            try:
-                document = await self._index.page(proxy, project)
-            except UpstreamFailed as error:
-                failure = failure or error
-                continue
-            if document is not None:
-                package = await self._catalog.find_package(proxy.id, project)
-                cached.append(CachedPart(proxy, document, b"{}" if package is None else package.document))
+        and its kinds when a source that may have it could not be asked."""
+
+        async def look(one: Repository) -> HostedPart | None:
+            package = await self._catalog.find_package(one.id, project)
+            return None if package is None else HostedPart(one, package)
+
+        async def ask(candidate: Candidate) -> CachedPart | None:
+            document = await self._index.page(candidate.source, project)
+            if document is None:
+                return None
+            package = await self._catalog.find_package(candidate.source.id, project)
+            return CachedPart(document, b"{}" if package is None else package.document)
+
+        resolution = await self._resolver.resolve(repository, project)
+        hosted = await self._resolver.every_hosted(repository, look)
+        cached = await self._resolver.every(resolution, ask)
         if not hosted and not cached:
-            raise failure or absent(members, project)
-        return Sources(tuple(hosted), tuple(cached), failure is None)
+            raise absent(resolution)
+        return Sources(tuple(hosted), tuple(cached))
 
     async def stored(self, project: ProjectName, sources: Sources) -> list[bytes]:
         """The sources in the form in which pages are stored, for `combined`."""
@@ -134,10 +129,11 @@ class Finder:
         return await asyncio.to_thread(make) if len(rows) > MANY_ROWS else make()
 
 
-def absent(members: Members, project: str) -> NotFound | Denied:
+def absent(resolution: Resolution) -> NotFound | Denied:
     """What is said of a project that is not here. For a name of ours not that there is none: uv would look
     for it elsewhere."""
-    if members.internal:
+    project = resolution.name
+    if resolution.ours:
         return Denied(f"{project} is a name of this registry, and nothing was published under it")
     return PackageNotFound(f"there is no project {project}")
 

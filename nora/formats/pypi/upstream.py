@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from nora.catalog.records import Blob
@@ -13,12 +12,12 @@ from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode,
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType
 from nora.formats.pypi.settings import PypiSettings
-from nora.model import Repository
 from nora.outbound import Reply
-from nora.proxy.base import CacheKey, Document, Fetched, Upstream
+from nora.proxy.base import CacheKey, Document, Fetched, Policy, Upstream
 from nora.proxy.offload import offload
 from nora.proxy.policy import document_policy
-from nora.proxy.upstreams import first_of
+from nora.proxy.upstreams import document_fetch
+from nora.resolve import Source
 
 ACCEPT: Final = f"{PageType.JSON.value}, {PageType.HTML.value};q=0.2, {PageType.TEXT_HTML.value};q=0.01"
 MEDIA_TYPE: Final = "application/vnd.nora.pypi-project"
@@ -34,14 +33,18 @@ class Index:
     """What the upstreams of proxy repositories list."""
 
     def __init__(self, services: Services) -> None:
-        self._upstreams = services.upstreams
+        self._services = services
         self._cache = services.cache
         self._blobs = services.blobs
         self._max_bytes = services.settings(PypiSettings).max_index_size
-        self._policy = document_policy(services.config.proxy, services.settings(PypiSettings))
 
-    async def page(self, proxy: Repository, project: ProjectName) -> Document | None:
-        """The page of a project, None when upstreams say that there is none. Raises UpstreamFailed."""
+    def policy(self, source: Source) -> Policy:
+        """How long what a source says of a project is good for."""
+        config = self._services.config
+        return document_policy(config.proxy, self._services.settings(PypiSettings), source.setting)
+
+    async def page(self, source: Source, project: ProjectName) -> Document | None:
+        """The page of a project, None when the source says that there is none. Raises UpstreamFailed."""
 
         async def parse(reply: Reply) -> Fetched:
             declared = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -53,19 +56,23 @@ class Index:
                 raise UpstreamFailed(f"the page of {project} cannot be used: {quoted(error)}") from None
             return Fetched(body=stored, media_type=MEDIA_TYPE, upstream_url=reply.url)
 
-        upstreams = self._upstreams.of(proxy)
-        urls = [f"{one.url}/{project}/" for one in upstreams]
-        fetch = first_of(upstreams, urls, {"accept": ACCEPT}, parse, max_bytes=self._max_bytes)
-        return await self._cache.document(self.place(proxy, project), self._policy, fetch)
+        upstream = self.upstream(source)
+        url = f"{upstream.url}/{project}/"
+        fetch = document_fetch(upstream, url, {"accept": ACCEPT}, parse, max_bytes=self._max_bytes)
+        return await self._cache.document(self.key(source, project), self.policy(source), fetch)
 
     @staticmethod
-    def place(proxy: Repository, project: ProjectName) -> CacheKey:
+    def key(source: Source, project: ProjectName) -> CacheKey:
         """Where the page of a project is kept."""
-        return CacheKey(repository=proxy, path=f"{project}/", package=project)
+        return CacheKey(repository=source.repository, path=page_path(project), package=project)
 
-    def is_online(self, proxy: Repository) -> bool:
-        """Whether the upstreams of a repository may be asked."""
-        return self._upstreams.is_online(proxy)
+    def is_online(self, source: Source) -> bool:
+        """Whether a source may be asked."""
+        return self._services.resolver.sources.is_online(source.repository)
+
+    def upstream(self, source: Source) -> Upstream:
+        """How a source is asked."""
+        return self._services.upstreams.of(source)
 
     async def stored(self, document: Document) -> bytes:
         """A page in its stored form."""
@@ -84,11 +91,10 @@ class Index:
         """Whether a page offers nothing because its project is quarantined."""
         return await offload(find_status, await self._blobs.read(page)) == "quarantined"
 
-    def upstream_of(self, proxy: Repository, document: Document) -> Sequence[Upstream]:
-        """The upstream that a page came from: its credentials are for its own host. Nobody when offline."""
-        upstreams = self._upstreams.of(proxy)
-        url = document.cached.upstream_url
-        return [one for one in upstreams if url.startswith(f"{one.url}/")][:1] or upstreams[:1]
+
+def page_path(project: ProjectName) -> str:
+    """Where the page of a project is among the files of a source."""
+    return f"{project}/"
 
 
 def read_page(body: bytes, url: str, project: str, is_json: bool) -> bytes:

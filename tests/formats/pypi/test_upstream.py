@@ -8,15 +8,17 @@ from typing import Any, cast
 
 import pytest
 
-from nora.config import ProxySettings
+from nora.config import ProxySettings, Upstream
 from nora.formats.pypi import upstream as module
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.upstream import Index
 from nora.model import Repository
 from nora.outbound import Reply
 from nora.proxy import offload
+from nora.resolve import Source
 
-PROXY = Repository(1, "index", "pypi", "proxy")
+ROWS = Repository(1, "index", "pypi", "proxy")
+SOURCE = Source(ROWS, "index", Upstream("https://index.example.com/simple"), str, (), ())
 NAME = ProjectName("a")
 
 
@@ -61,11 +63,11 @@ def test_a_page_of_many_small_files_does_not_stop_the_worker(
 
     settings = SimpleNamespace(max_index_size=1 << 30, metadata_ttl=60, serve_stale=True)
     services = SimpleNamespace(
-        upstreams=SimpleNamespace(of=lambda _: (Pages(bytes(size), media_type),)),
+        upstreams=SimpleNamespace(of=lambda _: Pages(bytes(size), media_type)),
         cache=SimpleNamespace(document=document),
         blobs=None,
         config=SimpleNamespace(proxy=ProxySettings()),
         settings=lambda _: settings,
     )
-    where = asyncio.run(Index(cast("Any", services)).page(PROXY, NAME))
+    where = asyncio.run(Index(cast("Any", services)).page(SOURCE, NAME))
     assert cast("Any", where) == (b"here" if here else b"elsewhere")

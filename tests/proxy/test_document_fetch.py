@@ -1,9 +1,9 @@
-"""The usual way to ask several upstreams for a document."""
+"""The usual way to ask an upstream for a document."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from nora.catalog.records import Cached
 from nora.errors import UpstreamFailed, UpstreamTimeout
 from nora.outbound import Headers, Method, Reply
 from nora.proxy.base import UNCHANGED, Fetched, Unchanged
-from nora.proxy.upstreams import first_of
+from nora.proxy.upstreams import document_fetch
 from tests.proxy.asking import World
 from tests.support.answers import document
 from tests.support.upstream import upstream
@@ -74,59 +74,40 @@ async def parse(answer: Reply) -> Fetched:
     )
 
 
-def fetch(upstreams: Sequence[Scripted], known: Cached | None = None) -> Found:
-    urls = [f"{up.url}/doc" for up in upstreams]
-    ask = first_of(upstreams, urls, {"accept": "text/plain"}, parse, max_bytes=77)
+def fetch(asked: Scripted, known: Cached | None = None) -> Found:
+    ask = document_fetch(asked, f"{asked.url}/doc", {"accept": "text/plain"}, parse, max_bytes=77)
     return cast("Found", asyncio.run(ask(known)))  # type: ignore[arg-type]
 
 
-def test_the_first_that_has_it_is_taken() -> None:
-    ups = [one(1, None), one(2, reply(etag='"2"', last_modified="then", other="x")), one(3, reply())]
-    found = fetch(ups)
+def test_a_document_has_its_address_and_validators() -> None:
+    asked = one(2, reply(etag='"2"', last_modified="then", other="x"))
+    found = fetch(asked)
     assert isinstance(found, Fetched)
     assert found.upstream_url == "http://2.example.com/doc"
     assert found.validators == {"etag": '"2"', "last-modified": "then", "own": "1"}
-    assert [up.asked for up in ups] == [[{"accept": "text/plain"}], [{"accept": "text/plain"}], []]
+    assert asked.asked == [{"accept": "text/plain"}]
 
 
-def test_all_must_say_that_it_is_absent() -> None:
-    assert fetch([]) is None
-    assert fetch([one(1, None), one(2, None)]) is None
-    for ups in ([one(1, None), one(2, UpstreamTimeout("2"))], [one(1, UpstreamTimeout("2")), one(2, None)]):
-        with pytest.raises(UpstreamTimeout):
-            fetch(ups)
-
-
-def test_the_first_failure_is_told() -> None:
-    with pytest.raises(UpstreamTimeout, match="one"):
-        fetch([one(1, UpstreamTimeout("one")), one(2, UpstreamFailed("two"))])
+def test_absence_is_an_answer_failure_is_none() -> None:
+    assert fetch(one(1, None)) is None
+    assert fetch(one(1, None), cached(1, {"etag": '"1"'})) is None
+    with pytest.raises(UpstreamTimeout):
+        fetch(one(1, UpstreamTimeout("1")))
 
 
 def test_what_is_cached_is_revalidated_where_it_came_from() -> None:
-    ups = [one(1, None), one(2, reply(304))]
     known = cached(2, {"etag": '"2"', "last-modified": "then", "own": "1"})
-    assert fetch(ups, known) is UNCHANGED
-    assert ups[0].asked == [{"accept": "text/plain"}]
-    assert ups[1].asked == [{"accept": "text/plain", "if-none-match": '"2"', "if-modified-since": "then"}]
-
-
-def test_what_is_cached_is_better_than_what_another_has() -> None:
-    ups = [one(1, UpstreamTimeout("1")), one(2, reply())]
-    with pytest.raises(UpstreamTimeout):
-        fetch(ups, cached(1, {"etag": '"1"'}))
-    assert not ups[1].asked
-
-
-def test_what_was_removed_is_asked_of_the_next() -> None:
-    found = fetch([one(1, None), one(2, reply())], cached(1, {"etag": '"1"'}))
-    assert isinstance(found, Fetched)
-    assert found.upstream_url == "http://2.example.com/doc"
+    there, elsewhere = one(2, reply(304)), one(1, reply())
+    assert fetch(there, known) is UNCHANGED
+    assert there.asked == [{"accept": "text/plain", "if-none-match": '"2"', "if-modified-since": "then"}]
+    assert isinstance(fetch(elsewhere, known), Fetched)
+    assert elsewhere.asked == [{"accept": "text/plain"}]
 
 
 @pytest.mark.parametrize("known", [None, cached(1, {}), cached(2, {"etag": '"2"'})])
 def test_unchanged_is_no_answer_to_what_was_not_asked(known: Cached | None) -> None:
     with pytest.raises(UpstreamFailed, match="304"):
-        fetch([one(1, reply(304))], known)
+        fetch(one(1, reply(304)), known)
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,0 +1,88 @@
+"""A source with mirrors: addresses that serve the same content, of which any may answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
+
+from nora.errors import UpstreamFailed
+from nora.outbound import Headers, Method, Reply, Stream
+from nora.proxy.base import Upstream
+
+
+class MirroredUpstream:
+    """The addresses of one source, asked in order until one does not fail (nora.proxy.base.Upstream).
+
+    That the first says that something is absent is an answer: the others are not asked.
+    """
+
+    def __init__(self, addresses: Sequence[Upstream]) -> None:
+        """The first is the source's own; what is asked is named by URLs of that one."""
+        self._addresses = addresses
+        self.url = addresses[0].url
+
+    async def ask(
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+    ) -> Reply | None:
+        """See nora.proxy.base.Upstream."""
+        failure: UpstreamFailed | None = None
+        for one, address in self._where(url):
+            try:
+                return await one.ask(method, address, headers, max_bytes=max_bytes)
+            except UpstreamFailed as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    @asynccontextmanager
+    async def stream(
+        self, url: str, headers: Headers | None = None, *, max_bytes: int
+    ) -> AsyncIterator[Stream | None]:
+        """See nora.proxy.base.Upstream. What is cut off in the middle fails: who goes on asks anew."""
+        async with AsyncExitStack() as stack:
+            failure: UpstreamFailed | None = None
+            for one, address in self._where(url):
+                opened = one.stream(address, headers, max_bytes=max_bytes)
+                try:
+                    answer = await stack.enter_async_context(opened)
+                except UpstreamFailed as error:
+                    failure = failure or error
+                    continue
+                yield answer
+                return
+            assert failure is not None
+            raise failure
+
+    def _where(self, url: str) -> list[tuple[Upstream, str]]:
+        """Whom to ask for what a URL names, and where it is there."""
+        first, *others = self._addresses
+        found = [(first, url)]
+        for other in others:
+            address = rebased(url, self.url, other.url)
+            if address is not None:
+                found.append((other, address))
+            elif url.startswith(f"{other.url}/"):
+                found.append((other, url))
+        return found
+
+
+def rebased(url: str, base: str, other: str) -> str | None:
+    """Where what a URL of one address names is at another one; None for a URL of neither.
+
+    What is below the base is below the other; what is beside it on the same host (files, where the base is
+    that of an index) is beside the other.
+    """
+    if url == base or url.startswith(f"{base}/"):
+        return other + url[len(base) :]
+    ours, theirs = urlsplit(base), urlsplit(other)
+    root = f"{ours.scheme}://{ours.netloc}/"
+    if not url.startswith(root):
+        return None
+    above, there = ours.path.rpartition("/")[0], theirs.path.rpartition("/")[0]
+    rest = url[len(root) - 1 :]
+    if above and rest.startswith(f"{above}/"):
+        rest = there + rest[len(above) :]
+    elif not above:
+        rest = there + rest
+    return f"{theirs.scheme}://{theirs.netloc}{rest}"

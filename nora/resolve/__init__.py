@@ -1,0 +1,20 @@
+"""Who is asked for a name: decided once, here, from rows and configuration, before any connection.
+
+    found = await services.resolver.find(repository, name, look, ask)
+
+A name has one source: a hosted repository, or one upstream with its mirrors. `look` finds it in a hosted
+repository, `ask` at an upstream; neither knows of the others. What is where:
+
+    sources       the upstreams of the proxies, and what the configuration says of their names
+    resolution    which of them may be asked for a name (candidates), in which order
+    walk          asking them: found, absent, failed
+    claims        who may make a name ours
+    patterns      what `proxy.reserved` and `proxy.extend` say about names
+"""
+
+from nora.resolve.candidates import Ask, Candidate, Look, Resolution
+from nora.resolve.claims import Claims
+from nora.resolve.resolution import Resolver
+from nora.resolve.sources import Source, Sources
+
+__all__ = ["Ask", "Candidate", "Claims", "Look", "Resolution", "Resolver", "Source", "Sources"]

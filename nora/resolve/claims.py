@@ -1,0 +1,89 @@
+"""Who may make a name ours. From then on no source is asked for it, in any group of that repository.
+
+Every first write under a name claims it: an upload, an opened session, a mount. A name that a source has
+served is used by somebody already, so it is for administrators, unless a reserved pattern has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from nora.errors import Denied
+
+if TYPE_CHECKING:
+    from nora.catalog.base import Catalog
+    from nora.config import ProxySettings
+    from nora.model import Principal, Repository
+    from nora.resolve.resolution import Resolver
+    from nora.resolve.sources import Source
+
+MayAdminister = Callable[["Principal", "Repository", str], bool]
+
+
+class Claims:
+    """The decisions of one server."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        resolver: Resolver,
+        repositories: Iterable[Repository],
+        settings: ProxySettings,
+        may_administer: MayAdminister,
+    ) -> None:
+        self._catalog = catalog
+        self._patterns = resolver.patterns
+        self._rule = settings.claims
+        self._may_administer = may_administer
+        self._sources = _sources_beside(repositories, resolver)
+
+    async def require(
+        self,
+        principal: Principal,
+        repository: Repository,
+        name: str,
+        spelled: Mapping[int, str] | None = None,
+    ) -> bool:
+        """Whether a write of `name` to a repository claims it, which the principal may.
+
+        `spelled`: what sources (by the id of their rows) call the package, where that may differ. Raises
+        Denied, saying whom to ask for what.
+        """
+        target = repository.writable
+        sources = () if target is None else self._sources.get(target.id, ())
+        if target is None or not sources:
+            return False
+        there = [(one.id, (spelled or {}).get(one.id, name)) for one in sources]
+        own, *served = await self._catalog.find_packages([(target.id, name), *there])
+        if own is not None and own.owned:
+            return False
+        if self._patterns.is_reserved(target.format, name):
+            return True
+        by = [one for one, package in zip(sources, served, strict=True) if package is not None]
+        refusal = self._refusal(target, name, by)
+        if refusal and (
+            (not by and self._rule == "reserved") or not self._may_administer(principal, repository, name)
+        ):
+            raise Denied(refusal)
+        return True
+
+    def _refusal(self, target: Repository, name: str, by: list[Source]) -> str:
+        """What is said to who may not; empty where everybody who writes may."""
+        ask = f"ask an administrator for `nora package claim {target.name} {name}`"
+        if by:
+            return f"{name} is served here from {by[0].setting.url}: to make it a name of yours, {ask}"
+        if self._rule == "admin":
+            return f"new names are for administrators here (proxy.claims): {ask}"
+        if self._rule == "reserved":
+            return f"new names are those of proxy.reserved here (proxy.claims): {ask}"
+        return ""
+
+
+def _sources_beside(repositories: Iterable[Repository], resolver: Resolver) -> dict[int, tuple[Source, ...]]:
+    """By the id of a hosted repository: the sources that it shares a group with."""
+    found: dict[int, dict[int, Source]] = {}
+    for group in repositories:
+        for member in group.hosted:
+            found.setdefault(member.id, {}).update({one.id: one for one in resolver.sources_of(group)})
+    return {number: tuple(sources.values()) for number, sources in found.items()}
