@@ -160,7 +160,8 @@ def test_a_named_proxy_asks_in_order(tmp_path: Path) -> None:
         tmp_path,
         f"{MIRROR}upstreams = ['https://a.example/simple/', {table}, {{ url = 'http://c', auth = 'u:p' }}]",
     )
-    assert specs(config)["mirror"] == RepositorySpec("mirror", "pypi", "proxy")
+    sources = ("https://a.example/simple", "https://b.example", "http://c")
+    assert specs(config)["mirror"] == RepositorySpec("mirror", "pypi", "proxy", sources=sources)
     first, second, third = config.upstreams_of("mirror")
     assert (first.url, first.auth) == ("https://a.example/simple", None)
     assert (second.auth, third.auth) == ("me:secret", "u:p")

@@ -61,7 +61,9 @@ def image(package: str, asked: str = "") -> Image:
 ALL = Repository(100, "all", "docker", "proxy")
 
 
-def remotes(*settings: Upstream, looked_at: list[str] | None = None, online: bool = True) -> Remotes:
+def remotes(
+    *settings: Upstream, looked_at: list[str] | None = None, online: bool = True, denies: bool = False
+) -> Remotes:
     """The upstreams of a repository, behind a resolver that takes every name for nobody's here."""
     sources = tuple(
         Source(Repository(number, f"all {one.url}", "docker", "proxy"), "all", one, str, (), ())
@@ -98,8 +100,13 @@ def remotes(*settings: Upstream, looked_at: list[str] | None = None, online: boo
     config = SimpleNamespace(
         timeouts_of=lambda _: SimpleNamespace(total=1), proxy=SimpleNamespace(allow_private=())
     )
-    upstreams = SimpleNamespace(of=of)
-    return Remotes(cast("Any", SimpleNamespace(resolver=resolver, upstreams=upstreams, config=config)))
+    services = SimpleNamespace(
+        resolver=resolver,
+        upstreams=SimpleNamespace(of=of),
+        config=config,
+        settings=lambda kind: kind(default_action="deny" if denies else "allow"),
+    )
+    return Remotes(cast("Any", services))
 
 
 def origins(found: Remotes, package: str, asked: str = "") -> list[Origin]:
@@ -218,6 +225,14 @@ def test_a_registry_whose_names_are_those_of_another_in_the_group_is_not_mirrore
     )
     assert names(found, "one.example.com", "app") == ("corp/app", "corp/app")
     assert names(found, "two.example.com", "app") is None
+
+
+def test_denied_by_default_only_prefixes_are_let_in() -> None:
+    found = remotes(HUB, CORP, denies=True)
+    assert urls(found, "corp/app") == urls(remotes(HUB, CORP), "corp/app") != []
+    for name in ("alpine", "library/alpine", "docker.io/library/alpine"):
+        assert urls(found, name) == []
+    assert names(found, "docker.io", "library/alpine") is None
 
 
 def test_nobody_is_asked_while_offline() -> None:
