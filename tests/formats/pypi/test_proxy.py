@@ -363,28 +363,34 @@ members = ["ours", "down", "up"]
 """
 
 
-def test_a_proxy_that_is_down_does_not_hide_the_files_of_another(
+def test_a_proxy_that_is_down_hands_no_name_to_another(
     proxy: Proxy, upstream: Upstream, index: PyPIIndex, tmp_path: Path
 ) -> None:
-    built, stale = Release(project="behind").wheel(), Release(project="stale").wheel()
+    """But for those that the other was found to have while it was up."""
+    built, stale, new = (Release(project=name).wheel() for name in ("behind", "stale", "new"))
     index.add(stale)
     with running_upstream() as other:
         more = PyPIIndex()
         more.add(built, stale, provenance=f"{other.url}/integrity/behind/1.0/{built.filename}/provenance")
+        more.add(new)
         more.mount(other)
         config = tmp_path / "config.toml"
         config.write_text(GROUP.format(down=upstream.url, up=other.url))
         http = proxy(NORA_PROXY_RETRIES="0", NORA_CONFIG_PATH=str(config))
-        assert filenames(http, "stale", "/r/both") == [stale.filename]
+        for one in (stale, built):
+            assert filenames(http, one.filename.partition("-")[0], "/r/both") == [one.filename]
         upstream.stop()
+        other.log.clear()
         path = f"/r/both/simple/behind/{built.filename}"
         assert http.get(f"{path}.metadata").content == built.metadata
         assert http.get(f"{path}.provenance").json()["of"] == built.filename
         assert http.get(path).content == built.body
-        assert http.get(f"/r/both/simple/stale/{stale.filename}").content == stale.body
-        for absent_path in ("behind/behind-2.0-py3-none-any.whl", "nothing/nothing-1.0.tar.gz"):
-            for end in ("", ".metadata", ".provenance"):
-                assert http.get(f"/r/both/simple/{absent_path}{end}").status_code == 503, absent_path
+        for end in ("", ".metadata", ".provenance"):
+            assert http.get(f"/r/both/simple/behind/behind-2.0-py3-none-any.whl{end}").status_code == 404
+            for unknown in (f"new/{new.filename}", "nothing/nothing-1.0.tar.gz"):
+                assert http.get(f"/r/both/simple/{unknown}{end}").status_code == 503, unknown
+        assert http.get(f"/r/both/simple/stale/{stale.filename}").status_code == 503
+        assert not [one for one in other.log.paths() if "/behind/" not in one and built.filename not in one]
 
 
 def test_a_page_that_is_large(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:

@@ -71,10 +71,10 @@ def test_an_absence_is_remembered_until_somebody_publishes(
 
 
 @pytest.mark.parametrize("fault", [Answer(status=500), Answer(status=403), Answer(raw=b"")], ids=repr)
-def test_one_that_fails_does_not_hide_what_another_has(
+def test_what_one_that_fails_may_have_is_asked_of_nobody_else(
     proxy: Proxy, upstream: Upstream, index: PyPIIndex, fault: Answer
 ) -> None:
-    """Nothing of this is cached before. What the other does not have is a failure, and no absence."""
+    """Who can make it fail must not choose whose files are installed. What it says it lacks, the next has."""
     only = Release(project="only").wheel()
     upstream.fault = fault
     with running_upstream() as other:
@@ -84,12 +84,17 @@ def test_one_that_fails_does_not_hide_what_another_has(
         http = proxy(
             NORA_PYPI_PROXIES=f"{upstream.url}/simple,{other.url}/simple|reader:secret",
             NORA_PROXY_RETRIES="0",
+            NORA_CB_ENABLED="false",
         )
-        assert filenames(http, "only") == [only.filename]
-        assert http.get(f"/simple/only/{only.filename}.metadata").content == only.metadata
-        assert http.get(f"/simple/only/{only.filename}").content == only.body
-        assert http.get("/simple/nowhere/").status_code in (502, 503)
+        paths = [f"/simple/only/{name}" for name in ("", only.filename, f"{only.filename}.metadata")]
+        for path in (*paths, "/pypi/only/json"):
+            answer = http.get(path)
+            assert answer.status_code in (502, 503), path
+            assert "127.0.0.1" in answer.text, "it says who failed"
+        assert other.log.requests == []
         upstream.fault = None
+        assert filenames(http, "only") == [only.filename]
+        assert [http.get(path).status_code for path in paths] == [200, 200, 200]
         assert all("authorization" not in one.headers for one in upstream.log.requests)
         assert all(one.headers["authorization"].startswith("Basic ") for one in other.log.requests)
 
