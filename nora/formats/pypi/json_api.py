@@ -129,6 +129,8 @@ class JsonApi:
             resource, ("json", key), make, media_type=MEDIA_TYPE, headers=headers
         )
 
+    async def _document(self, source: Source, project: ProjectName, version: str) -> Document | None:
+        """As a source has it beside its simple API. Raises UpstreamFailed."""
         path = f"{project}/{version}/json" if version else f"{project}/json"
         upstream = self._index.upstream(source)
         if not upstream.url.endswith(_SIMPLE):
