@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from nora.errors import StorageFailed
+from nora.model import Digest
 
 _ALGORITHMS: Final[Mapping[str, Callable[..., Any]]] = {
     "sha512": hashlib.sha512,
@@ -30,6 +31,12 @@ _ALGORITHMS: Final[Mapping[str, Callable[..., Any]]] = {
 def strongest(hashes: Mapping[str, str]) -> str | None:
     """The algorithm by which bytes are checked; None where all are unknown."""
     return next((algorithm for algorithm in _ALGORITHMS if algorithm in hashes), None)
+
+
+def early_digest(hashes: Mapping[str, str]) -> Digest | None:
+    """The strongest digest that can be checked while the bytes come in. Raises InvalidDigest."""
+    found = (Digest(f"{name}:{hashes[name]}") for name in ("sha256", "sha512") if name in hashes)
+    return next(found, None)
 
 
 def are_right(file: io.BytesIO | io.FileIO, hashes: Mapping[str, str]) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-import time
+from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
 from math import inf
@@ -23,8 +23,8 @@ from typing import Final
 import orjson
 
 from nora.blobs.base import Expect
-from nora.blobs.checksums import are_right, is_right, strongest
-from nora.catalog.records import Blob, Cached, NewBlob, NewCached
+from nora.blobs.checksums import are_right
+from nora.catalog.records import Blob, Cached
 from nora.errors import Denied, InvalidName, InvalidPackageFile, NoraError, NotFound, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.hosted import METADATA, path_of
@@ -33,8 +33,8 @@ from nora.formats.pypi.metadata import read_metadata
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename, version_of
 from nora.formats.pypi.settings import PypiSettings
 from nora.formats.pypi.upstream import Index
-from nora.model import Digest
 from nora.proxy.base import Address, CacheKey, Fetched, FileRequest, Policy
+from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from nora.resolve import Source
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class CachedFiles:
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._cache = services.cache
-        self._lease = services.leases.seconds
+        self._files = ListedFiles(services.catalog, services.leases.seconds)
         self._max_bytes = services.settings(PypiSettings).max_file_size
         self._agreed: set[tuple[int, int, int]] = set()
         """Pages and files of which is known that they are of one mind."""
@@ -69,18 +69,22 @@ class CachedFiles:
         path = path_of(project, filename)
         cached = await self._catalog.find_cached(source.id, path)
         if cached is not None and not await self._is_replaced(source, project, filename, cached):
-            expect = Expect(digest=cached.blob.digest, size=cached.blob.size)
-            return self._describe(source, project, filename, expect, (), None)
+            hashes = {cached.blob.digest.algorithm: cached.blob.digest.encoded}
+            held = _described(project, filename, hashes, cached.blob.size)
+            return self._files.request(source.repository, held, max_bytes=self._max_bytes)
         page = await self._index.page(source, project)
         listed = None if page is None else await self._index.find(page, filename)
         if page is None:
             return None
         if listed is None:
             raise NotFound(f"{project} has no file {filename}")
-        expect = Expect(digest=_digest_of(listed.hashes), size=listed.size)
         where = Address(self._index.upstream(source), listed.url)
         addresses = (where,) if self._index.is_online(source) else ()
-        return self._describe(source, project, filename, expect, addresses, listed)
+        wanted = _described(project, filename, listed.hashes, listed.size, addresses)
+        stored = None
+        if listed.core_metadata is False:
+            stored = partial(self._offer_metadata, source, project, filename)
+        return self._files.request(source.repository, wanted, max_bytes=self._max_bytes, stored=stored)
 
     async def _is_replaced(self, source: Source, project: ProjectName, filename: str, cached: Cached) -> bool:
         """Whether the page lists other bytes now, as where a file may be uploaded again: what is cached is
@@ -112,41 +116,6 @@ class CachedFiles:
             self._agreed.clear()
         self._agreed.add(seen)
         return False
-
-    def _describe(
-        self,
-        source: Source,
-        project: ProjectName,
-        filename: str,
-        expect: Expect,
-        addresses: tuple[Address, ...],
-        listed: ListedFile | None,
-    ) -> FileRequest:
-        path = path_of(project, filename)
-
-        async def find() -> Blob | None:
-            found = await self._catalog.find_cached(source.id, path)
-            return None if found is None else found.blob
-
-        async def store(blob: NewBlob, where: Address) -> Blob:
-            live = await self._put(source, project, path, OCTETS, blob, where.url, version_of(filename))
-            if listed is not None and listed.core_metadata is False:
-                await self._offer_metadata(source, project, filename, live)
-            return live
-
-        # A hash of a kind that is not taken while the bytes come in.
-        late = listed is not None and expect.digest is None and strongest(listed.hashes) is not None
-        return FileRequest(
-            key=f"{source.id}/{path}",
-            addresses=addresses,
-            expect=expect,
-            media_type=OCTETS,
-            store=store,
-            find=find,
-            max_bytes=self._max_bytes,
-            registry=source.repository.format,
-            check=partial(is_right, hashes=listed.hashes) if listed is not None and late else None,
-        )
 
     # -- core metadata -----------------------------------------------------------------------------------
 
@@ -207,8 +176,9 @@ class CachedFiles:
             if raw is None:
                 return
             path = path_of(project, filename)
+            beside = UpstreamFile(path=path + METADATA, package=project, version=None, media_type=TEXT)
             async with self._blobs.ingest(raw, Expect()) as new:
-                new.settle(await self._put(source, project, path + METADATA, TEXT, new.blob, path, None))
+                new.settle(await self._files.keep(source.repository, beside, new.blob, path))
             await self._remember_metadata(source, project, filename, _sha256(raw))
         except NoraError as error:
             _log.warning("the core metadata of %s cannot be offered: %s", filename, error)
@@ -274,40 +244,27 @@ class CachedFiles:
             raise NotFound(f"{project} has no attestations of {filename}")
         return document.cached.blob
 
-    async def _put(
-        self,
-        source: Source,
-        project: ProjectName,
-        path: str,
-        media_type: str,
-        blob: NewBlob,
-        url: str,
-        version: str | None,
-    ) -> Blob:
-        entry = NewCached(
-            path=path,
-            package=project,
-            version=version,
-            media_type=media_type,
-            blob=blob,
-            upstream_url=url,
-            fetched_at=time.time(),
-            fresh_until=inf,
-        )
-        return await self._catalog.put_cached(source.id, entry, self._lease)
+
+def _described(
+    project: ProjectName,
+    filename: str,
+    hashes: Mapping[str, str],
+    size: int | None,
+    addresses: tuple[Address, ...] = (),
+) -> UpstreamFile:
+    return UpstreamFile(
+        path=path_of(project, filename),
+        package=project,
+        version=version_of(filename),
+        media_type=OCTETS,
+        hashes=hashes,
+        size=size,
+        addresses=addresses,
+    )
 
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _digest_of(hashes: object) -> Digest | None:
-    """The strongest digest that can be checked while the bytes come in."""
-    if isinstance(hashes, dict):
-        for algorithm in ("sha256", "sha512"):
-            if algorithm in hashes:
-                return Digest(f"{algorithm}:{hashes[algorithm]}")
-    return None
 
 
 def _wheel_of(filename: str) -> Distribution | None:

@@ -1,0 +1,98 @@
+"""Files that a document of an upstream lists: where they are, how long they are, and what hashes they have.
+
+Such a file is fetched once, checked by what the document says of it, and kept for good under its path. The
+hash may be of any kind: the strongest that is taken while the bytes come in, else the strongest there is,
+when all of them are here and before anybody gets the last of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING
+
+from nora.blobs.base import Expect
+from nora.blobs.checksums import early_digest, is_right, strongest
+from nora.catalog.records import NewCached
+from nora.proxy.base import FileRequest
+
+if TYPE_CHECKING:
+    from nora.catalog.base import Catalog
+    from nora.catalog.records import Blob, NewBlob
+    from nora.model import Repository
+    from nora.proxy.base import Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamFile:
+    """What is known of a file before it is here."""
+
+    path: str
+    """Among the files of its repository."""
+    package: str
+    version: str | None
+    media_type: str
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    """By algorithm, in lower case and hexadecimal."""
+    size: int | None = None
+    addresses: Sequence[Address] = ()
+    """Where it may be asked for, in this order; empty: nowhere."""
+
+
+class ListedFiles:
+    """The listed files of proxy repositories."""
+
+    def __init__(self, catalog: Catalog, lease_seconds: float) -> None:
+        self._catalog = catalog
+        self._lease_seconds = lease_seconds
+
+    def request(
+        self,
+        repository: Repository,
+        file: UpstreamFile,
+        *,
+        max_bytes: int,
+        stored: Callable[[Blob], Awaitable[None]] | None = None,
+    ) -> FileRequest:
+        """A file as the cache wants to have it described. `stored` is called when it has come in."""
+
+        async def find() -> Blob | None:
+            found = await self._catalog.find_cached(repository.id, file.path)
+            return None if found is None else found.blob
+
+        async def store(blob: NewBlob, address: Address) -> Blob:
+            live = await self.keep(repository, file, blob, address.url)
+            if stored is not None:
+                await stored(live)
+            return live
+
+        digest = early_digest(file.hashes)
+        is_late = digest is None and strongest(file.hashes) is not None
+        return FileRequest(
+            key=f"{repository.id}/{file.path}",
+            addresses=file.addresses,
+            expect=Expect(digest=digest, size=file.size),
+            media_type=file.media_type,
+            store=store,
+            find=find,
+            max_bytes=max_bytes,
+            registry=repository.format,
+            check=partial(is_right, hashes=file.hashes) if is_late else None,
+        )
+
+    async def keep(self, repository: Repository, file: UpstreamFile, blob: NewBlob, url: str) -> Blob:
+        """Write the row of a file that is here, from `url`; the live blob."""
+        entry = NewCached(
+            path=file.path,
+            package=file.package,
+            version=file.version,
+            media_type=file.media_type,
+            blob=blob,
+            upstream_url=url,
+            fetched_at=time.time(),
+            fresh_until=inf,
+        )
+        return await self._catalog.put_cached(repository.id, entry, self._lease_seconds)
