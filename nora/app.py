@@ -22,7 +22,7 @@ from nora.auth.authorizer import Authorizer
 from nora.auth.endpoints import ServerEndpoint, server_router
 from nora.auth.htpasswd import Htpasswd
 from nora.auth.oidc import OidcVerifier
-from nora.auth.packages import Ownership, PackageApi
+from nora.auth.packages import PackageApi
 from nora.auth.passwords import Passwords
 from nora.auth.publishing import MOUNT, TrustedPublishing
 from nora.auth.publishing import render_error as render_publishing_error
@@ -58,6 +58,7 @@ from nora.outbound import Outbound
 from nora.proxy.cache import Cache
 from nora.proxy.upstreams import Upstreams
 from nora.resolve import Claims, Resolver, Sources
+from nora.resolve.ownership import Ownership
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +139,15 @@ async def open_catalog(config: Config) -> AsyncIterator[Catalog]:
 
 async def open_ownership(config: Config, catalog: Catalog) -> Ownership:
     """The names that the hosted repositories of a catalog own. Raises ConfigError, StorageFailed."""
-    return Ownership(catalog, await catalog.sync_repositories(repository_specs(config)), name_folds())
+    repositories = await catalog.sync_repositories(repository_specs(config))
+    return Ownership(catalog, repositories, make_resolver(config, catalog, repositories), name_folds())
+
+
+def make_resolver(config: Config, catalog: Catalog, repositories: Mapping[str, Repository]) -> Resolver:
+    """What decides who is asked for a name."""
+    folds = name_folds()
+    sources = Sources(config, repositories, folds)
+    return Resolver(catalog, repositories.values(), sources, config.proxy, folds)
 
 
 def name_folds() -> dict[str, Callable[[str], str]]:
@@ -232,10 +241,10 @@ class Worker:
         repositories = await self._catalog.sync_repositories(repository_specs(self._config))
         authenticator = await self._authentication()
         authorizer = Authorizer(authenticator, self._access)
-        ownership = Ownership(self._catalog, repositories, name_folds())
+        self._services = services = self._make_services(authenticator, repositories)
+        ownership = Ownership(self._catalog, repositories, services.resolver, name_folds())
         own = server_router(self._endpoints(authenticator, ownership), authorizer)
         self._app.attach("/", "system", own, render_json, limited=False)
-        self._services = services = self._make_services(authenticator, repositories)
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
         if self._identities is not None:
@@ -265,8 +274,7 @@ class Worker:
         self, authenticator: Authenticator, repositories: Mapping[str, Repository]
     ) -> Services:
         config, memory = self._config, MemoryCache(self._config.cache.memory)
-        sources = Sources(config, repositories, name_folds())
-        resolver = Resolver(self._catalog, repositories.values(), sources, config.proxy, name_folds())
+        resolver = make_resolver(config, self._catalog, repositories)
         upstreams = Upstreams.build(config, self._outbound, self._metrics, self._answers)
         return Services(
             config=config,
@@ -295,7 +303,7 @@ class Worker:
             cache=Cache(
                 self._catalog,
                 self._blobs,
-                is_online=sources.is_online,
+                is_online=resolver.sources.is_online,
                 lease_seconds=LEASE_SECONDS,
                 absent_seconds=config.proxy.absent_ttl,
                 count=self._metrics.count_cache,

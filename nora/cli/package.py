@@ -12,17 +12,18 @@ from typing import TypeVar
 import click
 
 from nora.app import open_catalog, open_ownership
-from nora.auth.packages import MOST_LISTED, Ownership
+from nora.auth.packages import MOST_LISTED
 from nora.cli._changing import Changing
 from nora.errors import NoraError
 from nora.formats import load_config
+from nora.resolve.ownership import Origin, Ownership
 
 T = TypeVar("T")
 
 
 @click.group("package")
 def command() -> None:
-    """Names of packages that are yours: list, release.
+    """Names of packages, and whose they are: list, claim, release, source.
 
     A name is owned by its hosted repository from the first upload on, and no upstream is asked for it. Works
     on the data directory of this configuration, while a server runs or not; a server sees a change at once.
@@ -43,6 +44,40 @@ def show(repository: str) -> None:
 
     for name in run(work):
         click.echo(name)
+
+
+@command.command("claim", cls=Changing)
+@click.argument("repository")
+@click.argument("name")
+def claim(repository: str, name: str) -> None:
+    """Make NAME a name of REPOSITORY: no upstream is asked for it from now on, whatever it has served."""
+
+    async def work(ownership: Ownership) -> str:
+        return await ownership.claim(ownership.hosted(repository), name)
+
+    click.echo(f"claimed {run(work)}")
+
+
+@command.command("source")
+@click.argument("repository")
+@click.argument("name")
+def source(repository: str, name: str) -> None:
+    """Tell where NAME comes from in REPOSITORY: whose it is, and who may be asked for it."""
+
+    async def work(ownership: Ownership) -> Origin:
+        return await ownership.origin(ownership.repository(repository), name)
+
+    found = run(work)
+    if found.is_owned:
+        click.echo(f"{found.name} is a name of this registry")
+    if found.is_reserved:
+        click.echo(f"{found.name} is reserved (proxy.reserved)")
+    for url, pinned in found.sources:
+        click.echo(f"{url}{' has it' if pinned else ' may be asked'}")
+    for url in found.passed:
+        click.echo(f"{url} is not asked: the name is that of a source before it")
+    if not (found.is_owned or found.is_reserved or found.sources):
+        click.echo(f"nobody is asked for {found.name}")
 
 
 @command.command("release", cls=Changing)

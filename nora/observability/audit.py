@@ -54,6 +54,7 @@ _TAIL_BYTES: Final = 64 * 1024
 _MODE: Final = 0o600
 
 _NOTE_KEY = "nora.audit"
+_CLAIM_KEY = "nora.audit.claim"
 _ACTIONS: dict[str, Action] = {"GET": "read", "HEAD": "read", "OPTIONS": "read", "DELETE": "delete"}
 
 
@@ -64,7 +65,7 @@ class Note(NamedTuple):
     """What a request does."""
 
     action: str
-    """An action of `nora.model`, or `authenticate`."""
+    """An action of `nora.model`, `authenticate`, or `claim`."""
     repository: str = ""
     name: str = ""
     """As its format names it: `team/app:1`."""
@@ -87,6 +88,11 @@ def note(
 ) -> None:
     """Say what a request does, before it is done; once more when more is known."""
     scope[_NOTE_KEY] = Note(action, repository, name, digest)
+
+
+def note_claim(scope: dict[str, Any], repository: str, name: str) -> None:
+    """Say that a request makes a name the repository's own, if it succeeds: a line beside its own."""
+    scope[_CLAIM_KEY] = Note("claim", repository, name)
 
 
 class AuditFile:
@@ -196,8 +202,14 @@ class Audit:
     def observe(self, scope: dict[str, Any], registry: str, status: int) -> None:
         """Take note of an answer, if it is one for the log."""
         noted: Note | None = scope.get(_NOTE_KEY)
-        if noted is None and not self._concerns(scope, registry, status):
-            return
+        claim: Note | None = scope.get(_CLAIM_KEY)
+        if claim is not None and status < 400:
+            self._take(scope, claim, registry, status)
+        if noted is not None or self._concerns(scope, registry, status):
+            noted = noted or Note(_action(scope["method"], status), name=scope["path"])
+            self._take(scope, noted, registry, status)
+
+    def _take(self, scope: dict[str, Any], noted: Note, registry: str, status: int) -> None:
         if len(self._queue) >= QUEUE_LENGTH:
             self._dropped.add()
             return
@@ -209,7 +221,7 @@ class Audit:
                 scope.get("nora.client", ""),
                 _subject(principal, scope.get("nora.claimed", "")),
                 principal.method,
-                noted or Note(_action(scope["method"], status), name=scope["path"]),
+                noted,
                 registry,
                 status,
             )

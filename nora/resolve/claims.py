@@ -7,9 +7,10 @@ served is used by somebody already, so it is for administrators, unless a reserv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from nora.errors import Denied
+from nora.observability.audit import note_claim
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
@@ -17,6 +18,26 @@ if TYPE_CHECKING:
     from nora.model import Principal, Repository
     from nora.resolve.resolution import Resolver
     from nora.resolve.sources import Source
+
+
+class Write(Protocol):
+    """A request that writes to a repository."""
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The ASGI scope."""
+        ...
+
+    @property
+    def principal(self) -> Principal:
+        """Who is asking."""
+        ...
+
+    @property
+    def repository(self) -> Repository:
+        """Where."""
+        ...
+
 
 MayAdminister = Callable[["Principal", "Repository", str], bool]
 
@@ -38,35 +59,26 @@ class Claims:
         self._may_administer = may_administer
         self._sources = _sources_beside(repositories, resolver)
 
-    async def require(
-        self,
-        principal: Principal,
-        repository: Repository,
-        name: str,
-        spelled: Mapping[int, str] | None = None,
-    ) -> bool:
-        """Whether a write of `name` to a repository claims it, which the principal may.
+    async def require(self, write: Write, name: str, spelled: Mapping[int, str] | None = None) -> None:
+        """That a request may write to a package; if that claims the name, the audit log is told.
 
         `spelled`: what sources (by the id of their rows) call the package, where that may differ. Raises
         Denied, saying whom to ask for what.
         """
-        target = repository.writable
+        target = write.repository.writable
         sources = () if target is None else self._sources.get(target.id, ())
         if target is None or not sources:
-            return False
+            return
         there = [(one.id, (spelled or {}).get(one.id, name)) for one in sources]
         own, *served = await self._catalog.find_packages([(target.id, name), *there])
         if own is not None and own.owned:
-            return False
-        if self._patterns.is_reserved(target.format, name):
-            return True
+            return
         by = [one for one, package in zip(sources, served, strict=True) if package is not None]
-        refusal = self._refusal(target, name, by)
-        if refusal and (
-            (not by and self._rule == "reserved") or not self._may_administer(principal, repository, name)
-        ):
+        refusal = "" if self._patterns.is_reserved(target.format, name) else self._refusal(target, name, by)
+        may_administer = self._may_administer(write.principal, write.repository, name)
+        if refusal and not (may_administer and (by or self._rule == "admin")):
             raise Denied(refusal)
-        return True
+        note_claim(write.scope, target.name, name)
 
     def _refusal(self, target: Repository, name: str, by: list[Source]) -> str:
         """What is said to who may not; empty where everybody who writes may."""

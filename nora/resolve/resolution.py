@@ -68,6 +68,21 @@ class Resolver:
         """Whether anybody may be asked for names of a repository."""
         return bool(self._plans[repository.id].sources)
 
+    def row_keys(
+        self, repository: Repository, name: str, spelled: Mapping[int, str] | None = None
+    ) -> list[tuple[int, str]]:
+        """Where rows of a package may be: ids of repositories and what it is called there."""
+        hosted = [(one.id, name) for one in repository.hosted]
+        sources = self._plans[repository.id].sources
+        there = _by_prefix(sources, name) if spelled is None else spelled
+        return hosted + [(one.id, there[one.id]) for one in sources if one.id in there]
+
+    async def is_known(
+        self, repository: Repository, name: str, spelled: Mapping[int, str] | None = None
+    ) -> bool:
+        """Whether anything of a package is here, hosted or cached."""
+        return any(await self._catalog.find_packages(self.row_keys(repository, name, spelled)))
+
     async def resolve(
         self,
         repository: Repository,
@@ -85,7 +100,7 @@ class Resolver:
         plan = self._plans[repository.id]
         if not plan.sources:
             return Resolution(name, (), ours=False)
-        there = {one.id: name for one in plan.sources} if spelled is None else spelled
+        there = _by_prefix(plan.sources, name) if spelled is None else spelled
         sources = [one for one in plan.sources if one.id in there]
         names = {name, *there.values(), *also}
         owned = [(owner.id, one) for owner in plan.owners for one in names]
@@ -164,6 +179,13 @@ class Resolver:
     async def _walk(self, resolution: Resolution, ask: Ask[T], *, only_first: bool) -> list[T]:
         walk = Walk(resolution, ask, self._catalog, self.sources, self._teller)
         return await walk.run(only_first=only_first)
+
+
+def _by_prefix(sources: Iterable[Source], name: str) -> dict[int, str]:
+    """The sources that a name does not send elsewhere: a prefix is of one source only."""
+    prefixed = {one.id: one.setting.prefix for one in sources if one.setting.prefix is not None}
+    meant = [number for number, prefix in prefixed.items() if name.startswith(f"{prefix}/")]
+    return {one.id: name for one in sources if (one.id in meant if meant else one.id not in prefixed)}
 
 
 def _ordered(

@@ -227,6 +227,26 @@ class FilesContract(CatalogFixtures):
 
     # -- packages ------------------------------------------------------------------------------------
 
+    async def test_packages_of_several_repositories_are_found_at_once(
+        self, catalog: Catalog, hosted: int, proxy: int
+    ) -> None:
+        keys = [(hosted, "app"), (proxy, "app"), (hosted, "other")]
+        assert await catalog.find_packages([]) == []
+        assert await catalog.find_packages(keys) == [None, None, None]
+        for repository in (hosted, proxy):
+            await catalog.claim_package(repository, "app")
+            found = await catalog.find_packages(keys)
+            assert found == [await catalog.find_package(*key) for key in keys]
+        assert [one is not None for one in found] == [True, True, False]
+        assert [one.owned for one in found if one is not None] == [True, False]
+
+    async def test_absences_are_remembered(self, catalog: Catalog, hosted: int, proxy: int) -> None:
+        keys = [(proxy, "app"), (hosted, "app"), (proxy, "other")]
+        assert await catalog.find_absences(keys) == set()
+        for _ in range(2):
+            await catalog.note_absences(keys[:1])
+            assert await catalog.find_absences(keys) == {keys[0]}
+
     async def test_a_package_keeps_what_its_format_remembers(
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:

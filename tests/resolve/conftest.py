@@ -15,7 +15,7 @@ from tests.resolve.world import World
 
 DEFAULT = """
 [pypi]
-proxies = ["https://index.example.com/simple"]
+upstreams = ["https://index.example.com/simple"]
 [repositories.team]
 format = "pypi"
 [repositories.second]

@@ -99,7 +99,7 @@ NAMED = """
 [proxy]
 reserved = ["corp-*"]
 [pypi]
-proxies = [
+upstreams = [
     { url = "https://corp.example.com/simple", names = ["Corp_*", "tool"] },
     { url = "https://other.example.com/simple", names = ["tool"] },
     "https://index.example.com/simple",
@@ -132,7 +132,7 @@ async def test_a_pinned_name_is_asked_of_nobody_after_its_source(make: Make) -> 
 
 async def test_a_source_is_the_same_when_its_mirrors_change(make: Make) -> None:
     """And another one when its address does: what came from the old one is not taken for the new one's."""
-    config = '[pypi]\nproxies = [{{ url = "https://{}.example.com/simple", mirrors = [{}] }}]\n'
+    config = '[pypi]\nupstreams = [{{ url = "https://{}.example.com/simple", mirrors = [{}] }}]\n'
     (before,) = (await (await make(config.format("one", "")).begin()).resolve("pypi", "x")).candidates
     mirrored = await make(config.format("one", '"https://m.example.com/simple"')).begin()
     other = await make(config.format("two", "")).begin()

@@ -15,7 +15,7 @@ Make = Callable[..., World]
 
 TWO = """
 [pypi]
-proxies = ["https://first.example.com/simple", "https://second.example.com/simple"]
+upstreams = ["https://first.example.com/simple", "https://second.example.com/simple"]
 """
 FAILURES = (
     UpstreamUnavailable("down"),
@@ -70,7 +70,7 @@ async def test_a_pinned_name_goes_on_while_an_earlier_source_is_down(make: Make)
 
 async def test_an_earlier_source_that_was_never_asked_is_not_passed_over(make: Make) -> None:
     """It was added later: nobody knows that it has nothing."""
-    before = await make('[pypi]\nproxies = ["https://second.example.com/simple"]\n').begin()
+    before = await make('[pypi]\nupstreams = ["https://second.example.com/simple"]\n').begin()
     assert await before.first("pypi", "a", {"second": "2"}) == "2"
     world = await make(TWO).begin()
     with pytest.raises(UpstreamUnavailable):
@@ -89,7 +89,7 @@ async def test_an_earlier_source_takes_a_name_over_by_having_it(make: Make) -> N
 
 MERGED = """
 [pypi]
-proxies = [
+upstreams = [
     "https://first.example.com/simple",
     { url = "https://second.example.com/simple", merge = ["org.example.**"] },
 ]

@@ -84,9 +84,7 @@ class Manifests:
         named = reference if isinstance(reference, Digest) else None
         wanted = [resource.reference] if named is None else []
         tags = [Tag(text) for text in dict.fromkeys([*wanted, *resource.query.get("tag", ())])]
-        await self._claims.require(
-            resource.principal, image.repository, image.package, self._remotes.spelled(image)
-        )
+        await self._claims.require(resource, image.package, self._remotes.spelled(image))
         body = await read_body(resource.request, self._settings.max_manifest_size, self._idle_seconds)
         manifest = parse_manifest(
             body, resource.header(b"content-type"), named, required=self._settings.required_content

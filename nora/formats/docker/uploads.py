@@ -49,9 +49,7 @@ class UploadSessions:
         """POST: mount a blob, take a whole one, or open a session - in this order, as asked."""
         image = resource.image
         target = image.target
-        await self._claims.require(
-            resource.principal, image.repository, image.package, self._remotes.spelled(image)
-        )
+        await self._claims.require(resource, image.package, self._remotes.spelled(image))
         if (digest := resource.parameter("mount")) is not None:
             mounted = await self._mount(resource, digest, resource.parameter("from"))
             if mounted is not None:
@@ -133,8 +131,7 @@ class UploadSessions:
             except InvalidName:
                 return None
             if self._authorizer.may_read(principal, origin.repository, origin.package):
-                holders = [(hosted.id, origin.package) for hosted in origin.repository.hosted]
-                holders += self._remotes.spelled(origin).items()
+                holders = self._remotes.row_keys(origin)
         if not holders:
             return None
         blob = await self._catalog.mount_blob(digest, holders, image.target.id, image.package, self._lease)

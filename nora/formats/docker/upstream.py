@@ -222,9 +222,11 @@ class Remotes:
 
     async def is_known(self, image: Image) -> bool:
         """Whether anything of an image is here."""
-        spelled = self.spelled(image)
-        held = [(one.id, image.package) for one in image.repository.hosted] + [*spelled.items()]
-        return any(await self._services.catalog.find_packages(held)) if held else False
+        return await self._resolver.is_known(image.repository, image.package, self.spelled(image))
+
+    def row_keys(self, image: Image) -> list[tuple[int, str]]:
+        """Where rows of an image may be: ids of repositories and what it is called there."""
+        return self._resolver.row_keys(image.repository, image.package, self.spelled(image))
 
     async def _is_here(self, repository: Repository, package: str) -> bool:
         """Whether anything was pushed under a name."""

@@ -162,8 +162,7 @@ class Files:
             raise Denied(f"{project} is quarantined")
 
     async def _absence(self, resource: Resource, resolution: Resolution) -> NotFound | Denied:
-        held = [(one.id, resource.project) for one in resource.repository.hosted]
-        if resolution.ours and not any(await self._catalog.find_packages(held)):
+        if resolution.ours and not await self._resolver.is_known(resource.repository, resource.project):
             return absent(resolution)
         return _no_file(resource)
 

@@ -56,6 +56,7 @@ class Uploads:
 
     def __init__(self, services: Services, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
+        self._claims = services.claims
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._cache = services.cache
@@ -80,6 +81,7 @@ class Uploads:
             release = parse_release(fields, content.filename)
             resource.audit("write", f"{release.project}/{release.filename}")
             self._authorizer.require(resource.principal, "write", resource.repository, release.project)
+            await self._claims.require(resource, release.project)
             if not await self._has(target, release, fields.get("sha256_digest").lower()):
                 await self._take(target, release, fields, content, form)
                 self._cache.forget_absences(release.project)
