@@ -194,6 +194,26 @@ def test_the_search_for_names_of_formats_finds_them() -> None:
         assert not formats_named_in(line), line
 
 
+LOOP_OVER_MEMBERS = re.compile(
+    r"\.(readable|members)\b|\bfor\b.*\bin\b.*repository\.(hosted|proxied|sources)\b"
+)
+
+
+def test_no_format_loops_over_members() -> None:
+    """Who is asked for a name is decided in nora.resolve: a loop of a format's own would not know who is trusted
+    for it."""
+    sources = sorted((PACKAGE / "formats").rglob("*.py"))
+    assert len(sources) > 30
+    assert [
+        f"{path}:{number}: {line.strip()}"
+        for path in sources
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if LOOP_OVER_MEMBERS.search(line)
+    ] == []
+    for line in ("for one in repository.readable:", "[x for x in image.repository.hosted]", "group.members"):
+        assert LOOP_OVER_MEMBERS.search(line), line
+
+
 def test_speedups_import_nothing_of_nora() -> None:
     assert [
         f"{where}: {module} must not import {imported}"
