@@ -200,8 +200,8 @@ LOOP_OVER_MEMBERS = re.compile(
 
 
 def test_no_format_loops_over_members() -> None:
-    """Who is asked for a name is decided in nora.resolve: a loop of a format's own would not know who is trusted
-    for it."""
+    """Who is asked for a name is decided in nora.resolve: a loop of a format's own would not know who is
+    trusted for it."""
     sources = sorted((PACKAGE / "formats").rglob("*.py"))
     assert len(sources) > 30
     assert [

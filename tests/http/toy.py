@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import shutil
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -36,12 +35,9 @@ HOT_HEADERS = (
 
 def install(folder: Path) -> dict[str, str]:
     """Put the format where a server finds it; the environment for that server."""
-    shutil.copy(__file__, folder / "nora_toy.py")
-    info = folder / "nora_toy-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nora-toy\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[nora.formats]\ntoy = nora_toy:FORMAT\n")
-    return {"PYTHONPATH": str(folder)}
+    from tests.support.distributions import install_format  # the copy has no tests beside it
+
+    return install_format(Path(__file__), folder, "nora_toy")
 
 
 class Toy:
