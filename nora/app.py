@@ -33,6 +33,7 @@ from nora.blobs.counted import CountedBlobStore
 from nora.blobs.layout import Layout
 from nora.blobs.leases import Leases
 from nora.blobs.local import LocalBlobStore
+from nora.blobs.scratch import Scratch
 from nora.blobs.uploads import Uploads
 from nora.catalog.base import Catalog
 from nora.catalog.sqlite import SQLiteCatalog
@@ -209,11 +210,12 @@ class Worker:
         self._blobs = LocalBlobStore(
             layout, reserve_bytes=config.storage.reserve, durable=config.storage.durability
         )
+        self._scratch = Scratch(config.storage.path, self._blobs.disk)
         self._limits = upload_limits(config)
         self._uploads = Uploads(
             self._catalog,
             self._blobs,
-            layout,
+            self._scratch,
             max_sessions=self._limits.max_sessions,
             session_ttl_seconds=self._limits.ttl_seconds,
             max_size=self._limits.max_size,
@@ -228,7 +230,7 @@ class Worker:
         self._outbound = Outbound(config.tls.ca_cert)
         self._identities = OidcVerifier(config.oidc, self._outbound) if config.oidc.enabled else None
         self._services: Services | None = None
-        self._exclusive = Exclusive(layout.locks)
+        self._exclusive = Exclusive(self._scratch.locks)
         self._periodic: list[asyncio.Task[None]] = []
         self._started_at = started_at
         app.on_start += self._start
@@ -285,7 +287,7 @@ class Worker:
             memory=memory,
             render_cache=RenderCache(
                 memory,
-                self._layout.render_cache,
+                self._scratch.render_cache,
                 salt=f"{__version__} {config.server.public_url or ''}",
                 reserve_bytes=config.storage.reserve,
             ),
@@ -303,6 +305,7 @@ class Worker:
             cache=Cache(
                 self._catalog,
                 self._blobs,
+                self._scratch,
                 is_online=resolver.sources.is_online,
                 lease_seconds=LEASE_SECONDS,
                 absent_seconds=config.proxy.absent_ttl,
@@ -317,6 +320,7 @@ class Worker:
         yield every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens")
         yield every(FLUSH_SECONDS, cache.flush, "noting the use of cached documents")
         one = self._exclusive
+        yield one.every(SWEEP_SECONDS, self._blobs.sweep, "sweep-temporary")
         yield one.every(SWEEP_SECONDS, cache.sweep, "sweep-downloads")
         yield one.every(SWEEP_SECONDS, services.render_cache.sweep, "sweep-render-cache")
         yield one.every(min(SWEEP_SECONDS, self._limits.ttl_seconds), self._uploads.sweep, "sweep-uploads")

@@ -28,6 +28,7 @@ from granian.server.mp import MPServer
 from nora import __version__
 from nora._speedups import COMPILED
 from nora.blobs.layout import Layout
+from nora.blobs.scratch import ScratchLayout
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.config import Config, repository_specs
 from nora.errors import StartError
@@ -81,6 +82,9 @@ def _prepare(config: Config, layout: Layout) -> None:
     try:
         layout.create()
         layout.empty_temporary()
+        scratch = ScratchLayout(config.storage.path)
+        scratch.create()
+        scratch.empty()
     except OSError as error:
         raise StartError(f"the data directory {layout.root} cannot be filled: {error.strerror}") from error
 

@@ -2,8 +2,9 @@
 
 Bytes enter in one way: `ingest`. They are written to a temporary object while they are hashed, checked
 against what was announced, made durable, and given their final name - which no reader knows before a row
-in the catalog names it. Bytes leave in one way: `nora.http.send.blob_response`, which uses `path`, `read` and
-`stream`.
+in the catalog names it. What was written to a local file before, a download or an upload session, enters by
+`adopt`, under the same rules. Bytes leave by `read` and `stream`, or past us: by `path`, a file that the
+server sends, or by `redirect_url`.
 
 A stored object is named by digest and generation. The generation is chosen at random by the ingest, so
 that two ingests of the same bytes never touch each other's object; the catalog decides which one lives.
@@ -15,11 +16,13 @@ report a failed read as an absence.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from nora.blobs.files import LockedTempFile
 from nora.catalog.records import Blob, NewBlob
+from nora.errors import StorageFailed
 from nora.model import Digest
 
 
@@ -69,6 +72,23 @@ class BlobStore(Protocol):
         """
         ...
 
+    async def adopt(self, file: LockedTempFile, new: NewBlob) -> None:
+        """Make an object of a local file, cut to the size of `new`, whose bytes are those of `new`.
+
+        They are durable then and want a row, as in `ingest`. The file stays where it is; whoever holds it
+        removes it. Raises StorageFailed, StorageFull; no object is left behind then.
+        """
+        ...
+
+    def local_copy(self, blob: Blob | NewBlob) -> AbstractAsyncContextManager[str]:
+        """A local file with the bytes of a blob, to be read within the block and never written. Raises
+        StorageFailed when it cannot be made."""
+        ...
+
+    def redirect_url(self, blob: Blob, media_type: bytes) -> str | None:
+        """Where a client gets the bytes by itself, for a short time; None when it must get them here."""
+        ...
+
     def path(self, blob: Blob | NewBlob) -> str | None:
         """The local path of a blob's object, which the server may send by itself; None when the store
         has no local files."""
@@ -89,3 +109,9 @@ class BlobStore(Protocol):
     async def check(self) -> None:
         """Raise StorageFull or StorageFailed unless bytes can be taken in now (a real write probe)."""
         ...
+
+
+async def forget(store: BlobStore, new: NewBlob) -> None:
+    """Remove an object that no row names, if it can be done; garbage collection finds it otherwise."""
+    with suppress(StorageFailed):
+        await store.remove(new)

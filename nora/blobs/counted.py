@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
     from nora.blobs.base import BlobStore, Expect, Ingested
+    from nora.blobs.files import LockedTempFile
     from nora.catalog.records import Blob, NewBlob
 
 T = TypeVar("T")
@@ -32,6 +33,24 @@ class CountedBlobStore:
         with self._counted("put"):
             async with self._store.ingest(chunks, expect) as new:
                 yield new
+
+    async def adopt(self, file: LockedTempFile, new: NewBlob) -> None:
+        """See BlobStore."""
+        await self._awaited("put", self._store.adopt(file, new))
+
+    @asynccontextmanager
+    async def local_copy(self, blob: Blob | NewBlob) -> AsyncIterator[str]:
+        """See BlobStore."""
+        with self._counted("get"):
+            async with self._store.local_copy(blob) as path:
+                yield path
+
+    def redirect_url(self, blob: Blob, media_type: bytes) -> str | None:
+        """See BlobStore. Whoever asks for the URL reads the object."""
+        url = self._store.redirect_url(blob, media_type)
+        if url is not None:
+            self._count("get", "ok")
+        return url
 
     def path(self, blob: Blob | NewBlob) -> str | None:
         """See BlobStore. Whoever asks for the path reads the object."""

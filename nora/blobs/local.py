@@ -7,24 +7,25 @@ import os
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from nora._speedups import ALGORITHMS, Hasher
-from nora.blobs.base import Ingested
+from nora._speedups import Hasher
+from nora.blobs.base import Ingested, forget
 from nora.blobs.bodies import SMALL_BYTES, check_end, check_size, measured, read_head
 from nora.blobs.disk import Disk, Durability, translate
-from nora.blobs.files import LockedTempFile, list_idle, remove, remove_unheld
-from nora.catalog.records import NewBlob
-from nora.errors import DigestMismatch, NoraError, StorageFailed
-from nora.model import Digest
+from nora.blobs.files import LockedTempFile, remove
+from nora.blobs.hashes import algorithms, describe, new_generation
+from nora.blobs.scratch import sweep
+from nora.errors import NoraError, StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
     from nora.blobs.base import Expect
     from nora.blobs.layout import Layout
-    from nora.catalog.records import Blob
+    from nora.catalog.records import Blob, NewBlob
 
 PIECE_BYTES: Final = 64 << 10
 """What `stream` yields at a time: every slow client holds several of them."""
+COPIED_BYTES: Final = 1 << 20
 PROBE: Final = bytes(4096)
 
 
@@ -46,10 +47,10 @@ class LocalBlobStore:
         try:
             yield ingested
         except NoraError:
-            await self.forget(new)
+            await forget(self, new)
             raise
         if ingested.live is not None and ingested.live.generation != new.generation:
-            await self.forget(new)
+            await forget(self, new)
 
     async def _take(self, chunks: AsyncIterable[bytes] | bytes, expect: Expect) -> NewBlob:
         if isinstance(chunks, bytes):
@@ -68,7 +69,7 @@ class LocalBlobStore:
             await self.disk.run(self._store, data, expect, made, weight=len(data))
         except BaseException:
             for new in made:
-                await self.forget(new)
+                await forget(self, new)
             raise
         return made[0]
 
@@ -117,29 +118,58 @@ class LocalBlobStore:
         temp.close()
         return new
 
-    def adopt(self, file: LockedTempFile, new: NewBlob) -> None:
-        """Make an object of the file of an upload session, which keeps its name as well. For disk threads.
+    async def adopt(self, file: LockedTempFile, new: NewBlob) -> None:
+        """See BlobStore. The bytes are durable before they get the name, as in `_finish`."""
+        await self.disk.run(self._adopt, file, new)
 
-        The bytes are durable before they get the name, as in `_finish`.
-        """
+    def _adopt(self, file: LockedTempFile, new: NewBlob) -> None:
         path = self.layout.blob(new)
         file.cut(new.size)
-        self.disk.sync(file.fd)
-        os.link(file.path, path)
+        try:
+            self.disk.sync(file.fd)
+            os.link(file.path, path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._copy(file, new)
+            return
         try:
             self.disk.sync_directory(self.layout.shard(new))
         except OSError:
             remove(path)
             raise
 
-    async def forget(self, new: NewBlob) -> None:
-        """Remove an object that no row names, if it can be done; garbage collection finds it otherwise."""
-        with suppress(StorageFailed):
-            await self.remove(new)
+    def _copy(self, file: LockedTempFile, new: NewBlob) -> None:
+        """Make an object of a file that is on another file system."""
+        self.disk.require_room(new.size)
+        temp = LockedTempFile(self.layout.temp(new_generation()))
+        temp.create()
+        try:
+            while (done := temp.size()) < new.size:
+                data = os.pread(file.fd, COPIED_BYTES, done)
+                if not data:
+                    raise StorageFailed("a file has fewer bytes than it had")
+                temp.write(data, done)
+            self.disk.sync(temp.fd)
+            temp.rename(self.layout.blob(new))
+            self.disk.sync_directory(self.layout.shard(new))
+            temp.close()
+        except BaseException:
+            temp.discard()
+            raise
 
     def path(self, blob: Blob | NewBlob) -> str | None:
         """See BlobStore."""
         return self.layout.blob(blob)
+
+    @asynccontextmanager
+    async def local_copy(self, blob: Blob | NewBlob) -> AsyncIterator[str]:
+        """See BlobStore. The object itself."""
+        yield self.layout.blob(blob)
+
+    def redirect_url(self, blob: Blob, media_type: bytes) -> str | None:
+        """See BlobStore. Nobody else can send a file of this machine."""
+        return None
 
     async def read(self, blob: Blob) -> bytes:
         """See BlobStore. What the kernel has in memory is read at once, else in a disk thread."""
@@ -186,11 +216,7 @@ class LocalBlobStore:
 
         A writer locks its file just after making it; `idle_seconds` keeps sweepers out of that moment.
         """
-        return await self.disk.run(self._sweep, idle_seconds)
-
-    def _sweep(self, idle_seconds: float) -> int:
-        folder = self.layout.temporary
-        return sum(remove_unheld(f"{folder}/{name}") for name in list_idle(folder, idle_seconds))
+        return await self.disk.run(sweep, self.layout.temporary, idle_seconds)
 
     def close(self) -> None:
         """End the disk threads."""
@@ -217,36 +243,9 @@ class _Reader:
             self._fd = -1
 
 
-def new_generation() -> int:
-    """A number that nobody else draws; it fits into a signed column of 64 bits."""
-    return int.from_bytes(os.urandom(8), "big") >> 1
-
-
-def algorithms(expect: Expect) -> tuple[str, ...]:
-    """The digests to take: sha256 always, that of the announced digest, and those asked for."""
-    announced = (expect.digest.algorithm,) if expect.digest is not None else ()
-    return tuple(dict.fromkeys(("sha256", *announced, *expect.also)))
-
-
 def _describe(hasher: Hasher, expect: Expect) -> NewBlob:
     hashes = {algorithm: hasher.hexdigest(algorithm) for algorithm in algorithms(expect)}
     return describe(hashes | {"xxh3": hasher.xxh3()}, hasher.size, expect.digest)
-
-
-def describe(hashes: dict[str, str], size: int, announced: Digest | None) -> NewBlob:
-    """The row that bytes with these hashes want, under a new generation. Raises DigestMismatch."""
-    if announced is not None and hashes[announced.algorithm] != announced.encoded:
-        found = f"{announced.algorithm}:{hashes[announced.algorithm]}"
-        raise DigestMismatch(f"the bytes are {found}, not {announced}")
-    checksums = {name: value for name, value in hashes.items() if name not in {"sha256", "xxh3"}}
-    return NewBlob(
-        digest=Digest(f"sha256:{hashes['sha256']}"),
-        size=size,
-        xxh3=hashes["xxh3"],
-        generation=new_generation(),
-        aliases=tuple(Digest(f"{name}:{value}") for name, value in checksums.items() if name in ALGORITHMS),
-        checksums=checksums,
-    )
 
 
 def _read_all(path: str, size: int) -> bytes:

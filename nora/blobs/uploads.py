@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from nora._speedups import ALGORITHMS
-from nora.blobs.base import Expect
+from nora.blobs.base import Expect, forget
 from nora.blobs.bodies import measured, read_head
 from nora.blobs.files import LockedTempFile, list_idle, remove, remove_unheld
-from nora.blobs.local import describe
+from nora.blobs.hashes import describe
 from nora.blobs.sessions import RunningHashes, Session
 from nora.blobs.threads import uncancellable
 from nora.errors import (
@@ -33,8 +33,8 @@ from nora.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
-    from nora.blobs.layout import Layout
-    from nora.blobs.local import LocalBlobStore
+    from nora.blobs.base import BlobStore
+    from nora.blobs.scratch import Scratch
     from nora.catalog.base import Catalog
     from nora.catalog.records import Blob, Upload
     from nora.model import Digest
@@ -45,7 +45,7 @@ _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII
 
 
 class Uploads:
-    """The upload sessions of all repositories, in the directory of a local blob store.
+    """The upload sessions of all repositories, in the scratch of this machine until they are blobs.
 
     `max_sessions` are open at a time, on all processes together; sessions idle for longer than
     `session_ttl_seconds` are reaped by `sweep`; a blob of more than `max_size` bytes is refused with
@@ -55,8 +55,8 @@ class Uploads:
     def __init__(
         self,
         catalog: Catalog,
-        store: LocalBlobStore,
-        layout: Layout,
+        store: BlobStore,
+        scratch: Scratch,
         *,
         max_sessions: int,
         session_ttl_seconds: float,
@@ -65,8 +65,8 @@ class Uploads:
     ) -> None:
         self._catalog = catalog
         self._store = store
-        self._disk = store.disk
-        self._layout = layout
+        self._disk = scratch.disk
+        self._scratch = scratch
         self._max_sessions = max_sessions
         self._session_ttl_seconds = session_ttl_seconds
         self._max_size = max_size
@@ -154,7 +154,7 @@ class Uploads:
     async def cancel(self, upload: Upload) -> None:
         """End a session and remove its bytes. Whoever writes to it meanwhile gets UploadNotFound."""
         await self._catalog.close_upload(upload.id)
-        await self._disk.run(remove, self._layout.upload(upload.id))
+        await self._disk.run(remove, self._scratch.upload(upload.id))
 
     # -- how it is done ------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class Uploads:
     @asynccontextmanager
     async def _session(self, upload: Upload) -> AsyncIterator[Session]:
         """The session, locked and read again: the row that the caller knows may be old by now."""
-        file = LockedTempFile(self._layout.upload(upload.id))
+        file = LockedTempFile(self._scratch.upload(upload.id))
         try:
             if not await self._disk.run(file.open):
                 raise Conflict("another request is writing to this upload")
@@ -233,7 +233,7 @@ class Uploads:
             await session.discard()
             raise
         try:
-            await self._disk.run(self._store.adopt, session.file, new)
+            await self._store.adopt(session.file, new)
         except StorageFailed as error:
             if await self._catalog.find_upload(upload.id) is None:  # `cancel` took row and file from under us
                 session.ended = True
@@ -244,24 +244,24 @@ class Uploads:
                 new, upload.repository_id, upload.package, self._lease_seconds, upload.id
             )
         except NoraError as error:
-            await self._store.forget(new)
+            await forget(self._store, new)
             if isinstance(error, UploadNotFound):
                 await session.discard()
             raise
         with suppress(StorageFailed):  # what stays is swept
             await session.discard()
         if live.generation != new.generation:
-            await self._store.forget(new)
+            await forget(self._store, new)
         return live
 
     # -- tidying -------------------------------------------------------------------------------------
 
     async def sweep(self) -> int:
-        """Reap idle sessions, files without a session, and what crashes left; returns how many.
+        """Reap idle sessions, and files without a session; returns how many.
 
         Never touches what is being written. For one process at a time, as others would only do it again.
         """
-        return await self._reap_sessions() + await self._reap_files() + await self._store.sweep()
+        return await self._reap_sessions() + await self._reap_files()
 
     async def _reap_sessions(self) -> int:
         reaped = 0
@@ -273,7 +273,7 @@ class Uploads:
         return reaped
 
     async def _reap(self, upload: Upload) -> bool:
-        file = LockedTempFile(self._layout.upload(upload.id))
+        file = LockedTempFile(self._scratch.upload(upload.id))
         try:
             if not await self._disk.run(file.open):
                 return False
@@ -289,9 +289,9 @@ class Uploads:
     async def _reap_files(self) -> int:
         """Session files whose row is gone: their process died in between."""
         reaped = 0
-        for name in await self._disk.run(list_idle, self._layout.uploads, self._session_ttl_seconds):
+        for name in await self._disk.run(list_idle, self._scratch.uploads, self._session_ttl_seconds):
             if await self._catalog.find_upload(name) is None:
-                reaped += await self._disk.run(remove_unheld, self._layout.upload(name))
+                reaped += await self._disk.run(remove_unheld, self._scratch.upload(name))
         return reaped
 
 

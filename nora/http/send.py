@@ -77,6 +77,8 @@ async def blob_response(
         return Response(304, head)
     if scope["method"] == "HEAD":
         return Response(200, head, SizedContent(media_type, blob.size))
+    if blob.size > SMALL and (url := store.redirect_url(blob, media_type)) is not None:
+        return Response(307, [*headers, (b"location", url.encode())])  # which answers ranges, too
     if wanted_range is not None and (if_range is None or if_range == etag):
         part = _requested_part(wanted_range, blob.size)
         if part is not None:

@@ -12,7 +12,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
-from nora.blobs.files import list_idle, remove_unheld
 from nora.errors import NotFound, UpstreamFailed
 from nora.proxy import offload
 from nora.proxy.documents import Documents
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
-    from nora.blobs.local import LocalBlobStore
+    from nora.blobs.base import BlobStore
+    from nora.blobs.scratch import Scratch
     from nora.catalog.base import Catalog
     from nora.catalog.records import Blob
     from nora.model import Repository
@@ -49,7 +49,8 @@ class Cache:
     def __init__(
         self,
         catalog: Catalog,
-        store: LocalBlobStore,
+        store: BlobStore,
+        scratch: Scratch,
         *,
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
@@ -58,15 +59,16 @@ class Cache:
         count: Callable[[str, CacheResult], None] = _uncounted,
     ) -> None:
         self._catalog = catalog
-        self._store = store
+        self._scratch = scratch
         self._clock = clock
         self._absent_seconds = absent_seconds
         self._count = count
-        self._negative = NegativeCache(store.layout.negative_cache, clock)
-        self._downloads = Downloads(store, count)
+        self._negative = NegativeCache(scratch.negative_cache, clock)
+        self._downloads = Downloads(store, scratch, count)
         self._documents = Documents(
             catalog,
             store,
+            scratch,
             self._negative,
             is_online=is_online,
             lease_seconds=lease_seconds,
@@ -150,7 +152,7 @@ class Cache:
 
     async def sweep(self, idle_seconds: float = 60.0) -> int:
         """Remove what dead processes left of files on their way; how many. Never what somebody holds."""
-        return await self._store.disk.run(_sweep, self._store.layout.downloads, idle_seconds)
+        return await self._scratch.sweep_downloads(idle_seconds)
 
     async def evict(self, repositories: Iterable[Repository], idle_seconds: float) -> int:
         """Drop cached documents that were neither used nor fetched for so long; how many."""
@@ -172,7 +174,3 @@ class Cache:
         self._negative.close()
         await asyncio.to_thread(offload.close)
         await self._documents.flush()
-
-
-def _sweep(folder: str, idle_seconds: float) -> int:
-    return sum(remove_unheld(f"{folder}/{name}") for name in list_idle(folder, idle_seconds))

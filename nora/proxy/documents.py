@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from nora.blobs.base import Expect
-    from nora.blobs.local import LocalBlobStore
+    from nora.blobs.base import BlobStore, Expect
+    from nora.blobs.scratch import Scratch
     from nora.catalog.base import Catalog
     from nora.catalog.records import Blob, Cached, NewBlob
     from nora.model import Repository
@@ -59,7 +59,8 @@ class Documents:
     def __init__(
         self,
         catalog: Catalog,
-        store: LocalBlobStore,
+        store: BlobStore,
+        scratch: Scratch,
         negative_cache: NegativeCache,
         *,
         is_online: Callable[[Repository], bool],
@@ -69,6 +70,7 @@ class Documents:
     ) -> None:
         self._catalog = catalog
         self._store = store
+        self._scratch = scratch
         self._negative = negative_cache
         self._is_online = is_online
         self._lease_seconds = lease_seconds
@@ -126,7 +128,7 @@ class Documents:
     async def _answer(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Cached | NoraError | None:
         """What is cached when all is over; an error of ours is no error of the task."""
         since = self._clock()
-        lock = FetchLock(self._store.disk, self._store.layout.download(f"document {_key(place)}"))
+        lock = FetchLock(self._scratch.disk, self._scratch.download(f"document {_key(place)}"))
         try:
             leader = await lock.take()
             if leader is None:

@@ -17,8 +17,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nora._speedups import Hasher, hash_file
+from nora.blobs.base import forget
 from nora.blobs.files import LockedTempFile
-from nora.blobs.local import algorithms, describe, new_generation
+from nora.blobs.hashes import algorithms, describe, new_generation
 from nora.blobs.threads import uncancellable
 from nora.errors import DigestMismatch, NoraError, StorageFailed, UpstreamFailed, UpstreamRefused
 from nora.proxy.fetch_lock import LeaderState
@@ -26,8 +27,9 @@ from nora.proxy.fetch_lock import LeaderState
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from nora.blobs.base import BlobStore
     from nora.blobs.disk import Inflow
-    from nora.blobs.local import LocalBlobStore
+    from nora.blobs.scratch import Scratch
     from nora.catalog.records import Blob, NewBlob
     from nora.outbound import Stream
     from nora.proxy.base import Address, FileRequest
@@ -60,7 +62,8 @@ class Download:
 
     def __init__(
         self,
-        store: LocalBlobStore,
+        store: BlobStore,
+        scratch: Scratch,
         file: FileRequest,
         lock: FetchLock,
         in_flight: InFlightFile,
@@ -71,7 +74,7 @@ class Download:
         upstream gives something else."""
         self._store = store
         self._mismatch = mismatch
-        self._disk = store.disk
+        self._scratch, self._disk = scratch, scratch.disk
         self._file = file
         self._lock = lock
         self._in_flight = in_flight
@@ -176,7 +179,7 @@ class Download:
             self._patched = True
         else:
             await self._forget()
-            self._temp = LockedTempFile(self._store.layout.part(self._lock.path, new_generation()))
+            self._temp = LockedTempFile(self._scratch.part(self._lock.path, new_generation()))
             await self._disk.run(self._create, self._temp, total)
         assert self._temp is not None
         etag = answer.headers.get("etag", "")
@@ -265,14 +268,14 @@ class Download:
         self._in_flight.verify()
         self.leader = replace(self.leader, verified=True, total=self._written)
         await self._lock.write(self.leader)
-        await self._disk.run(self._store.adopt, self._temp, new)
+        await self._store.adopt(self._temp, new)
         try:
             live = await self._file.store(new, address)
         except NoraError:
-            await self._store.forget(new)
+            await forget(self._store, new)
             raise
         if live.generation != new.generation:
-            await self._store.forget(new)
+            await forget(self._store, new)
         return live
 
     # -- the part file -------------------------------------------------------------------------------
@@ -295,7 +298,7 @@ class Download:
         before, self.leader = self.leader, LeaderState()
         if before.attempt is None:
             return
-        temp = LockedTempFile(self._store.layout.part(self._lock.path, before.attempt))
+        temp = LockedTempFile(self._scratch.part(self._lock.path, before.attempt))
         for _ in range(LOCK_TRIES):  # the kernel has freed the lock, and is about to free this
             if temp.open():
                 break

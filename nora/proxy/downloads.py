@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nora.blobs.threads import uncancellable
@@ -21,7 +22,8 @@ from nora.proxy.in_flight import InFlightFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nora.blobs.local import LocalBlobStore
+    from nora.blobs.base import BlobStore
+    from nora.blobs.scratch import Scratch
     from nora.observability.metrics import CacheResult
     from nora.proxy.base import FileRequest
 
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
 class Downloads:
     """The files that are on their way in this process."""
 
-    def __init__(self, store: LocalBlobStore, count: Callable[[str, CacheResult], None]) -> None:
+    def __init__(self, store: BlobStore, scratch: Scratch, count: Callable[[str, CacheResult], None]) -> None:
         self._store = store
+        self._scratch = scratch
         self._count = count
         self._running: dict[str, tuple[InFlightFile, asyncio.Task[None]]] = {}
 
@@ -42,7 +45,7 @@ class Downloads:
         """The file on its way; begun if this process does not know of it yet."""
         running = self._running.get(file.coalescing_key)
         if running is None:
-            in_flight = InFlightFile(self._store, self._store.disk)
+            in_flight = InFlightFile(self._store, self._scratch.disk)
             task = spawn(self._run(in_flight, file), "bringing in a file")
             running = self._running[file.coalescing_key] = in_flight, task
         return running[0]
@@ -55,7 +58,7 @@ class Downloads:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, in_flight: InFlightFile, file: FileRequest) -> None:
-        lock = FetchLock(self._store.disk, self._store.layout.download(file.coalescing_key))
+        lock = FetchLock(self._scratch.disk, self._scratch.download(file.coalescing_key))
         try:
             leader = await self._follow(in_flight, lock)
             if leader is None:
@@ -87,7 +90,7 @@ class Downloads:
 
     def _see(self, in_flight: InFlightFile, lock: FetchLock, leader: LeaderState) -> None:
         if leader.attempt is not None:
-            path = self._store.layout.part(lock.path, leader.attempt)
+            path = self._scratch.part(lock.path, leader.attempt)
             in_flight.follow(path, leader.total, verified=leader.verified)
 
     async def _lead(self, in_flight: InFlightFile, lock: FetchLock, file: FileRequest) -> None:
@@ -96,9 +99,8 @@ class Downloads:
         if before is None or before.ended:
             before = LeaderState()
         self._see(in_flight, lock, before)
-        download = Download(
-            self._store, file, lock, in_flight, before, lambda: self._count(file.registry, "mismatch")
-        )
+        mismatch = partial(self._count, file.registry, "mismatch")
+        download = Download(self._store, self._scratch, file, lock, in_flight, before, mismatch)
         try:
             await lock.write(before)
             blob = await file.found() or await download.run()

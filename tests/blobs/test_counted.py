@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nora.blobs.base import Expect
 from nora.blobs.counted import CountedBlobStore
+from nora.blobs.files import LockedTempFile
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
 from nora.catalog.records import Blob
@@ -33,6 +35,12 @@ def test_each_operation_is_counted_with_its_outcome(tmp_path: Path) -> None:
         assert await store.read(blob) == b"some bytes"
         assert b"".join([piece async for piece in store.stream(blob, 5, 10)]) == b"bytes"
         assert store.path(blob) is not None
+        assert store.redirect_url(blob, b"text/plain") is None
+        async with store.local_copy(blob) as path:
+            file = LockedTempFile(path)
+            assert file.open()
+            await store.adopt(file, replace(new.blob, generation=1))
+            file.close()
         await store.check()
         await store.remove(blob)
         with pytest.raises(StorageFailed):
@@ -45,8 +53,8 @@ def test_each_operation_is_counted_with_its_outcome(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert counts == {
-        ("put", "ok"): 2,
-        ("get", "ok"): 3,
+        ("put", "ok"): 3,
+        ("get", "ok"): 4,
         ("get", "error"): 1,
         ("delete", "ok"): 1,
         ("check", "ok"): 1,

@@ -18,7 +18,6 @@ def test_what_lies_where() -> None:
     assert layout.catalog == Path("/data/catalog.sqlite3")
     assert layout.blob(Blob(1, DIGEST, 3, 0x1F)) == f"/data/blobs/sha256/ab/{'ab' * 32}-000000000000001f"
     assert layout.shard(Blob(1, DIGEST, 3, 0x1F)) == "/data/blobs/sha256/ab"
-    assert layout.upload("id") == "/data/uploads/id"
     assert layout.temp(0x1F) == "/data/tmp/000000000000001f"
 
 
@@ -30,7 +29,7 @@ def test_directories_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
         Layout(given).create()
     assert len(os.listdir(given / "blobs/sha256")) == 256
     assert stat.S_IMODE(given.stat().st_mode) == 0o755
-    assert stat.S_IMODE((given / "uploads").stat().st_mode) == 0o700
+    assert stat.S_IMODE((given / "tmp").stat().st_mode) == 0o700
     Layout(tmp_path / "a" / "b").create()
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 

@@ -13,6 +13,7 @@ import pytest
 
 from nora.blobs.base import BlobStore, Expect
 from nora.blobs.disk import THREADS
+from nora.blobs.files import LockedTempFile
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
 from nora.errors import (
@@ -114,6 +115,30 @@ async def test_full_durability_is_the_default(layout: Layout, synced: list[str])
     await keep(store, b"abc")
     assert synced == ["file", "name", "directory"]
     store.close()
+
+
+@pytest.mark.anyio
+async def test_a_file_of_another_file_system_is_copied(
+    store: LocalBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def link(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    async with store.ingest(LARGE, Expect()) as new:
+        pass
+    await store.remove(new.blob)
+    file = LockedTempFile(str(tmp_path / "file"))
+    file.create()
+    file.write(LARGE + b"beyond", 0)
+    monkeypatch.setattr(os, "link", link)
+    await store.adopt(file, new.blob)
+    assert await store.read(row(new.blob)) == LARGE
+    await store.remove(new.blob)
+    file.cut(100)
+    with pytest.raises(StorageFailed):
+        await store.adopt(file, new.blob)
+    file.discard()
+    assert files(store.layout) == []
 
 
 # -- room and failures -------------------------------------------------------------------------------

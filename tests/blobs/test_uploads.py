@@ -14,6 +14,7 @@ from nora.blobs import sessions
 from nora.blobs import uploads as uploads_module
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
+from nora.blobs.scratch import Scratch, ScratchLayout
 from nora.blobs.uploads import Uploads
 from nora.catalog.records import Blob
 from nora.catalog.sqlite import SQLiteCatalog
@@ -68,14 +69,18 @@ class Place:
             "max_size": UNLIMITED,
             "lease_seconds": 60,
         }
-        return Uploads(self.catalog, store, self.layout, **given | settings)
+        return Uploads(self.catalog, store, Scratch(self.layout.root, store.disk), **given | settings)
+
+    @property
+    def scratch(self) -> ScratchLayout:
+        return ScratchLayout(self.layout.root)
 
     def objects(self) -> list[str]:
         return [name for _, _, names in os.walk(f"{self.layout.root}/blobs") for name in names]
 
     def left(self) -> list[str]:
         """What is neither an object nor the catalog's."""
-        return os.listdir(self.layout.temporary) + os.listdir(self.layout.uploads)
+        return os.listdir(self.layout.temporary) + os.listdir(self.scratch.uploads)
 
     async def linked(self, blob: Blob, package: str = "app") -> bool:
         return await self.catalog.find_linked_blob(self.repository, package, blob.digest) is not None
@@ -85,6 +90,7 @@ class Place:
 async def place(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Place]:
     layout = Layout(tmp_path / "store")
     layout.create()
+    ScratchLayout(layout.root).create()
     SQLiteCatalog.prepare(layout.catalog)
     catalog = SQLiteCatalog.open(layout.catalog)
     repositories = await catalog.sync_repositories([RepositorySpec("docker", "docker", "hosted")])
@@ -264,7 +270,7 @@ async def test_a_part_of_another_size_leaves_no_trace(
     if before:
         with pytest.raises(SizeMismatch):
             await uploads.finish(upload, chunked(bytes(size)), digest=digest_of(b""), length=announced)
-        assert Path(place.layout.upload(upload.id)).read_bytes() == before
+        assert Path(place.scratch.upload(upload.id)).read_bytes() == before
     else:
         assert place.left() == []
     now = await uploads.find(upload.id, place.repository, "app")
@@ -290,7 +296,7 @@ async def test_more_than_the_limit_is_refused_and_the_session_stays(place: Place
         await uploads.finish(await uploads.open(*where), chunked(bytes(2_000_001)), digest=digest_of(b""))
     now = await uploads.find(upload.id, *where)
     assert now.offset == len(LARGE)
-    assert os.path.getsize(place.layout.upload(upload.id)) == len(LARGE)
+    assert os.path.getsize(place.scratch.upload(upload.id)) == len(LARGE)
     data = LARGE + bytes(500_000)
     await uploads.finish(now, chunked(bytes(500_000)), digest=digest_of(data))
 
@@ -382,7 +388,7 @@ async def test_many_writers_do_not_interleave(place: Place) -> None:
     errors = [result for result in results if isinstance(result, BaseException)]
     assert len(errors) == 7
     assert all(isinstance(error, Conflict | UploadOffsetMismatch) for error in errors)
-    assert Path(place.layout.upload(upload.id)).read_bytes() in bodies
+    assert Path(place.scratch.upload(upload.id)).read_bytes() in bodies
 
 
 async def test_one_blob_by_many_at_once_is_stored_once(place: Place) -> None:
@@ -527,7 +533,7 @@ async def test_a_failing_disk_keeps_the_session_as_it_was(
             patch.setattr(os, "statvfs", fail)
             with pytest.raises((expected, ClientGone)):
                 await call()
-        assert os.path.getsize(place.layout.upload(upload.id)) == len(SMALL)
+        assert os.path.getsize(place.scratch.upload(upload.id)) == len(SMALL)
     now = await uploads.find(upload.id, place.repository, "app")
     assert now.offset == len(SMALL)
     await uploads.finish(now, chunked(LARGE), digest=digest_of(SMALL + LARGE))
@@ -547,7 +553,7 @@ async def test_a_part_that_will_not_fit_is_refused_at_its_first_bytes(place: Pla
         with pytest.raises(StorageFull):
             await uploads.append(upload, body(), length=1 << 60)
     assert batches <= 8
-    assert os.path.getsize(place.layout.upload(upload.id)) == len(SMALL)
+    assert os.path.getsize(place.scratch.upload(upload.id)) == len(SMALL)
 
 
 async def test_bytes_that_could_not_be_made_durable_are_not_promised(
@@ -558,7 +564,7 @@ async def test_bytes_that_could_not_be_made_durable_are_not_promised(
     uploads = Uploads(
         place.catalog,
         store,
-        place.layout,
+        Scratch(place.layout.root, store.disk),
         max_sessions=9,
         session_ttl_seconds=9,
         max_size=None,
@@ -588,12 +594,12 @@ async def test_a_file_longer_than_its_row_is_cut_back(
 ) -> None:
     for closing in (False, True):
         upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(b"kept "))
-        with open(place.layout.upload(upload.id), "ab") as file:
+        with open(place.scratch.upload(upload.id), "ab") as file:
             file.write(bytes(10_000))  # of a part whose process was killed
         other = place.uploads()
         if not closing:
             upload = await other.append(upload, chunked(b"and "), start=5)
-            assert Path(place.layout.upload(upload.id)).read_bytes() == b"kept and "
+            assert Path(place.scratch.upload(upload.id)).read_bytes() == b"kept and "
         data = b"kept " if closing else b"kept and "
         blob = await other.finish(upload, None, digest=digest_of(data))
         assert await place.store.read(blob) == data
@@ -603,7 +609,7 @@ async def test_a_file_longer_than_its_row_is_cut_back(
 async def test_a_session_whose_bytes_are_lost_is_gone(place: Place, uploads: Uploads) -> None:
     for lose in (lambda path: os.truncate(path, 1), os.unlink):
         upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(SMALL))
-        lose(place.layout.upload(upload.id))
+        lose(place.scratch.upload(upload.id))
         with pytest.raises(UploadNotFound):
             await uploads.append(upload, chunked(SMALL))
         with pytest.raises(UploadNotFound):
@@ -616,7 +622,7 @@ async def test_sweeping_reaps_what_is_idle_and_not_held(place: Place) -> None:
     where = (place.repository, "app")
     idle = await uploads.append(await uploads.open(*where), chunked(SMALL))
     empty = await uploads.open(*where)
-    orphan = Path(place.layout.upload("11111111-1111-4111-8111-111111111111"))
+    orphan = Path(place.scratch.upload("11111111-1111-4111-8111-111111111111"))
     orphan.write_bytes(b"its row is gone")
     busy = await uploads.open(*where)
     begun, go_on = asyncio.Event(), asyncio.Event()
@@ -641,7 +647,7 @@ async def test_sweeping_reaps_what_is_idle_and_not_held(place: Place) -> None:
 
 async def test_sweeping_spares_the_young(place: Place, uploads: Uploads) -> None:
     upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(SMALL))
-    Path(place.layout.upload("11111111-1111-4111-8111-111111111111")).write_bytes(b"young")
+    Path(place.scratch.upload("11111111-1111-4111-8111-111111111111")).write_bytes(b"young")
     assert await uploads.sweep() == 0
     assert await uploads.finish(upload, None, digest=digest_of(SMALL))
     assert len(place.left()) == 1

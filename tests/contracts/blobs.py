@@ -7,11 +7,13 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import xxhash
 
 from nora.blobs.base import BlobStore, Expect
+from nora.blobs.files import LockedTempFile
 from nora.catalog.records import Blob, NewBlob
 from nora.errors import (
     BlobNotFound,
@@ -184,6 +186,32 @@ class BlobStoreContract:
         bodies = [os.urandom(1000 + number * 20_000) for number in range(32)]
         blobs = await asyncio.gather(*[keep(store, body, Expect(digest_of(body))) for body in bodies])
         assert await asyncio.gather(*map(store.read, blobs)) == bodies
+
+    async def test_a_local_file_is_adopted(self, store: BlobStore, tmp_path: Path) -> None:
+        data = os.urandom(100_000)
+        file = LockedTempFile(str(tmp_path / "file"))
+        file.create()
+        file.write(data + b"beyond", 0)
+        async with store.ingest(data, Expect()) as new:
+            adopted = replace(new.blob, generation=new.blob.generation ^ 1)
+        await store.adopt(file, adopted)
+        assert os.path.exists(file.path), "whoever holds it removes it"
+        file.discard()
+        assert await store.read(row(adopted)) == data
+        assert self.objects(store) == 2
+        await store.remove(adopted)
+        assert await store.read(row(new.blob)) == data
+
+    async def test_a_blob_can_be_read_as_a_local_file(self, store: BlobStore) -> None:
+        for data in (b"small", os.urandom(200_000)):
+            blob = await keep(store, data)
+            async with store.local_copy(blob) as path:
+                assert Path(path).read_bytes() == data
+            assert await store.read(blob) == data
+
+    async def test_a_redirect_leads_to_an_absolute_address(self, store: BlobStore) -> None:
+        url = store.redirect_url(await keep(store, b"abc"), b"text/plain")
+        assert url is None or url.startswith(("https://", "http://"))
 
     async def test_a_stream_gives_any_range_in_small_pieces(self, store: BlobStore) -> None:
         data = os.urandom(300_000)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
+from blacksheep import Request
 
-from nora.http.send import SMALL
+from nora.catalog.records import Blob
+from nora.http.memory import MemoryCache
+from nora.http.send import SMALL, blob_response
+from nora.model import Digest
 from tests.http.wire import connect, eventually
 from tests.support.server import Server
 
@@ -133,3 +140,36 @@ def test_a_client_that_leaves_a_large_file_harms_nobody(
             connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
             connection.recv(2048)
     assert client.get(path).content == data
+
+
+@pytest.mark.parametrize(
+    ("method", "size", "headers", "status"),
+    [
+        ("GET", SMALL + 1, [], 307),
+        ("GET", SMALL + 1, [(b"range", b"bytes=0-1")], 307),
+        ("GET", SMALL + 1, [(b"if-none-match", b'"e"')], 304),
+        ("HEAD", SMALL + 1, [], 200),
+        ("GET", SMALL, [], 200),
+    ],
+)
+def test_a_large_blob_is_had_from_the_store_that_sends_it(
+    method: str, size: int, headers: list[tuple[bytes, bytes]], status: int
+) -> None:
+    async def read(_: Blob) -> bytes:
+        return bytes(size)
+
+    store: Any = SimpleNamespace(
+        redirect_url=lambda blob, media_type: f"https://bucket/{blob.size}?type={media_type.decode()}",
+        read=read,
+    )
+    request = Request(method, b"/", None)
+    request.scope = {"method": method, "headers": headers, "extensions": {}}  # type: ignore[assignment]
+    blob = Blob(1, Digest("sha256:" + "0" * 64), size, 1)
+    got = asyncio.run(
+        blob_response(
+            request, store, MemoryCache(1 << 20), blob, media_type=b"text/plain", headers=(), etag=b'"e"'
+        )
+    )
+    assert got.status == status
+    location = got.headers.get_first(b"location")
+    assert location == (f"https://bucket/{size}?type=text/plain".encode() if status == 307 else None)

@@ -25,6 +25,7 @@ from pathlib import Path
 from nora.blobs.base import Expect
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
+from nora.blobs.scratch import Scratch, ScratchLayout
 from nora.catalog.records import Blob, Cached, NewBlob, NewCached
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.config import Breaker, Timeouts
@@ -147,9 +148,13 @@ class Engine:
     async def bytes_of(self, cached: Cached) -> bytes:
         return await self.store.read(cached.blob)
 
+    @property
+    def scratch(self) -> ScratchLayout:
+        return ScratchLayout(self.store.layout.root)
+
     def leftovers(self) -> list[str]:
         """What is left in the folder of what is on its way."""
-        return sorted(path.name for path in Path(self.store.layout.downloads).iterdir())
+        return sorted(path.name for path in Path(self.scratch.downloads).iterdir())
 
 
 @asynccontextmanager
@@ -158,6 +163,7 @@ async def engine(root: Path, clock: Callable[[], float] = time.time) -> AsyncIte
     layout = Layout(root)
     if not layout.catalog.exists():
         layout.create()
+        ScratchLayout(root).create()
         SQLiteCatalog.prepare(layout.catalog)
     catalog = SQLiteCatalog.open(layout.catalog)
     store = LocalBlobStore(layout, reserve_bytes=0, durable="none")
@@ -169,6 +175,7 @@ async def engine(root: Path, clock: Callable[[], float] = time.time) -> AsyncIte
     cache = Cache(
         catalog,
         store,
+        Scratch(root, store.disk),
         is_online=lambda _: one.online,
         lease_seconds=LEASE_SECONDS,
         clock=clock,

@@ -436,7 +436,7 @@ def test_what_was_removed_as_soon_as_it_was_stored_is_not_absent(run: Run) -> No
     async def body(one: Engine, _: Clock) -> None:
         place, origin = one.place(), Origin(b"other")
         claim = FetchLock(
-            one.store.disk, one.store.layout.download(f"document {place.repository.id} {place.path}")
+            one.store.disk, one.scratch.download(f"document {place.repository.id} {place.path}")
         )
         assert await claim.take() is None
         await claim.write(LeaderState())

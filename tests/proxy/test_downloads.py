@@ -408,7 +408,7 @@ def test_what_a_source_that_lies_has_left_does_not_spoil_the_next(up: Upstream, 
 def test_what_was_removed_as_soon_as_it_was_stored_is_not_absent(up: Upstream, run: Run) -> None:
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{up.url}/file")
-        claim = FetchLock(one.store.disk, one.store.layout.download(wanted.coalescing_key))
+        claim = FetchLock(one.store.disk, one.scratch.download(wanted.coalescing_key))
         assert await claim.take() is None
         await claim.write(LeaderState())
         asking = asyncio.ensure_future(one.cache.file(wanted))
@@ -426,9 +426,9 @@ def test_what_a_leader_had_verified_before_it_died_is_not_fetched_again(up: Upst
 
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{up.url}/file")
-        claim = FetchLock(one.store.disk, one.store.layout.download(wanted.coalescing_key))
+        claim = FetchLock(one.store.disk, one.scratch.download(wanted.coalescing_key))
         assert await claim.take() is None
-        Path(one.store.layout.part(claim.path, 7)).write_bytes(DATA)
+        Path(one.scratch.part(claim.path, 7)).write_bytes(DATA)
         await claim.write(LeaderState(attempt=7, total=len(DATA), verified=True, url=f"{up.url}/file"))
         claim.close()
         found = await one.cache.file(wanted)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from nora.blobs.layout import Layout
+from nora.blobs.scratch import ScratchLayout
 from nora.catalog.sqlite import SQLiteCatalog
 from tests.proxy.engine import digest_of
 from tests.support.answers import document
@@ -33,6 +34,7 @@ def up() -> Iterator[Upstream]:
 def data(tmp_path: Path) -> Path:
     layout = Layout(tmp_path / "data")
     layout.create()
+    ScratchLayout(layout.root).create()
     SQLiteCatalog.prepare(layout.catalog)
     return tmp_path / "data"
 
@@ -161,5 +163,5 @@ def test_a_killed_leader_leaves_what_is_swept(up: Upstream, data: Path) -> None:
         leader.process.kill()
         leader.process.wait()
         assert len(os.listdir(data / "downloads")) == 2
-    Layout(data).empty_temporary()
+    ScratchLayout(data).empty()
     assert os.listdir(data / "downloads") == []

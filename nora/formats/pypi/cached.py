@@ -185,11 +185,11 @@ class CachedFiles:
 
     async def _read(self, filename: str, wheel: Blob) -> bytes | None:
         distribution = _wheel_of(filename)
-        path = self._blobs.path(wheel)
-        if distribution is None or path is None:
+        if distribution is None:
             return None
         try:
-            return await asyncio.to_thread(read_metadata, path, distribution)
+            async with self._blobs.local_copy(wheel) as path:
+                return await asyncio.to_thread(read_metadata, path, distribution)
         except InvalidPackageFile as error:
             _log.info("%s: %s", filename, error)
             return None

@@ -19,7 +19,7 @@ from nora.auth.authorizer import Authorizer
 from nora.blobs.base import Expect
 from nora.catalog import records as catalog
 from nora.catalog.records import Blob, NewBlob, NewFile
-from nora.errors import BadRequest, Conflict, StorageFailed, TooLarge
+from nora.errors import BadRequest, Conflict, TooLarge
 from nora.formats.base import Services
 from nora.formats.pypi.errors import TEXT
 from nora.formats.pypi.forms import (
@@ -129,10 +129,8 @@ class Uploads:
                 raise BadRequest("the form has more than one file")
             check_digests(fields, new.blob)
             await self._check_room(target, release, new.blob.size)
-            path = self._blobs.path(new.blob)
-            if path is None:
-                raise StorageFailed("the bytes of an upload cannot be looked into")
-            metadata = await asyncio.to_thread(inspect, path, release.distribution)
+            async with self._blobs.local_copy(new.blob) as path:
+                metadata = await asyncio.to_thread(inspect, path, release.distribution)
             if release.distribution.kind == "sdist":  # another one may have come meanwhile
                 await self._check_sdist(target, release)
             async with self._blobs.ingest(metadata.raw, Expect()) as beside:
