@@ -140,13 +140,15 @@ def _take_environment(found: Findings, environ: Mapping[str, str]) -> None:
 
 def _take_file(found: Findings, setting: Setting, name: str, path: str) -> None:
     """A value that is in a file, as container platforms hand out secrets: without its last line end."""
+    # What stands where a path is expected may be the secret itself.
+    shown = name if setting.declaration.kind.secret else f"{name}={quoted(path)}"
     try:
         with open(path, encoding="utf-8") as file:
             raw = file.read(LARGEST_SECRET)
     except OSError as error:
-        found.problems.append(f"{name}={quoted(path)}: cannot be read: {error.strerror}")
+        found.problems.append(f"{shown}: cannot be read: {error.strerror}")
     except ValueError:
-        found.problems.append(f"{name}={quoted(path)}: is not UTF-8")
+        found.problems.append(f"{shown}: is not UTF-8")
     else:
         _take(found, setting, name.removesuffix(FILE_SUFFIX), raw.removesuffix("\n").removesuffix("\r"), name)
 

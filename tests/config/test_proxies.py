@@ -283,6 +283,12 @@ def test_a_default_group_is_extended_by_named_members(
 )
 def test_a_default_group_that_cannot_be_stops_the_start(tmp_path: Path, text: str, reason: str) -> None:
     assert reason in refusal(tmp_path, text)
+    assert "hunter2" not in refusal(tmp_path, "", NORA_PYPI_PROXY_AUTH_FILE="me:hunter2")
+    for odd in ("me:h,unter2", "me:h unter2", "me:h'unter2", 'me:h"unter2', "me:h@unter2", "me:h|unter2"):
+        for upstreams in (f"ftp://a.example|{odd}", f"https://a.example|{odd}|A", f"https://{odd}@a.example"):
+            found = refusal(tmp_path, "", NORA_DOCKER_UPSTREAMS=upstreams)
+            assert "NORA_DOCKER_UPSTREAMS: " in found
+            assert "unter2" not in found
 
 
 # -- what holds for all --------------------------------------------------------------------------------------
