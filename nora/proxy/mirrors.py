@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
@@ -9,6 +10,8 @@ from urllib.parse import urlsplit
 from nora.errors import UpstreamFailed
 from nora.outbound import Headers, Method, Reply, Stream
 from nora.proxy.base import Upstream
+
+_log = logging.getLogger(__name__)
 
 
 class MirroredUpstream:
@@ -31,6 +34,7 @@ class MirroredUpstream:
             try:
                 return await one.ask(method, address, headers, max_bytes=max_bytes)
             except UpstreamFailed as error:
+                _log.info("%s: %s", one.url, error)
                 failure = failure or error
         assert failure is not None
         raise failure
@@ -47,6 +51,7 @@ class MirroredUpstream:
                 try:
                     answer = await stack.enter_async_context(opened)
                 except UpstreamFailed as error:
+                    _log.info("%s: %s", one.url, error)
                     failure = failure or error
                     continue
                 yield answer
