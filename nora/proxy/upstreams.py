@@ -13,14 +13,15 @@ the operator wrote down, also along redirects.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nora.config import Upstream as UpstreamSetting
 from nora.errors import UpstreamFailed
-from nora.outbound import Headers, Outbound, Reply, host_of, origin
+from nora.outbound import Headers, Method, Outbound, Reply, Stream, host_of, origin
 from nora.proxy.base import UNCHANGED, Authorization, Fetch, Fetched, Unchanged, Upstream
 from nora.proxy.hosts import Hosts
 from nora.proxy.mirrors import MirroredUpstream
@@ -40,6 +41,27 @@ _CONDITIONS = {"etag": "if-none-match", "last-modified": "if-modified-since"}
 Authorize = Callable[[UpstreamSetting, Outbound], Authorization]
 """Makes what says who is asking, for one address; the setting's `url` is that address."""
 Parse = Callable[[Reply], Awaitable[Fetched]]
+
+
+class OfflineUpstream:
+    """A source that is not to be asked: what is not here is not there (nora.proxy.base.Upstream). Whoever
+    forgets to look whether it may be asked connects to nobody all the same."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    async def ask(
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+    ) -> Reply | None:
+        """See nora.proxy.base.Upstream."""
+        return None
+
+    @asynccontextmanager
+    async def stream(
+        self, url: str, headers: Headers | None = None, *, max_bytes: int
+    ) -> AsyncIterator[Stream | None]:
+        """See nora.proxy.base.Upstream."""
+        yield None
 
 
 class Upstreams:
@@ -76,6 +98,9 @@ class Upstreams:
 
     def _make(self, source: Source, authorize: Authorize) -> Upstream:
         setting = source.setting
+        if not self._config.is_online(source.proxy):
+            authorize(setting, self._outbound)  # a format may rely on having been asked for it
+            return OfflineUpstream(setting.url)
         addresses = [setting, *(replace(setting, url=mirror) for mirror in setting.mirrors)]
         given = frozenset(origin(one.url) for one in addresses)
         made = [self._address(source, one, given, authorize) for one in addresses]

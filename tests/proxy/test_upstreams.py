@@ -106,6 +106,20 @@ def test_nobody_is_asked_offline(tmp_path: Path) -> None:
     assert not sources.is_online(source.repository)
 
 
+def test_whoever_asks_offline_reaches_nobody(tmp_path: Path, up: Upstream) -> None:
+    config = configured(tmp_path, f'upstreams = ["{up.url}/simple"]\nmode = "offline"\n')
+    world = World()
+
+    async def body() -> None:
+        upstream = make(world, config).of(sources_of(config)[0][0])
+        assert upstream.url == f"{up.url}/simple"
+        assert await upstream.ask("GET", f"{upstream.url}/a", max_bytes=LIMIT) is None
+        assert await read(upstream, f"{upstream.url}/a") is None
+
+    world.run(body)
+    assert up.log.requests == []
+
+
 def test_a_mirror_answers_while_the_first_address_fails(tmp_path: Path, up: Upstream) -> None:
     up.serve("/first/simple/a", Answer(status=500))
     up.serve("/first/simple/gone", Answer(status=404))
