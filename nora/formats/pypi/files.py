@@ -133,10 +133,11 @@ class Files:
     async def _find(self, resource: Resource, look: Look[Response], ask: Ask[Response]) -> Response:
         """What a hosted repository answers, else the source of the name."""
         repository, project = resource.repository, resource.project
-        resolution = await self._resolver.resolve(repository, project)
         found = await self._resolver.find_hosted(repository, look)
-        if found is None:
-            found = await self._resolver.first(resolution, ask)
+        if found is not None:
+            return found
+        resolution = await self._resolver.resolve(repository, project)
+        found = await self._resolver.first(resolution, ask)
         if found is None:
             raise await self._absence(resource, resolution)
         return found
