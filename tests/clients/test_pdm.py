@@ -19,7 +19,7 @@ Names = Callable[[str], str]
 @pytest.fixture(scope="module")
 def pdm(tool: Callable[..., Tool]) -> Tool:
     # With the versions that it was released with: newer ones of what it needs have broken it.
-    return tool("pdm[locked]==2.29.4", command="pdm")
+    return tool("pdm[locked]==2.29.3", command="pdm")
 
 
 def consumer(folder: Path, index: str, *requirements: str) -> Path:
