@@ -228,8 +228,9 @@ class FilesContract(CatalogFixtures):
     # -- packages ------------------------------------------------------------------------------------
 
     async def test_packages_of_several_repositories_are_found_at_once(
-        self, catalog: Catalog, hosted: int, proxy: int
+        self, catalog: Catalog, ids: tuple[int, int], proxy: int
     ) -> None:
+        hosted, _ = ids
         keys = [(hosted, "app"), (proxy, "app"), (hosted, "other")]
         assert await catalog.find_packages([]) == []
         assert await catalog.find_packages(keys) == [None, None, None]
@@ -240,7 +241,8 @@ class FilesContract(CatalogFixtures):
         assert [one is not None for one in found] == [True, True, False]
         assert [one.owned for one in found if one is not None] == [True, False]
 
-    async def test_absences_are_remembered(self, catalog: Catalog, hosted: int, proxy: int) -> None:
+    async def test_absences_are_remembered(self, catalog: Catalog, ids: tuple[int, int], proxy: int) -> None:
+        hosted, _ = ids
         keys = [(proxy, "app"), (hosted, "app"), (proxy, "other")]
         assert await catalog.find_absences(keys) == set()
         for _ in range(2):

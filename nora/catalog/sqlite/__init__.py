@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class SQLiteCatalog(Packages, Versions, Tags, Files, CachedFiles, Blobs, Uploads, Tokens):
-    """See nora.catalog.base.Catalog for what the methods promise, `Access` for how they read and write."""
+    """See nora.catalog.base.Catalog for what the methods promise, `Executor` for how they read and write."""
 
     @staticmethod
     def prepare(path: Path, *, allow_fuse: bool = False) -> None:
