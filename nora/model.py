@@ -33,7 +33,7 @@ class Digest(str):
         return self[7:]
 
 
-Kind = Literal["hosted", "proxy", "group"]
+RepositoryKind = Literal["hosted", "proxy", "group"]
 
 Action = Literal["read", "write", "delete", "admin"]
 """What a request wants to do. Moving or removing a tag, yanking and cancelling an upload are writes; removing
@@ -96,7 +96,7 @@ class RepositorySpec:
 
     name: str
     format: str
-    kind: Kind
+    kind: RepositoryKind
     members: tuple[str, ...] = ()
     target: str | None = None
     sources: tuple[str, ...] = ()
@@ -115,7 +115,7 @@ class Repository:
     id: int
     name: str
     format: str
-    kind: Kind
+    kind: RepositoryKind
     members: tuple[Repository, ...] = ()
     """The members of a group, in the order in which they are read."""
     target: Repository | None = None

@@ -11,10 +11,10 @@ from typing import cast
 from nora.config.proxy import PROXY_MODES, ProxyMode
 from nora.config.secrets import hide
 from nora.config.sections import FormatSection
-from nora.config.settings import Config, RepositoryKind, RepositorySetting
+from nora.config.settings import Config, RepositorySetting
 from nora.config.upstreams import OTHER_WORDS, UPSTREAMS, Upstream
 from nora.errors import ConfigError, quoted
-from nora.model import RepositorySpec
+from nora.model import RepositoryKind, RepositorySpec
 
 # A name is the first segment of an image's name and a segment of `/r/<name>/`: one path component of the
 # OCI grammar (distribution-spec, "Pulling manifests").

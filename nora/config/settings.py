@@ -16,7 +16,7 @@ from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB
 from nora.config.proxy import BreakerSettings, ProxyMode, ProxySettings, Timeouts
 from nora.config.sections import FormatSettings, KnownFormats, ProxiedSettings
 from nora.config.upstreams import Upstream
-from nora.model import Role
+from nora.model import RepositoryKind, Role
 
 FormatSettingsT = TypeVar("FormatSettingsT", bound=FormatSettings)
 LogLevel = Literal["trace", "debug", "info", "warn", "error"]
@@ -246,9 +246,6 @@ class OidcSettings:
     def active(self) -> tuple[OidcProvider, ...]:
         """The providers that are switched on."""
         return tuple(one for one in self.providers if one.enabled) if self.enabled else ()
-
-
-RepositoryKind = Literal["hosted", "proxy", "group"]
 
 
 @dataclass(frozen=True, slots=True)

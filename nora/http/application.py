@@ -145,7 +145,7 @@ class NoraApplication(Application):
         except Exception as error:  # noqa: BLE001 - this is the one place
             response = errors.answer(error, mount.render_error, request)
         if limits is not None:
-            response = _settled(limits, request, mount, response)
+            response = _concluded(limits, request, mount, response)
         seconds = perf_counter() - began
         mount.metrics.observe(method, response.status, seconds, scope.get("nora.event"))
         if self._audit is not None:
@@ -187,10 +187,10 @@ async def _nothing(request: Request) -> Response:
     raise NotFound("there is nothing here")
 
 
-def _settled(limits: RateLimits, request: Request, mount: Mount, response: Response) -> Response:
+def _concluded(limits: RateLimits, request: Request, mount: Mount, response: Response) -> Response:
     """The answer, or that its client asks for too much."""
     try:
-        limits.settle(cast("Scope", request.scope), response.status)
+        limits.conclude(cast("Scope", request.scope), response.status)
     except TooManyRequests as error:
         return errors.answer(error, mount.render_error, request)
     return response

@@ -124,7 +124,7 @@ class RateLimits:
         if not self._shows_credentials(scope):
             self._take(scope)
 
-    def settle(self, scope: dict[str, Any], status: int) -> None:
+    def conclude(self, scope: dict[str, Any], status: int) -> None:
         """When the answer is known. Raises TooManyRequests when it must not be given."""
         principal = scope.get("nora.principal", ANONYMOUS)
         if not principal.is_anonymous or not self._credentials_count or status == TooManyRequests.status:

@@ -25,14 +25,14 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Upper bounds of durations in seconds."""
 _BOUNDS: list[str] = [floatToGoString(bound) for bound in BUCKETS]  # type: ignore[no-untyped-call]
 
-Kind = Literal["counter", "gauge", "worst", "latest", "histogram"]
+MetricKind = Literal["counter", "gauge", "worst", "latest", "histogram"]
 """Counters and histograms are summed over the workers. A `gauge` is what the worker that is asked says, of
 `worst` the largest value counts, and of `latest` what was set last."""
 CacheResult = Literal["hit", "stale", "miss", "revalidated", "coalesced", "negative", "mismatch"]
 """How something was had: it was here and fresh; here, but its upstream could not be asked; not here; here,
 and the upstream says that it is right still; on its way for somebody else already; known to be absent.
 `mismatch` are bytes of an upstream that were not what they must be."""
-_FAMILIES: dict[str, tuple[Kind, str]] = {
+_FAMILIES: dict[str, tuple[MetricKind, str]] = {
     "nora_build_info": ("gauge", "The version that runs, and whether its speedups are compiled or pure."),
     "nora_uptime_seconds": ("gauge", "Seconds since the server was started."),
     "nora_http_requests": ("counter", "Requests answered."),
@@ -255,7 +255,7 @@ def _cumulative(entries: Iterable[Entry]) -> Samples:
             yield (sample.removesuffix("_bucket") + "_count", others), running[others]
 
 
-_MERGED: dict[Kind, Callable[[Iterable[Entry]], Samples]] = {
+_MERGED: dict[MetricKind, Callable[[Iterable[Entry]], Samples]] = {
     "counter": _summed,
     "gauge": _summed,
     "worst": _worst,

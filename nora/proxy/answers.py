@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nora.proxy.cache import Cache
     from nora.proxy.in_flight import InFlightFile
 
-PATIENCE_SECONDS: Final = 10.0
+HEAD_WAIT_SECONDS: Final = 10.0
 """How long the head of an answer waits for the first byte of its body: until then an error has its status.
 So long a part waits for its bytes, too, before it is asked for by itself."""
 PIECE_BYTES: Final = 64 << 10
@@ -167,7 +167,7 @@ def _tag(digest: str) -> bytes:
 async def _reached(in_flight: InFlightFile, first: int) -> bool:
     """Whether the byte at `first` can be read, waited for as long as a client may be kept waiting."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(HEAD_WAIT_SECONDS):
             await in_flight.reaches(first + 1)
     except TimeoutError:
         return False

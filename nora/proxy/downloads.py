@@ -69,7 +69,7 @@ class Downloads:
                 blob = await file.find()
                 if blob is None and leader.state == "done":
                     raise StorageBusy("what was cached was removed at once; try again")
-                in_flight.settle(blob)
+                in_flight.finish(blob)
         except NoraError as error:
             in_flight.fail(Failure.of(error))
         finally:
@@ -119,7 +119,7 @@ class Downloads:
                 LeaderState(state="absent") if blob is None else replace(download.leader, state="done"),
             )
         )
-        in_flight.settle(blob)
+        in_flight.finish(blob)
 
 
 async def _leave(download: Download, lock: FetchLock, leader: LeaderState) -> None:

@@ -169,7 +169,7 @@ class InFlightFile:
         self._verified, self.total = True, self._written
         self._tell()
 
-    def settle(self, blob: Blob | None) -> None:
+    def finish(self, blob: Blob | None) -> None:
         """It is stored, or absent."""
         self.blob = blob
         self._finish()

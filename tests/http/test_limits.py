@@ -138,7 +138,7 @@ def test_who_is_known_is_not_limited(clock: Clock) -> None:
     scope = request(credentials="Bearer good", who=CI)
     for _ in range(100):
         one.admit(scope)
-        one.settle(scope, 200)
+        one.conclude(scope, 200)
     assert admitted(one, request()) == 20
 
 
@@ -147,8 +147,8 @@ def test_credentials_that_count_for_nothing_do_not_lift_the_limit(clock: Clock) 
     scope = request(credentials="Basic junk")
     for _ in range(20):
         one.admit(scope)
-        one.settle(scope, 200)
-    assert refusal(lambda: one.settle(scope, 200)) == 1
+        one.conclude(scope, 200)
+    assert refusal(lambda: one.conclude(scope, 200)) == 1
     assert refusal(lambda: one.admit(request())) == 1
 
 
@@ -159,29 +159,29 @@ def test_wrong_credentials_are_limited_whatever_they_are(clock: Clock, status: i
     scope = request("PUT", credentials="Bearer revoked")
     for _ in range(3):
         one.admit(scope)
-        one.settle(scope, status)
-    assert refusal(lambda: one.settle(scope, status)) == 1
+        one.conclude(scope, status)
+    assert refusal(lambda: one.conclude(scope, status)) == 1
 
 
 def test_the_answer_to_a_change_that_was_made_is_never_withheld(clock: Clock) -> None:
     one = make_limits()
     scope = request("PUT", credentials="Basic junk", who=ANONYMOUS)
     for _ in range(100):
-        one.settle(scope, 201)
+        one.conclude(scope, 201)
 
 
 def test_being_asked_for_credentials_costs_nothing(clock: Clock) -> None:
     one = make_limits()
     for _ in range(100):
         one.admit(request())
-        one.settle(request(), 401)
+        one.conclude(request(), 401)
     assert admitted(one, request()) == 20
 
 
 def test_everybody_is_limited_when_asked_for(clock: Clock) -> None:
     one = make_limits(credentials_count=False)
     assert admitted(one, request(credentials="Bearer good", who=CI)) == 20
-    one.settle(request(), 401)
+    one.conclude(request(), 401)
     assert admitted(one, request()) == 0
 
 

@@ -257,7 +257,7 @@ def test_a_part_that_is_far_away_comes_from_the_upstream_itself(
     up: Upstream, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the client knows the digest of the whole; and it is kept by nobody."""
-    monkeypatch.setattr(answers, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(answers, "HEAD_WAIT_SECONDS", 0.05)
     up.once("/a", document(DATA, hold=500_000, gate="rest"))
 
     async def body(client: Client) -> None:
@@ -275,7 +275,7 @@ def test_a_part_that_is_far_away_comes_from_the_upstream_itself(
 def test_what_the_upstream_does_not_give_is_waited_for(
     up: Upstream, run: Run, monkeypatch: pytest.MonkeyPatch, other: Answer
 ) -> None:
-    monkeypatch.setattr(answers, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(answers, "HEAD_WAIT_SECONDS", 0.05)
     up.once("/a", document(DATA, hold=500_000, gate="rest"), other)
 
     async def body(client: Client) -> None:
@@ -292,7 +292,7 @@ def test_what_the_upstream_does_not_give_is_waited_for(
 def test_a_part_that_nobody_could_verify_is_waited_for(
     up: Upstream, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answers, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(answers, "HEAD_WAIT_SECONDS", 0.05)
     up.serve("/a", document(DATA, hold=500_000, gate="rest"))
 
     async def body(client: Client) -> None:

@@ -13,7 +13,7 @@ from nora.catalog.records import Blob, Cached
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, link
 from nora.catalog.sqlite.executor import Executor, file_slot
-from nora.catalog.sqlite.files import delete_file, find_occupant, settle
+from nora.catalog.sqlite.files import delete_file, find_occupant, release_former
 from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, cached_of
@@ -106,7 +106,7 @@ def put_cached(
     if former is not None:
         slots.add(file_slot(repository_id, entry.path, former.package))
         if (former.package_id, former.version_id, former.blob_id) != (package, version, blob.id):
-            settle(db, former)
+            release_former(db, former)
     return blob
 
 

@@ -59,12 +59,12 @@ def connect_writer(path: Path, *, any_thread: bool = False) -> Connection:
     return db
 
 
-def _connect(path: Path, patience: float, cache: int, *, check_same_thread: bool = True) -> Connection:
+def _connect(path: Path, busy_seconds: float, cache: int, *, check_same_thread: bool = True) -> Connection:
     # mode=rw: a catalog that vanished is a failure, not a reason to make an empty one.
     db = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=patience,
+        timeout=busy_seconds,
         isolation_level=None,
         cached_statements=128,
         check_same_thread=check_same_thread,

@@ -132,7 +132,7 @@ def put_file(
     slots.add(file_slot(repository_id, file.path, None))
     if former is not None:
         slots.add(file_slot(repository_id, file.path, former.package))
-        settle(db, former)
+        release_former(db, former)
     return blob
 
 
@@ -156,10 +156,10 @@ def delete_file(db: Connection, slots: set[int], repository_id: int, path: str, 
     """Remove a file, and what is left of its version if that has no other."""
     slots.add(file_slot(repository_id, path, occupant.package))
     db.execute(queries.DELETE_FILE, (occupant.id,))
-    settle(db, occupant)
+    release_former(db, occupant)
 
 
-def settle(db: Connection, former: Occupant) -> None:
+def release_former(db: Connection, former: Occupant) -> None:
     """What a package lets go of when a file is gone from it, or has got other bytes or another version."""
     if former.package_id is None:
         return

@@ -10,7 +10,7 @@ from nora.catalog.records import Version, VersionAbout
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go, link
 from nora.catalog.sqlite.executor import Executor
-from nora.catalog.sqlite.files import find_occupant, is_there, settle, write_file
+from nora.catalog.sqlite.files import find_occupant, is_there, release_former, write_file
 from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, version_of
@@ -89,7 +89,7 @@ def publish(db: Connection, release: Release, lease_seconds: float) -> list[Blob
             former = None if added else find_occupant(db, repository_id, file.path)
             write_file(db, repository_id, file, (package, version), blob, now)
             if former is not None and (former.version_id, former.blob_id) != (version, blob.id):
-                settle(db, former)
+                release_former(db, former)
     if release.tags:
         db.executemany(queries.PUT_TAG, [(package, tag.name, version, now) for tag in release.tags])
     db.execute(queries.TOUCH_PACKAGE, (added, package))

@@ -20,7 +20,7 @@ from nora.formats.docker.namespaces import Namespaces
 from nora.formats.docker.pull_through import PullThrough
 from nora.formats.docker.resource import Resource
 from nora.formats.docker.token import TokenService
-from nora.formats.docker.uploads import UploadSessions
+from nora.formats.docker.uploads import UploadEndpoints
 from nora.formats.docker.upstream import Remotes
 from nora.http.router import Endpoint, Router
 from nora.model import Repository
@@ -71,7 +71,7 @@ def _endpoints(services: Services, images: Images, authorizer: Authorizer) -> It
     remotes = Remotes(services)
     pull = PullThrough(services, remotes)
     manifests, blobs = Manifests(services, remotes, pull), Blobs(services, authorizer, remotes, pull)
-    uploads = UploadSessions(services, images, authorizer, remotes)
+    uploads = UploadEndpoints(services, images, authorizer, remotes)
     listings = Listings(services, images, authorizer, remotes, pull)
     token, discovery = TokenService(services, images), Discovery(authorizer)
     read = Namespaces(authorizer, remotes).reading

@@ -25,7 +25,7 @@ _MOUNT_SOURCES = 16
 """Holders of a blob that an anonymous mount looks at."""
 
 
-class UploadSessions:
+class UploadEndpoints:
     """The endpoints of uploads."""
 
     def __init__(self, services: Services, images: Images, authorizer: Authorizer, remotes: Remotes) -> None:

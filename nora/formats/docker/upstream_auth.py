@@ -83,7 +83,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class UpstreamToken:
     """What a token service gave."""
 
     text: str
@@ -93,7 +93,7 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenService:
+class UpstreamTokenService:
     """Who gives tokens for an upstream."""
 
     realm: str
@@ -129,11 +129,11 @@ class RegistryAuthorization:
             private=private,
         )
         self._asks_password = False
-        self._service: TokenService | None = None
+        self._service: UpstreamTokenService | None = None
         self._scopes: dict[str, str] = {}
         """What the upstream calls a scope, where it is not as the specification has it."""
-        self._tokens: dict[str, Token] = {}
-        self._asking: dict[str, asyncio.Task[Token]] = {}
+        self._tokens: dict[str, UpstreamToken] = {}
+        self._asking: dict[str, asyncio.Task[UpstreamToken]] = {}
 
     @property
     def is_known(self) -> bool:
@@ -171,7 +171,7 @@ class RegistryAuthorization:
 
     async def _renew(self, scope: str, challenge: Challenge) -> bool:
         parameters = challenge.parameters
-        self._service = service = TokenService(
+        self._service = service = UpstreamTokenService(
             self._checked(parameters["realm"]), parameters.get("service", "")
         )
         if (named := parameters.get("scope", scope)) != self._scopes.get(scope, scope):
@@ -210,7 +210,7 @@ class RegistryAuthorization:
     def _host(self) -> str:
         return urlsplit(self._url).hostname or "the upstream"
 
-    async def _token(self, service: TokenService, scope: str) -> Token:
+    async def _token(self, service: UpstreamTokenService, scope: str) -> UpstreamToken:
         """A token that is good now: asked for once, however many wait, whoever of them leaves."""
         held = self._tokens.get(scope)
         if held is not None and time.monotonic() < held.until:
@@ -222,7 +222,7 @@ class RegistryAuthorization:
             task.add_done_callback(lambda done: self._asked(scope, done))
         return await asyncio.shield(task)
 
-    def _asked(self, scope: str, task: asyncio.Task[Token]) -> None:
+    def _asked(self, scope: str, task: asyncio.Task[UpstreamToken]) -> None:
         current = self._asking.get(scope) is task
         if current:
             del self._asking[scope]
@@ -233,7 +233,7 @@ class RegistryAuthorization:
             _make_room(self._tokens)
             self._tokens[scope] = task.result()
 
-    async def _ask(self, service: TokenService, scope: str) -> Token:
+    async def _ask(self, service: UpstreamTokenService, scope: str) -> UpstreamToken:
         url = service.url(self._scopes.get(scope, scope))
         reply = await self._get(url, self._terms, self._password())
         if reply.status == 401 and self._basic:
@@ -254,7 +254,7 @@ def _make_room(kept: dict[str, T]) -> None:
         del kept[next(iter(kept))]
 
 
-def parse_token(body: bytes, now: float) -> Token:
+def parse_token(body: bytes, now: float) -> UpstreamToken:
     """The answer of a token service, obtained at `now`. Raises ValueError."""
     answer = orjson.loads(body)
     if not isinstance(answer, dict):
@@ -265,7 +265,7 @@ def parse_token(body: bytes, now: float) -> Token:
     seconds = answer.get("expires_in")
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or seconds <= 0:
         seconds = DEFAULT_SECONDS
-    return Token(text, now, now + seconds * _SPARE)
+    return UpstreamToken(text, now, now + seconds * _SPARE)
 
 
 def _scope_of(url: str) -> str:

@@ -15,7 +15,7 @@ from nora.formats.pypi.projects import Projects
 from nora.formats.pypi.releases import RULES
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import Finder
-from nora.formats.pypi.upload import Uploads
+from nora.formats.pypi.upload import UploadEndpoint
 from nora.formats.pypi.upstream import Index
 from nora.formats.releases import ReleaseApi
 from nora.http.paths import Repositories, Target
@@ -44,7 +44,7 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     projects = Projects(services, authorizer, Finder(services, index))
     files = Files(services, authorizer, CachedFiles(services, index))
     json_api = JsonApi(services, authorizer, index)
-    uploads = Uploads(services, authorizer)
+    uploads = UploadEndpoint(services, authorizer)
     yield Endpoint(READ, "/simple/", "read", projects.list)
     yield Endpoint(READ, "/simple/{project}/", "read", projects.page)
     yield Endpoint(READ, "/simple/{project}/{filename}", "read", files.get)

@@ -1,4 +1,4 @@
-"""Uploads: PyPI's legacy upload API, as twine, uv, poetry, pdm, flit and hatch speak it.
+"""UploadEndpoint: PyPI's legacy upload API, as twine, uv, poetry, pdm, flit and hatch speak it.
 
 The fields of the form come before the file; so who may not upload, what is there already and what cannot be
 right is known before the file is read. The bytes are hashed while they are written, looked into when they are
@@ -51,7 +51,7 @@ _OCTETS: Final = "application/octet-stream"
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 
-class Uploads:
+class UploadEndpoint:
     """The endpoint of uploads."""
 
     def __init__(self, services: Services, authorizer: Authorizer) -> None:
