@@ -1,9 +1,11 @@
 """Who is asked for a name: decided once, here, from rows and configuration, before any connection.
 
-    found = await services.resolver.find(repository, name, look, ask)
+    found = await services.resolver.find_hosted(repository, look)
+    if found is None:
+        found = await services.resolver.first(await services.resolver.resolve(repository, name), ask)
 
-A name has one source: a hosted repository, or one upstream with its mirrors. `look` finds it in a hosted
-repository, `ask` at an upstream; neither knows of the others. What is where:
+A name has one source: a hosted repository, or one upstream with its mirrors. `look` finds something in one
+hosted repository, `ask` at one upstream; neither knows of the others. What is where:
 
     sources       the upstreams of the proxies, and what the configuration says of their names
     resolution    which of them may be asked for a name (candidates), in which order

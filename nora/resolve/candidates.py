@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from nora.resolve.sources import Source
 
@@ -16,8 +15,7 @@ Look = Callable[["Repository"], Awaitable[T | None]]
 """Finds something in a hosted repository."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A source that may be asked for a name."""
 
     source: Source
@@ -41,8 +39,7 @@ Ask = Callable[[Candidate], Awaitable[T | None]]
 when the name is the source's, and only this is not there; UpstreamFailed when it could not be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """Where a name may come from."""
 
     name: str

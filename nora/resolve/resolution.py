@@ -12,7 +12,7 @@ source is known not to have had the name, the one that it is pinned to goes on w
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +36,8 @@ class _Plan:
     sources: tuple[Source, ...]
     owners: tuple[Repository, ...]
     """The hosted repositories whose names its sources are not asked for."""
+    hosted: tuple[Repository, ...]
+    """Of its own, and in a group of its members."""
     is_plain: bool
     """One source that is asked for every name: nothing but ownership decides."""
 
@@ -100,6 +102,8 @@ class Resolver:
         plan = self._plans[repository.id]
         if not plan.sources:
             return Resolution(name, (), ours=False)
+        if plan.is_plain and spelled is None:
+            return await self._resolve_plain(plan, repository.format, name)
         there = _by_prefix(plan.sources, name) if spelled is None else spelled
         sources = [one for one in plan.sources if one.id in there]
         names = {name, *there.values(), *also}
@@ -117,6 +121,16 @@ class Resolver:
         pinned = {key for key, package in zip(held, packages[len(owned) :], strict=True) if package}
         return _ordered(name, sources, there, pinned, ours=ours)
 
+    async def _resolve_plain(self, plan: _Plan, kind: str, name: str) -> Resolution:
+        """The usual case, at little cost."""
+        packages = await self._catalog.find_packages([(owner.id, name) for owner in plan.owners])
+        ours = self.patterns.is_reserved(kind, name)
+        for package in packages:
+            ours = ours or (package is not None and package.owned)
+        if ours and not self.patterns.is_extended(kind, name):
+            return Resolution(name, (), ours=True)
+        return Resolution(name, (Candidate(plan.sources[0], name, False, False, True),), ours)
+
     def _is_ours(
         self, kind: str, names: Iterable[str], owned: Iterable[tuple[int, str]], packages: Iterable[object]
     ) -> tuple[bool, bool]:
@@ -131,29 +145,17 @@ class Resolver:
 
     # -- finding -------------------------------------------------------------------------------------
 
-    async def find(
-        self,
-        repository: Repository,
-        look: Look[T],
-        resolve: Callable[[], Awaitable[Resolution]],
-        ask: Ask[T],
-    ) -> T | None:
-        """What a hosted repository has, else what the source of the name has. See `first`."""
-        found = await self.find_hosted(repository, look)
-        return await self.first(await resolve(), ask) if found is None else found
-
     async def find_hosted(self, repository: Repository, look: Look[T]) -> T | None:
         """What the first hosted member has that has it."""
-        for one in repository.readable:
-            if one.kind == "hosted":
-                found = await look(one)
-                if found is not None:
-                    return found
+        for one in self._plans[repository.id].hosted:
+            found = await look(one)
+            if found is not None:
+                return found
         return None
 
     async def every_hosted(self, repository: Repository, look: Look[T]) -> list[T]:
         """What each hosted member has, in order: they merge with each other."""
-        found = [await look(one) for one in repository.readable if one.kind == "hosted"]
+        found = [await look(one) for one in self._plans[repository.id].hosted]
         return [one for one in found if one is not None]
 
     async def first(self, resolution: Resolution, ask: Ask[T]) -> T | None:
@@ -224,5 +226,5 @@ def _plan(repository: Repository, everything: Iterable[Repository], sources: Sou
         if any(one.id in asked for one in group.proxied)
         for member in group.hosted
     }
-    is_plain = len(found) == 1 and not found[0].names
-    return _Plan(found, tuple(owners.values()), is_plain)
+    is_plain = len(found) == 1 and not found[0].names and found[0].setting.prefix is None
+    return _Plan(found, tuple(owners.values()), repository.hosted, is_plain)

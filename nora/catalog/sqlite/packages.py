@@ -29,10 +29,17 @@ class Packages(Executor):
         return self._cached_read(self._recent_packages, key, queries.GET_PACKAGE, key, package_of)
 
     async def find_packages(self, keys: Sequence[tuple[int, str]]) -> list[Package | None]:
+        known: list[Package | None] = []
+        for key in keys:
+            answer = self._recent_packages.get(key)
+            if answer is UNKNOWN:
+                return self._read_packages(keys)
+            known.append(answer)
+        return known
+
+    def _read_packages(self, keys: Sequence[tuple[int, str]]) -> list[Package | None]:
         known = [self._recent_packages.get(key) for key in keys]
         unknown = [key for key, answer in zip(keys, known, strict=True) if answer is UNKNOWN]
-        if not unknown:
-            return [answer for answer in known if answer is not UNKNOWN]
         epochs = {key: self._epochs[slot_of(*key)] for key in unknown}
         values = tuple(part for key in unknown for part in key)
         read = {

@@ -49,21 +49,17 @@ class Manifests:
         """GET and HEAD: the bytes exactly as they were pushed, here or at an upstream."""
         image = resource.image
         reference = parse_reference(resource.reference)
-        only_head = resource.request.method == "HEAD"
 
         async def look(hosted: Repository) -> Pulled | None:
             file = await self._find(hosted.id, image, reference)
             if file is None:
                 return None
-            digest = reference if isinstance(reference, Digest) else Digest(file.version or file.blob.digest)
+            digest = reference if isinstance(reference, Digest) else file.version or file.blob.digest
             return Pulled(digest, file.media_type, file.blob)
 
-        async def ask(candidate: Candidate) -> Pulled | None:
-            return await self._pull.manifest(candidate, reference, only_head=only_head)
-
-        found = await self._resolver.find(image.repository, look, lambda: self._remotes.resolve(image), ask)
+        found = await self._resolver.find_hosted(image.repository, look)
         if found is None:
-            raise await self._absent(image, resource.reference)
+            found = await self._pull_through(resource, reference)
         resource.count_as("download")
         digest = found.digest.encode()
         return await blob_response(
@@ -75,6 +71,17 @@ class Manifests:
             headers=(API_VERSION, (b"docker-content-digest", digest), *found.headers),
             etag=b'"%b"' % digest,
         )
+
+    async def _pull_through(self, resource: Resource, reference: Digest | Tag) -> Pulled:
+        only_head = resource.request.method == "HEAD"
+
+        async def ask(candidate: Candidate) -> Pulled | None:
+            return await self._pull.manifest(candidate, reference, only_head=only_head)
+
+        found = await self._resolver.first(await self._remotes.resolve(resource.image), ask)
+        if found is None:
+            raise await self._absent(resource.image, resource.reference)
+        return found
 
     async def put(self, resource: Resource) -> Response:
         """Store a manifest under its digest, and under the tag of the URL or those of `?tag=`."""

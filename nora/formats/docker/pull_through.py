@@ -9,7 +9,7 @@ a manifest that is cached under the same name refers to it, so that the probes o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, Cached, File, NewBlob, NewFile, Release
@@ -33,11 +33,10 @@ _TAG = "application/vnd.nora.tag"
 _PROBE_BYTES = 4 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Pulled:
-    """A manifest that an upstream has, for an answer."""
+class Pulled(NamedTuple):
+    """A manifest for an answer, from here or from an upstream."""
 
-    digest: Digest
+    digest: str
     media_type: str
     blob: Blob
     """For a HEAD of what is not here only its size is right."""
