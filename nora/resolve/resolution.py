@@ -102,7 +102,7 @@ class Resolver:
         plan = self._plans[repository.id]
         if not plan.sources:
             return Resolution(name, (), ours=False)
-        if plan.is_plain and spelled is None:
+        if plan.is_plain and spelled is None and not also:
             return await self._resolve_plain(plan, repository.format, name)
         there = _by_prefix(plan.sources, name) if spelled is None else spelled
         sources = [one for one in plan.sources if one.id in there]
