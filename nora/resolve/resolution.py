@@ -179,6 +179,8 @@ class Resolver:
         return None
 
     async def _walk(self, resolution: Resolution, ask: Ask[T], *, only_first: bool) -> list[T]:
+        if not resolution.candidates:
+            return []
         walk = Walk(resolution, ask, self._catalog, self.sources, self._teller)
         return await walk.run(only_first=only_first)
 

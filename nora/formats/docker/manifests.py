@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import suppress
 from fnmatch import fnmatchcase
 
@@ -50,16 +51,15 @@ class Manifests:
         image = resource.image
         reference = parse_reference(resource.reference)
 
-        async def look(hosted: Repository) -> Pulled | None:
-            file = await self._find(hosted.id, image, reference)
-            if file is None:
-                return None
-            digest = reference if isinstance(reference, Digest) else file.version or file.blob.digest
-            return Pulled(digest, file.media_type, file.blob)
+        def look(hosted: Repository) -> Awaitable[File | None]:
+            return self._find(hosted.id, image, reference)
 
-        found = await self._resolver.find_hosted(image.repository, look)
-        if found is None:
+        file = await self._resolver.find_hosted(image.repository, look)
+        if file is None:
             found = await self._pull_through(resource, reference)
+        else:
+            pushed = reference if isinstance(reference, Digest) else file.version or file.blob.digest
+            found = Pulled(pushed, file.media_type, file.blob)
         resource.count_as("download")
         digest = found.digest.encode()
         return await blob_response(
@@ -125,10 +125,10 @@ class Manifests:
             raise await self._absent(image, resource.reference)
         return Response(202, [API_VERSION])
 
-    async def _find(self, repository: int, image: Image, reference: Digest | Tag) -> File | None:
+    def _find(self, repository: int, image: Image, reference: Digest | Tag) -> Awaitable[File | None]:
         if isinstance(reference, Tag):
-            return await self._catalog.find_tagged_file(repository, image.package, reference)
-        return await self._find_digest(repository, image, reference)
+            return self._catalog.find_tagged_file(repository, image.package, reference)
+        return self._find_digest(repository, image, reference)
 
     async def _find_digest(self, repository: int, image: Image, digest: Digest) -> File | None:
         file = await self._catalog.find_file(repository, image.file_path(digest))
