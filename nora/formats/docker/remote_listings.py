@@ -60,7 +60,7 @@ class RemoteListings:
                 raise
             return held
         if document is None:
-            return await self._cached_tags(origin) or None
+            return None if origin.is_online else await self._cached_tags(origin) or None
         return list(orjson.loads(await self._blobs.read(document.cached.blob)))
 
     async def referrers(self, candidate: Candidate, subject: Digest) -> list[dict[str, Any]]:
