@@ -68,23 +68,22 @@ class JsonApi:
                 return None
             return await self._hosted(resource, HostedPart(hosted, package), version)
 
-        async def ask(candidate: Candidate) -> Response | None:
+        async def ask(candidate: Candidate) -> Document | None:
             if not candidate.is_last and await self._index.page(candidate.source, project) is None:
                 return None  # what has no page is not there, with a JSON API or without
             document = await self._document(candidate.source, project, version)
-            if document is not None:
-                return await self._passed_on(resource, document)
-            if candidate.is_last:
-                return None
+            if document is not None or candidate.is_last:
+                return document
             raise VersionNotFound(f"there is no {project} {version}".rstrip())
 
         resolution = await self._resolver.resolve(resource.repository, project)
         found = await self._resolver.find_hosted(resource.repository, look)
-        if found is None:
-            found = await self._resolver.first(resolution, ask)
-        if found is None:
+        if found is not None:
+            return found
+        documents = await self._resolver.every(resolution, ask)
+        if not documents:
             raise absent(resolution)
-        return found
+        return await self._passed_on(resource, documents)
 
     async def _hosted(self, resource: Resource, part: HostedPart, version: str) -> Response:
         base = resource.base_url
@@ -111,16 +110,17 @@ class JsonApi:
                 return await self._blobs.read(row.blob)
         return None
 
-    async def _passed_on(self, resource: Resource, document: Document) -> Response:
+    async def _passed_on(self, resource: Resource, documents: Sequence[Document]) -> Response:
         base = resource.base_url
 
         async def make(encoding: Encoding) -> bytes:
-            body = await self._blobs.read(document.cached.blob)
-            return await offload(rewrite, body, f"{base}/simple/{resource.project}/", encoding.value)
+            bodies = [await self._blobs.read(one.cached.blob) for one in documents]
+            links = f"{base}/simple/{resource.project}/"
+            return await offload(rewrite, links, encoding.value, *bodies)
 
         public = self._authorizer.is_public(resource.repository)
-        key = (document.cached.blob.id, base)
-        return await self._respond(resource, key, make, age_headers([document], public=public))
+        key = (*(one.cached.blob.id for one in documents), base)
+        return await self._respond(resource, key, make, age_headers(documents, public=public))
 
     async def _respond(
         self, resource: Resource, key: tuple[object, ...], make: MakeEncoded, headers: Sequence[Header]
@@ -160,14 +160,31 @@ def check(body: bytes) -> None:
         raise ValueError("it cannot be written again") from error
 
 
-def rewrite(body: bytes, base: str, encoding: str) -> bytes:
-    """An upstream's document with links to our files. What is no file that we would serve is left out."""
-    page = orjson.loads(body)
-    releases = page.get("releases")
+def rewrite(base: str, encoding: str, body: bytes, *more: bytes) -> bytes:
+    """An upstream's document with links to our files. What is no file that we would serve is left out.
+
+    `more` are those of sources that are trusted alike: their files are joined, of two with one name the first
+    counts; the rest is the first document's.
+    """
+    page = _relinked_page(body, base)
+    for other in (_relinked_page(one, base) for one in more):
+        for version, files in other.get("releases", {}).items():
+            page.setdefault("releases", {}).setdefault(version, []).extend(files)
+        if other["info"].get("version") == page["info"].get("version"):
+            page["urls"] += other["urls"]
+    for files in (page["urls"], *page.get("releases", {}).values()) if more else ():
+        files[:] = {file["filename"]: file for file in reversed(files)}.values()
+        files.reverse()
+    return _encoded(orjson.dumps(page), encoding)
+
+
+def _relinked_page(body: bytes, base: str) -> dict[str, Any]:
+    page: dict[str, Any] = orjson.loads(body)
+    releases = page.pop("releases", None)
     if isinstance(releases, dict):
         page["releases"] = {version: _relinked(files, base) for version, files in releases.items()}
     page["urls"] = _relinked(page.get("urls"), base)
-    return _encoded(orjson.dumps(page), encoding)
+    return page
 
 
 def _relinked(files: object, base: str) -> list[dict[str, Any]]:
