@@ -24,7 +24,7 @@ from collections import deque
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import orjson
 
@@ -84,7 +84,11 @@ class _Entry(NamedTuple):
 
 
 def note(
-    scope: dict[str, Any], action: Action, repository: str = "", name: str = "", digest: str = ""
+    scope: dict[str, Any],
+    action: Action | Literal["claim"],
+    repository: str = "",
+    name: str = "",
+    digest: str = "",
 ) -> None:
     """Say what a request does, before it is done; once more when more is known."""
     scope[_NOTE_KEY] = Note(action, repository, name, digest)

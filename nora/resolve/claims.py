@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nora.errors import Denied
-from nora.observability.audit import note_claim
+from nora.observability.audit import note, note_claim
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
@@ -77,6 +77,7 @@ class Claims:
         refusal = "" if self._patterns.is_reserved(target.format, name) else self._refusal(target, name, by)
         may_administer = self._may_administer(write.principal, write.repository, name)
         if refusal and not (may_administer and (by or self._rule == "admin")):
+            note(write.scope, "claim", target.name, name)
             raise Denied(refusal)
         note_claim(write.scope, target.name, name)
 
