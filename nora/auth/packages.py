@@ -76,6 +76,7 @@ class PackageApi:
             "repository": repository,
             "name": found.name,
             "owned": found.is_owned,
+            "owner": found.owner or None,
             "reserved": found.is_reserved,
             "sources": [{"url": url, "pinned": pinned} for url, pinned in found.sources],
             "passed": found.passed,

@@ -69,7 +69,7 @@ def source(repository: str, name: str) -> None:
 
     found = run(work)
     if found.is_owned:
-        click.echo(f"{found.name} is a name of this registry")
+        click.echo(f"{found.name} is a name of {found.owner or 'this registry'}")
     if found.is_reserved:
         click.echo(f"{found.name} is reserved (proxy.reserved)")
     for url, pinned in found.sources:

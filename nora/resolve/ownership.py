@@ -22,6 +22,8 @@ class Origin:
     name: str
     """As its format spells it."""
     is_owned: bool
+    owner: str
+    """The hosted repository behind the one that was asked that owns it; empty: another one does, or none."""
     is_reserved: bool
     sources: tuple[tuple[str, bool], ...]
     """The upstreams that may be asked for it, in order, and whether it is pinned to them."""
@@ -82,9 +84,15 @@ class Ownership:
         spelled = self._spelled(repository, name)
         resolution = await self._resolver.resolve(repository, spelled)
         hosted = await self._catalog.find_packages([(one.id, spelled) for one in repository.hosted])
+        owners = [
+            one.name
+            for one, package in zip(repository.hosted, hosted, strict=True)
+            if package is not None and package.owned
+        ]
         return Origin(
             spelled,
-            resolution.ours or any(one is not None and one.owned for one in hosted),
+            resolution.ours or bool(owners),
+            owners[0] if owners else "",
             self._resolver.patterns.is_reserved(repository.format, spelled),
             tuple((one.source.setting.url, one.pinned) for one in resolution.candidates),
             tuple(one.setting.url for one in resolution.passed),
