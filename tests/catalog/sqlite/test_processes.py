@@ -100,8 +100,9 @@ def test_processes_take_turns(tmp_path: Path) -> None:
     assert max(counts) <= 2 * min(counts), counts
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_processes_share_alike(tmp_path: Path) -> None:
+    """A measure of who gets the processor as well: for a machine that does nothing else."""
     counts = shares(prepared(tmp_path), 5)
     print(f"changes of four processes in 5 s: {counts}")
     assert max(counts) <= 1.2 * min(counts), counts
