@@ -10,7 +10,7 @@ from nora.observability.shared import Value
 Outcome = Literal[
     "ok", "unchanged", "absent", "refused", "limited", "failed", "unavailable", "timeout", "cancelled"
 ]
-"""2xx; 304; 404, 410 or 451; other 4xx; 429; 5xx and what is no HTTP; no connection and 503; silence; whoever
+"""2xx; 304; 404 or 410; other 4xx; 429; 5xx and what is no HTTP; no connection and 503; silence; whoever
 asked left."""
 
 

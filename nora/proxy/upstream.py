@@ -16,7 +16,7 @@ from nora.outbound.headers import parse_quota
 from nora.proxy.base import Authorization
 from nora.proxy.hosts import Host, Hosts
 
-ABSENT = frozenset({404, 410, 451})
+ABSENT = frozenset({404, 410})
 LONGEST_HOLD = 60
 """Seconds for which an upstream that says when to come back is not asked, however much longer it said: what
 it limits may be limited for one image or account only."""
