@@ -158,8 +158,11 @@ def test_the_audit_log_has_all_that_was_done_and_no_secret(server: Server) -> No
     assert client.ask(path, "POST", {**basic("bob", "wrong"), "X-Request-ID": "refused"}, content)[0] == 401
     assert client.ask(f"/v2/team/app/blobs/{digest}", "DELETE", basic("bob", PASSWORD))[0] == 403
     log = server.storage / "audit.jsonl"
-    assert eventually(lambda: len(mine(log)) == 22)
+    assert eventually(lambda: len(mine(log)) == 23)
     lines = mine(log)
+    (claim,) = [line for line in lines if line["action"] == "claim"]
+    assert (claim["subject"], claim["object"]) == ("bob", "team/app"), "whose the name is from now on"
+    lines.remove(claim)
     pushes = [line for line in lines if line["request_id"].startswith("push-")]
     assert {line["request_id"] for line in pushes} == {f"push-{number}" for number in range(20)}
     for line in pushes:

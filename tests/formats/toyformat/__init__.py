@@ -105,8 +105,8 @@ class Toys:
 
     async def find(self, context: PathContext, look: Look[object], ask: Ask[object]) -> object:
         resolver, where = self.services.resolver, (context.repository, context.name)
-        found = await resolver.find(context.repository, look, partial(resolver.resolve, *where), ask)
-        if found is None:
+        found = await resolver.find_hosted(context.repository, look)
+        if found is None and (found := await resolver.first(await resolver.resolve(*where), ask)) is None:
             raise NotFound(f"there is no {context.name}")
         return found
 
