@@ -164,8 +164,8 @@ class Upstream(Protocol):
     async def ask(
         self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
     ) -> Reply | None:
-        """A whole answer: 2xx or 304. None for 404, 410 and what its `absent` adds: it is not
-        there."""
+        """A whole answer: 2xx, or 304 to a condition. None for 404, 410 and what its `absent` adds: it
+        is not there."""
         ...
 
     def stream(

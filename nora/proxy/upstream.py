@@ -17,6 +17,7 @@ from nora.proxy.base import Authorization
 from nora.proxy.hosts import Host, Hosts
 
 ABSENT = frozenset({404, 410})
+_CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 LONGEST_HOLD = 60
 """Seconds for which an upstream that says when to come back is not asked, however much longer it said: what
 it limits may be limited for one image or account only."""
@@ -74,7 +75,9 @@ class ConfiguredUpstream:
                 reply = await host.call(once, seconds)
         if self._is_absent(reply.status):
             return None
-        if not (200 <= reply.status < 300 or reply.status == 304):
+        if reply.status == 304 and _CONDITIONS.isdisjoint(sent):
+            raise UpstreamFailed(f"{host_of(url)} answers 304 to what was not asked")
+        if not (200 <= reply.status < 300 or reply.status == 304) or reply.status == 206:
             raise _refused(reply.status, reply.url)
         return reply
 

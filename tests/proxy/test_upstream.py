@@ -56,6 +56,13 @@ def test_what_an_upstream_says_is_absent_is_absent(up: Upstream, status: int) ->
     assert not world.slept
 
 
+@pytest.mark.parametrize("status", [206, 304])
+def test_an_answer_to_what_was_not_asked_is_a_failure(up: Upstream, status: int) -> None:
+    up.serve("/a", Answer(status=status, body=b"" if status == 304 else b"ha"))
+    world = World()
+    assert world.run(lambda: failing(world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT)))
+
+
 @pytest.mark.parametrize("status", [300, 400, 401, 403, 405, 409, 416, 418, 451])
 def test_what_is_neither_is_a_failure_that_is_nobodys_fault(up: Upstream, status: int) -> None:
     up.serve("/a", Answer(status=status))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
@@ -46,6 +47,8 @@ LARGEST_METADATA: Final = 8 << 20
 LARGEST_PROVENANCE: Final = 8 << 20
 REMEMBERED: Final = 4096
 REMEMBER_TRIES: Final = 200
+_IS_METADATA: Final = re.compile(rb"^metadata-version:", re.IGNORECASE | re.MULTILINE)
+"""What every core metadata has: a page may announce it without a hash, and what comes may be anything."""
 FOR_GOOD: Final = Policy(fresh=inf)
 A_DAY: Final = Policy(fresh=86_400.0)
 
@@ -153,7 +156,7 @@ class CachedFiles:
         if reply is None:
             return None
         told = {} if listed.core_metadata is True else listed.core_metadata
-        if not are_right(BytesIO(reply.body), told):
+        if not (_IS_METADATA.search(reply.body) and are_right(BytesIO(reply.body), told)):
             _log.warning("the core metadata at %s is not what its page says", url)
             return None
         return Fetched(body=reply.body, media_type=TEXT, upstream_url=url)

@@ -97,6 +97,17 @@ def test_core_metadata_that_cannot_be_had(
     assert upstream.log.count("GET", index.path_of(built.filename)) == 1
 
 
+def test_core_metadata_that_is_none(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
+    """A page that announces it without a hash lets through no page of a portal, which would stay for good."""
+    built = Release(project="portal").wheel()
+    index.add(built)
+    announced = orjson.loads(index.page("portal", JSON, upstream.url.partition("//")[2]).body)
+    announced["files"][0]["core-metadata"] = True
+    upstream.serve("/simple/portal/", document(orjson.dumps(announced), JSON))
+    upstream.serve(index.path_of(built.filename) + ".metadata", document(b"<html>log in</html>", "text/html"))
+    assert proxy().get(f"/simple/portal/{built.filename}.metadata").content == built.metadata
+
+
 def test_yanked_and_status(proxy: Proxy, index: PyPIIndex) -> None:
     index.add(Release(project="yanked").wheel(), yanked="it is broken")
     index.add(Release(project="yanked", version="2.0").wheel(), yanked=True)
