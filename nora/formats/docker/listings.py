@@ -137,7 +137,8 @@ class Listings:
             await take(*candidate.key)
             descriptors = await self._remote.referrers(candidate, subject)
             described.extend(descriptors)
-            return candidate.pinned or bool(descriptors) or None
+            is_its = candidate.pinned or not candidate.is_last  # else it was not even asked
+            return is_its or bool(descriptors) or None
 
         await self._resolver.every_hosted(image.repository, look)
         await self._resolver.every(await self._remotes.resolve(image), ask)

@@ -103,14 +103,20 @@ class PullThrough:
         if file is None and only_head:
             return Pulled(meant.digest, meant.media_type, _unseen(meant), headers)
         file = file or await self._fetch(origin, meant.digest)
-        return None if file is None else Pulled(meant.digest, file.media_type, file.blob, headers)
+        if file is None:  # the tag says whose the name is
+            raise VersionNotFound(f"{origin.package} has no manifest {meant.digest}, which {tag} means")
+        return Pulled(meant.digest, file.media_type, file.blob, headers)
 
     async def _by_digest(self, origin: Origin, digest: Digest, only_head: bool) -> Pulled | None:
         file = await self._held(origin, digest)
         if file is None and only_head and origin.is_online:
-            known = await self._describe(origin, digest)
-            if known is None or known.digest == digest:
-                return None if known is None else Pulled(digest, known.media_type, _unseen(known))
+            url = origin.url("manifests", digest)
+            reply = await origin.unseen.ask("HEAD", url, {"accept": ACCEPT}, max_bytes=0)
+            if reply is None:
+                return None
+            known = Descriptor.of({"docker-content-digest": digest, **reply.headers})
+            if known is not None and known.digest == digest:
+                return Pulled(digest, known.media_type, _unseen(known))
         file = file or await self._fetch(origin, digest, unseen=True)
         return None if file is None else Pulled(digest, file.media_type, file.blob)
 
@@ -157,13 +163,6 @@ class PullThrough:
         meant = Descriptor(digest, release.files[0].media_type, len(reply.body))
         validators = {"etag": reply.headers["etag"]} if "etag" in reply.headers else {}
         return _meaning(meant, url, cached, validators)
-
-    async def _describe(self, origin: Origin, digest: Digest) -> Descriptor | None:
-        url = origin.url("manifests", digest)
-        reply = await origin.unseen.ask("HEAD", url, {"accept": ACCEPT}, max_bytes=0)
-        if reply is None:
-            return None
-        return Descriptor.of({"docker-content-digest": digest, **reply.headers})
 
     async def _fetch(self, origin: Origin, digest: Digest, *, unseen: bool = False) -> File | None:
         """Fetch a manifest by its digest, once for all who want it, and publish it."""

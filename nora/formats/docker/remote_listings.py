@@ -190,8 +190,9 @@ def render_tags(tags: list[str]) -> bytes:
 
 def parse_tags(body: bytes) -> list[str]:
     """The tags of a `tags/list`; what is no tag is left out. Raises UpstreamFailed."""
-    tags = _object(body).get("tags") or []
-    if not isinstance(tags, list):
+    found = _object(body)
+    tags = found.get("tags") or []
+    if "tags" not in found or not isinstance(tags, list):
         raise UpstreamFailed("the upstream lists tags in a way that NORA does not know")
     return [tag for tag in tags if isinstance(tag, str) and is_tag(tag)]
 

@@ -14,7 +14,14 @@ from nora._speedups import is_digest
 from nora.config import Upstream as UpstreamSetting
 from nora.errors import PackageNotFound, UpstreamFailed, UpstreamRefused, quoted
 from nora.formats.base import Services
-from nora.formats.docker.documents import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from nora.formats.docker.documents import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    IMAGE_TYPES,
+    INDEX_TYPES,
+    OCI_INDEX,
+    OCI_MANIFEST,
+)
 from nora.formats.docker.names import Image
 from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream_auth import RegistryAuthorization
@@ -320,10 +327,11 @@ class Descriptor:
     @classmethod
     def of(cls, headers: Headers) -> Descriptor | None:
         """From the headers of a manifest; None where they do not say all of it (distribution-spec, Pulling
-        manifests: they should)."""
+        manifests: they should), or are of something else."""
         digest = headers.get("docker-content-digest", "")
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         size = headers.get("content-length", "")
-        if not (is_digest(digest) and media_type and size.isascii() and size.isdigit() and len(size) < 10):
+        is_manifest = media_type in IMAGE_TYPES or media_type in INDEX_TYPES
+        if not (is_digest(digest) and is_manifest and size.isascii() and size.isdigit() and len(size) < 10):
             return None
         return cls(Digest(digest), media_type, int(size))

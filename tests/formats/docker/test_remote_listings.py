@@ -61,3 +61,8 @@ def test_fields_that_are_nested_more_than_can_be_written_are_left_out(field: str
 
 def test_tags_that_are_nested_are_left_out() -> None:
     assert parse_tags(b'{"tags":["a",%b]}' % nested(300)) == ["a"]
+
+
+def test_an_object_without_tags_says_nothing() -> None:
+    with pytest.raises(UpstreamFailed):
+        parse_tags(b'{"errors": []}')

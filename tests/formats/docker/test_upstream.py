@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nora.config import Upstream
 from nora.errors import PackageNotFound, UpstreamFailed, UpstreamRefused
+from nora.formats.docker.documents import OCI_INDEX, OCI_MANIFEST
 from nora.formats.docker.names import Image
 from nora.formats.docker.upstream import Descriptor, Origin, Remote, Remotes
 from nora.formats.docker.upstream_auth import RegistryAuthorization
@@ -243,7 +244,7 @@ def test_nobody_is_asked_while_offline() -> None:
 SIZES = st.integers(0, 2**30)
 
 
-@given(st.sampled_from(["a/b", "application/vnd.oci.image.index.v1+json"]), SIZES)
+@given(st.sampled_from([OCI_MANIFEST, OCI_INDEX]), SIZES)
 def test_a_descriptor_is_kept(media_type: str, size: int) -> None:
     meant = Descriptor(Digest(DIGEST), media_type, min(size, 10**9 - 1))
     assert Descriptor.decode(meant.encode()) == meant

@@ -1,0 +1,103 @@
+"""Two registries behind one repository, of which the first lies: who is asked for an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from tests.formats.docker.mirrors import ONLINE
+from tests.support.answers import Answer, absent, document
+from tests.support.oci import Repository
+from tests.support.oci_upstream import OCIUpstream
+from tests.support.server import running
+from tests.support.upstream import upstream
+
+CONFIG = """
+[docker]
+upstreams = ["{first}", "{second}"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Two:
+    client: httpx.Client
+    first: OCIUpstream
+    second: OCIUpstream
+
+    def image(self, name: str) -> Repository:
+        return Repository(self.client, name)
+
+    def asked(self, name: str) -> list[str]:
+        """What the second one was asked for of an image."""
+        return [path for path in self.second.up.log.paths() if f"/{name}/" in path]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    folder = tmp_path_factory.mktemp("two")
+    with ExitStack() as stack:
+        ups = [stack.enter_context(upstream()) for _ in range(2)]
+        first, second = OCIUpstream(), OCIUpstream()
+        first.mount(ups[0])
+        second.mount(ups[1])
+        config = folder / "config.toml"
+        config.write_text(CONFIG.format(first=ups[0].url, second=ups[1].url))
+        server = stack.enter_context(running(folder, env=ONLINE | {"NORA_CONFIG_PATH": str(config)}))
+        client = stack.enter_context(httpx.Client(base_url=server.url, timeout=30, trust_env=False))
+        yield Two(client, first, second)
+
+
+def test_referrers_that_the_source_of_an_image_does_not_have_are_asked_of_no_other(two: Two) -> None:
+    image = two.first.image("referrers/app")
+    other = two.second.image("referrers/app", seed="other")
+    two.second.refer("referrers/app", other)
+    for subject in (image.digest, other.digest):
+        assert two.image("referrers/app").referrers(subject).json()["manifests"] == []
+    assert two.asked("referrers/app") == []
+
+
+def test_a_tag_whose_manifest_is_not_there_is_asked_of_no_other(two: Two) -> None:
+    image = two.first.image("half/app")
+    two.second.image("half/app", seed="other")
+    two.first.up.serve(f"/v2/half/app/manifests/{image.digest}", absent())
+    two.first.up.serve("/v2/half/app/tags/list", absent())
+    assert two.image("half/app").get_manifest("latest").status_code == 404
+    assert two.asked("half/app") == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(status=304),
+        Answer(status=204),
+        Answer(status=206, body=b"{}"),
+        Answer(status=451),
+        document(b"<html>log in</html>", "text/html"),
+        document(b"{}", "application/json"),
+    ],
+    ids=["304", "204", "206", "451", "html", "json"],
+)
+def test_an_answer_that_is_none_is_a_failure_on_every_route(
+    two: Two, answer: Answer, request: pytest.FixtureRequest
+) -> None:
+    name = f"liar/{request.node.callspec.id}"
+    image = two.second.image(name)
+    # Where only its manifests lie, the rest says truly that there is nothing
+    for path in (f"/v2/{name}/", f"/v2/{name}/manifests/"):
+        two.first.up.mount(path, lambda _: answer)
+        here = two.image(name)
+        answers = [
+            here.head_manifest("latest"),
+            here.get_manifest("latest"),
+            here.head_manifest(image.digest),
+            here.get_manifest(image.digest),
+        ]
+        if path.endswith(f"{name}/"):
+            answers += [two.client.get(f"/v2/{name}/tags/list"), here.referrers(image.digest)]
+        two.first.up.mount(path, lambda _: absent())
+        assert [one.status_code for one in answers] == [502] * len(answers)
+        assert two.asked(name) == []
