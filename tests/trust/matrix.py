@@ -24,7 +24,10 @@ from tests.trust.sites import FAILURES, Fault, Outcome, Shown, Site, sites
 
 Kind = Literal["unknown", "pinned first", "pinned second", "reserved", "named", "claimed"]
 KINDS: tuple[Kind, ...] = ("unknown", "pinned first", "pinned second", "reserved", "named", "claimed")
+OPEN, SETTLED = KINDS[:3], KINDS[3:]
+"""Names whose source depends on what the first one says, and names of which it is not asked at all."""
 OUTCOMES: tuple[Outcome, ...] = ("found", "absent", *FAILURES)
+FEW: tuple[Outcome, ...] = ("found", "500")
 FAILED = "failed"
 """502, 503 or 504, whose body names the first source; or a body that breaks off."""
 NOBODY = "nobody"

@@ -211,6 +211,29 @@ def test_what_is_claimed_is_not_asked_of_others_any_more(place: Place) -> None:
     assert place.public.seen(name) == []
 
 
+def test_nothing_that_was_cached_is_served_under_a_name_that_is_claimed(place: Place) -> None:
+    project, name = fresh(place, "{}-requests", "cached"), fresh(place, "{}/app", "cached")
+    manifest = place.public.registry.manifests[name]["latest"]
+    layer = manifest.document["layers"][0]["digest"]
+    filename = wheel(project, "1.0", "ci").filename
+    paths = [
+        f"/simple/{project}/{filename}",
+        f"/simple/{project}/{filename}.metadata",
+        f"/r/pypi-proxy/simple/{project}/{filename}",
+        *(
+            f"/v2/{name}/{part}"
+            for part in ("manifests/latest", f"manifests/{manifest.digest}", f"blobs/{layer}")
+        ),
+    ]
+    assert {place.write.get(path).status_code for path in paths} == {200}
+    assert upload(place.admin, project).is_success
+    assert push_manifest(place.admin, name).is_success
+    place.public.up.log.clear()
+    assert {path: place.write.get(path).status_code for path in paths} == dict.fromkeys(paths, 404)
+    assert place.write.get(f"/v2/{name}/tags/list").json()["tags"] == ["mine"]
+    assert place.public.seen(project) == place.public.seen(name) == []
+
+
 def test_a_name_of_yours_is_written_to_by_who_may_write(place: Place) -> None:
     """The second write claims nothing."""
     name = fresh(place, "{}/app", "cached")
@@ -230,6 +253,7 @@ def nora(place: Place, *words: str, fails: bool = False) -> str:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @COMMANDS
 def test_the_command_claims_lists_and_releases(place: Place) -> None:
     name = fresh(place, "{}-tool", "cached")
@@ -243,6 +267,7 @@ def test_the_command_claims_lists_and_releases(place: Place) -> None:
     assert name not in nora(place, "list", "pypi").split()
 
 
+@pytest.mark.slow
 @COMMANDS
 def test_the_command_says_where_a_name_comes_from(place: Place) -> None:
     ours = f"reserved/app{next(NUMBERS)}"

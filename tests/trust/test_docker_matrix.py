@@ -12,10 +12,13 @@ from tests.support.oci import IMAGE, Repository, digest
 from tests.support.oci_upstream import Manifest
 from tests.trust.matrix import (
     FAILED,
+    FEW,
     KINDS,
     NOBODY,
+    OPEN,
     OURS,
     OUTCOMES,
+    SETTLED,
     Case,
     Kind,
     Place,
@@ -123,9 +126,14 @@ def expected(row: Row) -> tuple[set[str], set[str]]:
 
 
 def test_sources_of_images(place: Place) -> None:
-    table = rows(KINDS, OUTCOMES, WHATS, spell)
+    table = rows(OPEN, OUTCOMES, WHATS, spell) + rows(SETTLED, FEW, WHATS, spell)
     table += rows(("pinned first",), OUTCOMES, ("blob alone",), spell)
     check(place, Puller(), table, expected)
+
+
+@pytest.mark.slow
+def test_sources_of_images_that_do_not_depend_on_the_first(place: Place) -> None:
+    check(place, Puller(), rows(SETTLED, OUTCOMES, WHATS, spell), expected)
 
 
 @pytest.mark.slow

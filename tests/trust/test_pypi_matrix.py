@@ -11,10 +11,13 @@ import pytest
 from tests.formats.pypi.wire import JSON
 from tests.trust.matrix import (
     FAILED,
+    FEW,
     KINDS,
     NOBODY,
+    OPEN,
     OURS,
     OUTCOMES,
+    SETTLED,
     Case,
     Kind,
     Place,
@@ -107,9 +110,14 @@ def expected(row: Row) -> tuple[set[str], set[str]]:
 
 
 def test_sources_of_projects(place: Place) -> None:
-    table = rows(KINDS, OUTCOMES, WHATS, spell)
+    table = rows(OPEN, OUTCOMES, WHATS, spell) + rows(SETTLED, FEW, WHATS, spell)
     table += rows(("unknown", "pinned first"), OUTCOMES, ("file alone",), spell)
     check(place, Installer(), table, expected)
+
+
+@pytest.mark.slow
+def test_sources_of_projects_that_do_not_depend_on_the_first(place: Place) -> None:
+    check(place, Installer(), rows(SETTLED, OUTCOMES, WHATS, spell), expected)
 
 
 @pytest.mark.slow

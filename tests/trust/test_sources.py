@@ -245,6 +245,23 @@ def test_a_name_that_an_earlier_source_has_gained_stays_there(place: Place) -> N
     assert len(place.right.seen(name)) == before
 
 
+def test_nothing_of_an_image_stays_from_the_source_that_it_had_before(place: Place) -> None:
+    name = "team/moved"
+    left, right = place.left.stock_image(name), place.right.stock_image(name)
+    place.left.faults[name] = Fault("absent")
+    image = place.image("images", name)
+    assert digest(image.get_manifest("latest").content) == right.digest
+    assert image.get_blob(right.layer).status_code == 200
+    del place.left.faults[name]
+    assert digest(image.get_manifest("latest").content) == left.digest
+    place.right.up.log.clear()
+    for reference in (right.digest, "only-right"):
+        assert image.get_manifest(reference).status_code == 404
+    assert image.get_blob(right.layer).status_code == 404
+    assert image.tags() == ["latest", "only-left", "warm"]
+    assert place.right.seen(name) == []
+
+
 def test_a_source_that_says_forbidden_for_what_it_has_not_is_believed_where_that_is_configured(
     place: Place,
 ) -> None:
