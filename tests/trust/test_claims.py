@@ -62,7 +62,9 @@ class Place:
         return found
 
     def audited(self, name: str) -> list[dict[str, Any]]:
-        lines = (self.server.storage / "audit.jsonl").read_text().splitlines()
+        """The whole lines about a name, so far."""
+        log = self.server.storage / "audit.jsonl"
+        *lines, _ = log.read_text().split("\n") if log.exists() else [""]
         return [line for line in map(json.loads, lines) if line.get("object") == name]
 
 
