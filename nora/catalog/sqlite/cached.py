@@ -30,7 +30,7 @@ class CachedFiles(Executor):
     """The methods of nora.catalog.cached.CachedFiles."""
 
     async def find_cached(self, repository_id: int, path: str) -> Cached | None:
-        return self._recall_at(self._recent_cached, repository_id, path, queries.FIND_CACHED, cached_of)
+        return self._cached_read_at(self._recent_cached, repository_id, path, queries.FIND_CACHED, cached_of)
 
     async def put_cached(self, repository_id: int, entry: NewCached, lease_seconds: float) -> Blob:
         return await self._write_found(

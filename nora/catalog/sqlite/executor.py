@@ -87,7 +87,7 @@ class Executor:
         recent.put(key, slot, epoch, found)
         return found
 
-    def _recall_at(
+    def _cached_read_at(
         self,
         recent: ReadCache[Located],
         repository_id: int,

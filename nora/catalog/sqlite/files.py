@@ -29,7 +29,7 @@ class Files(Executor):
     """The methods of nora.catalog.files.Files."""
 
     async def find_file(self, repository_id: int, path: str) -> File | None:
-        return self._recall_at(self._recent_files, repository_id, path, queries.FIND_FILE, file_of)
+        return self._cached_read_at(self._recent_files, repository_id, path, queries.FIND_FILE, file_of)
 
     async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
         direct = digest.startswith("sha256:")
