@@ -221,7 +221,7 @@ def test_a_wrong_password_is_refused_with_a_challenge(client: httpx.Client) -> N
         {"unknown": 1},
     ],
 )
-def test_a_wish_that_makes_no_sense_is_refused(client: httpx.Client, fields: dict[str, object]) -> None:
+def test_invalid_token_request_is_rejected(client: httpx.Client, fields: dict[str, object]) -> None:
     before = listed(client, "bob")
     assert client.post("/api/tokens", json=body("bob", **fields)).status_code == 400
     assert listed(client, "bob") == before
