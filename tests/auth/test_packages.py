@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.http.wire import eventually
 from tests.support.access import make_token
+from tests.support.oci import Repository, digest
 from tests.support.server import Server, running
 
 LIST, RELEASE = "/api/v1/admin/packages", "/api/v1/admin/packages/release"
@@ -20,7 +21,7 @@ LIST, RELEASE = "/api/v1/admin/packages", "/api/v1/admin/packages/release"
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Two workers that ask for credentials."""
     folder = tmp_path_factory.mktemp("guarded")
-    env = {"NORA_AUTH_ENABLED": "true", "NORA_RATE_LIMIT_ENABLED": "false"}
+    env = {"NORA_AUTH_ENABLED": "true", "NORA_RATE_LIMIT_ENABLED": "false", "NORA_PROXY_CLAIMS": "admin"}
     with running(folder / "one", workers=2, env=env) as server:
         yield server
 
@@ -62,6 +63,18 @@ def test_a_name_is_owned_from_its_first_upload_until_it_is_released(
     assert (again.status_code, again.json()["error"]) == (404, "docker-hosted owns no package team/app")
     claim(admin, "team/app")
     assert "team/app" in owned(admin)
+
+
+def test_a_session_outlives_no_name(admin: httpx.Client, guarded: Server) -> None:
+    """It was opened under a name that was ours: once that is released, finishing would be a claim."""
+    claim(admin, "session/app")
+    writer = make_token(guarded, "--role", "write", user="writer")
+    with httpx.Client(base_url=guarded.url, timeout=30, trust_env=False, headers=writer.bearer) as client:
+        session = Repository(client, "session/app")
+        upload = session.start()
+        admin.post(RELEASE, json={"repository": "docker", "name": "session/app"})
+        assert session.finish(upload, digest(b"late"), b"late").status_code == 403
+    assert "session/app" not in owned(admin)
 
 
 def test_a_listing_has_pages(admin: httpx.Client) -> None:

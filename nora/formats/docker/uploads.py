@@ -91,6 +91,8 @@ class UploadEndpoints:
         if text is None:
             raise InvalidDigest("the closing PUT names the blob's digest: ?digest=<algorithm>:<hex>")
         digest = Digest(text)
+        # The name may have been released, and be another's, since the session was opened
+        await self._claims.require(resource, image.package, self._remotes.spelled(image))
         resource.audit_image("write", digest)
         start, length = self._chunk(resource)
         await self._uploads.finish(
