@@ -99,6 +99,8 @@ class CacheKey:
     path: str
     package: str | None = None
     """The package that it is about: a publish of that name elsewhere makes its absence unknown again."""
+    is_lenient: bool = False
+    """Whether who asks takes a denial for an absence: others, who do not, are not told of that absence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ class Documents:
         self._lease_seconds = lease_seconds
         self._clock = clock
         self._count = count
-        self._asking: dict[tuple[int, str], _Asking] = {}
+        self._asking: dict[str, _Asking] = {}
         self._uses: dict[int, float] = {}
 
     async def find(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Document | None:
@@ -118,7 +118,7 @@ class Documents:
 
     def _ask(self, place: CacheKey, policy: Policy, fetch: Fetch) -> _Asking:
         """The one who asks; begun if nobody in this process does."""
-        key = place.repository.id, place.path
+        key = _key(place)
         asking = self._asking.get(key)
         if asking is None:
             asking = self._asking[key] = _Asking(self._answer(place, policy, fetch))
@@ -281,7 +281,7 @@ def _removed() -> StorageBusy:
 
 
 def _key(place: CacheKey) -> str:
-    return f"{place.repository.id} {place.path}"
+    return f"{place.repository.id} {place.path}{' lenient' if place.is_lenient else ''}"
 
 
 def _is_same(body: bytes, blob: Blob, expect: Expect) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -81,6 +81,10 @@ class Remote:
         return _OFFICIAL + package if self.is_hub and "/" not in package else package
 
 
+async def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """An image at an upstream, and in the rows that keep what came from there."""
@@ -93,6 +97,8 @@ class Origin:
     for both, so as not to tell which images there are. Not while somebody else would be asked next, but for
     Docker Hub, which is known to do it."""
     is_online: bool
+    is_seen: Callable[[], Awaitable[bool]] = _never
+    """Whether anything of it is in the rows."""
 
     @property
     def repository(self) -> Repository:
@@ -114,10 +120,11 @@ class Origin:
         """As the upstream calls it."""
         return self.remote.name(self.package)
 
-    def means_absent(self, error: UpstreamFailed) -> bool:
-        """Whether this is how the upstream says that there is no such image, or none for NORA."""
-        known = self.remote.authorization.is_known
-        return isinstance(error, UpstreamRefused) and known and self.may_hide
+    async def means_absent(self, error: UpstreamFailed) -> bool:
+        """Whether this is how the upstream says that there is no such image, or none for NORA. Of an image
+        that it has let NORA have it is a failure."""
+        is_denial = isinstance(error, UpstreamRefused) and self.remote.authorization.is_known
+        return is_denial and self.may_hide and not await self.is_seen()
 
     def url(self, kind: str, reference: str) -> str:
         """Of a thing of the image: `manifests`, `blobs`, `tags`, `referrers`."""
@@ -129,7 +136,12 @@ class Origin:
 
     def key(self, kind: str, reference: str) -> CacheKey:
         """Where a document about the image is kept."""
-        return CacheKey(repository=self.repository, path=self.path(kind, reference), package=self.package)
+        return CacheKey(
+            repository=self.repository,
+            path=self.path(kind, reference),
+            package=self.package,
+            is_lenient=self.may_hide,
+        )
 
     def addresses(
         self, kind: str, reference: str, *, unseen: bool, headers: Headers | None = None
@@ -154,7 +166,7 @@ class DeniedAsNotFound:
         try:
             return await self._image.upstream.ask(method, url, headers, max_bytes=max_bytes)
         except UpstreamFailed as error:
-            if self._image.means_absent(error):
+            if await self._image.means_absent(error):
                 return None
             raise
 
@@ -169,7 +181,7 @@ class DeniedAsNotFound:
                 opened = self._image.upstream.stream(url, headers, max_bytes=max_bytes)
                 answer = await stack.enter_async_context(opened)
             except UpstreamFailed as error:
-                if not self._image.means_absent(error):
+                if not await self._image.means_absent(error):
                     raise
             yield answer
 
@@ -206,7 +218,11 @@ class Remotes:
         remote = self._remote(candidate.source)
         may_hide = candidate.is_last or remote.is_hub
         is_online = self._resolver.sources.is_online(candidate.source.repository)
-        return Origin(remote, candidate.name, may_hide, is_online)
+
+        async def is_seen() -> bool:
+            return await self._services.catalog.has_package(*candidate.key)
+
+        return Origin(remote, candidate.name, may_hide, is_online, is_seen)
 
     async def namespaced(self, image: Image, namespace: str) -> Image:
         """An image of another registry, as containerd asks a mirror for it: `?ns=docker.io`. Nobody else is

@@ -19,7 +19,12 @@ from tests.support.upstream import upstream
 CONFIG = """
 [docker]
 upstreams = ["{first}", "{second}"]
+[repositories.alone]
+format = "docker"
+kind = "proxy"
+upstreams = ["{first}"]
 """
+MEMORY = {"NORA_PROXY_ABSENT_TTL": "60"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         second.mount(ups[1])
         config = folder / "config.toml"
         config.write_text(CONFIG.format(first=ups[0].url, second=ups[1].url))
-        server = stack.enter_context(running(folder, env=ONLINE | {"NORA_CONFIG_PATH": str(config)}))
+        server = stack.enter_context(running(folder, env=ONLINE | {"NORA_CONFIG_PATH": str(config)} | MEMORY))
         client = stack.enter_context(httpx.Client(base_url=server.url, timeout=30, trust_env=False))
         yield Two(client, first, second)
 
@@ -101,3 +106,31 @@ def test_an_answer_that_is_none_is_a_failure_on_every_route(
         two.first.up.mount(path, lambda _: absent())
         assert [one.status_code for one in answers] == [502] * len(answers)
         assert two.asked(name) == []
+
+
+def test_a_denial_that_one_group_takes_for_an_absence_is_none_for_another(two: Two) -> None:
+    """Who is asked alone may hide what there is not; who is asked before somebody else is to say so."""
+    two.first.tokens = two.first.hides = True
+    try:
+        image = two.second.image("denied/app")
+        routes = ("tags/list", "manifests/latest", f"manifests/{image.digest}", f"referrers/{image.digest}")
+        for _ in range(2):  # the token is had by now: the upstream is known to know who asks
+            alone = [two.client.get(f"/v2/alone/denied/app/{route}").status_code for route in routes]
+        both = [two.client.get(f"/v2/denied/app/{route}").status_code for route in routes]
+    finally:
+        two.first.tokens = two.first.hides = False
+    assert (alone, both) == ([404, 404, 404, 200], [502] * 4)
+    assert two.asked("denied/app") == []
+
+
+def test_an_image_that_was_there_is_denied_not_absent(two: Two) -> None:
+    two.first.tokens = two.first.hides = True
+    try:
+        two.first.image("revoked/app")
+        here = two.image("alone/revoked/app")
+        assert here.get_manifest("latest").status_code == 200
+        del two.first.manifests["revoked/app"]
+        assert [here.get_manifest(one).status_code for one in ("new", f"sha256:{'1' * 64}")] == [502, 502]
+        assert here.get_manifest("latest").headers["x-nora-stale"] == "true"
+    finally:
+        two.first.tokens = two.first.hides = False
