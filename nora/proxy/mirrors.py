@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
 from urllib.parse import urlsplit
 
 from nora.errors import UpstreamFailed
@@ -60,16 +61,24 @@ class MirroredUpstream:
             raise failure
 
     def _where(self, url: str) -> list[tuple[Upstream, str]]:
-        """Whom to ask for what a URL names, and where it is there."""
-        first, *others = self._addresses
-        found = [(first, url)]
-        for other in others:
-            address = rebased(url, self.url, other.url)
-            if address is not None:
+        """Whom to ask for what a URL names, and where it is there: whose URL it is, then the others. A page
+        that a mirror gave has links to that mirror."""
+        below = (one for one in self._addresses if is_below(url, one.url))
+        beside = (one for one in self._addresses if rebased(url, one.url, one.url) is not None)
+        owner = next(chain(below, beside), None)
+        if owner is None:
+            return [(self._addresses[0], url)]
+        found = [(owner, url)]
+        for other in self._addresses:
+            address = rebased(url, owner.url, other.url)
+            if other is not owner and address is not None:
                 found.append((other, address))
-            elif url.startswith(f"{other.url}/"):
-                found.append((other, url))
         return found
+
+
+def is_below(url: str, base: str) -> bool:
+    """Whether a URL is an address or below it."""
+    return url == base or url.startswith(f"{base}/")
 
 
 def rebased(url: str, base: str, other: str) -> str | None:
@@ -78,7 +87,7 @@ def rebased(url: str, base: str, other: str) -> str | None:
     What is below the base is below the other; what is beside it on the same host (files, where the base is
     that of an index) is beside the other.
     """
-    if url == base or url.startswith(f"{base}/"):
+    if is_below(url, base):
         return other + url[len(base) :]
     ours, theirs = urlsplit(base), urlsplit(other)
     root = f"{ours.scheme}://{ours.netloc}/"

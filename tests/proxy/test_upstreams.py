@@ -19,6 +19,7 @@ from nora.resolve import Source, Sources
 from tests.proxy.asking import LIMIT, World, failing, read
 from tests.support.answers import Answer, document
 from tests.support.upstream import Upstream
+from tests.support.upstream import upstream as running_upstream
 
 
 def make(world: World, config: Config) -> Upstreams:
@@ -145,6 +146,30 @@ def test_a_mirror_answers_while_the_first_address_fails(tmp_path: Path, up: Upst
             assert isinstance(await failing(work), UpstreamUnavailable)
 
     world.run(body)
+
+
+def test_what_a_page_of_a_mirror_links_to_is_had_from_any_address(tmp_path: Path, up: Upstream) -> None:
+    """Whose link it is, is asked first, with its credentials; then the others, as while that one fails."""
+    up.serve("/second/files/a", Answer(status=500))
+    with running_upstream() as elsewhere:
+        elsewhere.serve("/first/files/a", document(b"main"))
+        config = configured(
+            tmp_path,
+            f'upstreams = [{{ url = "{elsewhere.url}/first/simple", mirrors = ["{up.url}/second/simple"],'
+            ' auth = "u:p" }]\n[proxy]\nretries = 0\n',
+        )
+        world = World()
+
+        async def body() -> None:
+            upstream = make(world, config).of(sources_of(config)[0][0])
+            url = f"{up.url}/second/files/a"
+            reply = await upstream.ask("GET", url, max_bytes=LIMIT)
+            assert reply is not None
+            assert reply.body == await read(upstream, url) == b"main"
+
+        world.run(body)
+    assert [asked.path for asked in up.log.requests] == ["/second/files/a"] * 2
+    assert all("authorization" in asked.headers for asked in up.log.requests)
 
 
 @pytest.mark.parametrize(
