@@ -1,7 +1,7 @@
 """What upstreams gave, for the formats: documents that may change, and files that never do.
 
-    document = await services.cache.document(place, policy, fetch)
-    found = await services.cache.file(wanted)
+    document = await services.cache.document(key, policy, fetch)
+    found = await services.cache.file(request)
 
 See nora.proxy.base for what goes in and comes out, nora.proxy.answers for how a file becomes an answer.
 """
@@ -77,7 +77,7 @@ class Cache:
         )
 
     def document(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Coroutine[Any, Any, Document | None]:
-        """The document at a place, as fresh as the policy asks; None: the upstreams have none.
+        """The document under a key, as fresh as the policy asks; None: the upstreams have none.
 
         Raises UpstreamFailed and its kinds, StorageFull and StorageFailed where there is no copy that may be
         used. Where the repository is offline nothing is asked: what is cached is a hit, whatever its age.

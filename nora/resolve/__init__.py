@@ -8,9 +8,12 @@ A name has one source: a hosted repository, or one upstream with its mirrors. `l
 hosted repository, `ask` at one upstream; neither knows of the others. What is where:
 
     sources       the upstreams of the proxies, and what the configuration says of their names
+    candidates    what a decision is: the sources to ask for a name, in order
     resolution    which of them may be asked for a name (candidates), in which order
     walk          asking them: found, absent, failed
     claims        who may make a name ours
+    ownership     whose a name is, told to administrators and changed by them
+    listing       the names of all packages of a repository
     patterns      what `proxy.reserved` and `proxy.extend` say about names
 """
 

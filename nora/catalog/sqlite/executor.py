@@ -1,9 +1,9 @@
 """How a process reads and writes the catalog: what the tables have in common.
 
 Point reads run where they are awaited, on one connection of the event loop's thread: microseconds, with
-nothing to switch to, and their answers are kept (see `recent`). Long listings have a thread and a connection
-of their own. Writes go through the writer thread and commit in groups. All are made when they are first used,
-so that a process that forks its workers may hold the object, but must not have used it.
+nothing to switch to, and their answers are kept (see `read_cache`). Long listings have a thread and a
+connection of their own. Writes go through the writer thread and commit in groups. All are made when they are
+first used, so that a process that forks its workers may hold the object, but must not have used it.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def slot_of(repository_id: int, package: str) -> int:
 
 
 class Unknown(Enum):
-    """What `Recent.get` answers when it has no answer: None is one."""
+    """What `ReadCache.get` answers when it has no answer: None is one."""
 
     UNKNOWN = "unknown"
 
