@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from blacksheep import Response
 
 from nora.catalog.records import Blob
@@ -9,7 +11,7 @@ from nora.errors import BlobNotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.names import Image
-from nora.formats.docker.pull_through import PullThrough
+from nora.formats.docker.pull_through import MayRead, PullThrough
 from nora.formats.docker.resource import API_VERSION, Resource
 from nora.formats.docker.upstream import Remotes
 from nora.http.send import Header, blob_response
@@ -59,9 +61,11 @@ class Blobs:
     async def _cached(self, resource: Resource, digest: Digest, resolution: Resolution) -> Response:
         """What came from an upstream, or comes now."""
 
+        may_read = self._reading(resource)
+
         async def look(candidate: Candidate) -> Blob | FileRequest | None:
             blob = await self._pull.find_blob(candidate, digest)
-            return blob if blob is not None else await self._pull.blob(candidate, digest)
+            return blob if blob is not None else await self._pull.blob(candidate, digest, may_read)
 
         found: Blob | FileRequest | None = await self._resolver.held(resolution, look)
         if found is None:
@@ -76,6 +80,14 @@ class Blobs:
             etag=_etag(digest),
             what=f"blob {digest} of {resource.image.full_name}",
         )
+
+    def _reading(self, resource: Resource) -> MayRead | None:
+        """Whether who asks may read another image of the repository; None: everybody may read all."""
+        repository = resource.image.repository
+        if self._authorizer.is_public(repository):
+            return None
+        holder = self._authorizer.holder(resource.request, resource.principal)
+        return partial(self._authorizer.may_read, holder, repository)
 
     async def _stored(self, resource: Resource, digest: Digest, blob: Blob) -> Response:
         return await blob_response(

@@ -8,7 +8,7 @@ a manifest that is cached under the same name refers to it, so that the probes o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from nora.blobs.base import Expect
@@ -31,6 +31,9 @@ _HOLDERS = 64
 """Packages that hold a blob which are looked at for one of the same repository."""
 _TAG = "application/vnd.nora.tag"
 _PROBE_BYTES = 4 << 20
+
+MayRead = Callable[[str], bool]
+"""Whether who asks may read an image of the same repository, by its name."""
 
 
 class Pulled(NamedTuple):
@@ -221,12 +224,14 @@ class PullThrough:
         """A blob of an image that is cached already. Asks nobody."""
         return await self._catalog.find_linked_blob(*candidate.key, digest)
 
-    async def blob(self, candidate: Candidate, digest: Digest) -> FileRequest | None:
+    async def blob(
+        self, candidate: Candidate, digest: Digest, may_read: MayRead | None
+    ) -> FileRequest | None:
         """A blob that is not cached, as the cache wants to have it described: when a manifest that is cached
         under the same name from the same upstream refers to it; else None. Asks nobody.
 
         It is fetched once for all images of the upstream, one after the other; each asks for it under its own
-        name, as another one may be without it.
+        name, as another one may be without it. `may_read`: see `_shared`.
         """
         repository, package = candidate.key
         if not await self._catalog.has_reference(repository, package, digest):
@@ -238,7 +243,7 @@ class PullThrough:
 
         async def find() -> Blob | None:
             blob = await self._catalog.find_linked_blob(repository, package, digest)
-            return blob if blob is not None else await self._mount(repository, package, digest)
+            return blob if blob is not None else await self._shared(repository, package, digest, may_read)
 
         return FileRequest(
             key=f"{repository}/{origin.path('blobs', digest)}",
@@ -251,13 +256,23 @@ class PullThrough:
             registry=origin.repository.format,
         )
 
-    async def _mount(self, repository: int, package: str, digest: Digest) -> Blob | None:
-        """Let an image have a layer that another one of the same upstream has already."""
+    async def _shared(
+        self, repository: int, package: str, digest: Digest, may_read: MayRead | None
+    ) -> Blob | None:
+        """A layer that another image of the same upstream has already.
+
+        Whoever has an image there can let it refer to the layers of others. So where not everybody may read
+        all images (else `may_read` is None) the layer is for who may read that other one, and does not become
+        the image's.
+        """
         holders = await self._catalog.list_blob_holders(digest, _HOLDERS)
         same = [holder for holder in holders if holder[0] == repository]
-        if not same:
-            return None
-        return await self._catalog.mount_blob(digest, same, repository, package, self._lease)
+        if same and may_read is None:
+            return await self._catalog.mount_blob(digest, same, repository, package, self._lease)
+        for _, other in same:
+            if may_read is not None and may_read(other):
+                return await self._catalog.find_linked_blob(repository, other, digest)
+        return None
 
     async def promote_cached_blobs(self, image: Image, target: Repository, digests: Sequence[str]) -> bool:
         """Let what is pushed under a name have the cached blobs of the same name: before it was pushed, a

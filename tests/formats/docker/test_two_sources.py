@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.formats.docker.mirrors import ONLINE
+from tests.formats.docker.mirrors import ONLINE, mirror
+from tests.support.access import make_token
 from tests.support.answers import Answer, absent, document
 from tests.support.oci import Repository
 from tests.support.oci_upstream import OCIUpstream
@@ -134,3 +136,22 @@ def test_an_image_that_was_there_is_denied_not_absent(two: Two) -> None:
         assert here.get_manifest("latest").headers["x-nora-stale"] == "true"
     finally:
         two.first.tokens = two.first.hides = False
+
+
+@pytest.mark.slow
+def test_a_layer_is_read_through_no_name_whose_upstream_does_not_have_it(tmp_path: Path) -> None:
+    """Somebody lets an image at the upstream refer to a layer of another one, which they may not read."""
+    with mirror(tmp_path, env={"NORA_AUTH_ENABLED": "true", "NORA_AUTH_ANONYMOUS_READ": "false"}) as hub:
+        secret = hub.registry.image("corp/secret", "latest", b"a secret")
+        hub.registry.image("open/app", "latest", b"a secret", seed="other")
+        layer = secret.document["layers"][0]["digest"]
+        hub.up.serve(f"/v2/open/app/blobs/{layer}", absent())
+        hub.client.headers.update(make_token(hub.server, "--role", "read").bearer)
+        for name in ("corp/secret", "open/app"):
+            assert hub.image(name).get_manifest("latest").status_code == 200
+            assert hub.image(name).get_blob(layer).content == b"a secret", "who may read both"
+        scope = make_token(hub.server, "--role", "read", "--scope", "docker:open/*:read")
+        hub.client.headers.update(scope.bearer)
+        assert hub.image("open/app").get_manifest("latest").status_code == 200
+        assert hub.image("open/app").head_blob(layer).status_code == 404
+        assert hub.image("open/app").get_blob(layer).status_code == 404
