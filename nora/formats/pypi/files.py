@@ -1,7 +1,8 @@
 """Files: wheels and sdists, the core metadata of wheels (PEP 658) and their attestations (PEP 740).
 
-What is hosted, or cached already, is found by one look at the catalog. What only an upstream has is described
-by the page that lists it: where it is, how long it is and what its digest has to be.
+What is hosted is found by one look at the catalog; what is cached by a few, one of them at the page, which
+may list other bytes by now. What only an upstream has is described by the page that lists it: where it is,
+how long it is and what its digest has to be.
 """
 
 from __future__ import annotations
