@@ -254,7 +254,10 @@ class Worker:
             publishing = TrustedPublishing(self._identities, authenticator.sessions.mint)
             minting = server_router(publishing.endpoints(), authorizer)
             self._app.attach(MOUNT, "oidc", minting, render_publishing_error)
-        self._periodic = [*self._jobs(services, services.resolver.sources.repositories)]
+        # Proxies had rows themselves, before their sources had.
+        cached = [one for one in repositories.values() if one.kind == "proxy"]
+        cached += services.resolver.sources.repositories
+        self._periodic = [*self._jobs(services, cached)]
 
     def _endpoints(self, authenticator: Authenticator, ownership: Ownership) -> Iterator[ServerEndpoint]:
         """Those that belong to no format."""
