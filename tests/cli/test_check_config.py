@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nora.cli.check_config import command
+from nora.formats import discover
 
 
 @pytest.fixture
@@ -34,9 +35,16 @@ def test_it_prints_json(check, tmp_path: Path) -> None:  # type: ignore[no-untyp
     shown = json.loads(check("--json", NORA_PORT="5000").stdout)
     assert shown["settings"]["server.port"] == {"value": 5000, "origin": "NORA_PORT"}
     assert shown["file"] == str(tmp_path / "config.toml")
-    defaults = [f"{name}{kind}" for name in ("docker", "pypi") for kind in ("-hosted", "-proxy", "")]
+    formats = [one.name for one in discover()]
+    proxied = [one.name for one in discover() if one.can_proxy]
+    defaults = [
+        f"{name}{kind}"
+        for name in formats
+        for kind in ("-hosted", "-proxy", "")
+        if kind != "-proxy" or name in proxied
+    ]
     assert shown["repositories"] == [*defaults, "team"]
-    assert [*shown["proxies"]] == ["docker-proxy", "pypi-proxy"]
+    assert [*shown["proxies"]] == [f"{name}-proxy" for name in proxied]
 
 
 def test_it_shows_whom_proxies_ask_without_credentials(check, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
