@@ -34,6 +34,8 @@ class _Plan:
     """What holds for all names of a repository."""
 
     sources: tuple[Source, ...]
+    general: tuple[Source, ...]
+    """Those that are asked for names without a prefix of theirs."""
     owners: tuple[Repository, ...]
     """The hosted repositories whose names its sources are not asked for."""
     hosted: tuple[Repository, ...]
@@ -96,8 +98,8 @@ class Resolver:
 
         `spelled` says by source (the id of its rows) what the package is called there, where that may differ;
         a source that it lacks is not asked. `also` are further names under which an upstream would see the
-        request: where one of them is ours, so is the name. Raises StorageFailed: what cannot be looked up is
-        not asked of others.
+        request: where one of them is ours, so is the name; where another source names it, nobody is asked.
+        Raises StorageFailed: what cannot be looked up is not asked of others.
         """
         plan = self._plans[repository.id]
         if not plan.sources:
@@ -116,6 +118,9 @@ class Resolver:
             sources = named
         elif ours and not extended:
             return Resolution(name, (), ours=True)
+        elif any(one.id not in there and one.is_named(*names) for one in plan.general):
+            # It is sent elsewhere by what it begins with, where it would be seen as the name of another one
+            return Resolution(name, (), ours, passed=tuple(sources))
         else:
             sources = [one for one in sources if not one.names]
         pinned = {key for key, package in zip(held, packages[len(owned) :], strict=True) if package}
@@ -229,4 +234,5 @@ def _plan(repository: Repository, everything: Iterable[Repository], sources: Sou
         for member in group.hosted
     }
     is_plain = len(found) == 1 and not found[0].names and found[0].setting.prefix is None
-    return _Plan(found, tuple(owners.values()), repository.hosted, is_plain)
+    general = tuple(one for one in found if one.setting.prefix is None)
+    return _Plan(found, general, tuple(owners.values()), repository.hosted, is_plain)

@@ -117,6 +117,17 @@ async def test_sources_that_name_a_name_are_asked_alone(make: Make) -> None:
     assert await world.hosts("pypi", "tool") == ["corp", "other"]
 
 
+async def test_a_name_of_one_source_is_asked_of_no_other_that_is_said_with_it(make: Make) -> None:
+    """`index.example.com/corp-lib` says who is to be asked, and `?ns=`; there it would be `corp-lib`."""
+    world = await make(NAMED).begin()
+    pypi = world.repositories["pypi"]
+    index = next(one for one in world.resolver.sources_of(pypi) if not one.names)
+    for name, asked in (("corp-lib", 0), ("requests", 1)):
+        said = f"index.example.com/{name}"
+        resolution = await world.resolver.resolve(pypi, said, {index.id: name}, (name,))
+        assert len(resolution.candidates) == asked
+
+
 async def test_a_pinned_name_is_asked_of_nobody_after_its_source(make: Make) -> None:
     world = await make().begin()
     second, index = (await world.resolve("all", "tool")).candidates
