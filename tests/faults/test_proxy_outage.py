@@ -195,7 +195,10 @@ def test_upstream_that_no_name_server_knows(nora_server: StartServer, up: Upstre
 
     asyncio.run(download_all(wire, thing))
     up.stop()
-    asyncio.run(fails())
+    try:
+        asyncio.run(fails())
+    finally:
+        up.start()
 
 
 @pytest.mark.parametrize("kind", KINDS)
