@@ -186,6 +186,9 @@ class Resolver:
     async def _walk(self, resolution: Resolution, ask: Ask[T], *, only_first: bool) -> list[T]:
         if not resolution.candidates:
             return []
+        if len(resolution.candidates) == 1 and not resolution.passed:  # there is nothing to decide
+            answer = await ask(resolution.candidates[0])
+            return [] if answer is None else [answer]
         walk = Walk(resolution, ask, self._catalog, self.sources, self._teller)
         return await walk.run(only_first=only_first)
 

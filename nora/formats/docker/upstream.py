@@ -194,12 +194,17 @@ class Remotes:
         self._resolver = services.resolver
         self._settings = services.settings(DockerSettings)
         self._remotes: dict[int, Remote] = {}
+        self._policies: dict[int, Policy] = {}
         self._spell = lru_cache(_SPELLINGS)(self._make_spelling)
 
     def policy(self, origin: Origin) -> Policy:
         """How long what an upstream says of an image is good for."""
-        config = self._services.config
-        return document_policy(config.proxy, self._settings, origin.remote.source.setting)
+        source = origin.remote.source
+        found = self._policies.get(source.id)
+        if found is None:
+            proxy = self._services.config.proxy
+            found = self._policies[source.id] = document_policy(proxy, self._settings, source.setting)
+        return found
 
     def spelled(self, image: Image) -> Mapping[int, str]:
         """What an image is called in the rows of each source that it may come from: those that its name

@@ -37,11 +37,15 @@ class Index:
         self._cache = services.cache
         self._blobs = services.blobs
         self._max_bytes = services.settings(PypiSettings).max_index_size
+        self._policies: dict[int, Policy] = {}
 
     def policy(self, source: Source) -> Policy:
         """How long what a source says of a project is good for."""
-        config = self._services.config
-        return document_policy(config.proxy, self._services.settings(PypiSettings), source.setting)
+        found = self._policies.get(source.id)
+        if found is None:
+            config, settings = self._services.config, self._services.settings(PypiSettings)
+            found = self._policies[source.id] = document_policy(config.proxy, settings, source.setting)
+        return found
 
     async def page(self, source: Source, project: ProjectName) -> Document | None:
         """The page of a project, None when the source says that there is none. Raises UpstreamFailed."""
