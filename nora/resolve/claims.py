@@ -69,10 +69,11 @@ class Claims:
         sources = () if target is None else self._sources.get(target.id, ())
         if target is None or not sources:
             return
-        there = [(one.id, (spelled or {}).get(one.id, name)) for one in sources]
-        own, *served = await self._catalog.find_packages([(target.id, name), *there])
+        own = await self._catalog.find_package(target.id, name)
         if own is not None and own.owned:
             return
+        there = [(one.id, (spelled or {}).get(one.id, name)) for one in sources]
+        served = await self._catalog.find_packages(there)
         by = [one for one, package in zip(sources, served, strict=True) if package is not None]
         refusal = "" if self._patterns.is_reserved(target.format, name) else self._refusal(target, name, by)
         may_administer = self._may_administer(write.principal, write.repository, name)
