@@ -23,6 +23,7 @@ from nora.resolve.walk import Teller, Walk
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
+    from nora.catalog.records import Package
     from nora.config import ProxySettings
     from nora.model import Repository
 
@@ -137,13 +138,17 @@ class Resolver:
         return Resolution(name, (Candidate(plan.sources[0], name, False, False, True),), ours)
 
     def _is_ours(
-        self, kind: str, names: Iterable[str], owned: Iterable[tuple[int, str]], packages: Iterable[object]
+        self,
+        kind: str,
+        names: Iterable[str],
+        owned: Iterable[tuple[int, str]],
+        packages: Iterable[Package | None],
     ) -> tuple[bool, bool]:
         """Whether one of the names is ours, and whether all that are ours are extended."""
         ours = {
             key[1]
             for key, package in zip(owned, packages, strict=True)
-            if package is not None and getattr(package, "owned", False)
+            if package is not None and package.owned
         }
         ours |= {one for one in names if self.patterns.is_reserved(kind, one)}
         return bool(ours), all(self.patterns.is_extended(kind, one) for one in ours)

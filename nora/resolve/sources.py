@@ -64,10 +64,6 @@ class Sources:
         """Those behind a repository (proxy or group), in the order in which they are asked."""
         return tuple(self._sources[one.id] for one in repository.proxied)
 
-    def by_rows(self, repository: Repository) -> Source:
-        """The source that has these rows."""
-        return self._sources[repository.id]
-
     def is_online(self, repository: Repository) -> bool:
         """Whether the source that has these rows may be asked for anything."""
         return self._online.get(repository.id, False)
