@@ -12,7 +12,7 @@ from nora.config.proxy import PROXY_MODES, ProxyMode
 from nora.config.secrets import hide
 from nora.config.sections import FormatSection
 from nora.config.settings import Config, RepositorySetting
-from nora.config.upstreams import OTHER_WORDS, UPSTREAMS, Upstream
+from nora.config.upstreams import DEFAULT, OTHER_WORDS, UPSTREAMS, Upstream
 from nora.errors import ConfigError, quoted
 from nora.model import RepositoryKind, RepositorySpec
 
@@ -135,6 +135,7 @@ def repository_specs(config: Config) -> tuple[RepositorySpec, ...]:
     for spec in specs.values():
         problems += _group_problems(spec, specs)
         problems += _prefix_problems(spec, specs, config)
+        problems += _source_problems(spec, config)
     if problems:
         raise ConfigError(
             "Repositories are declared wrongly:\n" + "\n".join(f"  {line}" for line in problems)
@@ -227,6 +228,16 @@ def _prefix_problems(
         other = specs.get(one.prefix or "")
         if other is not None and other.format == spec.format:
             yield f'repositories.{spec.name}: the prefix "{one.prefix}" is the name of a repository'
+
+
+def _source_problems(spec: RepositorySpec, config: Config) -> Iterator[str]:
+    """What comes of `default`, the public registry of the format."""
+    upstreams = config.upstreams_of(spec.name) if spec.kind == "proxy" else ()
+    if len({(one.url, one.prefix) for one in upstreams}) < len(upstreams):
+        yield f'repositories.{spec.name}: "default" is one of its other upstreams; expected each once'
+    known = config.known.find(spec.format)
+    if any(one.url == DEFAULT for one in upstreams) and known is not None:
+        yield f'repositories.{spec.name}: "default": {known.title} has no public registry; expected a URL'
 
 
 def anonymous_repositories(config: Config, specs: Sequence[RepositorySpec]) -> frozenset[str]:

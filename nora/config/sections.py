@@ -46,7 +46,7 @@ class ProxiedSettings(FormatSettings):
         None,
         UPSTREAMS,
         "Sources to ask, in this order, for what is not here; in the environment `url|user:pass,…`, or in "
-        "JSON. Without it: the public registry of the format.",
+        "JSON. `default` among them, or no list: the public registry of the format.",
         env=("UPSTREAMS", "PROXIES"),
         toml=("proxies",),
     )

@@ -15,7 +15,7 @@ from nora.config.identity import PROVIDERS, OidcProvider
 from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB
 from nora.config.proxy import BreakerSettings, ProxyMode, ProxySettings, Timeouts
 from nora.config.sections import FormatSettings, KnownFormats, ProxiedSettings
-from nora.config.upstreams import Upstream
+from nora.config.upstreams import Upstream, with_defaults
 from nora.model import RepositoryKind, Role
 
 FormatSettingsT = TypeVar("FormatSettingsT", bound=FormatSettings)
@@ -343,13 +343,15 @@ class Config:
         if known is None or not known.can_proxy:
             return ()
         said = own.sources if isinstance(own, ProxiedSettings) else None
-        return known.default_upstreams() if said is None else said
+        public = known.default_upstreams()
+        return public if said is None else with_defaults(said, public)
 
     def upstreams_of(self, repository_name: str) -> tuple[Upstream, ...]:
         """Whom a proxy repository asks, in this order."""
         named = self.repositories.get(repository_name)
         if named is not None and named.format:
-            return named.upstreams
+            known = self.known.find(named.format)
+            return with_defaults(named.upstreams, known.default_upstreams() if known else ())
         format_name, dash, kind = repository_name.rpartition("-")
         return self.default_upstreams(format_name) if dash and kind == "proxy" else ()
 

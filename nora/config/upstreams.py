@@ -18,7 +18,7 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
@@ -30,6 +30,8 @@ from nora.errors import quoted
 
 ABSENT = (404, 410)
 """Statuses by which a source says that it has nothing, whatever else it is configured to say."""
+DEFAULT = "default"
+"""Instead of an address: the public registry of the format."""
 OTHER_WORDS = frozenset({"proxy", "proxies", "upstream", "remote", "remotes", "remote_url", "url", "mirrors"})
 """What `upstreams` is called elsewhere."""
 LARGEST_CREDENTIALS = 64 * 1024
@@ -40,7 +42,7 @@ class Upstream:
     """A source: who is asked for what is not here. Its credentials never appear in a representation."""
 
     url: str
-    """Without a trailing slash."""
+    """Without a trailing slash; `DEFAULT` until the format is known whose public registry it stands for."""
     _: KW_ONLY
     mirrors: tuple[str, ...] = ()
     """Other addresses of the same source, asked in this order while the ones before fail."""
@@ -96,6 +98,10 @@ def _url(raw: object) -> str:
     if "," in urlsplit(found).netloc:
         raise ValueError('expected one URL such as "https://registry.example.com"')
     return found
+
+
+def _url_or_default(raw: object) -> str:
+    return DEFAULT if raw == DEFAULT else _url(raw)
 
 
 def _urls(raw: object) -> tuple[str, ...]:
@@ -171,7 +177,7 @@ def check_certificates(path: Path) -> None:
 
 
 _PLAIN: Mapping[str, Callable[[object], Any]] = {
-    "url": _url,
+    "url": _url_or_default,
     "mirrors": _urls,
     "names": kinds.PATTERNS.read,
     "merge": kinds.PATTERNS.read,
@@ -292,7 +298,9 @@ def _entries(raw: object) -> list[object]:
             raise ValueError("expected a list of upstreams in JSON") from None
     if isinstance(raw, str):
         # Only before the next address: a password may have commas.
-        return [text for text in re.split(r",(?=\s*(?:https?://|,|$))", raw) if text.strip(" ,")]
+        return [
+            text for text in re.split(r",(?=\s*(?:https?://|default(?:[|,]|$)|,|$))", raw) if text.strip(" ,")
+        ]
     if isinstance(raw, dict):
         return [raw]
     if not isinstance(raw, list):
@@ -314,6 +322,15 @@ def _read_upstreams(raw: object) -> tuple[Upstream, ...]:
     if len({(one.url, one.prefix) for one in found}) < len(found) or len(set(prefixes)) < len(prefixes):
         raise ValueError("expected each upstream and each prefix once")
     return tuple(found)
+
+
+def with_defaults(said: tuple[Upstream, ...], public: tuple[Upstream, ...]) -> tuple[Upstream, ...]:
+    """The sources with the public registry of their format instead of `DEFAULT`, asked as is said there."""
+    return tuple(
+        replace(one, url=address)
+        for one in said
+        for address in ([known.url for known in public] if public and one.url == DEFAULT else [one.url])
+    )
 
 
 def _read_address(raw: object) -> str:

@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from nora.config import Config, Timeouts, Upstream, load, repository_specs
+from nora.config import (
+    Config,
+    FormatSection,
+    KnownFormats,
+    ProxiedSettings,
+    Timeouts,
+    Upstream,
+    load,
+    repository_specs,
+)
 from nora.config.describe import proxies, render_toml
 from nora.config.proxy import Breaker
 from nora.errors import ConfigError
@@ -233,10 +242,38 @@ def test_offline_is_said_for_all_or_for_one(tmp_path: Path) -> None:
         ("docker.upstreams = [{ url = 'https://a', prefix = 'blobs' }]", "expected a prefix"),
         ("docker.upstreams = [{ url = 'https://a', prefix = 'a/b' }]", "expected a prefix"),
         ("docker.upstreams = ['https://a||x', 'https://b||x']", "each prefix once"),
+        (
+            "pypi.upstreams = ['default', 'https://public.example']",
+            'repositories.pypi-proxy: "default" is one of its other upstreams',
+        ),
     ],
 )
 def test_a_proxy_that_cannot_be_stops_the_start(tmp_path: Path, text: str, reason: str) -> None:
     assert reason in refusal(tmp_path, text)
+
+
+def test_default_among_the_sources_is_the_public_registry(tmp_path: Path) -> None:
+    said = "[{ url = 'default', names = ['a-*'] }, 'https://b']\n"
+    config = configured(
+        tmp_path,
+        f"pypi.upstreams = {said}{MIRROR}upstreams = {said}",
+        NORA_DOCKER_UPSTREAMS="https://a|u:p,default|me:p,https://b",
+    )
+    for name in ("mirror", "pypi-proxy"):
+        first, second = config.upstreams_of(name)
+        assert (first.url, first.names, second.url) == (PUBLIC[0].url, ("a-*",), "https://b")
+    assert [(one.url, one.auth) for one in config.upstreams_of("docker-proxy")] == [
+        ("https://a", "u:p"),
+        (PUBLIC[0].url, "me:p"),
+        ("https://b", None),
+    ]
+
+
+def test_default_needs_a_public_registry(tmp_path: Path) -> None:
+    known = KnownFormats((FormatSection(name="toy", title="Toy", settings=ProxiedSettings, can_proxy=True),))
+    config = load({"NORA_TOY_UPSTREAMS": "https://a,default"}, tmp_path, known)
+    with pytest.raises(ConfigError, match='"default": Toy has no public registry; expected a URL'):
+        repository_specs(config)
 
 
 def test_no_message_has_credentials(tmp_path: Path) -> None:
