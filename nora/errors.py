@@ -63,6 +63,10 @@ class NoraError(Exception):
 
     status: ClassVar[int] = 500
 
+    uncertain: bool = False
+    """Whether what was asked for may be done all the same: its commit failed, and a log that is read again
+    after a restart may hold it."""
+
 
 class StartError(NoraError):
     """The process cannot start; the message says why and what to do."""

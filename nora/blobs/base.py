@@ -22,7 +22,7 @@ from typing import Protocol
 
 from nora.blobs.files import LockedTempFile
 from nora.catalog.records import Blob, NewBlob
-from nora.errors import StorageFailed
+from nora.errors import NoraError, StorageFailed
 from nora.model import Digest
 
 
@@ -65,9 +65,9 @@ class BlobStore(Protocol):
                 new.settle(await catalog.add_blob(new.blob, …))
 
         Leaving the block with `settle` called keeps the object if its generation is the live one and
-        removes it otherwise. Leaving it by a NoraError removes it (the transaction was rolled back).
-        Leaving it in any other way - cancelled, say - keeps it, because a row may name it by now;
-        an object without a row is collected later.
+        removes it otherwise. Leaving it by a NoraError removes it (the transaction was rolled back), unless
+        that is uncertain. Leaving it in any other way - cancelled, say - keeps it, because a row may name
+        it by now; an object without a row is collected later.
         Raises DigestMismatch, SizeMismatch, TooLarge, StorageFull; nothing is left behind then.
         """
         ...
@@ -111,7 +111,12 @@ class BlobStore(Protocol):
         ...
 
 
-async def forget(store: BlobStore, new: NewBlob) -> None:
-    """Remove an object that no row names, if it can be done; garbage collection finds it otherwise."""
+async def forget(store: BlobStore, new: NewBlob, failure: NoraError | None = None) -> None:
+    """Remove an object that no row names, if it can be done; garbage collection finds it otherwise.
+
+    `failure` is why there is no row. One that is uncertain keeps the object: a row may name it yet.
+    """
+    if failure is not None and failure.uncertain:
+        return
     with suppress(StorageFailed):
         await store.remove(new)

@@ -46,8 +46,8 @@ class LocalBlobStore:
         ingested = Ingested(new)
         try:
             yield ingested
-        except NoraError:
-            await forget(self, new)
+        except NoraError as error:
+            await forget(self, new, error)
             raise
         if ingested.live is not None and ingested.live.generation != new.generation:
             await forget(self, new)

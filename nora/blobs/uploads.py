@@ -244,9 +244,9 @@ class Uploads:
                 new, upload.repository_id, upload.package, self._lease_seconds, upload.id
             )
         except NoraError as error:
-            await forget(self._store, new)
-            if isinstance(error, UploadNotFound):
-                await session.discard()
+            await forget(self._store, new, error)
+            if error.uncertain or isinstance(error, UploadNotFound):
+                await session.discard()  # nobody may write to what an object may share
             raise
         with suppress(StorageFailed):  # what stays is swept
             await session.discard()

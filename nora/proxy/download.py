@@ -271,8 +271,8 @@ class Download:
         await self._store.adopt(self._temp, new)
         try:
             live = await self._file.store(new, address)
-        except NoraError:
-            await forget(self._store, new)
+        except NoraError as error:
+            await forget(self._store, new, error)
             raise
         if live.generation != new.generation:
             await forget(self._store, new)

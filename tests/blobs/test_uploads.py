@@ -16,7 +16,7 @@ from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
 from nora.blobs.scratch import Scratch, ScratchLayout
 from nora.blobs.uploads import Uploads
-from nora.catalog.records import Blob
+from nora.catalog.records import Blob, NewBlob
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import (
     ClientGone,
@@ -509,6 +509,28 @@ async def test_a_refused_row_leaves_the_session_whole(
     blob = await uploads.finish(now, chunked(b"end"), digest=digest_of(data + b"end"))
     assert await place.store.read(blob) == data + b"end"
     assert place.left() == []
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE])
+async def test_a_commit_that_failed_keeps_the_object_and_ends_the_session(
+    place: Place, uploads: Uploads, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    rows = []
+
+    async def commit(new: NewBlob, *_: Any) -> Any:
+        rows.append(Blob(1, new.digest, new.size, new.generation))
+        error = StorageFailed("the commit failed")
+        error.uncertain = True
+        raise error
+
+    upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(data))
+    with monkeypatch.context() as patch:
+        patch.setattr(place.catalog, "add_blob", commit)
+        with pytest.raises(StorageFailed):
+            await uploads.finish(upload, None, digest=digest_of(data))
+    with pytest.raises(UploadNotFound):  # its file may be the object: nothing is appended to it
+        await uploads.append(upload, chunked(b"more"))
+    assert await place.store.read(rows[0]) == data
 
 
 # -- full disks and failures -------------------------------------------------------------------------

@@ -163,6 +163,32 @@ def test_catalog_that_cannot_be_written(
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("size", [1000, 1_000_000])
+def test_commit_that_failed_leaves_no_row_without_bytes(
+    server: Server, disk: Disk, wire: Wire, name: str, size: int
+) -> None:
+    """The log has the commit when syncing it fails, and is read again after a crash."""
+
+    async def run() -> None:
+        await push_image(wire, name, "t", 1)
+        blob = random.Random(size).randbytes(size)
+        disk.fail("fsync", "*-wal", "EIO")
+        refused = await push_blob(wire, name, blob)
+        assert failed(refused), refused
+        assert disk.hits() > 0
+        server.kill()
+        disk.clear()
+        await asyncio.to_thread(server.start)
+        path = f"/v2/{name}/blobs/{sha256(blob)}"
+        head, pulled = await wire.call("HEAD", path), await wire.call("GET", path)
+        assert head.status == pulled.status
+        assert pulled.status == 404 or (pulled.status, pulled.body) == (200, blob), pulled.status
+        assert (await push_blob(wire, name, blob)).status == 201
+        assert (await wire.call("GET", path)).body == blob
+
+    asyncio.run(run())
+
+
 def test_catalog_that_cannot_be_read(server: Server, disk: Disk, wire: Wire, name: str) -> None:
     """A failing read of the catalog is an error, not an empty registry."""
 

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from nora.catalog.sqlite.engine import Connection, connect_writer, translate
-from nora.errors import StorageBusy, StorageFailed, StorageFull
+from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
 from nora.locks import Turnstile
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class Writer:
         return self._queue.get()
 
     def _commit(self, group: list[Change]) -> None:
+        committing = False
         try:
             db = self._prepared(any(change.durable for change in group))
             with self._turnstile:
@@ -145,13 +146,14 @@ class Writer:
                     for change in group:
                         _apply(db, change)
                     with self._epochs.changing(set().union(*(change.slots for change in group))):
+                        committing = True
                         db.execute("COMMIT")
                 finally:
                     if db.in_transaction:
                         db.execute("ROLLBACK")
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             for change in group:
-                change.error = change.error or _failure(error)
+                change.error = change.error or _failure(error, uncertain=committing)
             if isinstance(_failure(error), StorageFull):
                 self._checkpoint()  # the room of the log is the room that is left
             elif not isinstance(_failure(error), StorageBusy):
@@ -200,9 +202,16 @@ def _apply(db: Connection, change: Change) -> None:
     db.execute("RELEASE change")
 
 
-def _failure(error: Exception) -> Exception:
-    """What a waiter hears: an object of its own, since raising it changes it."""
-    return translate(error) if isinstance(error, sqlite3.Error) else error
+def _failure(error: Exception, *, uncertain: bool = False) -> Exception:
+    """What a waiter hears: an object of its own, since raising it changes it.
+
+    `uncertain`: it was the commit that failed. What it wrote to the log before may be found there, whole,
+    when the log is read again: a commit that failed is not a rollback.
+    """
+    failure = translate(error) if isinstance(error, sqlite3.Error) else error
+    if uncertain and isinstance(failure, NoraError):
+        failure.uncertain = True
+    return failure
 
 
 def _answer(group: list[Change]) -> None:

@@ -272,7 +272,9 @@ async def test_a_commit_that_fails_fails_its_group_and_no_other(
         tasks = [
             asyncio.ensure_future(catalog.add_blob(new_blob(f"b{n}"), hosted, "app", LEASE)) for n in range(5)
         ]
-    assert {type(outcome) for outcome in await settled(*tasks)} == {expected}
+    outcomes = await settled(*tasks)
+    assert {type(outcome) for outcome in outcomes} == {expected}
+    assert all(outcome.uncertain for outcome in outcomes)  # the log may hold it, whole
     failing = False
     assert await catalog.has_package(hosted, "app") is False
     await catalog.add_blob(new_blob("b0"), hosted, "app", LEASE)
@@ -297,6 +299,7 @@ async def test_a_transaction_that_the_engine_gave_up_fails_its_group(
         after = asyncio.ensure_future(catalog.add_blob(new_blob("c"), hosted, "app", LEASE))
     outcomes = await settled(first, before, fatal, after)
     assert [type(outcome) for outcome in outcomes] == [type(None), StorageFull, StorageFull, StorageFull]
+    assert not any(outcome.uncertain for outcome in outcomes[1:])
     assert await catalog.has_package(hosted, "app") is False
     await catalog.add_blob(new_blob("b"), hosted, "app", LEASE)
 
