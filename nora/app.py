@@ -47,6 +47,7 @@ from nora.http.clients import Clients
 from nora.http.errors import render_json
 from nora.http.memory import MemoryCache
 from nora.http.render_cache import RenderCache
+from nora.http.sites import Sites
 from nora.http.system import Probe, System
 from nora.http.tasks import Exclusive, every
 from nora.locks import FileLock
@@ -86,6 +87,7 @@ def build_app(
         clients=Clients.build(config),
         limits=limits.RateLimits.build(config, memory, metrics),
         audit=audit,
+        sites=Sites.build(config),
     )
     attempts = limits.Attempts.build(config, memory, metrics)
     Worker(config, app, metrics, memory.answers, attempts, audit, started_at or time.time())

@@ -32,6 +32,7 @@ that catches them on the way to a client.
     ├── TooLarge              413
     ├── RangeNotSatisfiable   416
     │   └── UploadOffsetMismatch       a chunk that does not continue the upload
+    ├── Misdirected           421      the server is asked under a name that is not its own
     ├── TooManyRequests       429
     ├── ClientGone            499      nobody is left to answer
     ├── StorageFailed         500      the disk, the bucket or the catalog failed
@@ -228,6 +229,12 @@ class RangeNotSatisfiable(NoraError):
 
 class UploadOffsetMismatch(RangeNotSatisfiable):
     """A chunk does not start where the upload stands (`size` bytes); the session is unharmed."""
+
+
+class Misdirected(NoraError):
+    """The server is asked under a name that is not its own (RFC 9110, 15.5.20)."""
+
+    status = 421
 
 
 class TooManyRequests(NoraError):

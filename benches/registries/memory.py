@@ -102,7 +102,7 @@ def read_slowly(address: Address, path: str, layer: Blob, amounts: Amounts) -> N
     size = len(layer.data)
     try:
         for reader in readers:
-            reader.connection.sendall(f"GET {path} HTTP/1.1\r\nHost: nora\r\n\r\n".encode())
+            reader.connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             reader.connection.setblocking(False)
         start = time.monotonic()
         for now in _paces(start, 60 + 2 * size / amounts.pace):

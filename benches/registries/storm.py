@@ -22,7 +22,7 @@ def guess(number: int, path: str) -> bytes:
     """A request with a wrong password. Each names another user: no name is locked, none is made to wait, so
     that nothing but the limits of addresses and the queue keeps it from costing a whole check."""
     secret = base64.b64encode(f"user{number}:wrong{number}".encode()).decode()
-    lines = (f"GET {path} HTTP/1.1", "Host: nora", f"Authorization: Basic {secret}", "Connection: close")
+    lines = (f"GET {path} HTTP/1.1", "Host: localhost", f"Authorization: Basic {secret}", "Connection: close")
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
 

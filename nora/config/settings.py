@@ -36,6 +36,13 @@ class ServerSettings:
         kinds.OPTIONAL_URL,
         "Base of the links in documents. Without it they are relative or follow the request.",
     )
+    allowed_hosts: tuple[str, ...] = setting(
+        (),
+        kinds.TEXTS,
+        "Names, without ports, under which a server that listens on the loopback and asks for no credentials "
+        "answers beside `localhost` and that of `public_url`: those that a reverse proxy on the same machine "
+        "passes on.",
+    )
     body_limit: int = setting(
         64 * 1024 * MIB,
         kinds.size(1),

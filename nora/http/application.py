@@ -27,6 +27,7 @@ from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.clients import SCOPE_KEY as CLIENT_KEY
 from nora.http.limits import RateLimits
 from nora.http.send import Header, Receive, Scope, Send, transmit
+from nora.http.sites import Sites
 from nora.observability.audit import Audit
 from nora.observability.logs import REQUEST_ID, TRACE
 from nora.observability.metrics import Metrics, MountMetrics
@@ -82,6 +83,7 @@ class NoraApplication(Application):
         clients: Clients | None = None,
         limits: RateLimits | None = None,
         audit: Audit | None = None,
+        sites: Sites | None = None,
     ) -> None:
         super().__init__(router=Router())
         self._body_limit = body_limit
@@ -89,6 +91,8 @@ class NoraApplication(Application):
         self._clients = clients or Clients()
         self._limits = limits
         self._audit = audit
+        self._sites = sites or Sites()
+        self._good_hosts = self._sites.good_hosts
         self._mounts: dict[str, Mount] = {}
         self.attach("/", "system", _nothing, errors.render_json, limited=False)
         # Unique is all that an id must be: a random start for each process, then counted.
@@ -122,7 +126,7 @@ class NoraApplication(Application):
 
     async def _handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
-        request_id = self._identify(scope["headers"])
+        request_id, host = self._identify(scope["headers"])
         method: str = scope["method"]
         path: str = scope["path"]
         body = None
@@ -137,8 +141,14 @@ class NoraApplication(Application):
         mount = self._find(path)
         limits = self._limits if mount.limited else None
         try:
-            if not (path.isascii() and path.isprintable()) or "%" in path:
+            if (
+                host not in self._good_hosts
+                or body is not None
+                or not (path.isascii() and path.isprintable())
+                or "%" in path
+            ):
                 _check_path(path)
+                self._sites.admit(host, scope)
             if limits is not None:
                 limits.admit(scope)
             response = await mount.handler(request)
@@ -160,17 +170,22 @@ class NoraApplication(Application):
         if body is not None and not body.finished:
             await drain(request, DRAIN_BYTES, DRAIN_SECONDS)
 
-    def _identify(self, headers: list[Header]) -> bytes:
-        """The id of the request: the client's when it may be echoed, else a new one."""
+    def _identify(self, headers: list[Header]) -> tuple[bytes, bytes | None]:
+        """The id of the request, the client's when it may be echoed, else a new one; and its `Host`."""
+        host = sent = None
         for name, value in headers:
-            if name == b"x-request-id":
-                text = value.decode("latin-1")
-                if is_request_id(text):
-                    REQUEST_ID.set(text)
-                    return value
+            if name == b"host":
+                host = value if host is None else b"%b, %b" % (host, value)
+            elif name == b"x-request-id":
+                sent = value
+        if sent:
+            text = sent.decode("latin-1")
+            if is_request_id(text):
+                REQUEST_ID.set(text)
+                return sent, host
         text = f"{self._id_prefix}{next(self._id_numbers):012x}"
         REQUEST_ID.set(text)
-        return text.encode()
+        return text.encode(), host
 
     def _find(self, path: str) -> Mount:
         end = path.find("/", 1) + 1

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from nora.errors import TooManyRequests
 from nora.http.clients import SCOPE_KEY
+from nora.http.sites import READS
 from nora.model import ANONYMOUS
 from nora.observability.audit import CREDENTIAL_HEADERS
 from nora.observability.shared_table import Cell, SharedTable
@@ -35,8 +36,6 @@ MEMORY_SECONDS: Final = 900.0
 """How long after the last one failures are remembered."""
 LONGEST_DELAY: Final = 1.0
 _DELAY_PER_FAILURE: Final = 0.05
-
-_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 @lru_cache(4096)
@@ -132,7 +131,7 @@ class RateLimits:
         if not self._shows_credentials(scope):
             if status == 401:
                 self._give_back(scope)
-        elif status >= 400 or scope["method"] in _READS:  # of a change that was made the answer is given
+        elif status >= 400 or scope["method"] in READS:  # of a change that was made the answer is given
             self._take(scope)
 
     def _shows_credentials(self, scope: dict[str, Any]) -> bool:
@@ -156,7 +155,7 @@ class RateLimits:
 
 
 def _class_of(scope: dict[str, Any]) -> Class:
-    return "general" if scope["method"] in _READS else "upload"
+    return "general" if scope["method"] in READS else "upload"
 
 
 def _key(kind: str, address: str, user: str = "") -> str:

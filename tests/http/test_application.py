@@ -128,19 +128,19 @@ def test_bodies_of_every_kind(client: httpx.Client) -> None:
 
 def test_head_is_get_without_the_body_on_one_connection(toy: Server) -> None:
     with connect(toy) as connection:
-        connection.sendall(b"HEAD /toy/hot HTTP/1.1\r\nhost: x\r\n\r\n")
+        connection.sendall(b"HEAD /toy/hot HTTP/1.1\r\nhost: localhost\r\n\r\n")
         head = b""
         while b"\r\n\r\n" not in head:
             head += connection.recv(65536)
         assert b"content-length: 500\r\n" in head
         assert head.count(b"content-length") == 1
         assert head.endswith(b"\r\n\r\n")
-        connection.sendall(b"GET /toy/get HTTP/1.1\r\nhost: x\r\n\r\n")
+        connection.sendall(b"GET /toy/get HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert read_answer(connection).body == b"toy"
 
 
 def test_a_body_that_falls_short_is_cut(toy: Server) -> None:
-    answer = ask(toy, b"GET /toy/short HTTP/1.1\r\nhost: x\r\n\r\n")
+    answer = ask(toy, b"GET /toy/short HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert answer.headers["content-length"] == "10"
     assert answer.body == b"12345"
 
@@ -165,3 +165,33 @@ def test_trace_tells_how_a_client_speaks_and_no_secret(tmp_path: Path) -> None:
     assert "a client" in log
     assert "range: b'bytes=0-1'" in log
     assert "very-secret" not in log
+
+
+def test_a_request_without_one_host_is_refused(toy: Server) -> None:
+    for hosts in (b"", b"Host: localhost\r\nHost: localhost\r\n", b"Host: a b\r\n"):
+        answer = ask(toy, b"GET /health HTTP/1.1\r\n%bConnection: close\r\n\r\n" % hosts)
+        assert answer.status == 400, hosts
+    assert ask(toy, b"GET /health HTTP/1.0\r\n\r\n").status == 200
+
+
+def test_nothing_is_answered_under_a_name_of_others(client: httpx.Client) -> None:
+    for path in ("/health", "/v2/", "/toy/get", "/simple/", "/"):
+        answer = client.get(path, headers={"host": "evil.example"})
+        assert answer.status_code == 421, path
+        assert "allowed_hosts" in answer.text
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}, {"origin": "null"}]
+)
+def test_a_page_of_another_site_changes_nothing(client: httpx.Client, headers: dict[str, str]) -> None:
+    for method, path in (("PUT", "/toy/put"), ("POST", "/v2/a/blobs/uploads/"), ("DELETE", "/v2/a/tags/b")):
+        assert client.request(method, path, headers=headers).status_code == 403, path
+    assert client.get("/toy/get", headers=headers).status_code == 200
+    own = {"origin": str(client.base_url).rstrip("/"), "sec-fetch-site": "same-origin"}
+    assert client.put("/toy/put", headers=own).status_code == 201
+
+
+def test_paths_are_case_sensitive(client: httpx.Client) -> None:
+    for path in ("/Health", "/V2/", "/Simple/", "/TOY/get", "/API/tokens", "/simple/a/", "/v2/A/tags/list"):
+        assert client.get(path).status_code in (400, 404), path

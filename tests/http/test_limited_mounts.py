@@ -54,7 +54,8 @@ def statuses(app: NoraApplication, *paths: str, headers: tuple[tuple[bytes, byte
                 "path": path,
                 "raw_path": path.encode(),
                 "query_string": b"",
-                "headers": list(headers),
+                "headers": [(b"host", b"localhost"), *headers],
+                "http_version": "1.1",
                 "client": ("192.0.2.1", 1),
             }
             await app(scope, receive, send)

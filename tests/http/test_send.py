@@ -125,7 +125,7 @@ def test_lost_bytes_are_a_500_and_never_a_404(toy: Server, client: httpx.Client)
 
 def test_a_client_that_leaves_stops_the_producer(toy: Server, client: httpx.Client) -> None:
     with connect(toy) as connection:
-        connection.sendall(b"GET /toy/endless HTTP/1.1\r\nhost: x\r\n\r\n")
+        connection.sendall(b"GET /toy/endless HTTP/1.1\r\nhost: localhost\r\n\r\n")
         connection.recv(2048)
         assert client.get("/toy/seen").json()["endless"] == "running"
     assert eventually(lambda: client.get("/toy/seen").json()["endless"] == "stopped")
@@ -137,7 +137,7 @@ def test_a_client_that_leaves_a_large_file_harms_nobody(
     path, data = stored[3_000_000]
     for _ in range(5):
         with connect(toy) as connection:
-            connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+            connection.sendall(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
             connection.recv(2048)
     assert client.get(path).content == data
 
