@@ -13,6 +13,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from nora.errors import StartError
@@ -28,6 +30,10 @@ _SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # and the next number is sched
 _SCHED_ATTR = struct.Struct("=IIQiIQQQII")
 """size, policy, flags, nice, priority, runtime, deadline, period, util_min, util_max (sched_setattr(2))."""
 _LINUX = sys.platform.startswith("linux")
+_MOST_CONNECTIONS = 8192
+"""Of a worker, idle ones included: more than any proxy pools."""
+_OPEN_MAX = 10_240
+"""What macOS allows a process where it says that there is no limit."""
 
 
 def die_with_parent(parent: int) -> None:
@@ -87,6 +93,50 @@ def frugal_memory() -> None:
             )
             for name, value in settings:
                 ctypes.CDLL(None).mallopt(name, value)
+
+
+def raise_file_limit() -> None:
+    """Let this process, and those that it starts, have as many files open as the system allows them. The soft
+    limit, 1024 nearly everywhere, is for programs that use select(2)."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    soft = _OPEN_MAX if hard == resource.RLIM_INFINITY else hard
+    with suppress(OSError, ValueError):  # where a sandbox forbids it, the budget is what there is
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    descriptor_budget.cache_clear()
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptorBudget:
+    """How the files that a worker may have open at a time are shared out."""
+
+    limit: int
+
+    @property
+    def connections(self) -> int:
+        """Clients that are served at a time. Each is a socket, and a file or two that it reads or writes."""
+        return max(8, min(_MOST_CONNECTIONS, (self.limit - min(128, self.limit // 4)) // 3))
+
+    @property
+    def answers(self) -> int:
+        """The number from which on a descriptor is not for one more file that is sent. Numbers are given out
+        from below, so that many are in use; what is above is for files that are about to be opened, for
+        writing, and for the catalog."""
+        return self.limit - self.limit // 8
+
+
+@cache
+def descriptor_budget() -> DescriptorBudget:
+    """That of this process, by the limit that it has when it is first asked for."""
+    if sys.platform == "win32":
+        return DescriptorBudget(_OPEN_MAX)
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return DescriptorBudget(_OPEN_MAX if soft == resource.RLIM_INFINITY else soft)
 
 
 @contextmanager

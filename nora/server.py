@@ -35,12 +35,17 @@ from nora.errors import StartError
 from nora.locks import FileLock, data_directory_lock
 from nora.observability.logs import configure, server_config
 from nora.observability.shared import SharedMemory
-from nora.processes import die_with_parent, frugal_memory, keep_port, set_sched_slice
+from nora.processes import (
+    descriptor_budget,
+    die_with_parent,
+    frugal_memory,
+    keep_port,
+    raise_file_limit,
+    set_sched_slice,
+)
 
 _log = logging.getLogger("nora.server")
 
-BACKPRESSURE = 8192
-"""Connections that a worker serves at a time, idle ones included: more than any proxy pools."""
 BUFFER_BYTES = 192 * 1024
 """Of each connection and direction. For 64, 128, 192, 256 and 408 KiB (Granian's default) 100 slow downloads
 add 31, 34, 48, 58 and 70 MiB (one run each, the last without `frugal_memory`); receiving 1 GiB costs
@@ -53,6 +58,7 @@ def serve(config: Config) -> None:
     """Run until SIGTERM or SIGINT. Raises StartError when it cannot start."""
     started_at = time.time()
     configure(config.log.level, config.log.format, config.log.file)
+    raise_file_limit()
     layout = Layout(config.storage.path)
     with closing(_data_directory(config)), keep_port(config.server.host, config.server.port) as address:
         _prepare(config, layout)
@@ -127,7 +133,7 @@ def _server(config: Config, address: str, started_at: float) -> Supervisor:
             workers=settings.worker_count,
             runtime_threads=1,
             backlog=1024,
-            backpressure=BACKPRESSURE,
+            backpressure=descriptor_budget().connections,
             ssl_cert=settings.tls_cert,
             ssl_key=settings.tls_key,
             ssl_protocol_min=SSLProtocols.tls12,

@@ -1,4 +1,4 @@
-"""What the operating system is told about threads."""
+"""What the operating system is told about threads and files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from nora.processes import lower_priority, set_sched_slice
+from nora.processes import DescriptorBudget, lower_priority, set_sched_slice
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a process")
 
@@ -62,3 +62,22 @@ def test_turns_stay_as_they_are_where_the_calls_are_not_known(monkeypatch: pytes
     monkeypatch.setattr(ctypes, "CDLL", no_library)
     monkeypatch.setattr(platform, "machine", lambda: "pdp11")
     set_sched_slice()
+
+
+def test_the_soft_limit_of_files_becomes_the_hard_one() -> None:
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512));"
+        "from nora.processes import descriptor_budget, raise_file_limit;"
+        "assert descriptor_budget().limit == 256; raise_file_limit();"
+        "print(descriptor_budget().limit, *resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert found.split() == ["512", "512", "512"]
+
+
+@pytest.mark.parametrize("limit", [64, 256, 1024, 20_000, 1 << 20])
+def test_connections_leave_room_for_the_files_that_they_ask_for(limit: int) -> None:
+    budget = DescriptorBudget(limit)
+    assert 8 <= budget.connections <= 8192
+    assert 3 * budget.connections < limit
+    assert 2 * budget.connections < budget.answers < limit

@@ -6,6 +6,7 @@ Content-Range) is added here, the same for every dialect.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable
 
@@ -37,6 +38,23 @@ class _Refused(NoraError):
         self.status = status  # type: ignore[misc]
 
 
+def is_out_of_descriptors(error: BaseException | None) -> bool:
+    """Whether this is because too many files are open, in this process or on the machine."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__
+    return False
+
+
+def no_descriptors() -> errors.StorageBusy:
+    """What is told then. It passes when others are served, so it is 503 whoever met it: never an absence, and
+    no fault of an upstream."""
+    return errors.StorageBusy(
+        "too many files are open; if this lasts, raise the limit (ulimit -n, LimitNOFILE)"
+    )
+
+
 def render_json(error: NoraError, request: Request) -> Response:
     """The dialect outside of the formats: `{"error": …, "request_id": …}`."""
     body = orjson.dumps({"error": str(error), "request_id": REQUEST_ID.get()})
@@ -61,6 +79,9 @@ def _as_known(error: Exception) -> NoraError:
     if isinstance(error, MessageAborted | errors.ClientGone):
         _log.debug("the client left before its request was complete")
         return error if isinstance(error, NoraError) else errors.ClientGone("the client left")
+    if not isinstance(error, errors.StorageBusy) and is_out_of_descriptors(error):
+        _log.error("%s: too many files are open", type(error).__name__)
+        return no_descriptors()
     if isinstance(error, NoraError):
         if error.status >= 500:
             _log.error("%s: %s", type(error).__name__, error, exc_info=error.__cause__)

@@ -26,7 +26,7 @@ from nora.errors import NoraError
 from nora.http.context import RequestContext
 from nora.http.encodings import Encoding, choose_encoding
 from nora.http.memory import MemoryCache
-from nora.http.send import FileContent, Header, SizedContent, is_unchanged
+from nora.http.send import FileContent, Header, SizedContent, is_unchanged, stat_to_send
 from nora.http.tasks import spawn
 
 _log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class RenderCache:
             return Content(media_type, data)
         path = Path(self._folder, name)
         try:
-            found = path.stat()
+            found = stat_to_send(str(path))
             if time.time() - found.st_mtime > TOUCH_SECONDS:
                 os.utime(path)
         except OSError:

@@ -19,7 +19,9 @@ from nora._speedups import parse_range
 from nora.blobs.base import BlobStore
 from nora.catalog.records import Blob
 from nora.errors import ClientGone, RangeNotSatisfiable, StorageFailed
+from nora.http.errors import is_out_of_descriptors, no_descriptors
 from nora.http.memory import MemoryCache
+from nora.processes import descriptor_budget
 
 Header = tuple[bytes, bytes]
 Scope = dict[str, Any]
@@ -163,19 +165,34 @@ def _streamed(store: BlobStore, blob: Blob, start: int, stop: int, media_type: b
 
 
 def _check_file(path: str, blob: Blob) -> None:
-    """Once the head is sent the status cannot be changed, and the server answers 404 where it cannot open
-    a file that it was told to send - so it is opened here before. A lost or locked file is a failure of the
-    storage, not an absence."""
+    """A lost or locked file is a failure of the storage, not an absence."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            size = os.fstat(descriptor).st_size
-        finally:
-            os.close(descriptor)
+        size = stat_to_send(path).st_size
     except OSError as error:
         raise StorageFailed(f"the bytes of {blob.digest} cannot be read") from error
     if size != blob.size:
         raise StorageFailed(f"the bytes of {blob.digest} are damaged: {size} of {blob.size} bytes")
+
+
+def stat_to_send(path: str) -> os.stat_result:
+    """What is known of a file that the server will open and send.
+
+    Once the head is sent the status cannot be changed, and the server answers 404 where it cannot open what
+    it was told to - so it is opened here before. Raises OSError, and StorageBusy when so many files are open
+    that the server might be refused a descriptor a moment later.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        if is_out_of_descriptors(error):
+            raise no_descriptors() from error
+        raise
+    try:
+        if descriptor >= descriptor_budget().answers:
+            raise no_descriptors()
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 async def transmit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 import orjson
@@ -92,3 +93,18 @@ def test_the_cause_of_a_storage_failure_is_logged(caplog: pytest.LogCaptureFixtu
     error.__cause__ = OSError(5, "Input/output error")
     assert answer(error, render_json, REQUEST).status == 500
     assert "Input/output error" in caplog.text
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+@pytest.mark.parametrize(
+    "around", [errors.StorageFailed, errors.UpstreamFailed, errors.NotFound, RuntimeError, None]
+)
+def test_too_many_open_files_are_503_whatever_met_them(number: int, around: type[Exception] | None) -> None:
+    error: Exception = OSError(number, "Too many open files")
+    if around is not None:
+        outer = around("it failed")
+        outer.__cause__ = error
+        error = outer
+    response = answer(error, render_json, REQUEST)
+    assert (response.status, headers(response)[b"retry-after"]) == (503, b"1")
+    assert "ulimit" in orjson.loads(response.content.body)["error"]  # type: ignore[union-attr]

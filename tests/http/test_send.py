@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,9 +14,11 @@ import pytest
 from blacksheep import Request
 
 from nora.catalog.records import Blob
+from nora.errors import StorageBusy
 from nora.http.memory import MemoryCache
-from nora.http.send import SMALL, blob_response
+from nora.http.send import SMALL, blob_response, stat_to_send
 from nora.model import Digest
+from nora.processes import DescriptorBudget
 from tests.http.wire import connect, eventually
 from tests.support.server import Server
 
@@ -121,6 +125,25 @@ def test_lost_bytes_are_a_500_and_never_a_404(toy: Server, client: httpx.Client)
         file.unlink()
         assert client.get(path).status_code == 500
         assert client.get(path, headers={"Range": "bytes=5-9"}).status_code == 500
+
+
+def test_a_file_is_not_promised_when_the_server_could_not_open_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The server answers 404 where it cannot open a file that it was told to send."""
+    path = tmp_path / "file"
+    path.write_bytes(bytes(5))
+    assert stat_to_send(str(path)).st_size == 5
+    monkeypatch.setattr("nora.http.send.descriptor_budget", lambda: DescriptorBudget(3))
+    with pytest.raises(StorageBusy):
+        stat_to_send(str(path))
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageBusy):
+        stat_to_send(str(path))
 
 
 def test_a_client_that_leaves_stops_the_producer(toy: Server, client: httpx.Client) -> None:
