@@ -113,7 +113,10 @@ async def open_services(config: Config) -> AsyncIterator[CommandServices]:
     async with open_catalog(config) as catalog:
         storage = config.storage
         blobs = LocalBlobStore(
-            Layout(storage.path), reserve_bytes=storage.reserve, durable=storage.durability
+            Layout(storage.path),
+            reserve_bytes=storage.reserve,
+            durable=storage.durability,
+            rows=catalog,
         )
         with closing(blobs):
             yield CommandServices(catalog, blobs)
@@ -210,7 +213,10 @@ class Worker:
         self._layout = layout = Layout(config.storage.path)
         self._catalog = SQLiteCatalog.open(layout.catalog)
         self._blobs = LocalBlobStore(
-            layout, reserve_bytes=config.storage.reserve, durable=config.storage.durability
+            layout,
+            reserve_bytes=config.storage.reserve,
+            durable=config.storage.durability,
+            rows=self._catalog,
         )
         self._scratch = Scratch(config.storage.path, self._blobs.disk)
         self._limits = upload_limits(config)

@@ -49,8 +49,17 @@ class Ingested:
     live: Blob | None = field(default=None)
 
     def settle(self, live: Blob) -> None:
-        """Name the live row; when it is of another generation, this object is superfluous and goes."""
+        """Name the live row. When it is of another generation, this object is superfluous and goes, unless
+        the other one is lost; `live` is after the block the row that names what is there."""
         self.live = live
+
+
+class BlobRows(Protocol):
+    """What a store asks of the catalog when it finds that an object is lost."""
+
+    async def replace_object(self, lost: Blob, new: NewBlob) -> Blob | None:
+        """See nora.catalog.blobs.Blobs."""
+        ...
 
 
 class BlobStore(Protocol):
@@ -64,10 +73,10 @@ class BlobStore(Protocol):
             async with store.ingest(body, Expect(digest=d)) as new:
                 new.settle(await catalog.add_blob(new.blob, …))
 
-        Leaving the block with `settle` called keeps the object if its generation is the live one and
-        removes it otherwise. Leaving it by a NoraError removes it (the transaction was rolled back), unless
-        that is uncertain. Leaving it in any other way - cancelled, say - keeps it, because a row may name
-        it by now; an object without a row is collected later.
+        Leaving the block with `settle` called is `BlobStore.settle`. Leaving it by a NoraError removes the
+        object (the transaction was rolled back), unless that is uncertain. Leaving it in any other way -
+        cancelled, say - keeps it, because a row may name it by now; an object without a row is collected
+        later.
         Raises DigestMismatch, SizeMismatch, TooLarge, StorageFull; nothing is left behind then.
         """
         ...
@@ -78,6 +87,18 @@ class BlobStore(Protocol):
         They are durable then and want a row, as in `ingest`. The file stays where it is; whoever holds it
         removes it. Raises StorageFailed, StorageFull; no object is left behind then.
         """
+        ...
+
+    async def settle(self, new: NewBlob, live: Blob) -> Blob:
+        """What becomes of an object whose bytes have a live row; returns the row that names what is there.
+
+        An object of another generation than the row's is removed - unless the row's own object is gone or
+        has another size: then the row names the new one from here on, so that lost bytes can be pushed again.
+        """
+        ...
+
+    async def is_whole(self, blob: Blob) -> bool:
+        """Whether the object of a row is there, with all its bytes. Raises StorageFailed."""
         ...
 
     def local_copy(self, blob: Blob | NewBlob) -> AbstractAsyncContextManager[str]:

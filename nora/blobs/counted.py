@@ -38,6 +38,14 @@ class CountedBlobStore:
         """See BlobStore."""
         await self._awaited("put", self._store.adopt(file, new))
 
+    async def settle(self, new: NewBlob, live: Blob) -> Blob:
+        """See BlobStore."""
+        return await self._store.settle(new, live)
+
+    async def is_whole(self, blob: Blob) -> bool:
+        """See BlobStore. Not counted: no bytes are asked for."""
+        return await self._store.is_whole(blob)
+
     @asynccontextmanager
     async def local_copy(self, blob: Blob | NewBlob) -> AsyncIterator[str]:
         """See BlobStore."""

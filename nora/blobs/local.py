@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Final
@@ -19,9 +20,11 @@ from nora.errors import NoraError, StorageFailed
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator
 
-    from nora.blobs.base import Expect
+    from nora.blobs.base import BlobRows, Expect
     from nora.blobs.layout import Layout
     from nora.catalog.records import Blob, NewBlob
+
+_log = logging.getLogger(__name__)
 
 PIECE_BYTES: Final = 64 << 10
 """What `stream` yields at a time: every slow client holds several of them."""
@@ -35,8 +38,17 @@ class LocalBlobStore:
     `reserve_bytes` of the file system stay free: an ingest that would touch them raises StorageFull.
     """
 
-    def __init__(self, layout: Layout, *, reserve_bytes: int, durable: Durability = "full") -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        reserve_bytes: int,
+        durable: Durability = "full",
+        rows: BlobRows | None = None,
+    ) -> None:
+        """`rows` is what learns of objects that are lost; without it they stay lost."""
         self.layout = layout
+        self._rows = rows
         self.disk = Disk(layout.root, reserve_bytes=reserve_bytes, durable=durable)
 
     @asynccontextmanager
@@ -50,7 +62,7 @@ class LocalBlobStore:
             await forget(self, new, error)
             raise
         if ingested.live is not None and ingested.live.generation != new.generation:
-            await forget(self, new)
+            ingested.live = await self.settle(new, ingested.live)
 
     async def _take(self, chunks: AsyncIterable[bytes] | bytes, expect: Expect) -> NewBlob:
         if isinstance(chunks, bytes):
@@ -157,6 +169,35 @@ class LocalBlobStore:
         except BaseException:
             temp.discard()
             raise
+
+    async def settle(self, new: NewBlob, live: Blob) -> Blob:
+        """See BlobStore."""
+        if live.generation == new.generation:
+            return live
+        if self._rows is not None and await self._is_lost(live):
+            now = await self._rows.replace_object(live, new)
+            if now is not None and now.generation == new.generation:
+                _log.warning("the bytes of %s were lost, and have come again", new.digest)
+                return now
+            live = now or live
+        await forget(self, new)
+        return live
+
+    async def _is_lost(self, blob: Blob) -> bool:
+        """Whether an object is known to be lost. One that cannot be looked at is not."""
+        try:
+            return not await self.is_whole(blob)
+        except StorageFailed:
+            return False
+
+    async def is_whole(self, blob: Blob) -> bool:
+        """See BlobStore. Not in a disk thread: this is one system call."""
+        try:
+            return os.stat(self.layout.blob(blob)).st_size == blob.size
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise translate(error) from error
 
     def path(self, blob: Blob | NewBlob) -> str | None:
         """See BlobStore."""

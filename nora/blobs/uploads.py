@@ -171,7 +171,7 @@ class Uploads:
                 new.blob, repository_id, package, self._lease_seconds, upload_id
             )
             new.settle(live)
-        return live
+        return new.live or live
 
     @asynccontextmanager
     async def _session(self, upload: Upload) -> AsyncIterator[Session]:
@@ -250,9 +250,7 @@ class Uploads:
             raise
         with suppress(StorageFailed):  # what stays is swept
             await session.discard()
-        if live.generation != new.generation:
-            await forget(self._store, new)
-        return live
+        return await self._store.settle(new, live)
 
     # -- tidying -------------------------------------------------------------------------------------
 

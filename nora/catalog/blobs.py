@@ -35,6 +35,14 @@ class Blobs(Protocol):
         """
         ...
 
+    async def replace_object(self, lost: Blob, new: NewBlob) -> Blob | None:
+        """Let a live row name another object of the same bytes, because the one it names is lost.
+
+        Returns the live row: of another object than `new` when somebody else was first, None when the blob is
+        no longer live.
+        """
+        ...
+
     async def mount_blob(
         self,
         digest: Digest,

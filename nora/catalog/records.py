@@ -12,7 +12,8 @@ from nora.model import Digest, Role, Scope
 class Blob:
     """A stored blob. `generation` is part of the object's name: see nora.blobs.layout.
 
-    An `id` always means these bytes in this object, and is never used again: caches may be keyed by it.
+    An `id` always means these bytes, and is never used again: caches may be keyed by it. It means this object
+    as well, until that is lost and the bytes come again.
     """
 
     id: int

@@ -274,9 +274,7 @@ class Download:
         except NoraError as error:
             await forget(self._store, new, error)
             raise
-        if live.generation != new.generation:
-            await forget(self._store, new)
-        return live
+        return await self._store.settle(new, live)
 
     # -- the part file -------------------------------------------------------------------------------
 

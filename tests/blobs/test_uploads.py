@@ -61,7 +61,7 @@ class Place:
 
     def uploads(self, **settings: Any) -> Uploads:
         """The uploads of one more process on this directory."""
-        store = LocalBlobStore(self.layout, reserve_bytes=0, durable="none")
+        store = LocalBlobStore(self.layout, reserve_bytes=0, durable="none", rows=self.catalog)
         self.processes.append(store)
         given: dict[str, Any] = {
             "max_sessions": 100,
@@ -531,6 +531,66 @@ async def test_a_commit_that_failed_keeps_the_object_and_ends_the_session(
     with pytest.raises(UploadNotFound):  # its file may be the object: nothing is appended to it
         await uploads.append(upload, chunked(b"more"))
     assert await place.store.read(rows[0]) == data
+
+
+# -- lost bytes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE])
+@pytest.mark.parametrize("size", [None, 0, 5])
+async def test_lost_bytes_can_be_pushed_again(
+    place: Place, uploads: Uploads, data: bytes, size: int | None
+) -> None:
+    """Whether the object is gone or was cut."""
+    lost = await uploads.put(place.repository, "app", chunked(data), digest=digest_of(data))
+    path = place.layout.blob(lost)
+    if size is None:
+        os.unlink(path)
+    else:
+        os.truncate(path, size)
+    assert not await place.store.is_whole(lost)
+    upload = await uploads.append(await uploads.open(place.repository, "other"), chunked(data))
+    live = await uploads.finish(upload, None, digest=digest_of(data))
+    assert live.id == lost.id
+    assert await place.store.is_whole(live)
+    assert await place.store.read(live) == data
+    for package in ("app", "other"):
+        found = await place.catalog.find_linked_blob(place.repository, package, lost.digest)
+        assert found is not None
+        assert found.generation == live.generation
+    os.unlink(place.layout.blob(live))
+    again = await uploads.put(place.repository, "app", chunked(data), digest=digest_of(data))
+    assert await place.store.read(again) == data
+    assert place.left() == []
+
+
+async def test_of_pushes_of_lost_bytes_one_object_stays(place: Place, uploads: Uploads) -> None:
+    lost = await uploads.put(place.repository, "app", chunked(SMALL), digest=digest_of(SMALL))
+    os.unlink(place.layout.blob(lost))
+    blobs = await asyncio.gather(
+        *(uploads.put(place.repository, "app", chunked(SMALL), digest=digest_of(SMALL)) for _ in range(8))
+    )
+    assert len({blob.generation for blob in blobs}) == 1
+    assert len(place.objects()) == 1
+    assert await place.store.read(blobs[0]) == SMALL
+
+
+async def test_an_object_that_cannot_be_looked_at_is_not_lost(
+    place: Place, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await uploads.put(place.repository, "app", chunked(SMALL), digest=digest_of(SMALL))
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", fail)
+        with pytest.raises(StorageFailed):
+            await place.store.is_whole(first)
+        again = await uploads.put(place.repository, "app", chunked(SMALL), digest=digest_of(SMALL))
+    assert again.generation == first.generation
+    assert await place.store.read(again) == SMALL
+    assert len(place.objects()) == 1
 
 
 # -- full disks and failures -------------------------------------------------------------------------

@@ -503,6 +503,33 @@ class CatalogContract(CatalogFixtures):
         assert mounted.id == blob.id
         assert await catalog.find_linked_blob(other, "to", digest) == mounted
 
+    async def test_a_row_gets_another_object_for_one_that_is_lost(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, other = ids
+        [lost] = await catalog.publish(release(hosted, "app", "bytes", "1"), LEASE)
+        await catalog.mount_blob(lost.digest, [(hosted, "app")], other, "to", LEASE)
+        found = await catalog.put_file(
+            hosted, NewFile(path="alone", media_type="text/plain", blob=lost), replace=False
+        )
+        assert found.generation == lost.generation
+
+        async def generations() -> list[int | None]:
+            linked = await catalog.find_linked_blob(other, "to", lost.digest)
+            tagged = await catalog.find_tagged_file(hosted, "app", "1")
+            alone = await catalog.find_file(hosted, "alone")
+            known = [linked, tagged and tagged.blob, alone and alone.blob]
+            return [blob and blob.generation for blob in (*known, await catalog.find_blob(lost.digest))]
+
+        assert await generations() == [lost.generation] * 4
+        new, late = new_blob("bytes"), new_blob("bytes")
+        now = await catalog.replace_object(lost, new)
+        assert now == replace(lost, generation=new.generation, lease_until=0.0)
+        assert await generations() == [new.generation] * 4
+        assert await catalog.replace_object(lost, late) == now  # the other one was first
+        assert await catalog.replace_object(lost, new_blob("never seen")) is None
+        assert await generations() == [new.generation] * 4
+
     async def test_an_unlinked_blob_stays_with_others(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await catalog.add_blob(new_blob("bytes"), hosted, "a", LEASE)

@@ -154,6 +154,34 @@ def test_upload_session_goes_on_or_is_gone(server: Server, disk: Disk, seed: int
     asyncio.run(run())
 
 
+def test_what_was_lost_can_be_pushed_again(tmp_path: Path, disk: Disk) -> None:
+    """With `durability = "data"` the rows survive, the names of the objects perhaps not."""
+    env = ON_FUSE | {"NORA_STORAGE_DURABILITY": "data"}
+    server = Server(tmp_path / "data", tmp_path / "nora.log", workers=2, env=env)
+    blob = random.Random(1).randbytes(100_000)
+    path = f"/v2/faults/again/blobs/{sha256(blob)}"
+    wire = Wire(server.host, server.port)
+
+    async def push() -> int:
+        pushed = await wire.call("POST", f"/v2/faults/again/blobs/uploads/?digest={sha256(blob)}", blob)
+        return pushed.status
+
+    async def run() -> None:
+        assert await push() == 201
+        pull_the_plug(server, disk, None)
+        await asyncio.to_thread(server.start)
+        assert (await wire.call("GET", path)).status == 500
+        assert (await wire.call("HEAD", path)).status == 404  # else a client would not push it
+        assert await push() == 201
+        assert (await wire.call("GET", path)).body == blob
+
+    try:
+        server.start()
+        asyncio.run(run())
+    finally:
+        server.kill()
+
+
 def test_a_disk_that_lies_is_noticed(server: Server, disk: Disk) -> None:
     """The runs above can fail: where fsync keeps nothing, they do."""
     wire = Wire(server.host, server.port)

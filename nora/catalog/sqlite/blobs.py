@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from nora.catalog.records import Blob
 from nora.catalog.sqlite import queries
-from nora.catalog.sqlite.executor import Executor
+from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import ensure_package, find_id
-from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache, slot_of
 from nora.catalog.sqlite.rows import blob_of
 from nora.catalog.sqlite.uploads import close_upload, session_key
 from nora.errors import BlobNotFound, UploadNotFound
@@ -49,6 +49,9 @@ class Blobs(Executor):
         return await self._write(
             lambda db: add_blob(db, blob, repository_id, package, lease_seconds, upload_id), *touched
         )
+
+    async def replace_object(self, lost: Blob, new: NewBlob) -> Blob | None:
+        return await self._write_found(lambda db, slots: replace_object(db, slots, lost, new))
 
     async def mount_blob(
         self,
@@ -145,6 +148,18 @@ def add_blob(
         raise UploadNotFound("the upload was finished, cancelled or has expired")
     package_id = ensure_package(db, repository_id, package, now)
     return link(db, package_id, ensure_blob(db, blob, now), now + lease_seconds)
+
+
+def replace_object(db: Connection, slots: set[int], lost: Blob, new: NewBlob) -> Blob | None:
+    """See Catalog.replace_object. Everybody who holds the blob has answers that name the lost object."""
+    values = (new.generation, new.size, new.xxh3, lost.id, lost.generation)
+    if db.execute(queries.REPLACE_OBJECT, values).rowcount:
+        holders = db.execute(queries.LIST_BLOB_HOLDERS, (lost.id, -1)).fetchall()
+        slots |= {slot_of(repository_id, package) for repository_id, package in holders}
+        files = db.execute(queries.LIST_BLOB_FILES, (lost.id,)).fetchall()
+        slots |= {file_slot(*row) for row in files}
+    row = find_blob(db, new.digest)
+    return None if row is None else blob_of(*row, 0.0)
 
 
 def mount_blob(

@@ -325,6 +325,14 @@ DELETE_TAG: Final = "DELETE FROM tag WHERE package_id = ? AND name = ?"
 INSERT_BLOB: Final = """
 INSERT INTO blob (digest, size, xxh3, generation, created_at) VALUES (?, ?, ?, ?, ?) RETURNING id"""
 
+REPLACE_OBJECT: Final = """
+UPDATE blob SET generation = ?, size = ?, xxh3 = ?, verified_at = NULL
+WHERE id = ? AND generation = ? AND state = 'live'"""
+
+LIST_BLOB_FILES: Final = """
+SELECT file.repository_id, file.path, package.name FROM file
+LEFT JOIN package ON package.id = file.package_id WHERE file.blob_id = ?"""
+
 INSERT_ALIAS: Final = "INSERT INTO blob_alias (digest, blob_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 HAS_LINK: Final = "SELECT 1 FROM link WHERE package_id = ? AND blob_id = ?"

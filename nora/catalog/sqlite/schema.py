@@ -5,7 +5,8 @@ another engine has its own, and shares the protocol and its contract suite. How 
 
 - `blob` has one live row for a digest (a partial unique index). A doomed row stays, under its own
   generation, until collection has deleted its object; so a blob's id never changes its meaning,
-  and neither does anything that is cached by it. Identifiers are never used twice (AUTOINCREMENT).
+  and neither does anything that is cached by it. Identifiers are never used twice (AUTOINCREMENT). Only a
+  row whose object is lost gets another generation.
 - `package.versions` counts its versions, so that listing the packages that hold one is a range scan
   over a partial index.
 - `version.subject` is the version that one is about. It is asked for by its target, page by page in the order

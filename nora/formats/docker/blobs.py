@@ -49,8 +49,11 @@ class Blobs:
 
         async def look(hosted: Repository) -> Blob | None:
             blob = await self._catalog.find_linked_blob(hosted.id, image.package, digest)
-            if blob is not None and resource.request.method == "HEAD":
-                self._leases.note(hosted.id, image.package, blob)
+            if blob is None or resource.request.method != "HEAD":
+                return blob
+            if not await self._blobs.is_whole(blob):  # so that what was lost is pushed again
+                return None
+            self._leases.note(hosted.id, image.package, blob)
             return blob
 
         blob = await self._resolver.find_hosted(image.repository, look)

@@ -179,7 +179,8 @@ class Manifests:
             )
 
         held = await self._catalog.find_linked_blob(target.id, image.package, manifest.digest)
-        if held is not None:  # another tag for what is there: no bytes to write, even on a full disk
+        # Another tag for what is there: no bytes to write, even on a full disk
+        if held is not None and await self._blobs.is_whole(held):
             with suppress(BlobNotFound):
                 await self._catalog.publish(release(held), self._lease)
                 return

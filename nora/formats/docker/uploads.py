@@ -39,6 +39,7 @@ class UploadEndpoints:
         self._remotes = remotes
         self._claims = services.claims
         self._catalog = services.catalog
+        self._blobs = services.blobs
         self._uploads = services.uploads
         self._settings = services.settings(DockerSettings)
         self._lease = services.leases.seconds
@@ -137,7 +138,7 @@ class UploadEndpoints:
         if not holders:
             return None
         blob = await self._catalog.mount_blob(digest, holders, image.target.id, image.package, self._lease)
-        return digest if blob is not None else None
+        return digest if blob is not None and await self._blobs.is_whole(blob) else None
 
     def _chunk(self, resource: Resource) -> tuple[int | None, int | None]:
         """Where the body starts and how long it is, as far as the client says so."""

@@ -57,6 +57,20 @@ async def test_another_process_moves_a_tag(path: Path) -> None:
     await other.close()
 
 
+async def test_another_process_replaces_a_lost_object(path: Path) -> None:
+    mine, other = SQLiteCatalog.open(path), SQLiteCatalog.open(path)
+    hosted = (await mine.sync_repositories([HOSTED]))["hosted"].id
+    [lost] = await mine.publish(release(hosted, "app", "a", "latest"), LEASE)
+    assert await mine.find_tagged_file(hosted, "app", "latest") is not None
+    now = await other.replace_object(lost, new_blob("a"))
+    assert now is not None
+    found = await mine.find_tagged_file(hosted, "app", "latest")
+    assert found is not None
+    assert found.blob.generation == now.generation != lost.generation
+    await mine.close()
+    await other.close()
+
+
 async def test_another_process_removes_what_was_recalled(path: Path) -> None:
     mine, other = SQLiteCatalog.open(path), SQLiteCatalog.open(path)
     hosted = (await mine.sync_repositories([HOSTED]))["hosted"].id
