@@ -35,9 +35,10 @@ class Digest(str):
 
 RepositoryKind = Literal["hosted", "proxy", "group"]
 
-Action = Literal["read", "write", "delete", "admin"]
-"""What a request wants to do. Moving or removing a tag, yanking and cancelling an upload are writes; removing
-a version, a manifest or a file is a delete; tokens, users and upkeep are administration."""
+Action = Literal["read", "write", "untag", "delete", "admin"]
+"""What a request wants to do. Setting or moving a tag, yanking and cancelling an upload are writes. Removing
+a tag is `untag`, which a scope may allow without `delete`; removing a version, a manifest or a file is a
+delete; tokens, users and upkeep are administration."""
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
@@ -49,6 +50,9 @@ ROLES: dict[Role, frozenset[Action]] = {
     "admin": frozenset(ACTIONS),
 }
 """What each role may do."""
+
+REMOVALS: frozenset[Action] = frozenset({"untag", "delete"})
+"""What a scope may allow to the role `write` beyond the role."""
 
 Method = Literal["anonymous", "password", "token", "session", "oidc"]
 """How a principal proved who it is; `session` is a short-lived token of the token service."""
@@ -64,7 +68,7 @@ class Scope:
     repository: str = "**"
     name: str = "**"
     actions: frozenset[Action] = frozenset({"read", "write"})
-    """`delete` here lets a principal of the role `write` delete in this part."""
+    """`delete` here lets a principal of the role `write` delete in this part, `untag` remove tags."""
     enforced: bool = True
     """False: what only this scope allows is allowed, and counted as what would have been denied."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nora.errors import Denied, Unauthenticated
-from nora.model import ANONYMOUS, ROLES, Action, Principal, Repository, Scope
+from nora.model import ANONYMOUS, REMOVALS, ROLES, Action, Principal, Repository, Scope
 from nora.patterns import path_matcher
 
 
@@ -82,9 +82,9 @@ class Access:
 def _allows(
     scope: Scope, principal: Principal, action: Action, repository: Repository | None, name: str | None
 ) -> bool:
-    if action not in scope.actions:
+    if action not in scope.actions and not (action == "untag" and "delete" in scope.actions):
         return False
-    if action not in ROLES[principal.role] and not (action == "delete" and principal.role == "write"):
+    if action not in ROLES[principal.role] and not (action in REMOVALS and principal.role == "write"):
         return False
     if repository is None:
         return False  # what concerns the whole server is not for those who are limited to a part of it

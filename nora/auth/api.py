@@ -26,7 +26,7 @@ from nora.errors import BadRequest, Denied, NotFound, Unauthenticated
 from nora.http.context import RequestContext
 from nora.http.fields import Fields, answering, json_answer, read_fields, text_of
 from nora.http.router import Endpoint
-from nora.model import ROLES, Principal, Role, Scope
+from nora.model import REMOVALS, ROLES, Principal, Role, Scope
 
 LONGEST_TTL_DAYS: Final = 3650
 DEFAULT_TTL_DAYS: Final = 30
@@ -98,7 +98,7 @@ class TokenApi:
             raise BadRequest(f"ttl_days is a whole number from 1 to {LONGEST_TTL_DAYS}")
         if _RANKS.index(role) > _RANKS.index(maker.role):
             raise Denied(f"{maker.name} may not make a token of the role {role}")
-        if any("delete" in one.actions for one in scopes) and "delete" not in ROLES[maker.role]:
+        if any(one.actions & REMOVALS for one in scopes) and "delete" not in ROLES[maker.role]:
             raise Denied(f"{maker.name} may not make a token that deletes")
         description = text_of(fields, "description") if "description" in fields else ""
         text, token = await self._tokens.create(
@@ -138,7 +138,8 @@ def _scope(entry: object) -> Scope:
         ):
             return Scope(patterns[0], patterns[1], frozenset(actions))
     raise BadRequest(
-        'a scope is {"repository": pattern, "name": pattern, "actions": some of read, write and delete}'
+        'a scope is {"repository": pattern, "name": pattern, "actions": some of '
+        "read, write, untag and delete}"
     )
 
 

@@ -27,7 +27,7 @@ LONGEST_DESCRIPTION: Final = 256
 LONGEST_USER: Final = 128
 LONGEST_TTL: Final = 100 * 366 * 24 * 3600.0
 """Seconds; a time far beyond cannot be written as a date."""
-SCOPED_ACTIONS: Final = frozenset({"read", "write", "delete"})
+SCOPED_ACTIONS: Final = frozenset({"read", "write", "untag", "delete"})
 """What a scope may allow; administration is of no part."""
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from nora.catalog.records import Blob, NewBlob
@@ -58,8 +58,13 @@ class Blobs(Protocol):
         """Some packages (repository, package) that hold a blob."""
         ...
 
-    async def unlink_blob(self, repository_id: int, package: str, digest: Digest) -> bool:
-        """Take a blob out of a package. The bytes stay until collection finds nobody holding them."""
+    async def unlink_blob(
+        self, repository_id: int, package: str, digest: Digest, *, kept: Callable[[str], bool] | None = None
+    ) -> bool:
+        """Take a blob out of a package. The bytes stay until collection finds nobody holding them.
+
+        Raises Conflict when a tag for which `kept` says so needs it.
+        """
         ...
 
     async def renew_leases(self, links: Iterable[tuple[int, str, Digest]], lease_seconds: float) -> None:

@@ -25,6 +25,6 @@ class Tags(Protocol):
         """
         ...
 
-    async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:
-        """Remove a tag; the version stays."""
+    async def delete_tag(self, repository_id: int, package: str, tag: str) -> str | None:
+        """Remove a tag; the version stays. Returns which it was, None when there was no such tag."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from nora.catalog.records import Blob, Release, Version, VersionAbout
@@ -40,10 +41,13 @@ class Versions(Protocol):
         """Replace what is given; False when there is no such version. Moves the package's revision."""
         ...
 
-    async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
+    async def delete_version(
+        self, repository_id: int, package: str, version: str, *, kept: Callable[[str], bool] | None = None
+    ) -> bool:
         """Remove a version, its files, its references and every tag that points to it.
 
-        The package lets go of the bytes of the files, unless another of its versions needs them.
+        The package lets go of the bytes of the files, unless another of its versions needs them. Raises
+        Conflict, and removes nothing, when a tag for which `kept` says so needs the version.
         """
         ...
 

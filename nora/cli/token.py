@@ -45,7 +45,7 @@ def command() -> None:
     multiple=True,
     metavar="REPOSITORY:NAME:ACTIONS",
     help="Limit it to a part, as in internal:team/*:read,write; may be given several times. "
-    "delete lets the role write delete there.",
+    "delete lets the role write delete there, untag only remove tags.",
 )
 @click.option("--ttl-days", type=click.FloatRange(0, min_open=True), help="Without it: until it is revoked.")
 @click.option("--description", default="", help="What it is for.")

@@ -315,9 +315,9 @@ class CatalogContract(CatalogFixtures):
     async def test_a_deleted_tag_leaves_its_version(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await catalog.publish(release(hosted, "app", "a", "1", "2"), LEASE)
-        assert await catalog.delete_tag(hosted, "app", "1") is True
-        assert await catalog.delete_tag(hosted, "app", "1") is False
-        assert await catalog.delete_tag(hosted, "absent", "1") is False
+        assert await catalog.delete_tag(hosted, "app", "1") == sha256("a")
+        assert await catalog.delete_tag(hosted, "app", "1") is None
+        assert await catalog.delete_tag(hosted, "absent", "1") is None
         assert await catalog.list_tags(hosted, "app", "", 10) == ["2"]
         assert await catalog.find_version_file(hosted, "app", sha256("a")) is not None
 
@@ -347,6 +347,28 @@ class CatalogContract(CatalogFixtures):
         assert await catalog.find_linked_blob(hosted, "app", sha256("gone")) is None
         assert await catalog.list_tags(hosted, "app", "", 10) == ["3"]
         assert await catalog.find_tagged_file(hosted, "app", "3") is not None
+
+    async def test_what_a_kept_tag_needs_is_not_removed(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await catalog.add_blob(new_blob("layer"), hosted, "app", LEASE)
+        await catalog.add_blob(new_blob("other"), hosted, "app", LEASE)
+        await catalog.publish(release(hosted, "app", "m", "tip", needs=(layer("layer"),)), LEASE)
+        child = Reference(sha256("m"), "child", required=False)
+        await catalog.publish(release(hosted, "app", "index", "v1", needs=(child,)), LEASE)
+        await catalog.publish(release(hosted, "app", "loose", "2", needs=(layer("other"),)), LEASE)
+
+        def kept(tag: str) -> bool:
+            return tag.startswith("v")
+
+        for version in ("index", "m"):
+            with pytest.raises(Conflict, match="v1"):
+                await catalog.delete_version(hosted, "app", sha256(version), kept=kept)
+        with pytest.raises(Conflict, match="v1"):
+            await catalog.unlink_blob(hosted, "app", sha256("layer"), kept=kept)
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["2", "tip", "v1"]
+        assert await catalog.unlink_blob(hosted, "app", sha256("other"), kept=kept)
+        assert await catalog.delete_version(hosted, "app", sha256("loose"), kept=kept)
+        assert await catalog.delete_version(hosted, "app", sha256("m"), kept=lambda tag: tag == "2")
 
     async def test_a_package_stays_known_when_its_last_version_goes(
         self, catalog: Catalog, ids: tuple[int, int]

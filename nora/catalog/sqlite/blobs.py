@@ -12,11 +12,12 @@ from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache, slot_of
 from nora.catalog.sqlite.rows import blob_of
+from nora.catalog.sqlite.tags import check_kept
 from nora.catalog.sqlite.uploads import close_upload, session_key
 from nora.errors import BlobNotFound, UploadNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nora.catalog.records import NewBlob
     from nora.catalog.sqlite.engine import Connection
@@ -70,10 +71,11 @@ class Blobs(Executor):
         blob = await self.find_blob(digest)
         return [] if blob is None else self._rows(queries.LIST_BLOB_HOLDERS, (blob.id, limit))
 
-    async def unlink_blob(self, repository_id: int, package: str, digest: Digest) -> bool:
-        return await self._write(
-            lambda db: unlink_blob(db, repository_id, package, digest), (repository_id, package)
-        )
+    async def unlink_blob(
+        self, repository_id: int, package: str, digest: Digest, *, kept: Callable[[str], bool] | None = None
+    ) -> bool:
+        place = (repository_id, package)
+        return await self._write(lambda db: unlink_blob(db, place, digest, kept), place)
 
     async def renew_leases(self, links: Iterable[tuple[int, str, Digest]], lease_seconds: float) -> None:
         batch = tuple(links)
@@ -178,11 +180,18 @@ def mount_blob(
     return link(db, ensure_package(db, repository_id, package, now), blob, now + lease_seconds)
 
 
-def unlink_blob(db: Connection, repository_id: int, package: str, digest: Digest) -> bool:
+def unlink_blob(
+    db: Connection, place: tuple[int, str], digest: Digest, kept: Callable[[str], bool] | None
+) -> bool:
     """See Catalog.unlink_blob."""
-    package_id = find_id(db, queries.FIND_PACKAGE, (repository_id, package))
+    package_id = find_id(db, queries.FIND_PACKAGE, place)
     blob = find_blob(db, digest)
-    return bool(package_id and blob and db.execute(queries.DELETE_LINK, (package_id, blob[0])).rowcount)
+    if not package_id or not blob:
+        return False
+    if kept is not None:
+        aliases = [alias for (alias,) in db.execute(queries.LIST_ALIASES, (blob[0],))]
+        check_kept(db, package_id, [blob[1], *aliases], kept)
+    return bool(db.execute(queries.DELETE_LINK, (package_id, blob[0])).rowcount)
 
 
 def renew_leases(db: Connection, links: Iterable[tuple[int, str, Digest]], lease_seconds: float) -> None:

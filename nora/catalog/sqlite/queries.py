@@ -318,6 +318,18 @@ INSERT INTO tag (package_id, name, version_id, updated_at) VALUES (?, ?, ?, ?)
 ON CONFLICT (package_id, name) DO UPDATE SET version_id = excluded.version_id,
 updated_at = excluded.updated_at"""
 
+# UNION leaves out what is there already: versions that refer to each other end it, too.
+LIST_TAGS_NEEDING: Final = """
+WITH RECURSIVE needed (digest) AS (
+SELECT value FROM json_each(?2)
+UNION
+SELECT version.name FROM needed
+CROSS JOIN reference ON reference.package_id = ?1 AND reference.digest = needed.digest
+CROSS JOIN version ON version.id = reference.version_id)
+SELECT tag.name FROM needed
+CROSS JOIN version ON version.package_id = ?1 AND version.name = needed.digest
+CROSS JOIN tag ON tag.version_id = version.id"""
+
 DELETE_TAG: Final = "DELETE FROM tag WHERE package_id = ? AND name = ?"
 
 # -- blobs and links -------------------------------------------------------------------------------------
@@ -334,6 +346,8 @@ SELECT file.repository_id, file.path, package.name FROM file
 LEFT JOIN package ON package.id = file.package_id WHERE file.blob_id = ?"""
 
 INSERT_ALIAS: Final = "INSERT INTO blob_alias (digest, blob_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
+LIST_ALIASES: Final = "SELECT digest FROM blob_alias WHERE blob_id = ?"
 
 HAS_LINK: Final = "SELECT 1 FROM link WHERE package_id = ? AND blob_id = ?"
 

@@ -6,6 +6,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import orjson
+
 from nora.catalog.records import File
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor
@@ -15,6 +17,8 @@ from nora.catalog.sqlite.rows import file_of
 from nora.errors import Conflict, PreconditionFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from nora.catalog.records import TagWrite
     from nora.catalog.sqlite.engine import Connection
 
@@ -34,7 +38,7 @@ class Tags(Executor):
         place = (repository_id, package)
         return await self._write(lambda db: set_tag(db, place, tag, version), place)
 
-    async def delete_tag(self, repository_id: int, package: str, tag: str) -> bool:
+    async def delete_tag(self, repository_id: int, package: str, tag: str) -> str | None:
         place = (repository_id, package)
         return await self._write(lambda db: delete_tag(db, place, tag), place)
 
@@ -70,10 +74,22 @@ def set_tag(db: Connection, place: tuple[int, str], tag: TagWrite, version: str)
     return True
 
 
-def delete_tag(db: Connection, place: tuple[int, str], tag: str) -> bool:
+def delete_tag(db: Connection, place: tuple[int, str], tag: str) -> str | None:
     """See Tags.delete_tag."""
     package = find_id(db, queries.FIND_PACKAGE, place)
-    if package is None or not db.execute(queries.DELETE_TAG, (package, tag)).rowcount:
-        return False
+    row = package and db.execute(queries.FIND_TAG, (package, tag)).fetchone()
+    if not row:
+        return None
+    db.execute(queries.DELETE_TAG, (package, tag))
     db.execute(queries.TOUCH_PACKAGE, (0, package))
-    return True
+    version: str = row[0]
+    return version
+
+
+def check_kept(db: Connection, package: int, digests: Sequence[str], kept: Callable[[str], bool]) -> None:
+    """Raise Conflict when a tag that is kept needs a version or content with one of the digests, directly or
+    through other versions of the package."""
+    values = (package, orjson.dumps(digests).decode())
+    for (tag,) in db.execute(queries.LIST_TAGS_NEEDING, values):
+        if kept(tag):
+            raise Conflict(f"the tag {tag} needs it and may not be removed")

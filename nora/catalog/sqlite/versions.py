@@ -14,10 +14,12 @@ from nora.catalog.sqlite.files import find_occupant, is_there, release_former, w
 from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, version_of
-from nora.catalog.sqlite.tags import check_tag
+from nora.catalog.sqlite.tags import check_kept, check_tag
 from nora.errors import Conflict, MissingReferences
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nora.catalog.records import Blob, Release
     from nora.catalog.sqlite.engine import Connection
 
@@ -41,10 +43,11 @@ class Versions(Executor):
         place = (repository_id, package)
         return await self._write(lambda db: update_version(db, place, version, state, document), place)
 
-    async def delete_version(self, repository_id: int, package: str, version: str) -> bool:
-        return await self._write(
-            lambda db: delete_version(db, repository_id, package, version), (repository_id, package)
-        )
+    async def delete_version(
+        self, repository_id: int, package: str, version: str, *, kept: Callable[[str], bool] | None = None
+    ) -> bool:
+        place = (repository_id, package)
+        return await self._write(lambda db: delete_version(db, place, version, kept), place)
 
     async def list_versions_about(
         self, repository_id: int, package: str, subject: str, kind: str | None, after: str, limit: int
@@ -117,12 +120,16 @@ def update_version(
     return True
 
 
-def delete_version(db: Connection, repository_id: int, package: str, version: str) -> bool:
+def delete_version(
+    db: Connection, place: tuple[int, str], version: str, kept: Callable[[str], bool] | None
+) -> bool:
     """See Versions.delete_version. The links of its bytes go too, unless the package still needs them."""
-    package_id = find_id(db, queries.FIND_PACKAGE, (repository_id, package))
+    package_id = find_id(db, queries.FIND_PACKAGE, place)
     version_id = package_id and find_id(db, queries.FIND_VERSION, (package_id, version))
     if not package_id or not version_id:
         return False
+    if kept is not None:
+        check_kept(db, package_id, [version], kept)
     blobs = db.execute(queries.FIND_VERSION_BLOBS, (version_id,)).fetchall()
     db.execute(queries.DELETE_VERSION, (version_id,))  # tags, files and references by cascade
     for blob_id, digest in blobs:

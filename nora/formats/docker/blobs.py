@@ -13,6 +13,7 @@ from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.names import Image
 from nora.formats.docker.pull_through import MayRead, PullThrough
 from nora.formats.docker.resource import API_VERSION, Resource
+from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream import Remotes
 from nora.http.send import Header, blob_response
 from nora.model import Digest, Repository
@@ -41,6 +42,7 @@ class Blobs:
         self._blobs = services.blobs
         self._memory = services.memory
         self._leases = services.leases
+        self._settings = services.settings(DockerSettings)
 
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD, with ranges. A HEAD hit renews the lease: the client will not upload again."""
@@ -115,7 +117,8 @@ class Blobs:
         image = resource.image
         digest = Digest(resource.reference)
         resource.audit_image("delete", digest)
-        if not await self._catalog.unlink_blob(image.target.id, image.package, digest):
+        kept = self._settings.kept_tags
+        if not await self._catalog.unlink_blob(image.target.id, image.package, digest, kept=kept):
             raise await self._absent(image, digest)
         return Response(202, [API_VERSION])
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from contextlib import suppress
-from fnmatch import fnmatchcase
 
 from blacksheep import Request, Response
 
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, File, NewBlob, NewFile, Release, TagWrite
-from nora.errors import BlobNotFound, MissingReferences, PackageNotFound, VersionNotFound, quoted
+from nora.errors import BlobNotFound, Conflict, MissingReferences, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.docker.names import Image, Tag, parse_reference
 from nora.formats.docker.publish import ParsedManifest, parse_manifest
@@ -42,9 +41,9 @@ class Manifests:
 
     @staticmethod
     def deleting(reference: str) -> Action:
-        """What a DELETE is: of a digest it takes content away; of a tag it moves a name, but `latest` is what
-        everybody gets who names none."""
-        return "delete" if ":" in reference or reference == "latest" else "write"
+        """What a DELETE is. Who may only clean their own tags takes no content away, nor `latest`, which is
+        what everybody gets who names none."""
+        return "delete" if ":" in reference or reference == "latest" else "untag"
 
     async def get(self, resource: Resource) -> Response:
         """GET and HEAD: the bytes exactly as they were pushed, here or at an upstream."""
@@ -109,21 +108,32 @@ class Manifests:
 
     async def delete(self, resource: Resource) -> Response:
         """By tag: that tag only. By digest: the manifest and every tag that points to it."""
+        reference = parse_reference(resource.reference)
+        if isinstance(reference, Tag):
+            done = await self._delete_tag(resource, reference)
+        else:
+            done = await self._delete_version(resource, reference)
+        if not done:
+            raise await self._absent(resource.image, resource.reference)
+        return Response(202, [API_VERSION])
+
+    async def _delete_tag(self, resource: Resource, tag: Tag) -> bool:
+        image, action = resource.image, self.deleting(tag)
+        resource.audit_image(action, tags=[tag])
+        if self._settings.is_immutable(tag):
+            raise Conflict(f"the tag {tag} may not be removed: docker.immutable_tags has it")
+        version = await self._catalog.delete_tag(image.target.id, image.package, tag)
+        resource.audit_image(action, version or "", [tag])
+        return version is not None
+
+    async def _delete_version(self, resource: Resource, digest: Digest) -> bool:
         image = resource.image
         repository = image.target.id
-        reference = parse_reference(resource.reference)
-        tags, digest = ([reference], "") if isinstance(reference, Tag) else ([], reference)
-        resource.audit_image(self.deleting(reference), digest, tags)
-        if isinstance(reference, Tag):
-            done = await self._catalog.delete_tag(repository, image.package, reference)
-        else:
-            file = await self._find_digest(repository, image, reference)
-            done = file is not None and await self._catalog.delete_version(
-                repository, image.package, file.version or reference
-            )
-        if not done:
-            raise await self._absent(image, resource.reference)
-        return Response(202, [API_VERSION])
+        resource.audit_image("delete", digest)
+        file = await self._find_digest(repository, image, digest)
+        return file is not None and await self._catalog.delete_version(
+            repository, image.package, file.version or digest, kept=self._settings.kept_tags
+        )
 
     def _find(self, repository: int, image: Image, reference: Digest | Tag) -> Awaitable[File | None]:
         if isinstance(reference, Tag):
@@ -149,10 +159,8 @@ class Manifests:
             expected = if_match.decode("latin-1").strip().strip('"')
         elif request.get_first_header(b"if-none-match") == b"*":
             expected = ""
-        return tuple(TagWrite(tag, replace=not self._is_immutable(tag), expected=expected) for tag in tags)
-
-    def _is_immutable(self, tag: Tag) -> bool:
-        return any(fnmatchcase(tag, pattern) for pattern in self._settings.immutable_tags)
+        immutable = self._settings.is_immutable
+        return tuple(TagWrite(tag, replace=not immutable(tag), expected=expected) for tag in tags)
 
     async def _store(
         self,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from nora.auth.access import Access
 from nora.errors import BadRequest, InvalidName
 from nora.formats.docker.names import Images
-from nora.model import ACTIONS, Action, Principal, Scope
+from nora.model import ACTIONS, REMOVALS, Action, Principal, Scope
 
 MAX_SCOPES = 64
 MAX_CHARACTERS = 4096
@@ -22,9 +22,12 @@ CATALOG = "registry:catalog:*"
 """To list the names of images (distribution, `_catalog`)."""
 
 _VERBS: dict[Action, str] = {"read": "pull", "write": "push", "delete": "delete"}
+"""What clients call what may be done. They know of no action that is for tags alone: who asks to delete asks
+for that as well."""
 _ACTIONS: dict[str, frozenset[Action]] = {
     **{verb: frozenset({action}) for action, verb in _VERBS.items()},
-    "*": frozenset(_VERBS),
+    "delete": REMOVALS,
+    "*": REMOVALS.union(_VERBS),
 }
 _READ: frozenset[Action] = frozenset({"read"})
 _NEEDED: dict[Action, frozenset[Action]] = {"read": _READ, "write": frozenset({"read", "write"})}
@@ -69,7 +72,7 @@ def _parse(word: str) -> Asked | None:
 
 def render_scope(name: str, actions: Iterable[Action]) -> str:
     """`repository:name:pull,push`."""
-    held = frozenset(actions)
+    held = frozenset(actions) & _VERBS.keys()
     return f"repository:{name}:{','.join(_VERBS[action] for action in ACTIONS if action in held)}"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from nora.config import ProxiedSettings, TtlSeconds, Upstream, kinds
@@ -45,7 +46,8 @@ class DockerSettings(ProxiedSettings):
     immutable_tags: tuple[str, ...] = setting(
         (),
         kinds.TEXTS,
-        "Tags that may be set once: patterns as in `v*`, `*` for all. Only the tag is matched.",
+        "Tags that may be set once and not be removed, with all that they need: patterns as in `v*`, `*` for "
+        "all. Only the tag is matched.",
     )
     required_content: Literal["all", "image", "none"] = setting(
         "image",
@@ -60,6 +62,15 @@ class DockerSettings(ProxiedSettings):
     metadata_ttl: TtlSeconds = setting(
         5 * MINUTE, kinds.TTL, "How long a tag of an upstream is not asked for again."
     )
+
+    def is_immutable(self, tag: str) -> bool:
+        """Whether a tag stays where it was set."""
+        return any(fnmatchcase(tag, pattern) for pattern in self.immutable_tags)
+
+    @property
+    def kept_tags(self) -> Callable[[str], bool] | None:
+        """What a removal has to ask for each tag that needs what is removed; None: nothing."""
+        return self.is_immutable if self.immutable_tags else None
 
     def warnings(self) -> Iterator[str]:
         yield from ProxiedSettings.warnings(self)

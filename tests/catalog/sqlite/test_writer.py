@@ -313,7 +313,7 @@ async def test_without_room_reads_and_deletes_go_on(path: Path, hosted: int, cat
         delete = asyncio.ensure_future(catalog.delete_tag(hosted, "app", "1"))
     failure, deleted = await settled(push, delete)
     assert isinstance(failure, StorageFull)
-    assert deleted is True
+    assert deleted
     assert await catalog.find_version_file(hosted, "app", sha256("m")) is not None
     await catalog._write(lambda db: db.execute("PRAGMA max_page_count = 100000").fetchall())
     await catalog.add_blob(new_blob("b"), hosted, "app", LEASE)

@@ -97,6 +97,32 @@ def test_a_session_outlives_a_restart(tmp_path: Path) -> None:
         assert statuses(server, session["token"]) == {404}
 
 
+def test_removing_a_tag_is_for_who_may_delete_or_untag(closed: Server) -> None:
+    admin = make_token(closed, "--role", "admin")
+    with httpx.Client(base_url=closed.url, headers=admin.bearer, trust_env=False) as client:
+        image = Repository(client, "team/tagged").push_image("latest")
+        for tag in "abc":
+            Repository(client, "team/tagged").push_manifest(tag, image.manifest)
+
+    def delete(who: Credentials, reference: str) -> int:
+        url = f"{closed.url}/v2/team/tagged/manifests/{reference}"
+        return httpx.delete(url, headers=who.bearer, trust_env=False).status_code
+
+    writer = make_token(closed, "--role", "write", "--scope", "docker:team/*:read,write")
+    cleaner = make_token(closed, "--role", "write", "--scope", "docker:team/*:read,write,untag")
+    assert delete(make_token(closed, "--role", "write"), "a") == 403
+    assert delete(writer, "a") == 403
+    assert [delete(cleaner, one) for one in ("latest", image.digest)] == [403, 403]
+    assert delete(cleaner, "a") == 202
+    session = session_of(closed, cleaner, "repository:team/tagged:pull,push,delete")
+    assert session["scope"] == "repository:team/tagged:pull,push"
+    assert delete(Credentials("ci", session["token"]), image.digest) == 403
+    assert delete(Credentials("ci", session["token"]), "b") == 202
+    narrow = session_of(closed, cleaner, "repository:team/tagged:pull,push")
+    assert delete(Credentials("ci", narrow["token"]), "c") == 401, "it may ask for more, and get it"
+    assert [delete(admin, one) for one in ("c", "latest", image.digest)] == [202, 202, 202]
+
+
 def test_what_not_everybody_may_read_is_not_for_shared_caches(closed: Server) -> None:
     token = make_token(closed, "--role", "write")
     with httpx.Client(base_url=closed.url, headers=token.bearer, trust_env=False) as client:

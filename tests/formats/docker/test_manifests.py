@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.support.oci import IMAGE, Image, Repository
+from tests.support.oci import IMAGE, INDEX, Image, Repository, digest, index
 
 
 def code(answer: httpx.Response) -> str:
@@ -87,6 +87,32 @@ def test_an_immutable_tag_stays(kinds: httpx.Client) -> None:
         assert (answer.status_code, code(answer)) == (409, "DENIED")
     assert repo.get_manifest("v1").content == image.manifest
     assert put(repo, "latest", image).status_code == 201  # no pattern names it
+
+
+def test_an_immutable_tag_is_not_removed_in_any_way(kinds: httpx.Client) -> None:
+    """Removed and set again it would have moved; without what it needs it would be an empty name."""
+    repo = Repository(kinds, "immutable/kept")
+    image = repo.push_image("v1")
+    several = repo.push_manifest("v2", index([repo.push_image("tip", seed="child").descriptor]), INDEX)
+    free = repo.push_image("free", seed="free")
+    layers = {name: digest(one.layers[0]) for name, one in (("kept", image), ("free", free))}
+    child = repo.push_image("tip", seed="child").digest
+    for path in (
+        "manifests/v1",
+        f"manifests/{image.digest}",
+        "manifests/v2",
+        f"manifests/{several}",
+        f"manifests/{child}",
+        f"blobs/{layers['kept']}",
+        f"blobs/{digest(image.config)}",
+    ):
+        answer = kinds.delete(f"{repo.path}/{path}")
+        assert (answer.status_code, code(answer)) == (409, "DENIED"), path
+    assert repo.get_manifest("v1").content == image.manifest
+    assert repo.get_manifest("v2").status_code == repo.get_manifest(child).status_code == 200
+    assert repo.get_blob(layers["kept"]).status_code == 200
+    for path in ("manifests/free", f"manifests/{free.digest}", f"blobs/{layers['free']}", "manifests/tip"):
+        assert kinds.delete(f"{repo.path}/{path}").status_code == 202, path
 
 
 def test_a_group_reads_through_its_members_in_their_order(kinds: httpx.Client) -> None:

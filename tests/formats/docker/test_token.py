@@ -26,7 +26,7 @@ from nora.formats.docker.token import TokenService
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody
 from nora.http.errors import BASIC
-from nora.model import ANONYMOUS, Principal, Repository, Scope
+from nora.model import ANONYMOUS, Action, Principal, Repository, Scope
 from tests.support.examples import EXAMPLES
 
 HOSTED = Repository(1, "docker-hosted", "docker", "hosted")
@@ -37,6 +37,7 @@ ACCESS = Access(AccessRules(enabled=True, open_administration=False, anonymous_r
 WRITER = Principal("ci", "token", "write", parent="token:0123456789abcdef")
 ADMIN = replace(WRITER, role="admin")
 SCOPED = replace(WRITER, scopes=(Scope("docker", "team/**", frozenset({"read", "delete"})),))
+EVERYTHING: frozenset[Action] = frozenset({"read", "write", "untag", "delete"})
 
 
 class Knows:
@@ -104,11 +105,12 @@ def access_of(knows: Knows, answer: Response) -> tuple[Scope, ...]:
     [
         ("repository:a/b:pull", [Asked("repository", "a/b", frozenset({"read"}))]),
         ("repository:a:push,pull", [Asked("repository", "a", frozenset({"read", "write"}))]),
-        ("repository:a:*", [Asked("repository", "a", frozenset({"read", "write", "delete"}))]),
+        ("repository:a:*", [Asked("repository", "a", EVERYTHING)]),
+        ("repository:a:delete", [Asked("repository", "a", frozenset({"delete", "untag"}))]),
         ("repository(plugin):a:pull", [Asked("repository", "a", frozenset({"read"}))]),
         ("repository:host:5000/a:pull", [Asked("repository", "host:5000/a", frozenset({"read"}))]),
         ("repository:a:pull,bake", [Asked("repository", "a", frozenset({"read"}))]),
-        ("registry:catalog:*", [Asked("registry", "catalog", frozenset({"read", "write", "delete"}))]),
+        ("registry:catalog:*", [Asked("registry", "catalog", EVERYTHING)]),
         ("repository:a:bake", []),
         ("repository:a", []),
         ("pull", []),
@@ -148,6 +150,7 @@ def test_no_scope_fails_otherwise(texts: list[str]) -> None:
 def test_what_is_needed_can_be_asked_for() -> None:
     assert needed_scope("a/b", "read") == "repository:a/b:pull"
     assert needed_scope("a/b", "write") == "repository:a/b:pull,push"
+    assert needed_scope("a/b", "untag") == "repository:a/b:pull,push,delete"
     assert needed_scope("a/b", "delete") == "repository:a/b:pull,push,delete"
     assert parse_scopes([render_scope("a", {"write"})]) == [Asked("repository", "a", frozenset({"write"}))]
 
