@@ -124,16 +124,24 @@ class CachedFiles:
 
     async def metadata(self, source: Source, project: ProjectName, filename: str) -> Blob | None:
         """The core metadata of a wheel, if it is offered; else None. Raises UpstreamFailed."""
-        key = CacheKey(
-            repository=source.repository, path=path_of(project, filename) + METADATA, package=project
-        )
-        cached = await self._catalog.find_cached(source.id, key.path)
+        path = path_of(project, filename) + METADATA
+        cached = await self._catalog.find_cached(source.id, path)
         if cached is not None and not await self._is_replaced(source, project, filename, cached):
             return cached.blob
+        try:
+            return await self._fetch_metadata(source, project, filename)
+        except (NotFound, UpstreamFailed):  # NotFound is what a source that is not asked says
+            held = await self._held_metadata(source, project, filename)
+            if held is None:
+                raise
+            return held
+
+    async def _fetch_metadata(self, source: Source, project: ProjectName, filename: str) -> Blob | None:
+        """From the upstream, or out of the wheel. Raises UpstreamFailed; NotFound when none is offered."""
         page = await self._index.page(source, project)
         listed = None if page is None else await self._index.find(page, filename)
         if page is None:
-            return None
+            return await self._held_metadata(source, project, filename)
         own = await self._own_metadata(source, project)
         if listed is None or (listed.core_metadata is False and filename not in own):
             raise NotFound(f"{project} has no core metadata of {filename}")
@@ -142,10 +150,36 @@ class CachedFiles:
             given = await self._given_metadata(source, listed)
             return given or await self._extracted(source, project, filename)
 
+        key = CacheKey(
+            repository=source.repository, path=path_of(project, filename) + METADATA, package=project
+        )
         document = await self._cache.document(key, FOR_GOOD, fetch)
         if document is None:
             raise NotFound(f"{project} has no core metadata of {filename}")
         return document.cached.blob
+
+    async def _held_metadata(self, source: Source, project: ProjectName, filename: str) -> Blob | None:
+        """Out of the wheel, if that is here; kept, as the page will list it."""
+        path = path_of(project, filename)
+        wheel = await self._catalog.find_cached(source.id, path)
+        if wheel is None or await self._is_replaced(source, project, filename, wheel):
+            return None
+        raw = await self._read(filename, wheel.blob)
+        if raw is None or not await self._is_as_listed(source, project, filename, raw):
+            return None
+        return await self._keep_metadata(source, project, filename, raw)
+
+    async def _is_as_listed(self, source: Source, project: ProjectName, filename: str, raw: bytes) -> bool:
+        """Whether core metadata has the hash that clients were told. Of a source that is not asked the page
+        tells them that of what is here."""
+        page = await self._catalog.find_cached(source.id, self._index.key(source, project).path)
+        if page is None or not self._index.is_online(source):
+            return True
+        listed = await self._index.find_in(page.blob, filename)
+        if listed is None or isinstance(listed.core_metadata, bool):
+            return True
+        own = await self._own_metadata(source, project)
+        return filename in own or are_right(BytesIO(raw), listed.core_metadata)
 
     async def _given_metadata(self, source: Source, listed: ListedFile) -> Fetched | None:
         """As the upstream has it; None where it is not there, or not what the page says."""
@@ -178,13 +212,18 @@ class CachedFiles:
             raw = await self._read(filename, wheel)
             if raw is None:
                 return
-            path = path_of(project, filename)
-            beside = UpstreamFile(path=path + METADATA, package=project, version=None, media_type=TEXT)
-            async with self._blobs.ingest(raw, Expect()) as new:
-                new.settle(await self._files.keep(source.repository, beside, new.blob, path))
+            await self._keep_metadata(source, project, filename, raw)
             await self._remember_metadata(source, project, filename, _sha256(raw))
         except NoraError as error:
             _log.warning("the core metadata of %s cannot be offered: %s", filename, error)
+
+    async def _keep_metadata(self, source: Source, project: ProjectName, filename: str, raw: bytes) -> Blob:
+        path = path_of(project, filename)
+        beside = UpstreamFile(path=path + METADATA, package=project, version=None, media_type=TEXT)
+        async with self._blobs.ingest(raw, Expect()) as new:
+            live = await self._files.keep(source.repository, beside, new.blob, path)
+            new.settle(live)
+        return live
 
     async def _read(self, filename: str, wheel: Blob) -> bytes | None:
         distribution = _wheel_of(filename)

@@ -7,9 +7,9 @@ nothing that is stored has one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 from blacksheep import Response
@@ -20,6 +20,7 @@ from nora.auth.authorizer import Authorizer
 from nora.catalog.records import PackageFile, Version
 from nora.errors import UpstreamFailed, VersionNotFound
 from nora.formats.base import Services
+from nora.formats.pypi.held import held_files
 from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time, status_of
 from nora.formats.pypi.metadata import parse_metadata
 from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
@@ -42,6 +43,15 @@ _SIMPLE: Final = "/simple"
 _FIELD_WORK: Final = 64
 _ROW_WORK: Final = 512
 """How much more work a byte of core metadata before the description, and a file, is than most bytes are."""
+
+
+class _Passed(NamedTuple):
+    """A document of a source that is passed on."""
+
+    document: Document
+    held: tuple[int, int] | None
+    """Of a source that is not asked: its rows, and the revision of the project in them. Only files that are
+    here are listed."""
 
 
 class JsonApi:
@@ -68,22 +78,24 @@ class JsonApi:
                 return None
             return await self._hosted(resource, HostedPart(hosted, package), version)
 
-        async def ask(candidate: Candidate) -> Document | None:
+        async def ask(candidate: Candidate) -> _Passed | None:
             if not candidate.is_last and await self._index.page(candidate.source, project) is None:
                 return None  # what has no page is not there, with a JSON API or without
             document = await self._document(candidate.source, project, version)
-            if document is not None or candidate.is_last:
-                return document
+            if document is not None:
+                return _Passed(document, await self._held(candidate.source, project))
+            if candidate.is_last:
+                return None
             raise VersionNotFound(f"there is no {project} {version}".rstrip())
 
         resolution = await self._resolver.resolve(resource.repository, project)
         found = await self._resolver.find_hosted(resource.repository, look)
         if found is not None:
             return found
-        documents = await self._resolver.every(resolution, ask)
-        if not documents:
+        passed = await self._resolver.every(resolution, ask)
+        if not passed:
             raise absent(resolution)
-        return await self._passed_on(resource, documents)
+        return await self._passed_on(resource, passed)
 
     async def _hosted(self, resource: Resource, part: HostedPart, version: str) -> Response:
         base = resource.base_url
@@ -110,16 +122,30 @@ class JsonApi:
                 return await self._blobs.read(row.blob)
         return None
 
-    async def _passed_on(self, resource: Resource, documents: Sequence[Document]) -> Response:
+    async def _held(self, source: Source, project: ProjectName) -> tuple[int, int] | None:
+        if self._index.is_online(source):
+            return None
+        package = await self._catalog.find_package(source.id, project)
+        return source.id, 0 if package is None else package.revision
+
+    async def _passed_on(self, resource: Resource, passed: Sequence[_Passed]) -> Response:
         base = resource.base_url
+        documents = [one.document for one in passed]
+
+        async def body(one: _Passed) -> bytes:
+            raw = await self._blobs.read(one.document.cached.blob)
+            if one.held is None:
+                return raw
+            rows = await self._catalog.list_package_files(one.held[0], resource.project)
+            return await offload(only_held, raw, frozenset(dict(held_files(resource.project, rows))))
 
         async def make(encoding: Encoding) -> bytes:
-            bodies = [await self._blobs.read(one.cached.blob) for one in documents]
+            bodies = [await body(one) for one in passed]
             links = f"{base}/simple/{resource.project}/"
             return await offload(rewrite, links, encoding.value, *bodies)
 
         public = self._authorizer.is_public(resource.repository)
-        key = (*(one.cached.blob.id for one in documents), base)
+        key = (*((one.document.cached.blob.id, one.held) for one in passed), base)
         return await self._respond(resource, key, make, age_headers(documents, public=public))
 
     async def _respond(
@@ -158,6 +184,21 @@ def check(body: bytes) -> None:
         orjson.dumps(page)
     except TypeError as error:  # it reads what is nested more deeply than it writes
         raise ValueError("it cannot be written again") from error
+
+
+def only_held(body: bytes, filenames: Collection[str]) -> bytes:
+    """An upstream's document with those of its files."""
+    page: dict[str, Any] = orjson.loads(body)
+
+    def held(files: object) -> list[object]:
+        listed = files if isinstance(files, list) else []
+        return [one for one in listed if isinstance(one, dict) and str(one.get("filename")) in filenames]
+
+    page["urls"] = held(page.get("urls"))
+    if isinstance(page.get("releases"), dict):
+        kept = {version: held(files) for version, files in page["releases"].items()}
+        page["releases"] = {version: files for version, files in kept.items() if files}
+    return orjson.dumps(page)
 
 
 def rewrite(base: str, encoding: str, body: bytes, *more: bytes) -> bytes:

@@ -82,12 +82,13 @@ def inspect_sdist(path: str, distribution: Distribution, limits: Limits = LIMITS
 
 
 def read_metadata(path: str, distribution: Distribution, limits: Limits = LIMITS) -> bytes | None:
-    """METADATA of a wheel that somebody else has published, whatever it says. None: there is none.
+    """METADATA of a wheel that somebody else has published, whatever it says. None: there is none. Its folder
+    may spell the version in another way than the file name, as some builders have it.
 
     Raises InvalidPackageFile when the archive cannot be read; StorageFailed.
     """
     with open_zip(path, limits) as archive:
-        name = f"{_dist_info(archive, distribution)}/METADATA"
+        name = f"{_dist_info(archive, distribution, any_version=True)}/METADATA"
         return read_member(archive, name, limits.member) if name in archive.namelist() else None
 
 
@@ -148,7 +149,7 @@ def _check_fields(raw: bytes) -> None:
             raise InvalidPackageFile("the core metadata is a message of several parts")
 
 
-def _dist_info(archive: zipfile.ZipFile, distribution: Distribution) -> str:
+def _dist_info(archive: zipfile.ZipFile, distribution: Distribution, *, any_version: bool = False) -> str:
     """The name of the one `.dist-info` folder of a wheel (PyPA binary distribution format)."""
     folders = {name.partition("/")[0] for name in archive.namelist() if "/" in name}
     found = [folder for folder in folders if folder.endswith(_DIST_INFO)]
@@ -156,10 +157,8 @@ def _dist_info(archive: zipfile.ZipFile, distribution: Distribution) -> str:
         raise InvalidPackageFile(f"a wheel has one .dist-info folder, this one has {len(found)}")
     name, _, version = found[0].removesuffix(_DIST_INFO).partition("-")
     try:
-        same = (ProjectName.of(name), normalize_version(version)) == (
-            distribution.project,
-            distribution.version,
-        )
+        same = ProjectName.of(name) == distribution.project
+        same = same and (any_version or normalize_version(version) == distribution.version)
     except InvalidName:
         same = False
     if not same:

@@ -13,14 +13,16 @@ import orjson
 from nora.catalog.records import Package
 from nora.errors import Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
+from nora.formats.pypi.held import held_files, held_page
 from nora.formats.pypi.hosted import project_of
-from nora.formats.pypi.index import Project, decode, encode, merge
+from nora.formats.pypi.index import Project, decode, encode, merge, weight
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.upstream import Index
 from nora.model import Repository
 from nora.proxy.answers import stale_headers
 from nora.proxy.base import Document
-from nora.resolve import Candidate, Resolution
+from nora.proxy.offload import SMALL_BYTES
+from nora.resolve import Candidate, Resolution, Source
 
 Header = tuple[bytes, bytes]
 
@@ -41,9 +43,19 @@ class HostedPart:
 class CachedPart:
     """A project as an upstream lists it."""
 
-    document: Document
-    additions: bytes
+    document: Document | None
+    """None: only files of it are here, and nobody may be asked."""
+    additions: bytes = b"{}"
     """What NORA itself knows of its files: the document of the package in the rows of the source."""
+    held: tuple[int, int] | None = None
+    """Of a source that is not asked: its rows, and the revision of the package in them. Of such a page only
+    what is here is offered."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes with every change of what is listed."""
+        page = None if self.document is None else self.document.cached.blob.id
+        return (page, self.additions) if self.held is None else (page, *self.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +70,14 @@ class Sources:
         """Changes with every change of the page; the same for every process."""
         return (
             *((part.repository.id, part.package.id, part.package.revision) for part in self.hosted),
-            *((part.document.cached.blob.id, part.additions) for part in self.cached),
+            *(part.key for part in self.cached),
         )
 
     def headers(self, *, public: bool) -> tuple[Header, ...]:
         """How long clients may keep what is made of this: nothing that is hosted, so that what was published
         is there for the next command."""
-        documents = [part.document for part in self.cached]
-        if self.hosted:
+        documents = [part.document for part in self.cached if part.document is not None]
+        if self.hosted or not documents:
             return (NO_CACHE, *_staleness(documents))
         return age_headers(documents, public=public)
 
@@ -102,10 +114,13 @@ class Finder:
 
         async def ask(candidate: Candidate) -> CachedPart | None:
             document = await self._index.page(candidate.source, project)
-            if document is None:
+            is_online = self._index.is_online(candidate.source)
+            if document is None and is_online:
                 return None
             package = await self._catalog.find_package(candidate.source.id, project)
-            return CachedPart(document, b"{}" if package is None else package.document)
+            if is_online:
+                return CachedPart(document, b"{}" if package is None else package.document)
+            return await self._held(candidate.source, document, package)
 
         resolution = await self._resolver.resolve(repository, project)
         hosted = await self._resolver.every_hosted(repository, look)
@@ -117,7 +132,28 @@ class Finder:
     async def stored(self, project: ProjectName, sources: Sources) -> list[bytes]:
         """The sources in the form in which pages are stored, for `combined`."""
         parts = [await self._hosted(project, part) for part in sources.hosted]
-        return parts + [await self._index.stored(part.document) for part in sources.cached]
+        return parts + [await self._cached(project, part) for part in sources.cached]
+
+    async def _held(
+        self, source: Source, document: Document | None, package: Package | None
+    ) -> CachedPart | None:
+        """A project of a source that is not asked: its page may have been dropped, and its files be here."""
+        if package is None:
+            return None
+        if document is None:
+            rows = await self._catalog.list_package_files(source.id, package.name)
+            if not any(held_files(package.name, rows)):
+                return None
+        return CachedPart(document, held=(source.id, package.revision))
+
+    async def _cached(self, project: ProjectName, part: CachedPart) -> bytes:
+        page = b"" if part.document is None else await self._index.stored(part.document)
+        if part.held is None:
+            return page
+        rows = await self._catalog.list_package_files(part.held[0], project)
+        if len(rows) > MANY_ROWS or weight(page) > SMALL_BYTES:
+            return await asyncio.to_thread(held_page, project, page, rows)
+        return held_page(project, page, rows)
 
     async def _hosted(self, project: ProjectName, part: HostedPart) -> bytes:
         rows = await self._catalog.list_package_files(part.repository.id, project)
