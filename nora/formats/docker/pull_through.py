@@ -103,7 +103,7 @@ class PullThrough:
         meant = Descriptor.decode(document.cached.document)
         headers = stale_headers(document)
         file = await self._held(origin, meant.digest)
-        if file is None and only_head:
+        if file is None and only_head and origin.is_online:
             return Pulled(meant.digest, meant.media_type, _unseen(meant), headers)
         file = file or await self._fetch(origin, meant.digest)
         if file is None:  # the tag says whose the name is

@@ -13,7 +13,7 @@ from nora.catalog.records import Cached
 from nora.errors import UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.docker.documents import OCI_INDEX, fallback_tag, next_page, read_descriptor
-from nora.formats.docker.upstream import ACCEPT, Origin, Remotes
+from nora.formats.docker.upstream import ACCEPT, Descriptor, Origin, Remotes
 from nora.model import Digest
 from nora.outbound import Reply, origin
 from nora.proxy.base import UNCHANGED, Fetched, Unchanged, Upstream
@@ -45,9 +45,12 @@ class RemoteListings:
         self._cache = services.cache
 
     async def tags(self, candidate: Candidate) -> list[str] | None:
-        """The tags of an image, in byte order; where the upstream cannot say, those that are cached. None: it
-        does not have the image. Raises UpstreamFailed when nothing is known."""
+        """The tags of an image, in byte order; where the upstream cannot say, those that are cached; where it
+        is not asked, those that can be pulled. None: it does not have the image. Raises UpstreamFailed when
+        nothing is known."""
         origin = self._remotes.origin(candidate)
+        if not origin.is_online:
+            return await self._held_tags(origin) or None
 
         async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
             return await self._ask_tags(origin, is_known=cached is not None or candidate.pinned)
@@ -60,7 +63,7 @@ class RemoteListings:
                 raise
             return held
         if document is None:
-            return None if origin.is_online else await self._cached_tags(origin) or None
+            return None
         return list(orjson.loads(await self._blobs.read(document.cached.blob)))
 
     async def referrers(self, candidate: Candidate, subject: Digest) -> list[dict[str, Any]]:
@@ -83,6 +86,17 @@ class RemoteListings:
         if document is None:
             return []
         return list(orjson.loads(await self._blobs.read(document.cached.blob)))
+
+    async def _held_tags(self, origin: Origin) -> list[str]:
+        """The tags whose manifests are here."""
+        found = []
+        for tag in await self._cached_tags(origin):
+            cached = await self._catalog.find_cached(origin.repository.id, origin.path("tags", tag))
+            if cached is not None:
+                path = origin.path("manifests", Descriptor.decode(cached.document).digest)
+                if await self._catalog.find_file(origin.repository.id, path) is not None:
+                    found.append(tag)
+        return found
 
     async def _cached_tags(self, origin: Origin) -> list[str]:
         files = await self._catalog.list_package_files(origin.repository.id, origin.package)

@@ -184,9 +184,8 @@ def test_offline(tmp_path: Path, workers: int) -> None:
         with httpx.Client(base_url=hub.server.url, timeout=30, trust_env=False) as client:
             image = Repository(client, "team/app")
             assert "x-nora-stale" not in pull(image, "1").headers
-            assert image.head_manifest("2").status_code == 200
-            assert image.get_manifest("2").status_code == 404
-            assert image.tags() == ["1", "2"]
+            assert image.head_manifest("2").status_code == image.get_manifest("2").status_code == 404
+            assert image.tags() == ["1"], "what can be pulled"
             assert image.referrers(subject).status_code == 200
             assert Repository(client, "team/none").get_manifest("1").status_code == 404
             assert client.get("/v2/team/none/tags/list").status_code == 404
