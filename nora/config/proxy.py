@@ -64,8 +64,10 @@ class ProxySettings:
     allow_private: tuple[str, ...] = setting(
         (),
         kinds.HOSTS,
-        "Hosts in private networks to which redirects and links of upstreams may lead, such as "
-        "`files.example.com` or `*.example.com`; `true`: any. Upstreams that are configured may be anywhere.",
+        "Hosts to which redirects and links of any upstream may lead wherever they are, such as "
+        "`files.example.com` or `*.example.com`; `true`: any. Without it they lead to the internet, and into "
+        "private networks only from an upstream that is in one itself. Upstreams that are configured may be "
+        "anywhere.",
     )
 
 

@@ -72,7 +72,7 @@ class Upstream:
     absent: tuple[int, ...] | None = None
     """Statuses that mean that it has nothing, `ABSENT` among them; None: just these."""
     allow_private: tuple[str, ...] | None = None
-    """Hosts in private networks to which its redirects and links may lead; None: as `proxy.allow_private`."""
+    """Hosts to which its redirects and links may lead wherever they are; None: as `proxy.allow_private`."""
     prefix: str | None = None
     """The first segment of the names that are asked of this one only, without it."""
     namespace: str | None = None

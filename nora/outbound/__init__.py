@@ -9,9 +9,11 @@ ALL_PROXY and NO_PROXY. Redirects are followed here, each one checked: never fro
 credentials never to another origin (scheme, host, port).
 
 **Private networks.** What the operator wrote down (`Terms.given`) may be anywhere. Everything else - where a
-redirect leads, what a document of an upstream names - must be public: its name is resolved once, and the
-connection is made to the address that was checked, so that a second resolution cannot answer otherwise.
-Behind an outbound proxy names are the proxy's to resolve; only literal addresses are checked here.
+redirect leads, what a document of an upstream names - must be public, or in a private network where who
+names it was reached in one (`Stream.is_inside`, `Terms.inside`); loopback, link-local and metadata addresses
+are for what the operator named. A name is resolved once, and the connection is made to the address that was
+checked, so that a second resolution cannot answer otherwise. Behind an outbound proxy names are for the proxy
+to resolve; only literal addresses are checked here.
 """
 
 from __future__ import annotations

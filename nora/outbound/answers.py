@@ -38,16 +38,29 @@ class Reply:
     body: bytes
     url: str
     """Where it came from after redirects."""
+    is_inside: bool = False
+    """As `Stream.is_inside`."""
 
 
 class Stream:
     """An answer whose body comes in pieces, as they are on the wire: iterate once."""
 
-    def __init__(self, response: httpcore.Response, method: Method, url: str, max_bytes: int) -> None:
+    def __init__(
+        self,
+        response: httpcore.Response,
+        method: Method,
+        url: str,
+        max_bytes: int,
+        *,
+        is_inside: bool = False,
+    ) -> None:
         self._response = response
         self._bodiless = method == "HEAD" or response.status in (204, 304)
         self._max_bytes = max_bytes
         self.url = url
+        self.is_inside = is_inside
+        """Whether who answers, and everybody who led there, was reached at an address that is not public:
+        what the answer names may be in a private network then."""
         self.status = response.status
         self.headers = lowered(response)
         declared = self.headers.get("content-length", "")
@@ -108,7 +121,7 @@ class Stream:
                         raise UpstreamFailed(f"{host_of(self.url)} goes on after the end of its answer")
         if expand is not None and self.received and not expand.eof:
             raise transient(UpstreamFailed(f"{host_of(self.url)} ends in the middle of its answer"), self.url)
-        return Reply(self.status, self.headers, body.getvalue(), self.url)
+        return Reply(self.status, self.headers, body.getvalue(), self.url, self.is_inside)
 
     async def _expand(self, expand: zlib._Decompress, piece: bytes, body: BytesIO) -> None:
         """Append what a piece expands to, in steps that keep nobody else waiting."""

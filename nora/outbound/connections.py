@@ -6,16 +6,17 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nora import __version__
-from nora.addresses import names_private
+from nora.addresses import Reach, reach_of, reach_of_name
 from nora.errors import UpstreamFailed, UpstreamTimeout, UpstreamUnavailable
 from nora.outbound.answers import Reply, Stream
 from nora.outbound.faults import check_size, refusal, transient, translated
-from nora.outbound.guard import private_network
+from nora.outbound.guard import out_of_reach
 from nora.outbound.terms import PORTS, Headers, Method, Terms, host_of, origin
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Outbound:
     def __init__(self, *ca_certs: Path | None) -> None:
         """`ca_certs` are PEM files of authorities that are trusted beside those of the system."""
         self._ca_certs = ca_certs
-        self._pools: dict[tuple[str | None, bool], httpcore.AsyncConnectionPool] = {}
+        self._pools: dict[tuple[str | None, Reach], httpcore.AsyncConnectionPool] = {}
         self._preparing = asyncio.Lock()
 
     def prepare(self) -> None:
@@ -107,8 +108,8 @@ class Outbound:
         headers = {"user-agent": USER_AGENT, **headers}
         url = _resolved(url)
         for _ in range(MAX_REDIRECTS + 1):
-            response = await self._send(method, url, terms, headers)
-            answer = Stream(response, method, url, terms.max_bytes)
+            response, is_inside = await self._send(method, url, terms, headers)
+            answer = Stream(response, method, url, terms.max_bytes, is_inside=is_inside)
             target = answer.headers.get("location")
             if answer.status not in _REDIRECTS or target is None:
                 return answer
@@ -119,7 +120,7 @@ class Outbound:
             after = _resolved(url, target)
             if origin(after) != origin(url):
                 headers = {name: value for name, value in headers.items() if name not in _CREDENTIALS}
-            url = after
+            url, terms = after, replace(terms, inside=is_inside)
         raise UpstreamFailed(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times")
 
     async def _prepared(self) -> None:
@@ -129,7 +130,10 @@ class Outbound:
                 if "_trust" not in vars(self):
                     await asyncio.to_thread(self.prepare)
 
-    async def _send(self, method: Method, url: str, terms: Terms, headers: Headers) -> httpcore.Response:
+    async def _send(
+        self, method: Method, url: str, terms: Terms, headers: Headers
+    ) -> tuple[httpcore.Response, bool]:
+        """An answer, and whether what it names may be in a private network: see `Stream.is_inside`."""
         import httpcore
         import httpx
 
@@ -139,8 +143,9 @@ class Outbound:
             raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
             request = httpx.Request(method, url, headers=raw)
             target = request.url
-            pool = self._pool(target, guarded=terms.guards(url))
-            return await pool.handle_async_request(
+            proxy = self._proxy_of(target)
+            pool = self._pool(target.host, proxy, terms.reach(url))
+            response = await pool.handle_async_request(
                 httpcore.Request(
                     method,
                     httpcore.URL(
@@ -153,27 +158,29 @@ class Outbound:
                     extensions={"timeout": timeouts},
                 )
             )
+            # Not where `private` alone lets it be: the operator lets others lead there, and no further.
+            is_trusted = terms.inside or terms.names(url)
+            return response, is_trusted and _reached(response, target.host, proxy) is not Reach.PUBLIC
 
-    def _pool(self, target: httpx.URL, guarded: bool) -> httpcore.AsyncConnectionPool:
-        """The connections for a target; those that were checked when they were made are kept apart."""
+    def _pool(self, host: str, proxy: str | None, reach: Reach) -> httpcore.AsyncConnectionPool:
+        """The connections to where a host is; those that were checked when they were made are kept apart."""
         import httpcore
 
         from nora.outbound.network import Network
         from nora.outbound.tunnels import TunnelPool
 
-        proxy = self._proxy_of(target)
-        if proxy is not None and guarded and names_private(target.host):
-            raise private_network(target.host)
-        found = self._pools.get((proxy, guarded))
+        if proxy is not None and (there := reach_of_name(host)) > reach:
+            raise out_of_reach(host, host, there)
+        found = self._pools.get((proxy, reach))
         if found is None:
             pool = httpcore.AsyncConnectionPool if proxy is None else TunnelPool
-            found = self._pools[proxy, guarded] = pool(
+            found = self._pools[proxy, reach] = pool(
                 ssl_context=self._trust,
                 proxy=None if proxy is None else _proxy(proxy, self._trust),
                 max_connections=MAX_CONNECTIONS,
                 max_keepalive_connections=KEPT_CONNECTIONS,
                 keepalive_expiry=KEPT_SECONDS,
-                network_backend=Network(guarded=guarded and proxy is None),
+                network_backend=Network(reach if proxy is None else Reach.ANYWHERE),
             )
         return found
 
@@ -223,6 +230,14 @@ def _proxy(url: str, trust: ssl.SSLContext) -> httpcore.Proxy:
     address = httpcore.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=b"/")
     auth = (parsed.username, parsed.password) if parsed.username or parsed.password else None
     return httpcore.Proxy(address, auth=auth, ssl_context=trust if parsed.scheme == "https" else None)
+
+
+def _reached(response: httpcore.Response, host: str, proxy: str | None) -> Reach:
+    """Where the host that answered is. Behind a proxy only the proxy knows, unless it is an address."""
+    if proxy is not None:
+        return reach_of_name(host)
+    address = response.extensions["network_stream"].get_extra_info("server_addr")
+    return reach_of(address) if address else Reach.PUBLIC
 
 
 def _resolved(url: str, location: str = "") -> str:

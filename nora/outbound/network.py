@@ -20,7 +20,8 @@ from aiohappyeyeballs import start_connection
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSAttribute, TLSStream
 
-from nora.outbound.guard import public
+from nora.addresses import Reach
+from nora.outbound.guard import within
 
 PIECE_BYTES = 64 * 1024
 """What is read at once. With four times as much others wait for twice as long (0.5 ms)."""
@@ -30,10 +31,10 @@ _BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, ssl.SSLError)
 
 
 class Network(httpcore.AsyncNetworkBackend):
-    """Connections to anywhere, or, guarded, to public addresses only."""
+    """Connections to addresses that are no further away than `reach`."""
 
-    def __init__(self, *, guarded: bool) -> None:
-        self._guarded = guarded
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
 
     async def connect_tcp(
         self,
@@ -51,13 +52,13 @@ class Network(httpcore.AsyncNetworkBackend):
         try:
             async with asyncio.timeout(timeout):
                 found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-                if self._guarded:
-                    found = public(host, found)
+                found = within(host, found, self._reach)
                 connected = await start_connection(found, happy_eyeballs_delay=STAGGER_SECONDS, interleave=1)
                 try:
                     for option in socket_options or ():
                         connected.setsockopt(*option)
-                    _, stream = await loop.create_connection(SocketStream, sock=connected)
+                    peer = str(connected.getpeername()[0])
+                    _, stream = await loop.create_connection(lambda: SocketStream(peer), sock=connected)
                 except BaseException:
                     connected.close()
                     raise
@@ -133,10 +134,13 @@ class Connection(httpcore.AsyncNetworkStream):
         self._below.abort()
 
     def get_extra_info(self, info: str) -> Any:
-        """httpcore asks for `ssl_object`, and for `is_readable`: whether an idle connection has ended."""
+        """httpcore asks for `ssl_object`, and for `is_readable`: whether an idle connection has ended. We ask
+        for `server_addr`: the address that it was made to."""
         match info:
             case "is_readable":
                 return self._below.is_readable
+            case "server_addr":
+                return self._below.peer
             case "ssl_object":
                 return self._stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 - not Django
         return None
@@ -148,7 +152,9 @@ class SocketStream(asyncio.BufferedProtocol, ByteStream):
     A BufferedProtocol: without, uvloop reads four times as much at once, into memory that is new each time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, peer: str = "") -> None:
+        self.peer = peer
+        """The address of the other side."""
         self._transport: asyncio.Transport | None = None
         # what was received is between `_start` and `_stop`
         self._buffer = bytearray(PIECE_BYTES)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from nora.addresses import Reach
 from nora.patterns import text_matcher
 
 CONNECT_SECONDS = 10.0
@@ -30,16 +31,25 @@ class Terms:
     max_bytes: int
     """The largest body, after decompression."""
     given: frozenset[str] = frozenset()
-    """Origins (see `origin`) that the operator wrote down; these may be in a private network."""
+    """Origins (see `origin`) that the operator wrote down; these may be anywhere."""
     private: tuple[str, ...] = ()
-    """Hosts that may be in one as well, wherever they are named; `*` stands for anything in a name."""
+    """Hosts that may be anywhere as well, whoever names them; `*` stands for anything in a name."""
+    inside: bool = False
+    """Whether what is asked for was named by somebody who was reached in a private network, and may be in
+    one as well."""
 
-    def guards(self, url: str) -> bool:
-        """Whether what a URL leads to must be in the public network. Raises ValueError."""
-        if origin(url) in self.given:
-            return False
+    def reach(self, url: str) -> Reach:
+        """How far what a URL leads to may be. Raises ValueError."""
+        if self.names(url):
+            return Reach.ANYWHERE
         host = (urlsplit(url).hostname or "").rstrip(".")
-        return not any(text_matcher(pattern).fullmatch(host) for pattern in self.private)
+        if any(text_matcher(pattern).fullmatch(host) for pattern in self.private):
+            return Reach.ANYWHERE
+        return Reach.PRIVATE if self.inside else Reach.PUBLIC
+
+    def names(self, url: str) -> bool:
+        """Whether the operator wrote down the origin of a URL. Raises ValueError."""
+        return origin(url) in self.given
 
 
 def origin(url: str) -> str:

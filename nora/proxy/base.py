@@ -80,8 +80,12 @@ class Fetched:
     """What the bytes must be, where that is known."""
 
 
+@dataclass(frozen=True, slots=True)
 class Unchanged:
     """The upstream says that what is cached is still right (304, or the same digest at a HEAD)."""
+
+    validators: Mapping[str, str] | None = None
+    """In the place of those that are cached; None: these."""
 
 
 UNCHANGED = Unchanged()
@@ -176,6 +180,11 @@ class Upstream(Protocol):
         """An answer in pieces as on the wire: 200, or 206 when `headers` has a range. None: absent."""
         ...
 
+    def naming(self, document: Cached) -> Upstream:
+        """The same, to be asked for what a document of it names: that may be in a private network where the
+        document came from one."""
+        ...
+
 
 class Authorization(Protocol):
     """Credentials for one upstream, which may have to be asked for first. One object for each upstream."""
@@ -184,6 +193,9 @@ class Authorization(Protocol):
         """What a request to the upstream's own host carries; empty for nothing."""
         ...
 
-    async def challenged(self, method: Method, url: str, challenges: Sequence[str]) -> bool:
-        """The upstream answered 401 with these challenges; whether it makes sense to ask once more."""
+    async def challenged(
+        self, method: Method, url: str, challenges: Sequence[str], *, is_inside: bool = False
+    ) -> bool:
+        """The upstream answered 401 with these challenges; whether it makes sense to ask once more. What they
+        name may be in a private network if `is_inside` (see `Stream.is_inside`)."""
         ...

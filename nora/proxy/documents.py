@@ -172,17 +172,24 @@ class Documents:
         if isinstance(answer, Unchanged):
             if cached is None:  # there is nothing that could be right still
                 raise UpstreamFailed("the upstream says that nothing has changed to who has nothing")
-            return await self._touch(cached, place, policy)
+            return await self._touch(cached, place, policy, answer)
         self._negative.forget(_key(place))
         return await self._keep(cached, place, policy, answer)
 
-    async def _touch(self, cached: Cached, place: CacheKey, policy: Policy) -> Cached | None:
+    async def _touch(
+        self, cached: Cached, place: CacheKey, policy: Policy, answer: Unchanged
+    ) -> Cached | None:
         now, fresh_until = self._times(policy)
         await self._catalog.touch_cached(
-            place.repository.id, place.path, validators=None, fetched_at=now, fresh_until=fresh_until
+            place.repository.id,
+            place.path,
+            validators=answer.validators,
+            fetched_at=now,
+            fresh_until=fresh_until,
         )
         # What was dropped in between was right a moment ago, and is asked for anew next time.
-        return replace(cached, fetched_at=now, fresh_until=fresh_until)
+        validators = cached.validators if answer.validators is None else answer.validators
+        return replace(cached, validators=validators, fetched_at=now, fresh_until=fresh_until)
 
     def _times(self, policy: Policy) -> tuple[float, float]:
         now = self._clock()

@@ -6,11 +6,15 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import chain
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nora.errors import UpstreamFailed
 from nora.outbound import Headers, Method, Reply, Stream
 from nora.proxy.base import Upstream
+
+if TYPE_CHECKING:
+    from nora.catalog.records import Cached
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +63,10 @@ class MirroredUpstream:
                 return
             assert failure is not None
             raise failure
+
+    def naming(self, document: Cached) -> Upstream:
+        """See nora.proxy.base.Upstream."""
+        return MirroredUpstream([one.naming(document) for one in self._addresses])
 
     def _where(self, url: str) -> list[tuple[Upstream, str]]:
         """Whom to ask for what a URL names, and where it is there: whose URL it is, then the others. A page

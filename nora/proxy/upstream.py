@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from math import ceil
+from typing import TYPE_CHECKING
 
 from nora.config import Breaker, Timeouts
 from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
@@ -15,6 +17,9 @@ from nora.outbound.faults import check_size, refusal
 from nora.outbound.headers import parse_quota
 from nora.proxy.base import Authorization
 from nora.proxy.hosts import Host, Hosts
+
+if TYPE_CHECKING:
+    from nora.catalog.records import Cached
 
 ABSENT = frozenset({404, 410})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
@@ -42,6 +47,17 @@ class Limits:
     """Sent with each request to the upstream itself."""
 
 
+REACHED = "reached"
+PRIVATE = "private"
+"""What stands beside the validators of a document that came from a private network: it outlives the process
+that asked, and is about this answer, whatever the name of the upstream leads to later."""
+
+
+def is_inside(document: Cached) -> bool:
+    """Whether what a document names may be in a private network."""
+    return document.validators.get(REACHED) == PRIVATE
+
+
 class ConfiguredUpstream:
     """One upstream of a proxy repository (nora.proxy.base.Upstream)."""
 
@@ -56,6 +72,15 @@ class ConfiguredUpstream:
         self._hosts = hosts
         hosts.of(url, limits.breaker)  # metrics name it from the beginning
         self._holds: dict[tuple[str, str], tuple[float, UpstreamUnavailable]] = {}
+        self._inside = False
+
+    def naming(self, document: Cached) -> ConfiguredUpstream:
+        """See nora.proxy.base.Upstream."""
+        if not is_inside(document):
+            return self
+        found = copy(self)  # with the same credentials and limits
+        found._inside = True
+        return found
 
     async def ask(
         self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
@@ -67,7 +92,7 @@ class ConfiguredUpstream:
         async def once() -> Reply:
             async with self._request(host, method, url, sent, max_bytes) as answer:
                 if method == "HEAD" or answer.status == 304 or answer.status >= 400:
-                    return Reply(answer.status, answer.headers, b"", answer.url)
+                    return Reply(answer.status, answer.headers, b"", answer.url, answer.is_inside)
                 return await answer.reply()
 
         with self._held(host, method):
@@ -125,7 +150,8 @@ class ConfiguredUpstream:
         """Whether it makes sense to ask once more, with other credentials."""
         if answer.status != 401 or origin(answer.url) != self._origin:
             return False
-        return await self._authorization.challenged(method, url, answer.values("www-authenticate"))
+        challenges = answer.values("www-authenticate")
+        return await self._authorization.challenged(method, url, challenges, is_inside=answer.is_inside)
 
     @asynccontextmanager
     async def _measured(
@@ -164,6 +190,7 @@ class ConfiguredUpstream:
             max_bytes=max_bytes,
             given=self._limits.given | {self._origin},
             private=self._limits.private,
+            inside=self._inside,
         )
 
     @contextmanager

@@ -19,7 +19,9 @@ class StaticAuthorization:
         """See nora.proxy.base.Authorization."""
         return self._headers
 
-    async def challenged(self, method: Method, url: str, challenges: Sequence[str]) -> bool:
+    async def challenged(
+        self, method: Method, url: str, challenges: Sequence[str], *, is_inside: bool = False
+    ) -> bool:
         """There is nothing else to say."""
         return False
 

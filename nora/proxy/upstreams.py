@@ -26,7 +26,7 @@ from nora.proxy.base import UNCHANGED, Authorization, Fetch, Fetched, Unchanged,
 from nora.proxy.hosts import Hosts
 from nora.proxy.mirrors import MirroredUpstream
 from nora.proxy.retries import Retries
-from nora.proxy.upstream import ConfiguredUpstream, Limits
+from nora.proxy.upstream import PRIVATE, REACHED, ConfiguredUpstream, Limits, is_inside
 from nora.proxy.upstream_auth import StaticAuthorization
 
 if TYPE_CHECKING:
@@ -62,6 +62,10 @@ class OfflineUpstream:
     ) -> AsyncIterator[Stream | None]:
         """See nora.proxy.base.Upstream."""
         yield None
+
+    def naming(self, document: Cached) -> Upstream:
+        """See nora.proxy.base.Upstream."""
+        return self
 
 
 class Upstreams:
@@ -157,9 +161,14 @@ def document_fetch(upstream: Upstream, url: str, headers: Headers, parse: Parse,
         if reply.status == 304:
             if not conditions:
                 raise UpstreamFailed(f"{host_of(url)} answers 304 to what was not asked")
-            return UNCHANGED
+            assert known is not None
+            if is_inside(known) == reply.is_inside:
+                return UNCHANGED
+            return Unchanged({**known.validators, REACHED: PRIVATE if reply.is_inside else ""})
         fetched = await parse(reply)
         validators = {name: reply.headers[name] for name in _CONDITIONS if name in reply.headers}
+        if reply.is_inside:
+            validators[REACHED] = PRIVATE
         return replace(fetched, upstream_url=url, validators={**validators, **fetched.validators})
 
     return fetch

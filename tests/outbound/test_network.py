@@ -16,6 +16,7 @@ import httpcore
 import pytest
 import uvloop
 
+from nora.addresses import Reach
 from nora.errors import UpstreamFailed
 from nora.outbound.network import Connection, Network
 from tests.support.certificates import Certificates, make
@@ -71,7 +72,7 @@ def listening(talk: Talk, tls: Certificates | None = None) -> Iterator[int]:
 
 def run(loop: Loop, port: int, work: Callable[[Connection], Awaitable[None]]) -> None:
     async def body() -> None:
-        connection = await Network(guarded=False).connect_tcp("127.0.0.1", port, timeout=5)
+        connection = await Network(Reach.ANYWHERE).connect_tcp("127.0.0.1", port, timeout=5)
         try:
             await work(connection)
         finally:
@@ -249,7 +250,7 @@ def test_whoever_gives_up_while_a_connection_is_to_be_encrypted_leaves_none(loop
                 await connection.start_tls(ssl.create_default_context(), "127.0.0.1")
 
     async def body(port: int) -> None:
-        await work(await Network(guarded=False).connect_tcp("127.0.0.1", port, timeout=5))
+        await work(await Network(Reach.ANYWHERE).connect_tcp("127.0.0.1", port, timeout=5))
         while not ended or ended[-1]:
             await asyncio.sleep(0.01)
 
@@ -294,7 +295,7 @@ def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch
     async def work(port: int) -> bytes:
         answering(monkeypatch, "127.0.0.2", "127.0.0.1")
         options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-        connection = await Network(guarded=False).connect_tcp("x", port, timeout=5, socket_options=options)
+        connection = await Network(Reach.ANYWHERE).connect_tcp("x", port, timeout=5, socket_options=options)
         try:
             return await read_all(connection)
         finally:
@@ -309,7 +310,7 @@ def test_an_option_that_is_not_one_leaves_no_connection() -> None:
 
     async def work(port: int) -> None:
         with pytest.raises(httpcore.ConnectError):
-            await Network(guarded=False).connect_tcp("127.0.0.1", port, socket_options=[(-1, -1, -1)])
+            await Network(Reach.ANYWHERE).connect_tcp("127.0.0.1", port, socket_options=[(-1, -1, -1)])
 
     with listening(lambda peer: ended.append(peer.recv(1))) as port:
         asyncio.run(work(port))
@@ -336,7 +337,7 @@ def test_an_address_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> Non
             return []
 
         monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo, raising=False)
-        network = Network(guarded=True)
+        network = Network(Reach.PUBLIC)
         await network.sleep(0)
         with pytest.raises(httpcore.ConnectTimeout):
             await network.connect_tcp("x", 80, timeout=0.05)
@@ -360,7 +361,7 @@ def test_guarded_it_leads_to_public_addresses_only(
         answering(monkeypatch, *addresses)
         monkeypatch.setattr("nora.outbound.network.start_connection", start_connection)
         with pytest.raises(UpstreamFailed if used is None else httpcore.ConnectError):
-            await Network(guarded=True).connect_tcp("x.example.com", 80, timeout=5)
+            await Network(Reach.PUBLIC).connect_tcp("x.example.com", 80, timeout=5)
 
     asyncio.run(work())
     assert tried == (used or [])

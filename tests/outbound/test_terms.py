@@ -4,35 +4,40 @@ from __future__ import annotations
 
 import pytest
 
+from nora.addresses import Reach
 from nora.outbound import Terms
 
 
 @pytest.mark.parametrize(
-    ("url", "guarded"),
+    ("url", "reach"),
     [
-        ("https://index.example.com/simple", False),  # given
-        ("https://index.example.com:8443/simple", True),
-        ("http://index.example.com/simple", True),
-        ("https://files.example.com/a", False),
-        ("https://FILES.example.com./a", False),
-        ("http://files.example.com:8080/a", False),
-        ("https://cdn.mirror.example.com/a", False),
-        ("https://mirror.example.com/a", True),
-        ("https://files.example.com.example.net/a", True),
-        ("https://user@evil.example.net/files.example.com", True),
-        ("http://[fd00::1]/a", False),
-        ("http://10.0.0.1/a", True),
+        ("https://index.example.com/simple", Reach.ANYWHERE),  # given
+        ("https://index.example.com:8443/simple", Reach.PUBLIC),
+        ("http://index.example.com/simple", Reach.PUBLIC),
+        ("https://files.example.com/a", Reach.ANYWHERE),
+        ("https://FILES.example.com./a", Reach.ANYWHERE),
+        ("http://files.example.com:8080/a", Reach.ANYWHERE),
+        ("https://cdn.mirror.example.com/a", Reach.ANYWHERE),
+        ("https://mirror.example.com/a", Reach.PUBLIC),
+        ("https://files.example.com.example.net/a", Reach.PUBLIC),
+        ("https://user@evil.example.net/files.example.com", Reach.PUBLIC),
+        ("http://[fd00::1]/a", Reach.ANYWHERE),
+        ("http://10.0.0.1/a", Reach.PUBLIC),
     ],
 )
-def test_what_must_be_in_the_public_network(url: str, guarded: bool) -> None:
+def test_what_must_be_in_the_public_network(url: str, reach: Reach) -> None:
     terms = Terms(
         max_bytes=1,
         given=frozenset({"https://index.example.com:443"}),
         private=("files.example.com", "*.mirror.example.com", "fd00::1"),
     )
-    assert terms.guards(url) is guarded
+    assert terms.reach(url) is reach
 
 
 def test_anything_may_be_private_where_all_is_trusted() -> None:
-    assert not Terms(max_bytes=1, private=("*",)).guards("http://10.0.0.1/")
-    assert Terms(max_bytes=1).guards("http://10.0.0.1/")
+    assert Terms(max_bytes=1, private=("*",)).reach("http://10.0.0.1/") is Reach.ANYWHERE
+    assert Terms(max_bytes=1).reach("http://10.0.0.1/") is Reach.PUBLIC
+
+
+def test_what_was_named_in_a_private_network_may_be_in_one() -> None:
+    assert Terms(max_bytes=1, inside=True).reach("http://files.example.com/") is Reach.PRIVATE

@@ -43,6 +43,9 @@ class Scripted:
     def stream(self, url: str, headers: Headers | None = None, *, max_bytes: int) -> Any:
         raise AssertionError
 
+    def naming(self, document: Cached) -> Any:
+        raise AssertionError
+
 
 def reply(status: int = 200, body: bytes = b"doc", **headers: str) -> Reply:
     named = {name.replace("_", "-"): value for name, value in headers.items()}

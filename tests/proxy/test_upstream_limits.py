@@ -245,7 +245,9 @@ class Tokens:
     async def headers(self, method: Method, url: str) -> Headers:
         return {"authorization": f"Bearer {self.token}"} if self.token else {}
 
-    async def challenged(self, method: Method, url: str, challenges: Sequence[str]) -> bool:
+    async def challenged(
+        self, method: Method, url: str, challenges: Sequence[str], *, is_inside: bool = False
+    ) -> bool:
         self.challenges.append((method, url, challenges))
         if not self.tokens:
             return False

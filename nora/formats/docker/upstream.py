@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
@@ -30,6 +31,9 @@ from nora.outbound import Headers, Method, Outbound, Reply, Stream
 from nora.proxy.base import Address, CacheKey, Policy, Upstream
 from nora.proxy.policy import document_policy
 from nora.resolve import Candidate, Resolution, Source
+
+if TYPE_CHECKING:
+    from nora.catalog.records import Cached
 
 ACCEPT = f"{OCI_INDEX}, {DOCKER_LIST}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 """An upstream that does not hear of an index gives the image of some platform instead."""
@@ -184,6 +188,10 @@ class DeniedAsNotFound:
                 if not await self._image.means_absent(error):
                     raise
             yield answer
+
+    def naming(self, document: Cached) -> Upstream:
+        """See nora.proxy.base.Upstream. No document of an image names anything that is asked for here."""
+        return self
 
 
 class Remotes:

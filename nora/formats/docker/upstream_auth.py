@@ -11,7 +11,7 @@ import re
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -99,6 +99,8 @@ class UpstreamTokenService:
     realm: str
     name: str
     """Its `service`; empty where it has none."""
+    is_inside: bool = False
+    """Whether it may be in a private network, as the upstream is."""
 
     def url(self, scope: str) -> str:
         """Where a token for this scope is asked for."""
@@ -116,7 +118,7 @@ class RegistryAuthorization:
     def __init__(
         self, setting: Upstream, get: Get, *, timeout_seconds: float = 60.0, private: tuple[str, ...] = ()
     ) -> None:
-        """`private`: token services beside the upstream itself that may be in a private network."""
+        """`private`: token services beside the upstream itself that may be anywhere."""
         self._url = setting.url
         self._origin = origin(setting.url)
         self._basic = _basic(setting.auth)
@@ -155,24 +157,26 @@ class RegistryAuthorization:
             return {"authorization": f"Bearer {token.text}"}
         return self._password() if self._asks_password else {}
 
-    async def challenged(self, method: Method, url: str, challenges: Sequence[str]) -> bool:
+    async def challenged(
+        self, method: Method, url: str, challenges: Sequence[str], *, is_inside: bool = False
+    ) -> bool:
         """Learn from a 401 how to ask; whether to ask once more. Raises UpstreamFailed."""
         if origin(url) != self._origin or self._token_of_setting is not None:
             return False
         found = [challenge for text in challenges for challenge in parse_challenges(text)]
         for challenge in found:
             if challenge.scheme == "bearer" and "realm" in challenge.parameters:
-                return await self._renew(_scope_of(url), challenge)
+                return await self._renew(_scope_of(url), challenge, is_inside)
         if any(challenge.scheme == "basic" for challenge in found) and self._basic:
             again = not self._asks_password
             self._asks_password = True
             return again
         return False
 
-    async def _renew(self, scope: str, challenge: Challenge) -> bool:
+    async def _renew(self, scope: str, challenge: Challenge, is_inside: bool) -> bool:
         parameters = challenge.parameters
         self._service = service = UpstreamTokenService(
-            self._checked(parameters["realm"]), parameters.get("service", "")
+            self._checked(parameters["realm"]), parameters.get("service", ""), is_inside
         )
         if (named := parameters.get("scope", scope)) != self._scopes.get(scope, scope):
             self._rename(scope, named)
@@ -235,7 +239,8 @@ class RegistryAuthorization:
 
     async def _ask(self, service: UpstreamTokenService, scope: str) -> UpstreamToken:
         url = service.url(self._scopes.get(scope, scope))
-        reply = await self._get(url, self._terms, self._password())
+        terms = replace(self._terms, inside=service.is_inside)
+        reply = await self._get(url, terms, self._password())
         if reply.status == 401 and self._basic:
             raise UpstreamFailed(f"the token service of {self._host} does not take the credentials")
         if reply.status in (401, 403):

@@ -34,7 +34,7 @@ from nora.formats.pypi.metadata import read_metadata
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename, version_of
 from nora.formats.pypi.settings import PypiSettings
 from nora.formats.pypi.upstream import Index
-from nora.proxy.base import Address, CacheKey, Fetched, FileRequest, Policy
+from nora.proxy.base import Address, CacheKey, Fetched, FileRequest, Policy, Upstream
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from nora.resolve import Source
 
@@ -81,7 +81,7 @@ class CachedFiles:
             return None
         if listed is None:
             raise NotFound(f"{project} has no file {filename}")
-        where = Address(self._index.upstream(source), listed.url)
+        where = Address(self._index.upstream(source).naming(page.cached), listed.url)
         addresses = (where,) if self._index.is_online(source) else ()
         wanted = _described(project, filename, listed.hashes, listed.size, addresses)
         stored = None
@@ -142,12 +142,13 @@ class CachedFiles:
         listed = None if page is None else await self._index.find(page, filename)
         if page is None:
             return await self._held_metadata(source, project, filename)
+        upstream = self._index.upstream(source).naming(page.cached)
         own = await self._own_metadata(source, project)
         if listed is None or (listed.core_metadata is False and filename not in own):
             raise NotFound(f"{project} has no core metadata of {filename}")
 
         async def fetch(_: Cached | None) -> Fetched | None:
-            given = await self._given_metadata(source, listed)
+            given = await self._given_metadata(upstream, listed)
             return given or await self._extracted(source, project, filename)
 
         key = CacheKey(
@@ -181,12 +182,12 @@ class CachedFiles:
         own = await self._own_metadata(source, project)
         return filename in own or are_right(BytesIO(raw), listed.core_metadata)
 
-    async def _given_metadata(self, source: Source, listed: ListedFile) -> Fetched | None:
+    async def _given_metadata(self, upstream: Upstream, listed: ListedFile) -> Fetched | None:
         """As the upstream has it; None where it is not there, or not what the page says."""
         if listed.core_metadata is False:
             return None
         url = listed.url + METADATA
-        reply = await self._index.upstream(source).ask("GET", url, max_bytes=LARGEST_METADATA)
+        reply = await upstream.ask("GET", url, max_bytes=LARGEST_METADATA)
         if reply is None:
             return None
         told = {} if listed.core_metadata is True else listed.core_metadata
@@ -268,9 +269,9 @@ class CachedFiles:
         if listed is None or listed.provenance is None:
             raise NotFound(f"{project} has no attestations of {filename}")
         url = listed.provenance
+        upstream = self._index.upstream(source).naming(page.cached)
 
         async def fetch(_: Cached | None) -> Fetched | None:
-            upstream = self._index.upstream(source)
             reply = await upstream.ask("GET", url, {"accept": INTEGRITY}, max_bytes=LARGEST_PROVENANCE)
             if reply is None:
                 return None

@@ -306,6 +306,18 @@ def test_the_upstream_itself_may_be_asked_without_tls() -> None:
     run(work)
 
 
+@pytest.mark.parametrize("is_inside", [True, False])
+def test_a_token_service_may_be_where_the_upstream_is(is_inside: bool) -> None:
+    server = TokenServer()
+    one = RegistryAuthorization(Upstream(URL), server)
+
+    async def work() -> None:
+        assert await one.challenged("GET", MANIFEST, [CHALLENGE], is_inside=is_inside)
+        assert server.terms[0].inside is is_inside
+
+    run(work)
+
+
 def test_credentials_are_for_the_upstream_only() -> None:
     server = TokenServer()
     one = RegistryAuthorization(Upstream(URL, auth="a:b"), server)

@@ -1,0 +1,40 @@
+"""An application without a server, for what is behind the wire: upstreams are asked by this process.
+
+    async with application(tmp_path, NORA_PYPI_PROXY=f"{up.url}/simple") as http:
+        answer = await http.get("/simple/requests/")
+
+What is on the wire itself (HEAD, ranges, cuts) needs a real one: tests.support.server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from nora.app import build_app
+from nora.blobs.layout import Layout
+from nora.blobs.scratch import ScratchLayout
+from nora.catalog.sqlite import SQLiteCatalog
+from nora.formats import load_config
+
+
+@asynccontextmanager
+async def application(folder: Path, **environ: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A worker on the data directory in `folder`, made when it is not there; a client of it."""
+    env = {"NORA_STORAGE_PATH": str(folder / "storage"), "NORA_PROXY_MODE": "online", **environ}
+    config = load_config(env, folder)
+    layout = Layout(config.storage.path)
+    layout.create()
+    ScratchLayout(config.storage.path).create()
+    SQLiteCatalog.prepare(layout.catalog)
+    app = build_app(config)
+    await app.start()
+    try:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            yield client
+    finally:
+        await app.stop()
