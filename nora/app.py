@@ -19,6 +19,7 @@ from nora.auth.access import Access, AccessRules
 from nora.auth.api import TokenApi
 from nora.auth.authenticator import Attempts, Authenticator
 from nora.auth.authorizer import Authorizer
+from nora.auth.caches import CacheApi
 from nora.auth.endpoints import ServerEndpoint, server_router
 from nora.auth.htpasswd import Htpasswd
 from nora.auth.oidc import OidcVerifier
@@ -40,6 +41,7 @@ from nora.catalog.sqlite import SQLiteCatalog
 from nora.config import Config, anonymous_repositories, default_specs, repository_specs
 from nora.errors import ConfigError, StorageFailed
 from nora.formats import discover
+from nora.formats.administration import make_purging
 from nora.formats.base import CommandServices, Format, Services, UploadLimits
 from nora.http import limits
 from nora.http.application import NoraApplication
@@ -61,6 +63,7 @@ from nora.proxy.cache import Cache
 from nora.proxy.upstreams import Upstreams
 from nora.resolve import Claims, Resolver, Sources
 from nora.resolve.ownership import Ownership
+from nora.resolve.purging import Purging
 
 _log = logging.getLogger(__name__)
 
@@ -253,7 +256,8 @@ class Worker:
         authorizer = Authorizer(authenticator, self._access)
         self._services = services = self._make_services(authenticator, repositories)
         ownership = Ownership(self._catalog, repositories, services.resolver, name_folds())
-        own = server_router(self._endpoints(authenticator, ownership), authorizer)
+        purging = make_purging(self._catalog, repositories, services.cache.forget_absences)
+        own = server_router(self._endpoints(authenticator, ownership, purging), authorizer)
         self._app.attach("/", "system", own, render_json, limited=False)
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
@@ -267,7 +271,9 @@ class Worker:
         cached += services.resolver.sources.repositories
         self._periodic = [*self._jobs(services, cached)]
 
-    def _endpoints(self, authenticator: Authenticator, ownership: Ownership) -> Iterator[ServerEndpoint]:
+    def _endpoints(
+        self, authenticator: Authenticator, ownership: Ownership, purging: Purging
+    ) -> Iterator[ServerEndpoint]:
         """Those that belong to no format."""
         config = self._config
         formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
@@ -282,6 +288,7 @@ class Worker:
         ).endpoints()
         yield from TokenApi(authenticator, self._tokens).endpoints()
         yield from PackageApi(ownership).endpoints()
+        yield from CacheApi(purging).endpoints()
 
     def _make_services(
         self, authenticator: Authenticator, repositories: Mapping[str, Repository]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from nora.catalog.records import Blob, Cached, NewCached
+from nora.catalog.records import Blob, Cached, NewCached, Part, Purged
+from nora.model import Digest
 
 
 class CachedFiles(Protocol):
@@ -50,4 +51,21 @@ class CachedFiles(Protocol):
     async def list_idle_cached(self, repository_id: int, unused_since: float, limit: int) -> list[str]:
         """Paths of cached documents (those that are not for good) last used and fetched before then, those
         unused for longest first. To be fetched for the first time is a use."""
+        ...
+
+    async def purge_cached(self, repository_id: int, package: str, part: Part) -> Purged:
+        """Remove what is cached of a package, or a part of it; documents about the rest are asked for again
+        at their next use. Files whose path goes on after that of one that goes, from a dot on, go with it.
+
+        Of a whole package nothing stays: not whose it is, nor that upstreams had nothing under its name.
+        Raises ValueError in a repository that is no proxy: what was published is never cached.
+        """
+        ...
+
+    async def list_cached_holders(self, repository_id: int, digest: Digest) -> list[str]:
+        """Packages of a repository that hold a blob, by any of its digests."""
+        ...
+
+    async def purge_paths(self, repository_id: int, paths: Sequence[str]) -> Purged:
+        """Remove cached files that belong to no package. Raises as `purge_cached`."""
         ...

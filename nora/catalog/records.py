@@ -161,6 +161,37 @@ class NewCached:
     """`inf`: for good."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What of a cached package is meant: all that fits one of these; where none is said, the package."""
+
+    version: str | None = None
+    file: str | None = None
+    """Its path, or the end of that after a slash."""
+    digest: Digest | None = None
+    """Of a version, a file, or other content that the package holds."""
+    paths: tuple[str, ...] = ()
+    """Of documents about the part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What was removed from a cache."""
+
+    paths: tuple[str, ...] = ()
+    """Of files and documents."""
+    blobs: int = 0
+    """What packages held without a file, such as layers."""
+    packages: int = 0
+    """That are not known any more: whose the name is, is open again."""
+
+    def __add__(self, other: Purged) -> Purged:
+        return Purged(self.paths + other.paths, self.blobs + other.blobs, self.packages + other.packages)
+
+    def __bool__(self) -> bool:
+        return bool(self.paths or self.blobs or self.packages)
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """Content that a version needs."""

@@ -16,6 +16,9 @@ from nora.observability.audit import record_command
 class Changing(click.Command):
     """A command whose name and arguments are recorded, however it ends. Options may hold what is secret."""
 
+    told: tuple[str, ...] = ()
+    """Options that are recorded as well."""
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, then record it. A log that cannot be written is said, and changes nothing."""
         succeeded = False
@@ -27,13 +30,13 @@ class Changing(click.Command):
             self._record(ctx, succeeded=succeeded)
 
     def _record(self, ctx: click.Context, *, succeeded: bool) -> None:
-        arguments = [
-            str(ctx.params.get(one.name or "", "")) for one in self.params if isinstance(one, click.Argument)
-        ]
+        given = {one.name or "": str(ctx.params.get(one.name or "") or "") for one in self.params}
+        arguments = [given[one.name or ""] for one in self.params if isinstance(one, click.Argument)]
+        arguments += [f"--{name} {given[name]}" for name in self.told if given[name]]
         try:
             record_command(
                 load_config(os.environ, Path.cwd()),
-                " ".join((ctx.command_path, *arguments)),
+                " ".join((ctx.command_path, *filter(None, arguments))),
                 succeeded=succeeded,
             )
         except NoraError as error:

@@ -17,6 +17,7 @@ from blacksheep import Request, Response
 from nora.config.sections import FormatSection, FormatSettings, ProxiedSettings, no_upstreams
 from nora.errors import NoraError
 from nora.model import Repository
+from nora.resolve.purging import PartRules
 
 if TYPE_CHECKING:
     from nora.auth.access import Access
@@ -156,6 +157,8 @@ class Format:
     shares_mount: bool = False
     """True when named repositories live below `mount` itself (OCI: the first name segment), False when
     they live below `/r/<name>/`."""
+    parts: PartRules = field(default_factory=PartRules)
+    """What removing a part of a cached package has to know."""
     commands: tuple[Command, ...] = ()
     """`nora <format> <command>`."""
 

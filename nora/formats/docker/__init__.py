@@ -2,6 +2,7 @@
 
 from nora.formats.base import Format
 from nora.formats.docker.errors import render_error
+from nora.formats.docker.parts import PARTS
 from nora.formats.docker.routes import build
 from nora.formats.docker.settings import DockerSettings, docker_hub, upload_limits
 
@@ -16,4 +17,5 @@ FORMAT = Format(
     render_error=render_error,
     can_proxy=True,
     shares_mount=True,
+    parts=PARTS,
 )

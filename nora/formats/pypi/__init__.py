@@ -5,6 +5,7 @@ from packaging.utils import canonicalize_name
 from nora.formats.base import Format
 from nora.formats.pypi.errors import render_error
 from nora.formats.pypi.names import version_order
+from nora.formats.pypi.parts import PARTS
 from nora.formats.pypi.releases import RULES
 from nora.formats.pypi.routes import build
 from nora.formats.pypi.settings import PypiSettings, simple_index
@@ -22,5 +23,6 @@ FORMAT = Format(
     render_error=render_error,
     can_proxy=True,
     fold=canonicalize_name,
+    parts=PARTS,
     commands=release_commands(RULES),
 )

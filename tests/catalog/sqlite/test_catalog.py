@@ -8,6 +8,7 @@ from nora.catalog.sqlite import SQLiteCatalog
 from tests.contracts.catalog import CatalogContract
 from tests.contracts.catalog_cached import CachedContract
 from tests.contracts.catalog_files import FilesContract
+from tests.contracts.catalog_purges import PurgesContract
 from tests.contracts.catalog_releases import ReleasesContract
 
 
@@ -30,4 +31,8 @@ class TestSQLiteReleases(_SQLite, ReleasesContract):
 
 
 class TestSQLiteCached(_SQLite, CachedContract):
+    pass
+
+
+class TestSQLitePurges(_SQLite, PurgesContract):
     pass

@@ -8,12 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from nora.catalog.sqlite import queries
+from nora.catalog.sqlite import admin_queries, queries
 from nora.catalog.sqlite.schema import MIGRATIONS
 
 READS = {
     name: text
-    for name, text in vars(queries).items()
+    for name, text in (vars(queries) | vars(admin_queries)).items()
     if name.isupper() and not name.startswith("_") and text.lstrip().startswith("SELECT")
 }
 SMALL = {"LIST_REPOSITORIES", "LIST_MEMBERS", "COUNT_UPLOADS"}

@@ -1,0 +1,82 @@
+"""`nora purge` beside the data directory of a server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+
+from nora.app import open_catalog
+from nora.catalog.records import NewCached
+from nora.cli import main
+from nora.config import repository_specs
+from nora.formats import load_config
+from tests.contracts.catalog import new_blob
+
+URL = "https://index.example.com/simple"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NORA_PYPI_PROXY", URL)
+
+
+def nora(*words: str) -> Result:
+    return CliRunner().invoke(main, words)
+
+
+def cache(*projects: str) -> None:
+    async def work() -> None:
+        config = load_config({"NORA_PYPI_PROXY": URL}, Path.cwd())
+        async with open_catalog(config) as catalog:
+            (source,) = (await catalog.sync_repositories(repository_specs(config)))["pypi-proxy"].sources
+            for project in projects:
+                entry = NewCached(
+                    path=f"{project}/",
+                    package=project,
+                    media_type="text/html",
+                    blob=new_blob(project),
+                    upstream_url=URL,
+                    fetched_at=0.0,
+                    fresh_until=0.0,
+                )
+                await catalog.put_cached(source.id, entry, 60.0)
+
+    asyncio.run(work())
+
+
+def test_what_is_purged_is_told_and_recorded() -> None:
+    cache("demo", "other")
+    done = nora("purge", "pypi", "Demo", "--source", URL)
+    assert (done.exit_code, done.stdout) == (0, "demo/\n"), done.output
+    assert "purged 1 files and 0 other blobs" in done.stderr
+    again = nora("purge", "pypi", "demo")
+    assert (again.exit_code, again.stderr) == (1, "nothing of that is cached in pypi\n")
+    by_path = nora("purge", "pypi", "--file", "other/")
+    assert by_path.stdout == "other/\n"
+    lines = map(orjson.loads, Path("data/storage/audit.jsonl").read_bytes().splitlines())
+    assert [(one["object"].partition(" ")[2], one["outcome"]) for one in lines] == [
+        (f"purge pypi Demo --source {URL}", "ok"),
+        ("purge pypi demo", "failed"),
+        ("purge pypi --file other/", "ok"),
+    ]
+
+
+@pytest.mark.parametrize("words", [["demo", ""], ["demo", "--file", ""], [""], ["--digest", ""]])
+def test_an_empty_word_does_not_purge_more_than_was_meant(words: list[str]) -> None:
+    cache("demo")
+    refused = nora("purge", "pypi", *words)
+    assert refused.exit_code == 2
+    assert "leave it out" in refused.stderr
+    assert nora("purge", "pypi", "demo").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "words", [["pypi"], ["none", "demo"], ["pypi-hosted", "demo"], ["pypi", "--digest", "x"]]
+)
+def test_what_cannot_be_purged_ends_with_1(words: list[str]) -> None:
+    assert nora("purge", *words).exit_code == 1
