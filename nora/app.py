@@ -138,7 +138,9 @@ async def open_catalog(config: Config) -> AsyncIterator[Catalog]:
         raise StorageFailed(f"{layout.root} cannot be made: {error.strerror}") from error
     with closing(FileLock(config.storage.path / "nora.lock")) as lock:
         if lock.acquire(block=False):  # no server runs, which would have prepared it
-            SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)
+            SQLiteCatalog.prepare(
+                layout.catalog, allow_fuse=config.storage.allow_fuse, find_object=layout.find_object
+            )
     catalog = SQLiteCatalog.open(layout.catalog)
     try:
         yield catalog

@@ -84,15 +84,21 @@ def _prepare(config: Config, layout: Layout) -> None:
     from nora.app import refuse_hidden_packages
 
     specs = repository_specs(config)
-    SQLiteCatalog.prepare(layout.catalog, allow_fuse=config.storage.allow_fuse)
+    SQLiteCatalog.prepare(
+        layout.catalog, allow_fuse=config.storage.allow_fuse, find_object=layout.find_object
+    )
     try:
         layout.create()
-        layout.empty_temporary()
         scratch = ScratchLayout(config.storage.path)
         scratch.create()
-        scratch.empty()
+        strangers = [*layout.empty_temporary(), *scratch.empty()]
     except OSError as error:
-        raise StartError(f"the data directory {layout.root} cannot be filled: {error.strerror}") from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise StartError(
+            f"the data directory {layout.root} cannot be filled: {error.strerror}{where}"
+        ) from error
+    for path in strangers:
+        _log.warning("%s is a directory, which NORA does not make there: it is left alone", path)
 
     async def sync() -> None:
         catalog = SQLiteCatalog.open(layout.catalog)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import hashlib
 import os
 import signal
 import socket
@@ -131,6 +132,26 @@ def test_a_damaged_catalog_is_told_at_the_start(tmp_path: Path) -> None:
     message = start_and_fail(server)
     assert str(catalog) in message
     assert "damaged" in message
+
+
+@pytest.mark.slow
+def test_a_lost_catalog_stops_the_start_and_a_stranger_in_tmp_does_not(tmp_path: Path) -> None:
+    (tmp_path / "data" / "storage" / "tmp" / "lost+found").mkdir(parents=True)
+    with running(tmp_path) as server:
+        assert "lost+found is a directory" in server.log.read_text()
+        data = b"somebody's"
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        pushed = httpx.post(
+            f"{server.url}/v2/app/blobs/uploads/?digest={digest}", content=data, trust_env=False
+        )
+        assert pushed.status_code == 201
+    for file in server.storage.glob("catalog.sqlite3*"):
+        file.unlink()
+    message = start_and_fail(server)
+    assert "stored blobs" in message
+    assert digest.partition(":")[2] in message
+    assert "Restore catalog.sqlite3" in message
+    assert not (server.storage / "catalog.sqlite3").exists()
 
 
 @pytest.mark.slow

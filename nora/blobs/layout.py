@@ -22,6 +22,8 @@ for their owner alone (0700, 0600); a directory that exists keeps the mode that 
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
+_OBJECT: Final = re.compile(r"[0-9a-f]{64}-[0-9a-f]{16}", re.ASCII)
 _SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
 
 
@@ -75,11 +78,33 @@ class Layout:
         make_directories(f"{self.root}/blobs", ("sha256",))
         make_directories(f"{self.root}/blobs/sha256", _SHARDS)
 
-    def empty_temporary(self) -> None:
-        """Remove what a crash left in tmp/, before any worker starts. Raises OSError."""
-        with os.scandir(self.temporary) as entries:
-            for entry in entries:
-                os.unlink(entry.path)
+    def empty_temporary(self) -> list[str]:
+        """Remove what a crash left in tmp/, before any worker starts. See `empty`."""
+        return empty(self.temporary)
+
+    def find_object(self) -> str | None:
+        """Some stored object; None when there is none. Raises OSError."""
+        shards = f"{self.root}/blobs/sha256"
+        for shard in sorted(os.listdir(shards)) if os.path.isdir(shards) else ():
+            if len(shard) == 2 and os.path.isdir(f"{shards}/{shard}"):
+                with os.scandir(f"{shards}/{shard}") as entries:
+                    found = next((entry.path for entry in entries if _OBJECT.fullmatch(entry.name)), None)
+                if found is not None:
+                    return found
+        return None
+
+
+def empty(folder: str) -> list[str]:
+    """Remove the files of a folder; returns the directories, which are somebody else's. Raises OSError."""
+    strangers = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                strangers.append(entry.path)
+            else:
+                with suppress(FileNotFoundError):
+                    os.unlink(entry.path)
+    return strangers
 
 
 def make_directories(parent: str, names: tuple[str, ...]) -> None:

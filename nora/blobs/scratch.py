@@ -17,12 +17,11 @@ here alone, and are durable for that. A directory as the blob store may share th
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from nora.blobs.files import list_idle, remove_unheld
-from nora.blobs.layout import make_directories
+from nora.blobs.layout import empty, make_directories
 
 if TYPE_CHECKING:
     from nora.blobs.disk import Disk
@@ -55,16 +54,12 @@ class ScratchLayout:
         """Make the directories that are missing, durably. Raises OSError."""
         make_directories(self.root, ("uploads", "downloads", "render_cache", "locks"))
 
-    def empty(self) -> None:
+    def empty(self) -> list[str]:
         """Remove what a crash left in downloads/ and render_cache/, before any worker starts.
 
-        After a power loss a file of these may not hold what was written to it. Raises OSError.
+        After a power loss a file of these may not hold what was written to it. See `layout.empty`.
         """
-        for folder in (self.downloads, self.render_cache):
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    with suppress(FileNotFoundError):
-                        os.unlink(entry.path)
+        return [path for folder in (self.downloads, self.render_cache) for path in empty(folder)]
 
 
 class Scratch(ScratchLayout):

@@ -44,6 +44,31 @@ def test_what_is_missing_is_made_again(tmp_path: Path) -> None:
     assert os.path.isdir(layout.temporary)
 
 
+def test_an_object_is_found_where_there_is_one(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    assert layout.find_object() is None
+    layout.create()
+    (tmp_path / "blobs/sha256/ab/.nfs0001").touch()
+    (tmp_path / "blobs/sha256/README").touch()
+    assert layout.find_object() is None
+    path = layout.blob(Blob(1, DIGEST, 0, 7))
+    Path(path).touch()
+    assert layout.find_object() == path
+
+
+def test_what_a_crash_left_is_removed_and_directories_are_named(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.create()
+    Path(layout.temp(1)).touch()
+    stranger = Path(layout.temporary, "lost+found")
+    stranger.mkdir()
+    (stranger / "file").touch()
+    os.symlink(stranger, f"{layout.temporary}/link")
+    assert layout.empty_temporary() == [str(stranger)]
+    assert os.listdir(layout.temporary) == ["lost+found"]
+    assert (stranger / "file").exists()
+
+
 def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(OSError, match="file"):

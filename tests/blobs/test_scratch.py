@@ -33,7 +33,8 @@ def test_sessions_survive_a_restart_and_what_can_be_made_again_does_not(tmp_path
     kept = [scratch.upload("id"), f"{scratch.locks}/work", scratch.negative_cache]
     for path in (*kept, scratch.download("key"), f"{scratch.render_cache}/name"):
         Path(path).write_bytes(b"x")
-    scratch.empty()
+    os.mkdir(f"{scratch.downloads}/directory")
+    assert scratch.empty() == [f"{scratch.downloads}/directory"]
     left = [os.path.join(folder, name) for folder, _, names in os.walk(tmp_path) for name in names]
     assert sorted(left) == sorted(kept)
 

@@ -29,14 +29,20 @@ class SQLiteCatalog(Packages, Versions, Tags, Files, CachedFiles, Purges, Blobs,
     """See nora.catalog.base.Catalog for what the methods promise, `Executor` for how they read and write."""
 
     @staticmethod
-    def prepare(path: Path, *, allow_fuse: bool = False) -> None:
+    def prepare(
+        path: Path,
+        *,
+        allow_fuse: bool = False,
+        find_object: preparation.FindObject = lambda: None,
+    ) -> None:
         """Create or migrate the catalog, and look for damage, in bounded time.
 
         For the supervising process, under the lock of the data directory and before its workers start;
         nothing stays open. Raises CatalogUnusable, whose message says why and what to do. `allow_fuse`
-        accepts a FUSE file system, for tests that inject faults.
+        accepts a FUSE file system, for tests that inject faults. `find_object` says whether blobs are stored:
+        beside them no catalog is made.
         """
-        preparation.prepare(path, allow_fuse=allow_fuse)
+        preparation.prepare(path, allow_fuse=allow_fuse, find_object=find_object)
 
     @classmethod
     def open(cls, path: Path) -> Self:

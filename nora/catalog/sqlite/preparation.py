@@ -5,6 +5,8 @@ size is bounded), the file has the length that its header says, its schema is th
 each table and index can be walked to its first row. Then SQLite's own check runs for at most
 CHECK_SECONDS: a small catalog is checked wholly, a large one in part. Damage that is met later is
 StorageFailed for the request that meets it, never an absence.
+
+A catalog that was lost is not made anew: nothing starts as an empty registry over somebody's data.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import os
 import sqlite3
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -40,7 +43,17 @@ NETWORK_FILE_SYSTEMS: Final = frozenset(
 """Their locks, and the shared memory of SQLite's log, do not hold between machines."""
 
 
-def prepare(path: Path, *, allow_fuse: bool, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+FindObject = Callable[[], str | None]
+"""The path of some stored object, None when there is none. Raises OSError."""
+
+
+def prepare(
+    path: Path,
+    *,
+    allow_fuse: bool,
+    find_object: FindObject = lambda: None,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+) -> None:
     """Create the catalog at `path`, or bring it to the newest version. Raises CatalogUnusable.
 
     Called by one process, under the lock of the data directory, before any other opens the catalog.
@@ -48,6 +61,7 @@ def prepare(path: Path, *, allow_fuse: bool, migrations: Sequence[Sequence[str]]
     _check_library()
     _check_file_system(path, allow_fuse)
     try:
+        _check_not_lost(path, find_object)
         _ensure_file(path)
         with (
             closing(Turnstile(path)) as turnstile,
@@ -58,6 +72,8 @@ def prepare(path: Path, *, allow_fuse: bool, migrations: Sequence[Sequence[str]]
             _fold_log(db, path)
             _migrate(db, migrations)
             _check_schema(db, path, migrations)
+            if not _was_used(db):
+                _refuse_over_objects(path, find_object)
             _check_roots(db)
             _check_content(db, path)
     except (sqlite3.Error, StorageFailed) as error:
@@ -93,6 +109,43 @@ def _check_file_system(path: Path, allow_fuse: bool) -> None:
             f"{path.parent} is on a FUSE file system ({kind}), which may be remote and may lose what "
             "was synced; put the data directory on a local disk"
         )
+
+
+def _check_not_lost(path: Path, find_object: FindObject) -> None:
+    """Whether a catalog may be made here, if there is none, or nothing in it."""
+    if _size(path):
+        return
+    log = path.with_name(path.name + "-wal")
+    if _size(log):
+        raise CatalogUnusable(
+            f"the catalog {path} is missing or empty, but its log {log.name} is there: the file was lost, "
+            f"and the log is no use alone. Put back {path.name} as it was beside the log, or restore both "
+            f"from one backup. To begin an empty registry all the same, move {log.name} and the blobs away"
+        )
+    _refuse_over_objects(path, find_object)
+
+
+def _refuse_over_objects(path: Path, find_object: FindObject) -> None:
+    found = find_object()
+    if found is not None:
+        raise CatalogUnusable(
+            f"the catalog {path} is missing or empty, but there are stored blobs ({found}, for one): without "
+            f"it nobody knows what they are. Restore {path.name}, with its -wal if there is one, from a "
+            "backup. To begin an empty registry all the same, move the blobs away"
+        )
+
+
+def _was_used(db: Connection) -> bool:
+    """Whether a server has ever begun to use the catalog: each start makes sure of its repositories."""
+    known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'repository'").fetchone()
+    return known is not None and db.execute("SELECT 1 FROM repository LIMIT 1").fetchone() is not None
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _ensure_file(path: Path) -> None:

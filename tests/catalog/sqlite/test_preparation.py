@@ -55,6 +55,48 @@ def test_a_new_catalog_is_for_its_owner_and_says_what_it_is(path: Path) -> None:
     assert query(path, "PRAGMA journal_mode") == [("wal",)]
 
 
+# -- a catalog that was lost -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_log_without_its_catalog_is_refused_and_kept(path: Path, content: bytes | None) -> None:
+    prepare(path)
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO probe VALUES (2, 0)")
+        db.commit()
+        log = path.with_name(path.name + "-wal").read_bytes()
+    path.unlink()
+    path.with_name(path.name + "-wal").write_bytes(log)
+    if content is not None:
+        path.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(CatalogUnusable, match=r"(?s)its log catalog.sqlite3-wal.*restore both"):
+            prepare(path)
+    assert path.with_name(path.name + "-wal").read_bytes() == log
+    assert path.exists() is (content is not None)
+
+
+@pytest.mark.parametrize("state", ["absent", "empty", "new"])
+def test_no_catalog_is_made_beside_blobs(path: Path, state: str) -> None:
+    if state == "empty":
+        path.touch()
+    elif state == "new":
+        prepare(path)
+    for _ in range(2):
+        with pytest.raises(
+            CatalogUnusable, match=r"(?s)stored blobs \(/some/object.*Restore catalog.sqlite3"
+        ):
+            SQLiteCatalog.prepare(path, find_object=lambda: "/some/object")
+    assert path.exists() is (state != "absent")
+
+
+def test_a_catalog_that_was_used_may_know_no_blob(path: Path) -> None:
+    """Of a process that was killed at its first push the object may be there, and no row."""
+    prepare(path)
+    fill(path, 0)
+    SQLiteCatalog.prepare(path, find_object=lambda: "/some/object")
+
+
 def test_preparing_again_changes_nothing(path: Path) -> None:
     SQLiteCatalog.prepare(path)
     fill(path)
