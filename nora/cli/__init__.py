@@ -15,14 +15,19 @@ if TYPE_CHECKING:
     from nora.formats.base import Format
 
 
+OTHER_NAMES = {"healthcheck": "health"}
+"""Of commands: what they are called elsewhere."""
+
+
 class Commands(click.Group):
     """The modules of this folder, each has its click command as `command`; and the formats with commands."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*_own_commands(), *_commanding()])
+        return sorted([*_own_commands(), *OTHER_NAMES, *_commanding()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         found: click.Command | None = None
+        cmd_name = OTHER_NAMES.get(cmd_name, cmd_name)
         if cmd_name in _own_commands():
             found = import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         elif cmd_name in _commanding():

@@ -42,6 +42,12 @@ def test_the_version_says_compiled_or_pure() -> None:
     assert output in {f"nora {__version__} (compiled)\n", f"nora {__version__} (pure Python)\n"}
 
 
+def test_healthcheck_is_another_name_of_health() -> None:
+    other = CliRunner().invoke(main, ["healthcheck", "--help"])
+    assert other.exit_code == 0
+    assert "GET /health" in other.output
+
+
 def test_an_unknown_command_is_refused() -> None:
     assert CliRunner().invoke(main, ["serv"]).exit_code == 2
 
