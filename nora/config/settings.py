@@ -142,7 +142,7 @@ class AuthSettings:
         "Users and bcrypt hashes, as `htpasswd -B` and `nora user` write them. Looked at once a second.",
     )
     admin_users: tuple[str, ...] = setting(
-        (), kinds.TEXTS, "Users of the file whose role is `admin`; the others may read and write."
+        ("admin",), kinds.TEXTS, "Users of the file whose role is `admin`; the others may read and write."
     )
     roles: tuple[tuple[str, Role], ...] = setting(
         (), kinds.ROLES_OF_USERS, "Users of the file with another role than `write`."

@@ -52,11 +52,17 @@ def test_users_are_listed_with_their_roles() -> None:
     assert user("list", **env).stdout == "alice\twrite\nbob\tread\nroot\tadmin\n"
 
 
+def test_a_user_called_admin_is_an_administrator() -> None:
+    for name in ("admin", "alice"):
+        assert user("add", name, password="x").exit_code == 0
+    assert user("list").stdout == "admin\tadmin\nalice\twrite\n"
+
+
 def test_a_removed_user_has_no_tokens_left(path: Path) -> None:
     user("add", "alice", password="x")
     user("add", "bob", password="x")
     for name in ("alice", "alice", "bob"):
-        assert CliRunner().invoke(main, ["token", "create", "--user", name]).exit_code == 0
+        assert CliRunner().invoke(main, ["token", "create", "--user", name, "--create"]).exit_code == 0
     removed = user("remove", "alice")
     assert (removed.exit_code, removed.stderr) == (0, "alice: removed, tokens revoked: 2\n")
     assert user("remove", "bob", "--keep-tokens").exit_code == 0
