@@ -1,7 +1,12 @@
 # NORA as a container: a wheel built with a compiler, then an image without one.
 #
 #   docker build --tag nora .
-#   docker run --publish 4000:4000 --volume nora:/data nora
+#   docker run --publish 127.0.0.1:4000:4000 --volume nora:/data nora
+#
+# and for a network, with users:
+#
+#   docker run --publish 4000:4000 --volume nora:/data \
+#       --volume ./users.htpasswd:/data/users.htpasswd --env NORA_AUTH_ENABLED=true nora
 #
 # Runs as any user id with a read-only root; only /data is written. Defaults are in /etc/nora/config.toml, which
 # is the place to mount your own; NORA_* variables win over it.
@@ -22,7 +27,8 @@ ENV PIP_CONSTRAINT=/src/constraints.txt PIP_BUILD_CONSTRAINT=/src/constraints.tx
 # Without the compiled modules the image is not worth building.
 RUN NORA_REQUIRE_EXTENSIONS=1 /opt/build/bin/pip wheel --no-cache-dir --no-deps --wheel-dir /wheels /src \
     && /opt/build/bin/pip --python /opt/nora/bin/python install --no-cache-dir /wheels/*.whl
-RUN mkdir /etc/nora && printf '%s\n' '[storage]' 'path = "/data/storage"' > /etc/nora/config.toml
+RUN mkdir /etc/nora && printf '%s\n' '[storage]' 'path = "/data/storage"' \
+    '[auth]' 'htpasswd_file = "/data/users.htpasswd"' > /etc/nora/config.toml
 
 FROM ${BASE}
 RUN apt-get update \

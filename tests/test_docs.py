@@ -10,8 +10,9 @@ from click import Command, Context
 
 from nora.cli import main
 from nora.cli._reference import updated
+from nora.cli.user import add as add_user
 from nora.config.names import Names
-from nora.formats import discover, known_formats
+from nora.formats import discover, known_formats, load_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -175,6 +176,39 @@ def test_the_architecture_knows_every_room() -> None:
         name = f"nora/{room.name}/" if room.is_dir() else f"nora/{room.name}"
         has_code = room.is_file() or any(room.glob("*.py"))
         assert not has_code or name in section, name
+
+
+def test_every_container_of_the_documents_is_on_the_loopback_or_asks_who_is_there() -> None:
+    pages = [page.read_text("utf-8") for page in [*PAGES, ROOT / "Dockerfile"]]
+    found = [
+        line
+        for text in pages
+        for line in re.findall(r"docker run (?:[^\n]|(?<=\\)\n)*", text)
+        if " nora" in line and "--publish" in line
+    ]
+    assert len(found) >= 4, found
+    for line in found:
+        assert "--publish 127.0.0.1:" in line or "NORA_AUTH_ENABLED=true" in line, line
+
+
+def test_the_container_has_its_users_beside_its_data(tmp_path: Path) -> None:
+    """`-v ./users.htpasswd:/data/users.htpasswd -e NORA_AUTH_ENABLED=true` is all that it needs."""
+    recipe = (ROOT / "Dockerfile").read_text("utf-8").replace("\\\n", "")
+    lines = re.findall(r"'([^']*)'", recipe.partition("printf '%s\\n'")[2].partition(">")[0])
+    (tmp_path / "config.toml").write_text("\n".join(lines))
+    config = load_config({"NORA_AUTH_ENABLED": "true"}, tmp_path)
+    assert config.auth.htpasswd_file == Path("/data/users.htpasswd")
+    assert config.storage.path == Path("/data/storage")
+    assert "users.htpasswd:/data/users.htpasswd" in README
+
+
+def test_the_user_that_the_readme_makes_is_an_administrator(tmp_path: Path) -> None:
+    (line,) = re.findall(r"^\$ (htpasswd .+)$", README, re.MULTILINE)
+    *options, name, _ = line.split()[1:]
+    assert load_config({}, tmp_path).auth.role_of(name) == "admin"
+    assert options[:1] == ["-cbB"]
+    (cost,) = (one.default for one in add_user.params if one.name == "cost")
+    assert options[options.index("-C") + 1] == str(cost), "the cost that `nora user` takes"
 
 
 def test_the_licence_is_mit() -> None:
