@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 
 from nora import __version__
@@ -29,6 +29,7 @@ from nora.auth.publishing import MOUNT, TrustedPublishing
 from nora.auth.publishing import render_error as render_publishing_error
 from nora.auth.sessions import SECRET, Sessions
 from nora.auth.tokens import FLUSH_SECONDS as TOKEN_FLUSH_SECONDS
+from nora.auth.tokens import WARN_SECONDS as TOKEN_WARN_SECONDS
 from nora.auth.tokens import Tokens
 from nora.blobs.counted import CountedBlobStore
 from nora.blobs.layout import Layout
@@ -38,9 +39,14 @@ from nora.blobs.scratch import Scratch
 from nora.blobs.uploads import Uploads
 from nora.catalog.base import Catalog
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import Config, anonymous_repositories, default_specs, repository_specs
+from nora.config import (
+    Config,
+    anonymous_repositories,
+    default_specs,
+    repository_specs,
+)
 from nora.errors import ConfigError, StorageFailed
-from nora.formats import discover
+from nora.formats import discover, name_folds, scope_rules
 from nora.formats.administration import make_purging
 from nora.formats.base import CommandServices, Format, Services, UploadLimits
 from nora.http import limits
@@ -159,11 +165,6 @@ def make_resolver(config: Config, catalog: Catalog, repositories: Mapping[str, R
     folds = name_folds()
     sources = Sources(config, repositories, folds)
     return Resolver(catalog, repositories.values(), sources, config.proxy, folds)
-
-
-def name_folds() -> dict[str, Callable[[str], str]]:
-    """How the names of each format are spelled."""
-    return {one.name: one.fold for one in discover()}
 
 
 def access_rules(config: Config) -> AccessRules:
@@ -288,7 +289,7 @@ class Worker:
             self._started_at,
             public_metrics=config.auth.public_metrics,
         ).endpoints()
-        yield from TokenApi(authenticator, self._tokens).endpoints()
+        yield from TokenApi(authenticator, self._tokens, scope_rules(config)).endpoints()
         yield from PackageApi(ownership).endpoints()
         yield from CacheApi(purging).endpoints()
 
@@ -340,6 +341,7 @@ class Worker:
         yield every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens")
         yield every(FLUSH_SECONDS, cache.flush, "noting the use of cached documents")
         one = self._exclusive
+        yield one.every(TOKEN_WARN_SECONDS, self._tokens.warn_of_ends, "warn-of-tokens")
         yield one.every(SWEEP_SECONDS, self._blobs.sweep, "sweep-temporary")
         yield one.every(SWEEP_SECONDS, cache.sweep, "sweep-downloads")
         yield one.every(SWEEP_SECONDS, services.render_cache.sweep, "sweep-render-cache")

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from nora.auth.tokens import parse_scope
+from nora.auth.scopes import parse_scope
 from nora.errors import MOST_QUOTED, NoraError, quoted
 from nora.formats import load_config
 from nora.formats.docker.publish import parse_manifest

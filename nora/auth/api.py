@@ -3,8 +3,12 @@
     POST /api/tokens            {username, password, role?, ttl_days?, description?, scopes?}
     POST /api/tokens/list       {username, password}
     POST /api/tokens/revoke     {username, password, hash_prefix}
-    POST /api/v1/admin/tokens   the same as the first for any user, without a password; for administrators,
-                                who send their credentials as in any other request
+
+and for administrators, who send their credentials as in any other request:
+
+    POST /api/v1/admin/tokens                        as the first, for any user and without a password
+    GET  /api/v1/admin/tokens?user=&after=&limit=    the tokens of a user, or of all, by `hash_prefix`
+    POST /api/v1/admin/tokens/revoke                 {hash_prefix}, or {username}: all of a user
 
 Whose token it is, is who has shown a password: never what else the body says. Nobody makes a token that may
 do more than they may themselves, and a token makes no tokens, but one of an administrator.
@@ -20,16 +24,16 @@ from blacksheep import Response
 
 from nora.auth.authenticator import Authenticator
 from nora.auth.endpoints import ServerEndpoint
-from nora.auth.tokens import SCOPED_ACTIONS, Tokens, parse_token_id, parse_user
+from nora.auth.scopes import ScopeRules
+from nora.auth.tokens import DEFAULT_TTL_DAYS, SCOPED_ACTIONS, Tokens, parse_token_id, parse_user
 from nora.catalog.records import Token
 from nora.errors import BadRequest, Denied, NotFound, Unauthenticated
 from nora.http.context import RequestContext
-from nora.http.fields import Fields, answering, json_answer, read_fields, text_of
+from nora.http.fields import Fields, answering, json_answer, read_fields, read_limit, text_of
 from nora.http.router import Endpoint
 from nora.model import REMOVALS, ROLES, Principal, Role, Scope
 
 LONGEST_TTL_DAYS: Final = 3650
-DEFAULT_TTL_DAYS: Final = 30
 MOST_SCOPES: Final = 32
 MOST_LISTED: Final = 1000
 _DAY: Final = 24 * 3600.0
@@ -38,26 +42,30 @@ _PATTERN = re.compile(r"[^\x00-\x20\x7f]{1,256}")
 _PASSWORD: Final = frozenset({"username", "password"})
 _WISH: Final = frozenset({"role", "ttl_days", "description", "scopes"})
 _CREATE, _LIST, _REVOKE = "/api/tokens", "/api/tokens/list", "/api/tokens/revoke"
-_CREATE_FOR_OTHERS = "/api/v1/admin/tokens"
+_OF_OTHERS, _REVOKE_OF_OTHERS = "/api/v1/admin/tokens", "/api/v1/admin/tokens/revoke"
 
 
 class TokenApi:
     """The endpoints."""
 
-    def __init__(self, authenticator: Authenticator, tokens: Tokens) -> None:
+    def __init__(self, authenticator: Authenticator, tokens: Tokens, scopes: ScopeRules) -> None:
         self._authenticator = authenticator
         self._tokens = tokens
+        self._scopes = scopes
 
     def endpoints(self) -> Iterator[ServerEndpoint]:
         """Where whose token it is depends on the body, there is no action to be allowed before."""
         if not self._authenticator.enabled:
-            for path in (_CREATE, _LIST, _REVOKE, _CREATE_FOR_OTHERS):
+            for path in (_CREATE, _LIST, _REVOKE, _OF_OTHERS, _REVOKE_OF_OTHERS):
                 yield Endpoint("POST", path, None, _is_off)
+            yield Endpoint("GET HEAD", _OF_OTHERS, None, _is_off)
             return
         yield Endpoint("POST", _CREATE, None, answering(self._create))
         yield Endpoint("POST", _LIST, None, answering(self._list))
         yield Endpoint("POST", _REVOKE, None, answering(self._revoke))
-        yield Endpoint("POST", _CREATE_FOR_OTHERS, "admin", answering(self._create_for_others))
+        yield Endpoint("POST", _OF_OTHERS, "admin", answering(self._create_for_others))
+        yield Endpoint("GET HEAD", _OF_OTHERS, "admin", answering(self._list_of_others))
+        yield Endpoint("POST", _REVOKE_OF_OTHERS, "admin", answering(self._revoke_of_others))
 
     async def _create(self, context: RequestContext) -> object:
         fields = await read_fields(context.request, _PASSWORD, _WISH)
@@ -83,6 +91,25 @@ class TokenApi:
         user = parse_user(text_of(fields, "username"))
         return await self._make(context, context.principal, user, fields)
 
+    async def _list_of_others(self, context: RequestContext) -> object:
+        user, after = context.parameter("user"), context.parameter("after") or ""
+        found = await self._tokens.list(user or None, after, read_limit(context, MOST_LISTED))
+        return {"tokens": [{"user": one.user} | _shown(one) for one in found]}
+
+    async def _revoke_of_others(self, context: RequestContext) -> object:
+        fields = await read_fields(context.request, frozenset(), frozenset({"hash_prefix", "username"}))
+        if len(fields) != 1:
+            raise BadRequest("the body has hash_prefix or username, one of them")
+        if "username" in fields:
+            user = parse_user(text_of(fields, "username"))
+            context.audit("admin", f"revoke all tokens of {user}")
+            return {"revoked": await self._tokens.revoke_all(user)}
+        token_id = parse_token_id(text_of(fields, "hash_prefix"))
+        context.audit("admin", f"revoke token {token_id}")
+        if not await self._tokens.revoke(token_id):
+            raise NotFound("there is no such token")
+        return {"revoked": 1}
+
     async def _owner(self, context: RequestContext, fields: Fields) -> Principal:
         """Who has the password of the body. Raises Unauthenticated, also for a token in its place."""
         user, password = text_of(fields, "username"), text_of(fields, "password")
@@ -93,6 +120,7 @@ class TokenApi:
 
     async def _make(self, context: RequestContext, maker: Principal, user: str, fields: Fields) -> object:
         role, scopes = _role(fields), _scopes(fields)
+        self._scopes.check(scopes, role)
         days = fields.get("ttl_days", DEFAULT_TTL_DAYS)
         if type(days) is not int or not 1 <= days <= LONGEST_TTL_DAYS:
             raise BadRequest(f"ttl_days is a whole number from 1 to {LONGEST_TTL_DAYS}")

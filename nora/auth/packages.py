@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from nora.auth.endpoints import ServerEndpoint
 from nora.errors import BadRequest
 from nora.http.context import RequestContext
-from nora.http.fields import answering, read_fields, text_of
+from nora.http.fields import answering, read_fields, read_limit, text_of
 from nora.http.router import Endpoint
 from nora.observability.audit import note, note_claim
 
@@ -42,13 +42,12 @@ class PackageApi:
         yield Endpoint("GET HEAD", "/api/v1/admin/packages/source", "admin", answering(self._source))
 
     async def _list(self, context: RequestContext) -> object:
-        name, limit = context.parameter("repository"), context.parameter("limit") or str(MOST_LISTED)
+        name = context.parameter("repository")
         if not name:
             raise BadRequest("the query lacks repository")
         repository = self._ownership.hosted(name)
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MOST_LISTED):
-            raise BadRequest(f"limit is a whole number from 1 to {MOST_LISTED}")
-        owned = await self._ownership.list(repository, context.parameter("after") or "", int(limit))
+        limit = read_limit(context, MOST_LISTED)
+        owned = await self._ownership.list(repository, context.parameter("after") or "", limit)
         return {"repository": repository.name, "owned": owned}
 
     async def _claim(self, context: RequestContext) -> object:

@@ -7,29 +7,40 @@ bits needs no slow hash.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final, cast
+from typing import Final
 from zlib import crc32
 
 from nora.catalog.base import Catalog
 from nora.catalog.records import Token
-from nora.errors import BadRequest, quoted
-from nora.model import Action, Role, Scope
+from nora.errors import BadRequest, NotFound
+from nora.model import Role, Scope
+
+_log = logging.getLogger(__name__)
 
 PREFIX: Final = "nra_"
+WARNED_SECONDS: Final = 14 * 24 * 3600.0
+"""How long before a token ends the log begins to say so."""
+WARN_SECONDS: Final = 900.0
+"""How often it is looked for."""
 FLUSH_SECONDS: Final = 30.0
 """How old `last_used_at` may be."""
 LONGEST_DESCRIPTION: Final = 256
 LONGEST_USER: Final = 128
 LONGEST_TTL: Final = 100 * 366 * 24 * 3600.0
 """Seconds; a time far beyond cannot be written as a date."""
+DEFAULT_TTL_DAYS: Final = 90
+"""How long a token lives unless who makes it says otherwise: until then its secret is a risk."""
 SCOPED_ACTIONS: Final = frozenset({"read", "write", "untag", "delete"})
 """What a scope may allow; administration is of no part."""
 
+_DAY: Final = 24 * 3600.0
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS: Final = 43
 _CHECKSUM_CHARACTERS: Final = 6
@@ -70,21 +81,6 @@ def parse_user(text: str) -> str:
     return text
 
 
-def parse_scope(text: str) -> Scope:
-    """`repository:name:actions`, as in `internal:team/*:read,write`; an empty repository or name is any.
-
-    Raises BadRequest.
-    """
-    repository, _, rest = text.partition(":")
-    name, colon, actions = rest.rpartition(":")
-    wanted = frozenset(actions.split(","))
-    if not colon or not wanted <= SCOPED_ACTIONS:
-        raise BadRequest(
-            f"a scope is repository:name:actions, as in internal:team/*:read,write, not {quoted(text)!r}"
-        )
-    return Scope(repository or "**", name or "**", cast("frozenset[Action]", wanted))
-
-
 def new_token() -> str:
     """A token that nobody has had before."""
     body = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
@@ -107,6 +103,8 @@ class Tokens:
         self._catalog = catalog
         self._clock = clock
         self._uses: dict[str, float] = {}
+        self._warned: dict[str, float] = {}
+        """When the log was told last that a token ends, by id."""
 
     async def create(
         self,
@@ -121,6 +119,13 @@ class Tokens:
 
         Raises BadRequest for a user, a description or a time that cannot be.
         """
+        text, token = self._made(user, role, scopes, description, ttl_seconds)
+        await self._catalog.add_token(token)
+        return text, token
+
+    def _made(
+        self, user: str, role: Role, scopes: tuple[Scope, ...], description: str, ttl_seconds: float | None
+    ) -> tuple[str, Token]:
         parse_user(user)
         if len(description) > LONGEST_DESCRIPTION or (description and not description.isprintable()):
             raise BadRequest(f"a description has at most {LONGEST_DESCRIPTION} printable characters")
@@ -129,8 +134,27 @@ class Tokens:
         text, now = new_token(), self._clock()
         hashed = secret_hash(text)
         expires_at = None if ttl_seconds is None else now + ttl_seconds
-        token = Token(hashed[:16], hashed, user, role, scopes, description, now, expires_at)
-        await self._catalog.add_token(token)
+        return text, Token(hashed[:16], hashed, user, role, scopes, description, now, expires_at)
+
+    async def rotate(
+        self, token_id: str, *, ttl_seconds: float | None = None, keep_seconds: float = 0.0
+    ) -> tuple[str, Token]:
+        """Make a token with the rights of another one, which ends after `keep_seconds`, at once if that is 0.
+
+        It lives for `ttl_seconds`; None: for as long as the other one was made for. Raises NotFound,
+        BadRequest.
+        """
+        old = await self._catalog.find_token_by_id(parse_token_id(token_id))
+        if old is None:
+            raise NotFound(f"there is no token {token_id}")
+        if ttl_seconds is None and old.expires_at is not None:
+            ttl_seconds = old.expires_at - old.created_at
+        text, token = self._made(old.user, old.role, old.scopes, old.description, ttl_seconds)
+        ends_at = self._clock() + keep_seconds if keep_seconds else None
+        if ends_at is not None and old.expires_at is not None:
+            ends_at = min(ends_at, old.expires_at)
+        if not await self._catalog.replace_token(old.id, token, ends_at):
+            raise NotFound(f"there is no token {token_id}")
         return text, token
 
     async def find(self, hashed: str) -> Token | None:
@@ -159,15 +183,35 @@ class Tokens:
 
     async def revoke_all(self, user: str) -> int:
         """Remove every token of a user; how many there were."""
-        count = 0
-        while page := await self._catalog.list_tokens(user, "", 100):
-            for token in page:
-                count += await self._catalog.revoke_token(token.id, None)
-        return count
+        return sum([await self._catalog.revoke_token(token.id, None) async for token in self.all(user)])
 
     async def list(self, user: str | None, after: str = "", limit: int = 1000) -> list[Token]:
         """Tokens of a user, or of all, by id."""
         return await self._catalog.list_tokens(user, after, limit)
+
+    async def all(self, user: str | None = None) -> AsyncIterator[Token]:
+        """All tokens of a user, or of everybody, by id."""
+        after = ""
+        while page := await self._catalog.list_tokens(user, after, 100):
+            for token in page:
+                yield token
+            after = page[-1].id
+
+    async def warn_of_ends(self) -> None:
+        """Tell the log which tokens end soon, once a day each."""
+        now = self._clock()
+        async for token in self.all():
+            ends_at = token.expires_at
+            if ends_at is None or not now < ends_at <= now + WARNED_SECONDS:
+                continue
+            if now >= self._warned.get(token.id, float("-inf")) + _DAY:
+                self._warned[token.id] = now
+                what = f" ({token.description})" if token.description else ""
+                end = datetime.fromtimestamp(ends_at, UTC)
+                _log.warning(
+                    "the token %s of %s%s ends on %s: `nora token rotate %s` makes the next one",
+                    token.id, token.user, what, f"{end:%Y-%m-%d %H:%M} UTC", token.id,
+                )  # fmt: skip
 
     async def flush(self) -> None:
         """Record what was used since the last time; what could not be recorded is kept for the next."""

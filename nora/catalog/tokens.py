@@ -32,6 +32,11 @@ class Tokens(Protocol):
         """Remove a token, if it is of this user when one is given; whether there was one."""
         ...
 
+    async def replace_token(self, token_id: str, token: Token, ends_at: float | None) -> bool:
+        """Store a token in the place of another one, which expires at `ends_at`, or is removed where that is
+        None; whether there was that other one. Else nothing is stored."""
+        ...
+
     async def note_token_uses(self, uses: Mapping[str, float]) -> None:
         """Record when tokens (by id) were last used. Not durable by itself."""
         ...

@@ -34,8 +34,11 @@ class Changing(click.Command):
         arguments = [given[one.name or ""] for one in self.params if isinstance(one, click.Argument)]
         arguments += [f"--{name} {given[name]}" for name in self.told if given[name]]
         try:
+            config = load_config(os.environ, Path.cwd())
+            if not succeeded and not config.storage.path.exists():
+                return  # nothing has changed, and there is no log: in the wrong directory, perhaps
             record_command(
-                load_config(os.environ, Path.cwd()),
+                config,
                 " ".join((ctx.command_path, *filter(None, arguments))),
                 succeeded=succeeded,
             )

@@ -13,6 +13,7 @@ from nora.app import open_catalog
 from nora.auth.htpasswd import Htpasswd, remove_account, set_account
 from nora.auth.passwords import hash_password
 from nora.auth.tokens import Tokens, parse_user
+from nora.blobs.layout import Layout
 from nora.cli._changing import Changing
 from nora.config import Config
 from nora.errors import NoraError, quoted
@@ -85,7 +86,8 @@ def remove(name: str, keep_tokens: bool) -> None:
     """Remove a user and revoke the user's API tokens."""
     config = _config()
     found = remove_account(config.auth.htpasswd_file, name)
-    revoked = 0 if keep_tokens else asyncio.run(_revoke_all(config, name))
+    has_store = Layout(config.storage.path).catalog.exists()
+    revoked = 0 if keep_tokens or not has_store else asyncio.run(_revoke_all(config, name))
     if not found and not revoked:
         raise ValueError(f"there is no user {quoted(name)}")
     click.echo(f"{name}: {'removed' if found else 'had no password'}, tokens revoked: {revoked}", err=True)

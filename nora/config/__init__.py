@@ -11,7 +11,12 @@ public registries are, `describe` writes it all down for people.
 from nora.config.kinds import TtlSeconds
 from nora.config.loading import load
 from nora.config.proxy import Breaker, BreakerSettings, ClaimPolicy, ProxyMode, ProxySettings, Timeouts
-from nora.config.repositories import anonymous_repositories, default_specs, repository_specs
+from nora.config.repositories import (
+    anonymous_repositories,
+    default_specs,
+    reached_repositories,
+    repository_specs,
+)
 from nora.config.sections import (
     FormatSection,
     FormatSettings,
@@ -62,5 +67,6 @@ __all__ = [
     "anonymous_repositories",
     "default_specs",
     "load",
+    "reached_repositories",
     "repository_specs",
 ]

@@ -143,6 +143,19 @@ def repository_specs(config: Config) -> tuple[RepositorySpec, ...]:
     return tuple(_with_sources(spec, config) for spec in specs.values())
 
 
+def reached_repositories(config: Config) -> dict[str, RepositorySpec]:
+    """How requests come to each repository, by name: as themselves, but for the members that a format's
+    default group has by itself, where no path names those. Raises ConfigError."""
+    specs = {spec.name: spec for spec in repository_specs(config)}
+    behind = {
+        spec.name: specs[one.name]
+        for one in config.known.served
+        if one.shares_mount and one.name in specs
+        for spec in default_specs(one.name, proxied=True)
+    }
+    return {name: behind.get(name, spec) for name, spec in specs.items()}
+
+
 def _with_sources(spec: RepositorySpec, config: Config) -> RepositorySpec:
     """A proxy with what tells its upstreams apart. The mirrors of one have the same content: they do not."""
     if spec.kind != "proxy":

@@ -95,6 +95,9 @@ class FormatSection:
     settings: type[FormatSettings] = FormatSettings
     can_proxy: bool = False
     default_upstreams: Callable[[], tuple[Upstream, ...]] = no_upstreams
+    shares_mount: bool = False
+    """Whether its named repositories live below its own mount, where the members that its default group has
+    by itself are no names."""
 
     @property
     def section(self) -> Section:

@@ -8,12 +8,13 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
-from nora.config import KnownFormats, load
+from nora.auth.scopes import Reached, ScopeRules
+from nora.config import KnownFormats, load, reached_repositories
 from nora.errors import StartError
 from nora.formats.planned import PLANNED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from nora.config import Config
@@ -61,3 +62,14 @@ def known_formats() -> KnownFormats:
 def load_config(environ: Mapping[str, str], directory: Path) -> Config:
     """The effective configuration, those of all formats included. Raises ConfigError, StartError."""
     return load(environ, directory, known_formats())
+
+
+def name_folds() -> dict[str, Callable[[str], str]]:
+    """How the names of each format are spelled."""
+    return {one.name: one.fold for one in discover()}
+
+
+def scope_rules(config: Config) -> ScopeRules:
+    """What the scopes of tokens may say. Raises ConfigError."""
+    folds, found = name_folds(), reached_repositories(config)
+    return ScopeRules({name: Reached(spec.name, folds[spec.format]) for name, spec in found.items()})

@@ -171,4 +171,5 @@ class Format:
             settings=self.settings or (ProxiedSettings if self.can_proxy else FormatSettings),
             can_proxy=self.can_proxy,
             default_upstreams=self.default_upstreams,
+            shares_mount=self.shares_mount,
         )

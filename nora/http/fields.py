@@ -48,6 +48,14 @@ def text_of(fields: Fields, name: str) -> str:
     return value
 
 
+def read_limit(context: RequestContext, most: int) -> int:
+    """The query's `limit`, as many as there may be without one. Raises BadRequest."""
+    limit = context.parameter("limit") or str(most)
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= most):
+        raise BadRequest(f"limit is a whole number from 1 to {most}")
+    return int(limit)
+
+
 def json_answer(body: object, status: int = 200) -> Response:
     """An answer that nobody keeps."""
     return Response(status, [_NO_STORE], Content(b"application/json", orjson.dumps(body)))

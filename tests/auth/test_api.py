@@ -89,9 +89,9 @@ def test_a_token_is_made_listed_used_and_revoked(client: httpx.Client) -> None:
     assert client.post("/api/tokens/revoke", json=revoke).status_code == 404
 
 
-def test_a_token_is_short_and_reads_unless_told_otherwise(client: httpx.Client) -> None:
+def test_a_token_lives_for_90_days_and_reads_unless_told_otherwise(client: httpx.Client) -> None:
     made = create(client, "root")
-    assert made["expires_in_days"] == 30
+    assert made["expires_in_days"] == 90
     assert listed(client, "root")[made["hash_prefix"]]["role"] == "read"
 
 
@@ -172,6 +172,69 @@ def test_tokens_of_others_are_neither_seen_nor_revoked(client: httpx.Client) -> 
         foreign = body(user, hash_prefix=made["hash_prefix"])
         assert client.post("/api/tokens/revoke", json=foreign).status_code == 404
     assert made["hash_prefix"] in listed(client, "alice")
+
+
+def test_administrators_list_and_revoke_the_tokens_of_all(client: httpx.Client) -> None:
+    made = {user: create(client, user)["hash_prefix"] for user in ("alice", "bob")}
+    extra = create(client, "bob", description="second")["hash_prefix"]
+    path, root = "/api/v1/admin/tokens", ("root", "toor")
+    rows: dict[str, dict[str, Any]] = {}
+    after = ""
+    for _ in range(100):  # pages
+        page = client.get(path, params={"limit": "2", "after": after}, auth=root).json()["tokens"]
+        rows |= {one["hash_prefix"]: one for one in page}
+        if not page:
+            break
+        after = page[-1]["hash_prefix"]
+    assert rows[made["alice"]]["user"] == "alice"
+    assert rows[extra]["description"] == "second"
+    of_bob = client.get(path, params={"user": "bob"}, auth=root).json()["tokens"]
+    assert {one["user"] for one in of_bob} == {"bob"}
+    assert {made["bob"], extra} <= {one["hash_prefix"] for one in of_bob}
+
+    revoke = f"{path}/revoke"
+    answer = client.post(revoke, json={"hash_prefix": made["alice"]}, auth=root)
+    assert (answer.status_code, answer.json()) == (200, {"revoked": 1})
+    assert client.post(revoke, json={"hash_prefix": made["alice"]}, auth=root).status_code == 404
+    assert client.post(revoke, json={"username": "bob"}, auth=root).json()["revoked"] == len(of_bob)
+    assert client.get(path, params={"user": "bob"}, auth=root).json() == {"tokens": []}
+
+
+def test_only_administrators_see_and_revoke_the_tokens_of_others(client: httpx.Client) -> None:
+    made = create(client, "alice")["hash_prefix"]
+    writer = bearer(create(client, "alice", role="write")["token"])
+    for headers, status in (({}, 401), (writer, 403)):
+        assert client.get("/api/v1/admin/tokens", headers=headers).status_code == status
+        revoke = {"hash_prefix": made}
+        answer = client.post("/api/v1/admin/tokens/revoke", json=revoke, headers=headers)
+        assert answer.status_code == status
+    assert made in listed(client, "alice")
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"hash_prefix": "x"}, {"username": "a", "hash_prefix": "0" * 16}, {"user": "bob"}]
+)
+def test_what_is_to_be_revoked_is_said_once(client: httpx.Client, fields: dict[str, str]) -> None:
+    answer = client.post("/api/v1/admin/tokens/revoke", json=fields, auth=("root", "toor"))
+    assert answer.status_code == 400
+    for query in ("limit=0", "limit=x", "limit=1001"):
+        assert client.get(f"/api/v1/admin/tokens?{query}", auth=("root", "toor")).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("scope", "told"),
+    [
+        ({"repository": "docker-hosted", "actions": ["read"]}, "docker:**:read"),
+        ({"repository": "dokcer"}, "did you mean docker"),
+        ({"actions": ["read", "write"]}, "needs the role write"),
+    ],
+)
+def test_a_scope_that_can_never_fit_is_refused(
+    client: httpx.Client, scope: dict[str, object], told: str
+) -> None:
+    answer = client.post("/api/tokens", json=body("alice", scopes=[scope]))
+    assert answer.status_code == 400
+    assert told in answer.text
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from nora.auth.scopes import parse_scope
 from nora.auth.tokens import (
     Tokens,
     is_token,
     new_token,
-    parse_scope,
     parse_token_id,
     parse_user,
     secret_hash,
@@ -184,3 +184,24 @@ async def test_all_tokens_of_a_user_are_revoked(tokens: Tokens) -> None:
     assert await tokens.revoke_all("alice") == 3
     assert [await tokens.verify(text) for text in mine] == [None] * 3
     assert await tokens.verify(other) is not None
+
+
+@pytest.mark.anyio
+async def test_the_log_warns_once_a_day_before_a_token_ends(
+    tokens: Tokens, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    day = 24 * 3600.0
+    _, soon = await tokens.create("ci", "read", description="night build", ttl_seconds=7 * day)
+    await tokens.create("ci", "read", ttl_seconds=90 * day)
+    await tokens.create("ci", "read")
+    for hours in (0, 1, 23, 24):
+        clock.now = 1000.0 + hours * 3600
+        await tokens.warn_of_ends()
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 2, warnings
+    for text in (soon.id, "ci", "night build", "nora token rotate", "1970-01-08"):
+        assert text in warnings[0]
+    caplog.clear()
+    clock.now = 1000.0 + 8 * day
+    await tokens.warn_of_ends()
+    assert not caplog.records, "it has ended"

@@ -32,7 +32,7 @@ def lines() -> list[tuple[str, str]]:
 
 
 def test_tokens_users_and_names() -> None:
-    assert nora("token", "create", "--user", "ci") == 0
+    assert nora("token", "create", "--user", "ci", "--create") == 0
     assert nora("token", "revoke", "0123456789abcdef") == 1
     assert nora("user", "add", "alice", "--password-stdin", "--cost", "4", told="a secret\n") == 0
     assert nora("user", "add", "alice", "--password-stdin", "--cost", "4", told="a secret\n") == 1
@@ -58,11 +58,17 @@ def test_before_the_first_start() -> None:
 
 
 def test_what_only_shows_is_not_recorded() -> None:
+    assert nora("token", "create", "--user", "ci", "--create", NORA_AUDIT_LOG="off") == 0
     assert nora("token", "list") == 0
     assert nora("user", "list") == 0
     assert not AUDIT.exists()
 
 
 def test_no_log_is_written_where_none_is_wanted() -> None:
-    assert nora("token", "create", "--user", "ci", NORA_AUDIT_LOG="off") == 0
+    assert nora("token", "create", "--user", "ci", "--create", NORA_AUDIT_LOG="off") == 0
     assert not AUDIT.exists()
+
+
+def test_what_failed_in_the_wrong_directory_leaves_nothing_there() -> None:
+    assert nora("token", "create", "--user", "ci") == 1
+    assert not AUDIT.parent.exists()

@@ -671,6 +671,20 @@ class CatalogContract(CatalogFixtures):
         assert await catalog.find_token_by_id(made.id) is None
         assert await catalog.revoke_token(made.id, None) is False
 
+    async def test_a_token_takes_the_place_of_another_one(self, catalog: Catalog) -> None:
+        first, second, third = (token(number, "alice") for number in (1, 2, 3))
+        await catalog.add_token(first)
+        assert await catalog.find_token(first.secret_hash) == first
+        assert await catalog.replace_token(first.id, second, 9.5)
+        found = await catalog.find_token(first.secret_hash)
+        assert found is not None
+        assert found.expires_at == 9.5
+        assert await catalog.find_token(second.secret_hash) == second
+        assert await catalog.replace_token(second.id, third, None)
+        assert await catalog.find_token(second.secret_hash) is None
+        assert not await catalog.replace_token(second.id, second, None), "nothing to replace"
+        assert [one.id for one in await catalog.list_tokens(None, "", 9)] == [first.id, third.id]
+
     async def test_of_two_uses_of_a_token_the_later_is_remembered(self, catalog: Catalog) -> None:
         await catalog.add_token(token(1, "alice"))
         name = token(1, "").id

@@ -393,6 +393,8 @@ DELETE_TOKEN: Final = "DELETE FROM token WHERE id = ?"
 
 DELETE_TOKEN_OF_OWNER: Final = "DELETE FROM token WHERE id = ? AND owner = ?"
 
+END_TOKEN: Final = "UPDATE token SET expires_at = ? WHERE id = ?"
+
 NOTE_TOKEN_USE: Final = """
 UPDATE token SET last_used_at = ? WHERE id = ? AND coalesce(last_used_at, 0) < ?"""
 

@@ -48,6 +48,9 @@ class Tokens(Executor):
     async def revoke_token(self, token_id: str, user: str | None) -> bool:
         return await self._write(lambda db: revoke_token(db, token_id, user), _ALL_TOKENS)
 
+    async def replace_token(self, token_id: str, token: Token, ends_at: float | None) -> bool:
+        return await self._write(lambda db: replace_token(db, token_id, token, ends_at), _ALL_TOKENS)
+
     async def note_token_uses(self, uses: Mapping[str, float]) -> None:
         if uses:  # no epoch moves: when a token was last used is no reason to read it again
             batch = dict(uses)
@@ -79,6 +82,17 @@ def revoke_token(db: Connection, token_id: str, user: str | None) -> bool:
     if user is None:
         return db.execute(queries.DELETE_TOKEN, (token_id,)).rowcount > 0
     return db.execute(queries.DELETE_TOKEN_OF_OWNER, (token_id, user)).rowcount > 0
+
+
+def replace_token(db: Connection, token_id: str, token: Token, ends_at: float | None) -> bool:
+    """See Catalog.replace_token."""
+    if ends_at is None:
+        found = db.execute(queries.DELETE_TOKEN, (token_id,)).rowcount
+    else:
+        found = db.execute(queries.END_TOKEN, (ends_at, token_id)).rowcount
+    if found:
+        add_token(db, token)
+    return found > 0
 
 
 def note_token_uses(db: Connection, uses: Mapping[str, float]) -> None:
