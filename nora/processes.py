@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
 import os
 import platform
 import signal
@@ -11,15 +12,22 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from nora.errors import StartError
 
+_log = logging.getLogger(__name__)
+
 _PR_SET_PDEATHSIG = 1
+_SO_ATTACH_REUSEPORT_CBPF = 51
+_BPF_INSTRUCTION = struct.Struct("HBBI")
+_BPF_LOAD_WORD, _BPF_MODULO, _BPF_RETURN_A = 0x20, 0x94, 0x16
+_BPF_RANDOM = 0xFFFFF000 + 56
+"""An instruction of classic BPF, three codes, and the address that holds a random number (linux/filter.h)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE_BYTES = 4 << 20
 _NICENESS = 10
@@ -140,25 +148,54 @@ def descriptor_budget() -> DescriptorBudget:
 
 
 @contextmanager
-def keep_port(host: str, port: int) -> Iterator[str]:
-    """Own the port, also while no worker listens on it; yields the address that `host` stands for.
+def own_port(host: str, port: int, workers: int) -> Iterator[tuple[str, list[socket.socket]]]:
+    """Own the port: the address that `host` stands for, and a socket for each worker, bound and not listening
+    yet. Without sockets where a worker has to make its own (other systems than Linux, with one worker).
 
-    Workers share the port (SO_REUSEPORT), and another server could join them unnoticed. So it is bound once
-    without sharing, which fails when anybody has it, and then held, bound and not listening.
-    Raises StartError.
+    It is bound once without sharing, which fails when anybody has it. One worker keeps that socket, and
+    nobody can join it. Raises StartError.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise StartError(f"the address {host} is not known: {error.strerror}; see NORA_HOST") from error
     family, _, _, _, address = found[0]
-    _bind(family, address, host, port, socket.SO_REUSEADDR).close()
-    holder = _bind(family, address, host, port, socket.SO_REUSEPORT) if _LINUX else None
-    try:
-        yield str(address[0])
-    finally:
-        if holder is not None:
-            holder.close()
+    with ExitStack() as sockets:
+        alone = sockets.enter_context(_bind(family, address, host, port, socket.SO_REUSEADDR))
+        bound = [alone]
+        if not _LINUX or workers > 1:
+            alone.close()
+            bound = [
+                sockets.enter_context(_bind(family, address, host, port, socket.SO_REUSEPORT))
+                for _ in range(workers if _LINUX else 0)
+            ]
+        yield str(address[0]), bound
+
+
+def listen(sockets: Sequence[socket.socket], backlog: int) -> None:
+    """Begin to listen on the sockets of all workers, and give connections to no others.
+
+    Another process of the same user can join sockets that share a port (SO_REUSEPORT), and would be given its
+    share of the connections. So it is said which sockets are meant: the first ones, and these stay the first
+    for as long as this process has them open, whatever becomes of workers.
+    """
+    for one in sockets:
+        one.listen(backlog)
+    if len(sockets) > 1:
+        program = b"".join(
+            _BPF_INSTRUCTION.pack(*instruction)
+            for instruction in (
+                (_BPF_LOAD_WORD, 0, 0, _BPF_RANDOM),
+                (_BPF_MODULO, 0, 0, len(sockets)),
+                (_BPF_RETURN_A, 0, 0, 0),
+            )
+        )
+        kept = ctypes.create_string_buffer(program, len(program))
+        pointer = struct.pack("HP", len(program) // _BPF_INSTRUCTION.size, ctypes.addressof(kept))
+        try:
+            sockets[0].setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, pointer)
+        except OSError as error:  # a kernel, or what passes for one, that has no such thing
+            _log.warning("another process of this user could join the port unnoticed: %s", error.strerror)
 
 
 def _bind(family: int, address: tuple[object, ...], host: str, port: int, option: int) -> socket.socket:
@@ -166,6 +203,7 @@ def _bind(family: int, address: tuple[object, ...], host: str, port: int, option
     try:
         if sys.platform != "win32":
             bound.setsockopt(socket.SOL_SOCKET, option, 1)
+            bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
         bound.bind(address)
     except OSError as error:
         bound.close()

@@ -11,18 +11,22 @@ import asyncio
 import gc
 import logging
 import multiprocessing
+import os
 import signal
+import socket
 import ssl
 import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
+from granian.net import SocketHolder  # type: ignore[attr-defined]
 from granian.server.mp import MPServer
 
 from nora import __version__
@@ -39,13 +43,16 @@ from nora.processes import (
     descriptor_budget,
     die_with_parent,
     frugal_memory,
-    keep_port,
+    listen,
+    own_port,
     raise_file_limit,
     set_sched_slice,
 )
 
 _log = logging.getLogger("nora.server")
 
+BACKLOG = 4096
+"""Connections that wait for a worker; the system may allow fewer (net.core.somaxconn)."""
 BUFFER_BYTES = 192 * 1024
 """Of each connection and direction. For 64, 128, 192, 256 and 408 KiB (Granian's default) 100 slow downloads
 add 31, 34, 48, 58 and 70 MiB (one run each, the last without `frugal_memory`); receiving 1 GiB costs
@@ -60,11 +67,14 @@ def serve(config: Config) -> None:
     configure(config.log.level, config.log.format, config.log.file)
     raise_file_limit()
     layout = Layout(config.storage.path)
-    with closing(_data_directory(config)), keep_port(config.server.host, config.server.port) as address:
+    with (
+        closing(_data_directory(config)),
+        own_port(config.server.host, config.server.port, config.server.worker_count) as (address, sockets),
+    ):
         _prepare(config, layout)
         frugal_memory()
         _preload()
-        server = _server(config, address, started_at)
+        server = _server(config, address, sockets, started_at)
         _announce(config)
         server.serve(target_loader=build_worker, wrap_loader=False)
     _log.info("stopped")
@@ -121,7 +131,7 @@ def _preload() -> None:
     gc.freeze()
 
 
-def _server(config: Config, address: str, started_at: float) -> Supervisor:
+def _server(config: Config, address: str, sockets: list[socket.socket], started_at: float) -> Supervisor:
     settings = config.server
     if sys.platform != "win32":
         multiprocessing.set_start_method("fork", force=True)
@@ -129,6 +139,7 @@ def _server(config: Config, address: str, started_at: float) -> Supervisor:
         return Supervisor(
             config,
             started_at,
+            sockets,
             target="nora.app:build_app",
             address=address,
             port=settings.port,
@@ -138,12 +149,14 @@ def _server(config: Config, address: str, started_at: float) -> Supervisor:
             websockets=False,
             workers=settings.worker_count,
             runtime_threads=1,
-            backlog=1024,
+            backlog=BACKLOG,
             backpressure=descriptor_budget().connections,
             ssl_cert=settings.tls_cert,
             ssl_key=settings.tls_key,
             ssl_protocol_min=SSLProtocols.tls12,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000, max_buffer_size=BUFFER_BYTES),
+            http1_settings=HTTP1Settings(
+                header_read_timeout=settings.header_timeout * 1000, max_buffer_size=BUFFER_BYTES
+            ),
             http2_settings=HTTP2Settings(
                 max_headers_size=64 * 1024,
                 initial_stream_window_size=4 * 1024 * 1024,
@@ -179,9 +192,22 @@ def _announce(config: Config) -> None:
     )
 
 
-def build_worker(config: Config, memory: SharedMemory, worker: int, parent: int, started_at: float) -> Any:
+@dataclass(frozen=True, slots=True)
+class Forked:
+    """What a worker is told of itself."""
+
+    number: int
+    parent: int
+    started_at: float
+    others: list[int]
+    """The descriptors on which other workers listen."""
+
+
+def build_worker(config: Config, memory: SharedMemory, forked: Forked) -> Any:
     """The application, in the worker's own process."""
-    die_with_parent(parent)
+    die_with_parent(forked.parent)
+    for descriptor in forked.others:
+        os.close(descriptor)
     set_sched_slice()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until the loop has its own, not the parent's handler
     if sys.platform != "win32":
@@ -191,25 +217,42 @@ def build_worker(config: Config, memory: SharedMemory, worker: int, parent: int,
     configure(config.log.level, config.log.format, config.log.file)
     from nora.app import build_app
 
-    return build_app(config, memory=memory, worker=worker, started_at=started_at)
+    return build_app(config, memory=memory, worker=forked.number, started_at=forked.started_at)
 
 
 class Supervisor(MPServer):
     """Granian, whose workers know their number and are always replaced."""
 
     wrks: list[Any]
+    pid: Any
+    _shd: Any
 
-    def __init__(self, config: Config, started_at: float, **options: Any) -> None:
+    def __init__(
+        self, config: Config, started_at: float, sockets: list[socket.socket], **options: Any
+    ) -> None:
         super().__init__(**options)
         self._config = config
+        self._sockets = sockets
         self._started_at = started_at
         self._memory = SharedMemory(self.workers)
         self._quick_deaths: dict[int, int] = {}
 
+    def _init_shared_socket(self) -> None:
+        """Have workers accept from sockets of this process, rather than make their own."""
+        if not self._sockets:
+            super()._init_shared_socket()  # type: ignore[no-untyped-call]
+            return
+        listen(self._sockets, self.backlog)
+        self._ssp = self._sso = None
+
     def _spawn_worker(  # type: ignore[override]
         self, idx: int, target: Any, callback_loader: Callable[..., Any]
     ) -> Any:
-        load = partial(callback_loader, self._config, self._memory, idx, self.pid, self._started_at)
+        others = [one.fileno() for number, one in enumerate(self._sockets) if number != idx]
+        if self._sockets:
+            self._shd = SocketHolder(self._sockets[idx].fileno(), False, self.backlog)  # type: ignore[call-arg]
+        forked = Forked(idx, self.pid, self._started_at, others)
+        load = partial(callback_loader, self._config, self._memory, forked)
         return super()._spawn_worker(idx, target, load)
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:
@@ -233,6 +276,8 @@ class Supervisor(MPServer):
 
     def _stop_workers(self) -> None:
         """Let requests in flight finish, for `server.graceful_timeout` at most."""
+        for one in self._sockets:  # the last who has it open are the workers, and they stop accepting
+            one.close()
         deadline = time.monotonic() + self._config.server.graceful_timeout
         waiting, told_at = list(self.wrks), 0.0
         while waiting and time.monotonic() < deadline:

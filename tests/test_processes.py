@@ -1,17 +1,21 @@
-"""What the operating system is told about threads and files."""
+"""What the operating system is told about threads, files and the port."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
+import socket
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from nora.processes import DescriptorBudget, lower_priority, set_sched_slice
+from nora.errors import StartError
+from nora.processes import DescriptorBudget, listen, lower_priority, own_port, set_sched_slice
+from tests.support.server import HOST, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a process")
 
@@ -81,3 +85,57 @@ def test_connections_leave_room_for_the_files_that_they_ask_for(limit: int) -> N
     assert 8 <= budget.connections <= 8192
     assert 3 * budget.connections < limit
     assert 2 * budget.connections < budget.answers < limit
+
+
+def joining(port: int) -> socket.socket:
+    """A socket as other servers make them: whoever shares a port is given its share of the connections."""
+    with contextlib.ExitStack() as failing:
+        one = failing.enter_context(socket.socket())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((HOST, port))
+        one.listen()
+        one.setblocking(False)
+        failing.pop_all()
+    return one
+
+
+def test_nobody_joins_the_port_of_one_worker() -> None:
+    port = free_port()
+    with own_port(HOST, port, 1) as (address, sockets):
+        listen(sockets, 16)
+        assert (address, len(sockets)) == (HOST, 1)
+        with pytest.raises(OSError, match="in use"):
+            joining(port)
+
+
+def test_who_joins_the_port_of_several_workers_gets_no_connection() -> None:
+    port = free_port()
+    with own_port(HOST, port, 3) as (_, sockets):
+        listen(sockets, 128)
+        with joining(port) as other:
+            clients = [socket.create_connection((HOST, port)) for _ in range(90)]
+            with pytest.raises(BlockingIOError):
+                other.accept()
+            counts = [len(accepted(one)) for one in sockets]
+        assert sum(counts) == 90
+        assert min(counts) > 5
+        for one in clients:
+            one.close()
+
+
+def accepted(listener: socket.socket) -> list[tuple[str, int]]:
+    listener.setblocking(False)
+    found = []
+    while True:
+        try:
+            connection, peer = listener.accept()
+        except BlockingIOError:
+            return found
+        connection.close()
+        found.append(peer)
+
+
+def test_a_shared_port_of_others_is_refused() -> None:
+    port = free_port()
+    with joining(port), pytest.raises(StartError, match=str(port)), own_port(HOST, port, 2):
+        pass

@@ -50,6 +50,11 @@ class ServerSettings:
         env=("NORA_BODY_LIMIT", "NORA_BODY_LIMIT_MB"),
         toml=("body_limit_mb",),
     )
+    header_timeout: int = setting(
+        30,
+        kinds.duration(1),
+        "A connection without a request on which nothing happens for so long is closed.",
+    )
     idle_timeout: int = setting(
         60, kinds.duration(1), "A client that sends nothing for so long in the middle of a body is dropped."
     )
