@@ -31,6 +31,7 @@ from granian.server.mp import MPServer
 
 from nora import __version__
 from nora._speedups import COMPILED
+from nora.auth.risks import risks_of_files
 from nora.blobs.layout import Layout
 from nora.blobs.scratch import ScratchLayout
 from nora.catalog.sqlite import SQLiteCatalog
@@ -178,7 +179,7 @@ def _announce(config: Config) -> None:
     settings = config.server
     scheme = "https" if settings.tls_cert else "http"
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    for warning in config.warnings:
+    for warning in (*config.warnings, *risks_of_files(config)):
         _log.warning("%s", warning)
     _log.info(
         "NORA %s (%s) on %s://%s:%d, workers: %d, data: %s",

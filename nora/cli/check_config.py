@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import orjson
 
+from nora.auth.risks import risks_of_files
 from nora.config import Config, repository_specs
 from nora.config.describe import declared, effective, proxies, reference, render_toml, toml_value
 from nora.errors import StartError
@@ -43,8 +44,13 @@ def check_config(as_json: bool, wants_reference: bool) -> None:
     click.echo(render_toml(config), nl=False)
     for name, known in proxies(config, specs).items():
         click.echo(f"# {name} is {known['mode']} and asks {toml_value(known['upstreams'])}")
-    for warning in config.warnings:
+    for warning in _warnings(config):
         click.echo(f"warning: {warning}", err=True)
+
+
+def _warnings(config: Config) -> tuple[str, ...]:
+    """As the start tells them."""
+    return (*config.warnings, *risks_of_files(config))
 
 
 def _json(config: Config, specs: Sequence[RepositorySpec]) -> bytes:
@@ -55,7 +61,7 @@ def _json(config: Config, specs: Sequence[RepositorySpec]) -> bytes:
             "declared_repositories": {name: declared(one) for name, one in config.repositories.items()},
             "repositories": [spec.name for spec in specs],
             "proxies": proxies(config, specs),
-            "warnings": config.warnings,
+            "warnings": _warnings(config),
         },
         option=orjson.OPT_INDENT_2,
     )

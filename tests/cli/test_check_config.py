@@ -75,3 +75,11 @@ def test_it_ends_with_1_when_the_server_would_not_start(check, tmp_path: Path, t
     assert result.exit_code == 1
     assert result.stdout == ""
     assert "did you mean" in result.stderr
+
+
+def test_it_warns_of_the_files_that_access_rests_on(check, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    result = check(NORA_AUTH_ENABLED="true")
+    assert result.exit_code == 0
+    assert f"warning: {tmp_path}/users.htpasswd: there is no such file" in result.stderr
+    (warning,) = json.loads(check("--json", NORA_AUTH_ENABLED="true").stdout)["warnings"]
+    assert "there is no such file" in warning
