@@ -134,8 +134,11 @@ def _take_environment(found: Findings, environ: Mapping[str, str]) -> None:
         elif plain in names.settings:
             _take_file(found, names.settings[plain], name, raw)
         elif names.strict:
-            hint = names.nearest_variable(name, PROCESS_VARIABLES)
-            found.problems.append(f"{quoted(name)}: there is no such setting{hint}")
+            hint = names.nearest_variable(plain, PROCESS_VARIABLES)
+            if hint is None:
+                found.warnings.append(f"{quoted(name)}: there is no such setting, ignored")
+            else:
+                found.problems.append(f"{quoted(name)}: there is no such setting{hint}")
 
 
 def _take_file(found: Findings, setting: Setting, name: str, path: str) -> None:
@@ -307,6 +310,12 @@ def _risks_of_access(config: Config) -> Iterator[str]:
         yield (
             f"AUTHENTICATION IS OFF and server.host = {host}: whoever reaches this address may {what}; "
             "set NORA_AUTH_ENABLED=true"
+        )
+    secure = config.server.tls_cert is not None or (config.server.public_url or "").startswith("https:")
+    if auth.enabled and not config.server.on_loopback and not secure:
+        yield (
+            f"server.host = {host} without TLS: passwords and tokens can be read on their way; set "
+            "NORA_TLS_CERT and NORA_TLS_KEY, or NORA_PUBLIC_URL=https://… where a proxy in front has it"
         )
     for name in ("token_storage", "token_cache_ttl"):
         if getattr(auth, name) is not None:

@@ -11,6 +11,8 @@ from nora.config.sections import KnownFormats
 from nora.config.settings import Config
 from nora.config.upstreams import OTHER_WORDS
 
+_PREFIX = "NORA_"
+
 
 class Names:
     """Keys of the file and variables, those of the known formats included."""
@@ -28,6 +30,9 @@ class Names:
         keys = [name for name in (*self.settings, *self.planned) if "." in name]
         self.sections = frozenset({key.rpartition(".")[0] for key in keys} | {"repositories"})
         self._keys = keys
+        begun = [part.env for part in parts] + [f"{key.partition('.')[0].upper()}_" for key in keys]
+        self._prefixes = tuple({one.removeprefix(_PREFIX) for one in begun} - {""})
+        """How the variables of sections go on after `NORA_`."""
 
     def nearest_section(self, name: str) -> str:
         """`; did you mean storage?`, or nothing."""
@@ -40,10 +45,15 @@ class Names:
             return f"; did you mean {section}.upstreams?"
         return _did_you_mean(name, self._keys)
 
-    def nearest_variable(self, name: str, others: Iterable[str]) -> str:
-        """`; did you mean NORA_PORT?`, or nothing."""
-        variables = {one for one in (*self.settings, *self.planned) if "." not in one}
-        return _did_you_mean(name, sorted(variables.union(others)))
+    def nearest_variable(self, name: str, others: Iterable[str]) -> str | None:
+        """`; did you mean NORA_PORT?`; nothing where only the section is known; None for a variable that
+        resembles no setting: somebody else's."""
+        known = {one.removeprefix(_PREFIX) for one in (*self.settings, *self.planned, *others)}
+        variables = sorted(one for one in known if "." not in one)
+        tail = name.removeprefix(_PREFIX)
+        if near := get_close_matches(tail, variables, n=1, cutoff=0.75):
+            return f"; did you mean {_PREFIX}{near[0]}?"
+        return "" if f"{tail}_".startswith(self._prefixes) else None
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:

@@ -36,7 +36,8 @@ def test_an_open_server_warns_loudly(tmp_path: Path) -> None:
     )
     (warning,) = load_config({"NORA_HOST": "::", "NORA_AUTH_ALLOW_ANONYMOUS_ADMIN": "1"}, tmp_path).warnings
     assert "push, delete and administrate" in warning
-    assert load_config({"NORA_HOST": "::", "NORA_AUTH_ENABLED": "true"}, tmp_path).warnings == ()
+    (warning,) = load_config({"NORA_HOST": "::", "NORA_AUTH_ENABLED": "true"}, tmp_path).warnings
+    assert "AUTHENTICATION" not in warning
 
 
 def test_anonymous_read_is_said_for_all_or_for_each(tmp_path: Path) -> None:
@@ -167,6 +168,15 @@ def test_a_file_without_a_value_stops_the_start(tmp_path: Path, content: bytes |
 
 def test_a_file_for_no_setting_is_refused_and_one_that_waits_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such setting"):
-        load_config({"NORA_NONSENSE_FILE": "x"}, tmp_path)
+        load_config({"NORA_PROT_FILE": "x"}, tmp_path)
     (warning,) = load_config({"NORA_STORAGE_S3_SECRET_KEY_FILE": "x"}, tmp_path).warnings
     assert "not available in this version" in warning
+
+
+def test_passwords_over_plain_http_are_told(tmp_path: Path) -> None:
+    open_to_all = {"NORA_HOST": "0.0.0.0", "NORA_AUTH_ENABLED": "true"}
+    (found,) = (line for line in load_config(open_to_all, tmp_path).warnings if "TLS" in line)
+    assert "NORA_TLS_CERT" in found
+    assert "NORA_PUBLIC_URL" in found
+    for other in ({"NORA_PUBLIC_URL": "https://nora.example"}, {"NORA_HOST": "127.0.0.1"}):
+        assert not any("TLS" in line for line in load_config(open_to_all | other, tmp_path).warnings)

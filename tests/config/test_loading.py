@@ -287,3 +287,33 @@ def test_a_choice_that_cannot_be_stops_the_start(tmp_path: Path, text: str, reas
     with pytest.raises(ConfigError) as caught:
         load({}, tmp_path, FORMATS)
     assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["NORA_BIN", "NORA_HOME", "NORA_VERSION", "NORA_IMAGE_TAG"])
+def test_a_variable_that_resembles_no_setting_is_ignored_with_a_warning(name: str, tmp_path: Path) -> None:
+    """Scripts have variables of their own."""
+    config = load({name: "/usr/bin/nora"}, tmp_path, known_formats())
+    assert [line for line in config.warnings if name in line] == [
+        f"{name}: there is no such setting, ignored"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NORA_PROT",
+        "NORA_HOTS",
+        "NORA_WORKER",
+        "NORA_AUTH",
+        "NORA_AUTH_REQUIRED",
+        "NORA_AUTHENABLED",
+        "NORA_SERVER_PORT",
+        "NORA_DOCKER_MIRROR",
+        "NORA_NPM_MIRROR",
+        "NORA_STORAGE",
+        "NORA_PUBLICURL",
+    ],
+)
+def test_a_variable_that_resembles_a_setting_stops(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: there is no such setting"):
+        load({name: "1"}, tmp_path, known_formats())
