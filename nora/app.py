@@ -21,6 +21,7 @@ from nora.auth.authenticator import Attempts, Authenticator
 from nora.auth.authorizer import Authorizer
 from nora.auth.caches import CacheApi
 from nora.auth.endpoints import ServerEndpoint, server_router
+from nora.auth.grounds import Grounds
 from nora.auth.htpasswd import Htpasswd
 from nora.auth.oidc import OidcVerifier
 from nora.auth.packages import PackageApi
@@ -236,13 +237,15 @@ class Worker:
             lease_seconds=LEASE_SECONDS,
         )
         self._leases = Leases(self._catalog, LEASE_SECONDS)
-        self._tokens = Tokens(self._catalog)
-        self._passwords = Passwords(
-            Htpasswd(config.auth.htpasswd_file), layout.password_lock, config.auth.password_cache_ttl
-        )
+        accounts = Htpasswd(config.auth.htpasswd_file)
+        self._grounds = Grounds.build(config, accounts)
+        self._tokens = Tokens(self._catalog, grounds=self._grounds)
+        self._passwords = Passwords(accounts, layout.password_lock, config.auth.password_cache_ttl)
         self._access = Access(access_rules(config), metrics.count_scope)
         self._outbound = Outbound(config.tls.ca_cert)
-        self._identities = OidcVerifier(config.oidc, self._outbound) if config.oidc.enabled else None
+        self._identities = (
+            OidcVerifier(config.oidc, self._outbound, self._catalog) if config.oidc.enabled else None
+        )
         self._services: Services | None = None
         self._exclusive = Exclusive(self._scratch.locks)
         self._periodic: list[asyncio.Task[None]] = []
@@ -356,6 +359,7 @@ class Worker:
             passwords=self._passwords,
             role_of=auth.role_of,
             sessions=Sessions(await self._catalog.secret(SECRET)),
+            grounds=self._grounds,
             identities=self._identities,
             attempts=self._attempts,
         )

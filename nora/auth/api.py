@@ -24,8 +24,16 @@ from blacksheep import Response
 
 from nora.auth.authenticator import Authenticator
 from nora.auth.endpoints import ServerEndpoint
+from nora.auth.grounds import covers, of_maker
 from nora.auth.scopes import ScopeRules
-from nora.auth.tokens import DEFAULT_TTL_DAYS, SCOPED_ACTIONS, Tokens, parse_token_id, parse_user
+from nora.auth.tokens import (
+    DEFAULT_TTL_DAYS,
+    SCOPED_ACTIONS,
+    Tokens,
+    needed_role,
+    parse_token_id,
+    parse_user,
+)
 from nora.catalog.records import Token
 from nora.errors import BadRequest, Denied, NotFound, Unauthenticated
 from nora.http.context import RequestContext
@@ -37,7 +45,6 @@ LONGEST_TTL_DAYS: Final = 3650
 MOST_SCOPES: Final = 32
 MOST_LISTED: Final = 1000
 _DAY: Final = 24 * 3600.0
-_RANKS: Final[tuple[Role, ...]] = ("read", "write", "admin")
 _PATTERN = re.compile(r"[^\x00-\x20\x7f]{1,256}")
 _PASSWORD: Final = frozenset({"username", "password"})
 _WISH: Final = frozenset({"role", "ttl_days", "description", "scopes"})
@@ -89,7 +96,7 @@ class TokenApi:
     async def _create_for_others(self, context: RequestContext) -> object:
         fields = await read_fields(context.request, frozenset({"username"}), _WISH)
         user = parse_user(text_of(fields, "username"))
-        return await self._make(context, context.principal, user, fields)
+        return await self._make(context, context.principal, user, fields, "admin")
 
     async def _list_of_others(self, context: RequestContext) -> object:
         user, after = context.parameter("user"), context.parameter("after") or ""
@@ -118,19 +125,27 @@ class TokenApi:
             raise Unauthenticated("only who has a password manages tokens here")
         return principal
 
-    async def _make(self, context: RequestContext, maker: Principal, user: str, fields: Fields) -> object:
+    async def _make(
+        self, context: RequestContext, maker: Principal, user: str, fields: Fields, needed: Role | None = None
+    ) -> object:
+        """`needed`: what the maker must be for as long as the token lives; else what the token is."""
         role, scopes = _role(fields), _scopes(fields)
         self._scopes.check(scopes, role)
         days = fields.get("ttl_days", DEFAULT_TTL_DAYS)
         if type(days) is not int or not 1 <= days <= LONGEST_TTL_DAYS:
             raise BadRequest(f"ttl_days is a whole number from 1 to {LONGEST_TTL_DAYS}")
-        if _RANKS.index(role) > _RANKS.index(maker.role):
+        if not covers(maker.role, role):
             raise Denied(f"{maker.name} may not make a token of the role {role}")
         if any(one.actions & REMOVALS for one in scopes) and "delete" not in ROLES[maker.role]:
             raise Denied(f"{maker.name} may not make a token that deletes")
         description = text_of(fields, "description") if "description" in fields else ""
         text, token = await self._tokens.create(
-            user, role, scopes=scopes, description=description, ttl_seconds=days * _DAY
+            user,
+            role,
+            scopes=scopes,
+            description=description,
+            ttl_seconds=days * _DAY,
+            grounds=of_maker(maker, needed or needed_role(role, scopes)),
         )
         context.audit("admin", f"token {token.id}")
         return {"token": text, "hash_prefix": token.id, "expires_in_days": days}

@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar, cast
 from blacksheep import Request
 
 from nora.auth.credentials import Basic, Credentials, find_header, parse_credentials
+from nora.auth.grounds import Grounds, covers
 from nora.auth.htpasswd import Account
 from nora.auth.passwords import Passwords, Proof
 from nora.auth.sessions import Session, Sessions
@@ -71,6 +72,7 @@ class Authenticator:
         passwords: Passwords,
         role_of: Callable[[str], Role],
         sessions: Sessions,
+        grounds: Grounds,
         identities: IdentityVerifier | None = None,
         attempts: Attempts | None = None,
     ) -> None:
@@ -80,6 +82,7 @@ class Authenticator:
         self._passwords = passwords
         self._role_of = role_of
         self.sessions = sessions
+        self._grounds = grounds
         self._identities = identities
         self._attempts = attempts
         self._key = os.urandom(32)
@@ -123,7 +126,7 @@ class Authenticator:
             self._known.pop(key, None)
         session = self._in_session.get(key)
         if session is not None:
-            if session.expires_at > time.time() and await self.still_valid(session.principal.parent):
+            if session.expires_at > time.time() and await self.still_valid(session.principal):
                 return session.principal
             self._in_session.pop(key, None)
         proven = self._in_password.get(key)
@@ -148,26 +151,26 @@ class Authenticator:
         _scope(request)["nora.principal"] = principal
         return principal
 
-    async def still_valid(self, parent: str) -> bool:
-        """Whether what a session was made from (`Principal.parent`) still holds. Raises StorageFailed."""
-        kind, _, rest = parent.partition(":")
+    async def still_valid(self, holder: Principal) -> bool:
+        """Whether what a session was made from (`Principal.parent`) still holds, and gives as much as it gave
+        then. Raises StorageFailed."""
+        kind, _, rest = holder.parent.partition(":")
         if kind == "token":
             return await self._tokens.is_valid(rest)
         if kind == "user":
             name, _, fingerprint = rest.rpartition(":")
-            return self._passwords.is_current(name, fingerprint)
-        return True  # of what nobody can revoke; it ends by itself
+            current = self._passwords.is_current(name, fingerprint)
+            return current and covers(self._role_of(name), holder.role)
+        return not kind or self._grounds.hold(holder.parent)
 
     async def renew(self, holder: Principal) -> Principal | None:
         """Who a session was made for, with the role that they have today; None when that no longer holds.
 
         The rights of a token never change, the role of a user does. Raises StorageFailed.
         """
-        if not await self.still_valid(holder.parent):
-            return None
         if holder.method == "password":
-            return replace(holder, role=self._role_of(holder.name))
-        return holder
+            holder = replace(holder, role=self._role_of(holder.name))
+        return holder if await self.still_valid(holder) else None
 
     async def _read(self, request: Request, header: bytes, key: bytes) -> Principal:
         credentials = parse_credentials(header)
@@ -176,7 +179,7 @@ class Authenticator:
         text = _secret_of(credentials)
         session = self.sessions.read(text) if _is_jwt(text) else None
         if session is not None:
-            if not await self.still_valid(session.principal.parent):
+            if not await self.still_valid(session.principal):
                 raise Unauthenticated("what the session was made from has been revoked")
             _remember(self._in_session, key, session)
             return session.principal

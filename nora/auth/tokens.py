@@ -17,10 +17,11 @@ from hashlib import sha256
 from typing import Final
 from zlib import crc32
 
+from nora.auth.grounds import Grounds
 from nora.catalog.base import Catalog
 from nora.catalog.records import Token
 from nora.errors import BadRequest, NotFound
-from nora.model import Role, Scope
+from nora.model import REMOVALS, Role, Scope
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +38,8 @@ LONGEST_TTL: Final = 100 * 366 * 24 * 3600.0
 """Seconds; a time far beyond cannot be written as a date."""
 DEFAULT_TTL_DAYS: Final = 90
 """How long a token lives unless who makes it says otherwise: until then its secret is a risk."""
+LONGEST_CHAIN: Final = 16
+"""Of tokens that administrators' tokens made, each with the one before."""
 SCOPED_ACTIONS: Final = frozenset({"read", "write", "untag", "delete"})
 """What a scope may allow; administration is of no part."""
 
@@ -81,6 +84,11 @@ def parse_user(text: str) -> str:
     return text
 
 
+def needed_role(role: Role, scopes: tuple[Scope, ...]) -> Role:
+    """The least role of a user who may make such a token for themselves."""
+    return "admin" if any(one.actions & REMOVALS for one in scopes) else role
+
+
 def new_token() -> str:
     """A token that nobody has had before."""
     body = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
@@ -99,9 +107,13 @@ def _checksum(body: str) -> str:
 class Tokens:
     """The tokens of a catalog."""
 
-    def __init__(self, catalog: Catalog, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, catalog: Catalog, clock: Callable[[], float] = time.time, grounds: Grounds | None = None
+    ) -> None:
+        """Without `grounds` a token rests on no account."""
         self._catalog = catalog
         self._clock = clock
+        self._grounds = grounds
         self._uses: dict[str, float] = {}
         self._warned: dict[str, float] = {}
         """When the log was told last that a token ends, by id."""
@@ -114,17 +126,27 @@ class Tokens:
         scopes: tuple[Scope, ...] = (),
         description: str = "",
         ttl_seconds: float | None = None,
+        grounds: tuple[str, ...] = (),
     ) -> tuple[str, Token]:
         """Make a token that lives for `ttl_seconds` (None: until it is revoked); its text is shown only here.
 
-        Raises BadRequest for a user, a description or a time that cannot be.
+        It ends with its `grounds`, and with the account of the user, if there is one now. Raises BadRequest
+        for a user, a description or a time that cannot be.
         """
-        text, token = self._made(user, role, scopes, description, ttl_seconds)
+        if self._grounds is not None:
+            grounds += self._grounds.of_owner(user, needed_role(role, scopes))
+        text, token = self._made(user, role, scopes, description, ttl_seconds, grounds)
         await self._catalog.add_token(token)
         return text, token
 
     def _made(
-        self, user: str, role: Role, scopes: tuple[Scope, ...], description: str, ttl_seconds: float | None
+        self,
+        user: str,
+        role: Role,
+        scopes: tuple[Scope, ...],
+        description: str,
+        ttl_seconds: float | None,
+        grounds: tuple[str, ...],
     ) -> tuple[str, Token]:
         parse_user(user)
         if len(description) > LONGEST_DESCRIPTION or (description and not description.isprintable()):
@@ -134,7 +156,17 @@ class Tokens:
         text, now = new_token(), self._clock()
         hashed = secret_hash(text)
         expires_at = None if ttl_seconds is None else now + ttl_seconds
-        return text, Token(hashed[:16], hashed, user, role, scopes, description, now, expires_at)
+        return text, Token(
+            hashed[:16],
+            hashed,
+            user,
+            role,
+            scopes,
+            description,
+            now,
+            expires_at,
+            grounds=tuple(dict.fromkeys(grounds)),
+        )
 
     async def rotate(
         self, token_id: str, *, ttl_seconds: float | None = None, keep_seconds: float = 0.0
@@ -149,7 +181,7 @@ class Tokens:
             raise NotFound(f"there is no token {token_id}")
         if ttl_seconds is None and old.expires_at is not None:
             ttl_seconds = old.expires_at - old.created_at
-        text, token = self._made(old.user, old.role, old.scopes, old.description, ttl_seconds)
+        text, token = self._made(old.user, old.role, old.scopes, old.description, ttl_seconds, old.grounds)
         ends_at = self._clock() + keep_seconds if keep_seconds else None
         if ends_at is not None and old.expires_at is not None:
             ends_at = min(ends_at, old.expires_at)
@@ -158,24 +190,39 @@ class Tokens:
         return text, token
 
     async def find(self, hashed: str) -> Token | None:
-        """The token with this `secret_hash`; None when there is none, or it has expired. Counts as a use."""
+        """The token with this `secret_hash`; None when there is none, or it has ended. Counts as a use."""
         token = await self._catalog.find_token(hashed)
         if token is None:
             return None
         now = self._clock()
         if token.expires_at is not None and token.expires_at <= now:
             return None
+        if token.grounds and not await self._hold(token.grounds):
+            return None
         self._uses[token.id] = now
         return token
 
     async def verify(self, text: str) -> Token | None:
-        """The token of this text; None when it is none, revoked or expired."""
+        """The token of this text; None when it is none, or has ended."""
         return await self.find(secret_hash(text)) if is_token(text) else None
 
-    async def is_valid(self, token_id: str) -> bool:
-        """Whether the token of a public id is neither revoked nor expired."""
+    async def is_valid(self, token_id: str, depth: int = 0) -> bool:
+        """Whether the token of a public id is neither revoked nor expired, and its grounds hold."""
         token = await self._catalog.find_token_by_id(token_id)
-        return token is not None and (token.expires_at is None or token.expires_at > self._clock())
+        if token is None or (token.expires_at is not None and token.expires_at <= self._clock()):
+            return False
+        return not token.grounds or await self._hold(token.grounds, depth)
+
+    async def _hold(self, grounds: tuple[str, ...], depth: int = 0) -> bool:
+        """Whether all grounds do. `depth`: of tokens that were made by tokens."""
+        for ground in grounds:
+            kind, _, rest = ground.partition(":")
+            if kind == "token":
+                if depth >= LONGEST_CHAIN or not await self.is_valid(rest, depth + 1):
+                    return False
+            elif self._grounds is not None and not self._grounds.hold(ground):
+                return False
+        return True
 
     async def revoke(self, token_id: str, user: str | None = None) -> bool:
         """Remove a token, of this user when one is given; seen at once by every worker. Raises BadRequest."""

@@ -280,3 +280,5 @@ class Token:
     created_at: float
     expires_at: float | None
     last_used_at: float | None = None
+    grounds: tuple[str, ...] = ()
+    """What it ends with beside its time; see nora.auth.grounds."""

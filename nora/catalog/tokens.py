@@ -41,6 +41,15 @@ class Tokens(Protocol):
         """Record when tokens (by id) were last used. Not durable by itself."""
         ...
 
+    async def spend(self, hashed: str, expires_at: float, now: float) -> bool:
+        """Note that what has this hash, and ends by itself at `expires_at`, was used; whether it is the first
+        time, for all processes. Durable. What ended before `now` is forgotten."""
+        ...
+
+    async def is_spent(self, hashed: str) -> bool:
+        """Whether `spend` has noted a hash. Point lookup."""
+        ...
+
     async def secret(self, name: str) -> bytes:
         """32 random bytes under a name, made when first asked for: the same for all processes, for good."""
         ...

@@ -15,6 +15,7 @@ import click
 import orjson
 
 from nora.app import open_catalog
+from nora.auth.grounds import Grounds
 from nora.auth.scopes import write_scope
 from nora.auth.tokens import DEFAULT_TTL_DAYS, Tokens
 from nora.blobs.layout import Layout
@@ -144,7 +145,7 @@ def run(config: Config, work: Callable[[Tokens], Awaitable[T]], *, creates: bool
 
     async def with_catalog() -> T:
         async with open_catalog(config) as catalog:
-            return await work(Tokens(catalog))
+            return await work(Tokens(catalog, grounds=Grounds.build(config)))
 
     try:
         return asyncio.run(with_catalog())

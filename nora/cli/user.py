@@ -81,13 +81,12 @@ def show() -> None:
 
 @command.command("remove", cls=_Changing)
 @click.argument("name")
-@click.option("--keep-tokens", is_flag=True, help="Leave the user's API tokens valid.")
-def remove(name: str, keep_tokens: bool) -> None:
+def remove(name: str) -> None:
     """Remove a user and revoke the user's API tokens."""
     config = _config()
     found = remove_account(config.auth.htpasswd_file, name)
     has_store = Layout(config.storage.path).catalog.exists()
-    revoked = 0 if keep_tokens or not has_store else asyncio.run(_revoke_all(config, name))
+    revoked = asyncio.run(_revoke_all(config, name)) if has_store else 0
     if not found and not revoked:
         raise ValueError(f"there is no user {quoted(name)}")
     click.echo(f"{name}: {'removed' if found else 'had no password'}, tokens revoked: {revoked}", err=True)

@@ -144,7 +144,7 @@ class AuthSettings:
     htpasswd_file: Path = setting(
         Path("users.htpasswd"),
         kinds.PATH,
-        "Users and bcrypt hashes, as `htpasswd -B` and `nora user` write them. Looked at once a second.",
+        "Users and bcrypt hashes, as `htpasswd -B` and `nora user` write them. Looked at twice a second.",
     )
     admin_users: tuple[str, ...] = setting(
         ("admin",), kinds.TEXTS, "Users of the file whose role is `admin`; the others may read and write."

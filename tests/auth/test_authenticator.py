@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from nora.auth import passwords as passwords_module
 from nora.auth.authenticator import Authenticator
+from nora.auth.grounds import Grounds
 from nora.auth.htpasswd import Htpasswd, set_account
 from nora.auth.passwords import Passwords, hash_password
 from nora.auth.sessions import Sessions
@@ -82,6 +83,7 @@ class House:
     attempts: Attempts
     users: Path
     clock: Clock
+    roles: dict[str, str]
 
     async def who(self, value: bytes | str, **options: bool) -> Principal:
         header = value.encode() if isinstance(value, str) else value
@@ -104,18 +106,22 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     SQLiteCatalog.prepare(path)
     catalog, clock, attempts, users = SQLiteCatalog.open(path), Clock(), Attempts(), tmp_path / "users"
     users.write_text(f"alice:{hash_password('right', 4)}\nroot:{hash_password('toor', 4)}\n")
-    tokens, sessions = Tokens(catalog, clock), Sessions(b"k" * 32, clock)
-    passwords = Passwords(Htpasswd(users, clock), tmp_path / "lock", 60, clock)
+    accounts, roles = Htpasswd(users, clock), {"root": "admin"}
+    role_of = cast("Any", lambda name: roles.get(name, "write"))
+    grounds = Grounds(accounts, role_of, ["ci"])
+    tokens, sessions = Tokens(catalog, clock, grounds), Sessions(b"k" * 32, clock)
+    passwords = Passwords(accounts, tmp_path / "lock", 60, clock)
     authenticator = Authenticator(
         enabled=True,
         tokens=tokens,
         passwords=passwords,
-        role_of=lambda name: "admin" if name == "root" else "write",
+        role_of=role_of,
         sessions=sessions,
+        grounds=grounds,
         identities=Workloads(),
         attempts=attempts,
     )
-    yield House(authenticator, tokens, sessions, catalog, attempts, users, clock)
+    yield House(authenticator, tokens, sessions, catalog, attempts, users, clock, roles)
     passwords.close()
     await catalog.close()
 
@@ -213,7 +219,7 @@ async def test_a_session_of_a_user_ends_with_the_password(house: House) -> None:
     assert (await house.who(f"Bearer {session}")).name == "alice"
     set_account(house.users, "alice", hash_password("new", 4), exists=True)
     house.clock.now += 1
-    assert not await house.authenticator.still_valid(alice.parent)
+    assert not await house.authenticator.still_valid(alice)
     with pytest.raises(Unauthenticated, match="revoked"):
         await house.who(f"Bearer {session}")
 
@@ -231,10 +237,29 @@ async def test_who_is_no_administrator_any_more_renews_no_administration(house: 
 
 
 async def test_what_a_parent_may_be(house: House) -> None:
-    valid = house.authenticator.still_valid
-    assert await valid("")
-    for parent in ("token:", "token:../x", "user:", "user:alice", "user:alice:", "user:nobody:0"):
-        assert not await valid(parent), parent
+    valid, one = house.authenticator.still_valid, Principal("ci", "session", "read")
+    for parent in ("", "oidc:ci"):
+        assert await valid(replace(one, parent=parent)), parent
+    for parent in (
+        "token:",
+        "token:../x",
+        "user:",
+        "user:alice",
+        "user:alice:",
+        "user:nobody:0",
+        "oidc:x",
+        "x",
+    ):
+        assert not await valid(replace(one, parent=parent)), parent
+
+
+async def test_a_session_ends_with_the_role_that_it_was_made_from(house: House) -> None:
+    root = await house.who(basic("root", "toor"))
+    session = house.sessions.mint(root, (Scope(),))
+    assert (await house.who(f"Bearer {session}")).role == "admin"
+    house.roles.clear()
+    with pytest.raises(Unauthenticated, match="revoked"):
+        await house.who(f"Bearer {session}")
 
 
 async def test_identity_tokens_are_asked_about_elsewhere(house: House) -> None:

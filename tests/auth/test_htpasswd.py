@@ -83,8 +83,8 @@ def test_a_changed_file_is_taken_over(path: Path) -> None:
     assert names(htpasswd) == []
 
 
-def test_the_file_is_looked_at_once_a_second(path: Path) -> None:
-    times = iter([10.0, 10.5, 10.99, 11.0])
+def test_the_file_is_looked_at_twice_a_second(path: Path) -> None:
+    times = iter([10.0, 10.25, 10.49, 10.5])
     path.write_text(f"alice:{HASH}\n")
     htpasswd = Htpasswd(path, lambda: next(times))
     assert names(htpasswd) == ["alice"]

@@ -693,6 +693,17 @@ class CatalogContract(CatalogFixtures):
         await catalog.note_token_uses({name: 10.0})
         assert [one.last_used_at for one in await catalog.list_tokens(None, "", 10)] == [20.0]
 
+    async def test_what_is_spent_stays_spent_until_its_end(self, catalog: Catalog) -> None:
+        assert not await catalog.is_spent("a")
+        assert await catalog.spend("a", 10.0, 1.0)
+        assert await catalog.is_spent("a")
+        assert not await catalog.spend("a", 20.0, 9.0)
+        assert await catalog.spend("b", 30.0, 11.0)
+        assert not await catalog.is_spent("a")
+        assert await catalog.is_spent("b")
+        spent = await asyncio.gather(*(catalog.spend("c", 30.0, 11.0) for _ in range(8)))
+        assert spent.count(True) == 1
+
     async def test_the_same_token_twice_is_a_failure(self, catalog: Catalog) -> None:
         await catalog.add_token(token(1, "alice"))
         with pytest.raises(StorageFailed):

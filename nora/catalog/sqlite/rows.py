@@ -137,16 +137,29 @@ def token_of(
     created_at: float,
     expires_at: float | None,
     last_used_at: float | None,
+    grounds: str,
 ) -> Token:
     """A token of the columns that the queries for tokens select."""
     parts = tuple(
         Scope(repository, name, frozenset(actions)) for repository, name, actions in orjson.loads(scopes)
     )
-    return Token(id, secret_hash, owner, role, parts, description, created_at, expires_at, last_used_at)
+    return Token(
+        id,
+        secret_hash,
+        owner,
+        role,
+        parts,
+        description,
+        created_at,
+        expires_at,
+        last_used_at,
+        tuple(orjson.loads(grounds)),
+    )
 
 
 def row_of(token: Token) -> tuple[object, ...]:
     """The columns of a token, in the order of `token_of`."""
     scopes = orjson.dumps([(one.repository, one.name, sorted(one.actions)) for one in token.scopes]).decode()
     times = (token.created_at, token.expires_at, token.last_used_at)
-    return (token.id, token.secret_hash, token.user, token.role, scopes, token.description, *times)
+    grounds = orjson.dumps(token.grounds).decode()
+    return (token.id, token.secret_hash, token.user, token.role, scopes, token.description, *times, grounds)

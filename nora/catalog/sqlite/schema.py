@@ -20,6 +20,7 @@ another engine has its own, and shares the protocol and its contract suite. How 
   is good for ever. So `file_idle` holds the cached documents alone, those unused for longest first.
 - `tombstone` has the paths that may not be used again.
 - `absence` has names that an upstream did not have when a later one of its group was found to have them.
+- `spent` has the hashes of what may be used once, until it would be of no use by itself.
 - `link` says that a package holds a blob; its lease keeps a blob that no version names (yet).
 
 Times are seconds since the epoch, sizes bytes, digests `algorithm:hex`. Text compares as bytes.
@@ -219,6 +220,12 @@ _SOURCES: Final = (
     """,
 )
 
+_GROUNDS: Final = (
+    "ALTER TABLE token ADD COLUMN grounds TEXT NOT NULL DEFAULT '[]'",
+    "CREATE TABLE spent (hash TEXT NOT NULL PRIMARY KEY, expires_at REAL NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX spent_by_end ON spent (expires_at)",
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FOUNDATION,
     _TOKENS,
@@ -226,6 +233,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _KINDS,
     _PATHS,
     _SOURCES,
+    _GROUNDS,
 )
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nora.catalog.sqlite.engine import Connection
 
 SECRET_BYTES = 32
+FORGOTTEN_AT_ONCE = 100
 
 _ALL_TOKENS = (0, "")
 """What a revocation touches, in the place of a package: no repository has the id 0."""
@@ -55,6 +56,12 @@ class Tokens(Executor):
         if uses:  # no epoch moves: when a token was last used is no reason to read it again
             batch = dict(uses)
             await self._write(lambda db: note_token_uses(db, batch), durable=False)
+
+    async def spend(self, hashed: str, expires_at: float, now: float) -> bool:
+        return await self._write(lambda db: spend(db, hashed, expires_at, now))
+
+    async def is_spent(self, hashed: str) -> bool:
+        return self._row(queries.FIND_SPENT, (hashed,)) is not None
 
     async def secret(self, name: str) -> bytes:
         row = self._row(queries.FIND_SECRET, (name,))
@@ -98,6 +105,12 @@ def replace_token(db: Connection, token_id: str, token: Token, ends_at: float | 
 def note_token_uses(db: Connection, uses: Mapping[str, float]) -> None:
     """See Catalog.note_token_uses: of two times the later one stays."""
     db.executemany(queries.NOTE_TOKEN_USE, [(when, token_id, when) for token_id, when in uses.items()])
+
+
+def spend(db: Connection, hashed: str, expires_at: float, now: float) -> bool:
+    """See Catalog.spend. A few are forgotten each time: more than are added, and never many."""
+    db.execute(queries.FORGET_SPENT, (now, FORGOTTEN_AT_ONCE))
+    return db.execute(queries.INSERT_SPENT, (hashed, expires_at)).rowcount > 0
 
 
 def make_secret(db: Connection, name: str) -> bytes:
