@@ -10,12 +10,14 @@ import time
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from typing import Any
 
 import orjson
 
 from nora.auth.jwks import KeySet
 from nora.auth.oidc_rules import Claims, matching_rule, scopes_of
+from nora.catalog.base import Catalog
 from nora.config import OidcSettings
 from nora.config.identity import OidcProvider
 from nora.errors import Denied, Unauthenticated
@@ -35,11 +37,13 @@ class OidcVerifier:
         self,
         settings: OidcSettings,
         outbound: Outbound,
+        catalog: Catalog,
         *,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._outbound = outbound
+        self._catalog = catalog
         self._leeway = settings.leeway_secs
         self._now = now
         self._providers = {
@@ -55,9 +59,10 @@ class OidcVerifier:
 
         self._outbound.prepare()
 
-    async def verify(self, token: str) -> Principal:
+    async def verify(self, token: str, *, exchange: bool = False) -> Principal:
         """Who a token says it is. Its name is `<provider>:<sub>`, made fit for logs.
 
+        `exchange`: something is given for it, which happens once; from then on it is good for nothing.
         Raises Unauthenticated for a token that is not good, Denied for a good one that no rule is for,
         UpstreamUnavailable when the issuer cannot be asked for its keys.
         """
@@ -73,7 +78,19 @@ class OidcVerifier:
         rule = matching_rule(provider, claims)
         if rule is None:
             raise Denied(f"no rule of {provider.name} gives {name} a role here")
+        await self._check_use(token, claims, exchange)
         return Principal(name, "oidc", rule.role, scopes_of(provider, rule), f"oidc:{provider.name}")
+
+    async def _check_use(self, token: str, claims: Claims, exchange: bool) -> None:
+        """Raises Unauthenticated for a token that was exchanged before, by whichever process."""
+        hashed, now = _identity_of(token, claims), self._now()
+        if exchange:
+            ends_at = _time(claims, "exp") or now
+            is_first = await self._catalog.spend(hashed, ends_at + self._leeway, now)
+        else:
+            is_first = not await self._catalog.is_spent(hashed)
+        if not is_first:
+            raise Unauthenticated("the token has been exchanged, which is done once; ask for a new one")
 
     def _provider_of(self, claims: Claims) -> tuple[OidcProvider, KeySet]:
         issuer = claims.get("iss")
@@ -160,6 +177,14 @@ def _check_signature(token: str, key: Any, algorithm: str) -> None:
         deserialize_compact(token, key, registry=registry)
     except (JoseError, ValueError, RecursionError):
         raise Unauthenticated("the signature of the token is wrong") from None
+
+
+def _identity_of(token: str, claims: Claims) -> str:
+    """What tells a token from all others: its `jti` (RFC 7519, 4.1.7), else what is signed. Of its signature
+    anybody can make another one, if it is by ECDSA."""
+    jti = claims.get("jti")
+    own = f"jti\0{jti}" if isinstance(jti, str) and jti else token.rpartition(".")[0]
+    return sha256(f"{claims['iss']}\0{own}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _time(claims: Claims, name: str) -> float | None:

@@ -4,7 +4,8 @@
     POST /_/oidc/mint-token    {"token": …} → {"success": true, "token": …}: the password of an upload
 
 uv takes 404 to the first for "not offered here", and speaks https only; twine asks the public index only.
-The same providers and rules decide as for an identity token that is sent as it is.
+The same providers and rules decide as for an identity token that is sent as it is. A token is exchanged once:
+who finds one in the log of a job gets nothing for it.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ class TrustedPublishing:
 
     async def _mint_token(self, context: RequestContext) -> object:
         context.audit("admin", "a credential for an identity token")
-        principal = await self._verifier.verify(_token(await read_body(context.request, LARGEST_BODY)))
+        token = _token(await read_body(context.request, LARGEST_BODY))
+        principal = await self._verifier.verify(token, exchange=True)
         context.scope["nora.principal"] = principal
         return {"success": True, "token": self._mint(principal, rights(principal), LIFETIME_SECONDS)}
 

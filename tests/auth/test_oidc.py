@@ -10,9 +10,10 @@ import json
 import subprocess
 import sys
 import time
+from base64 import urlsafe_b64decode
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import orjson
 import pytest
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from nora.auth.jwks import REFETCH_SECONDS
 from nora.auth.oidc import MAX_TOKEN, OidcVerifier, parse_token, printable
+from nora.catalog.base import Catalog
 from nora.config import OidcSettings
 from nora.config.identity import PROVIDERS
 from nora.errors import Denied, NoraError, Unauthenticated, UpstreamFailed, UpstreamUnavailable
@@ -58,6 +60,19 @@ def shared() -> Iterator[Issuer]:
         yield issuer
 
 
+class Spent:
+    """What the catalog remembers of tokens that were exchanged."""
+
+    def __init__(self) -> None:
+        self.until: dict[str, float] = {}
+
+    async def spend(self, hashed: str, expires_at: float, now: float) -> bool:
+        return self.until.setdefault(hashed, expires_at) is expires_at
+
+    async def is_spent(self, hashed: str) -> bool:
+        return hashed in self.until
+
+
 def run(
     issuer: Issuer, work: Callable[[OidcVerifier, Clock], Awaitable[T]], cache: int = 3600, **changes: Any
 ) -> T:
@@ -72,7 +87,9 @@ def run(
     async def body() -> T:
         outbound, clock = Outbound(), Clock()
         try:
-            return await work(OidcVerifier(configured, outbound, monotonic=clock), clock)
+            return await work(
+                OidcVerifier(configured, outbound, cast("Catalog", Spent()), monotonic=clock), clock
+            )
         finally:
             await outbound.close()
 
@@ -527,3 +544,58 @@ def test_the_first_token_waits_for_no_library() -> None:
         [sys.executable, "-c", FIRST_TOKEN], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split() == []
+
+
+# -- used once --------------------------------------------------------------------------------------------
+
+
+def exchanges(issuer: Issuer, *tokens: str) -> list[bool]:
+    """Which of the tokens, one after the other, something is given for."""
+
+    async def work(verifier: OidcVerifier, _: Clock) -> list[bool]:
+        found = []
+        for token in tokens:
+            try:
+                await verifier.verify(token, exchange=True)
+                found.append(True)
+            except Unauthenticated:
+                found.append(False)
+            with pytest.raises(Unauthenticated):
+                await verifier.verify(token)
+        return found
+
+    return run(issuer, work)
+
+
+@pytest.mark.parametrize("kty", ["RSA", "EC"])
+def test_a_token_is_exchanged_once(kty: Any) -> None:
+    with running_issuer(kty) as issuer:
+        named, other, nameless = issuer.token(jti="1"), issuer.token(jti="2"), issuer.token(jti=None)
+        same_name = issuer.token(jti="1", ref="refs/heads/other")
+        assert exchanges(issuer, named, named, same_name, other, other) == [True, False, False, True, False]
+        assert exchanges(issuer, nameless, nameless, issuer.token(jti=None, nonce=1)) == [True, False, True]
+        signature = nameless.rpartition(".")[2]
+        other_text = [f"{nameless}=", nameless.replace(signature, signature + "A")]
+        assert not any(exchanges(issuer, nameless, *other_text)[1:])
+
+
+def test_another_signature_of_a_token_is_no_other_token() -> None:
+    """(r, n - s) is as good as (r, s)."""
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    with running_issuer("EC") as issuer:
+        token = issuer.token(jti=None)
+        text, _, encoded = token.rpartition(".")
+        signature = urlsafe_b64decode(encoded + "==")
+        s = order - int.from_bytes(signature[32:], "big")
+        twin = f"{text}.{b64(signature[:32] + s.to_bytes(32, 'big'))}"
+        assert verify(issuer, twin)
+        assert exchanges(issuer, token, twin) == [True, False]
+
+
+def test_a_token_that_no_rule_is_for_is_not_spent(shared: Issuer) -> None:
+    async def work(verifier: OidcVerifier, _: Clock) -> bool:
+        with pytest.raises(Denied):
+            await verifier.verify(shared.token(sub="other"), exchange=True)
+        return bool(cast("Any", verifier)._catalog.until)
+
+    assert run(shared, work, role_rules=[{"pattern": "mine", "role": "write"}]) is False

@@ -77,6 +77,17 @@ def test_an_identity_token_becomes_a_credential_that_uploads(place: Place) -> No
     assert place.mint(minted["token"]).status_code == 401
 
 
+def test_an_identity_token_is_exchanged_once(place: Place) -> None:
+    token = place.issuer.token()
+    assert place.upload("acme/app", token).status_code == 202
+    assert place.mint(token).status_code == 200
+    again = place.mint(token)
+    assert (again.status_code, again.json()["errors"][0]["code"]) == (401, "invalid-token")
+    assert "once" in again.json()["errors"][0]["description"]
+    assert place.upload("acme/app", token).status_code == 401
+    assert place.mint(place.issuer.token()).status_code == 200
+
+
 def test_an_identity_token_is_taken_as_it_is(place: Place) -> None:
     for basic in (True, False):
         assert place.upload("acme/app", place.issuer.token(), basic).status_code == 202

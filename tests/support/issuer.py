@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -117,6 +118,7 @@ class Issuer:
         claims = {
             "iss": self.url,
             "aud": "nora",
+            "jti": secrets.token_hex(8),
             "sub": "repo:acme/app:ref:refs/heads/main",
             "repository": "acme/app",
             "ref": "refs/heads/main",
