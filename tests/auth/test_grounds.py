@@ -160,3 +160,11 @@ def test_a_role_covers_itself_and_the_lesser_ones() -> None:
         [True, True, False],
         [True, True, True],
     ]
+
+
+async def test_a_rotated_token_rests_on_what_the_old_one_did(house: House) -> None:
+    _, made = await house.tokens.create("root", "admin")
+    text, rotated = await house.tokens.rotate(made.id)
+    assert rotated.grounds == made.grounds == ("user:admin:root",)
+    house.roles.clear()
+    assert await house.tokens.verify(text) is None
