@@ -34,7 +34,8 @@ def test_a_promise_is_kept_by_tests_or_comes_later(promise: str) -> None:
 def _defines(source: str, names: list[str]) -> bool:
     body: list[ast.stmt] = ast.parse(source).body
     for name in names:
-        found = [one for one in body if isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name == name]
+        kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        found = [one for one in body if isinstance(one, kinds) and one.name == name]
         if not found:
             return False
         body = found[0].body

@@ -27,9 +27,15 @@ class LockedTempFile:
 
     def create(self) -> None:
         """Make the file; it must not exist."""
-        self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        self.made = True
-        lock_descriptor(self.fd, block=False)
+        while True:
+            self.fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            self.made = True
+            lock_descriptor(
+                self.fd
+            )  # a sweeper may hold it for a moment: after a jump of the clock it looks idle
+            if os.fstat(self.fd).st_nlink:
+                return
+            self.close()  # and has removed it
 
     def open(self) -> bool:
         """Open the file, made if need be; False when another holds it."""
@@ -85,7 +91,11 @@ def remove(path: str) -> None:
 
 
 def remove_unheld(path: str) -> bool:
-    """Remove a file unless somebody holds its lock, or it is gone; whether it was removed."""
+    """Remove a file unless somebody holds its lock, or it is gone; whether it was removed.
+
+    What is locked may have lost its name meanwhile to a file that somebody else holds: that stays. Whoever
+    has the lock of what the name means is alone in removing it.
+    """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -93,8 +103,12 @@ def remove_unheld(path: str) -> bool:
     try:
         if not lock_descriptor(descriptor, block=False):
             return False
-        remove(path)
+        if not os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return False
+        os.unlink(path)
         return True
+    except FileNotFoundError:
+        return False
     finally:
         os.close(descriptor)
 

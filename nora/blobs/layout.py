@@ -8,8 +8,11 @@
                                                  <generation>, 16 hex digits, is random: two ingests of the
                                                  same bytes never share an object; the catalog's row says
                                                  which one lives, and an object that no row names is garbage
-      tmp/<16 hex>                               bytes on their way in; locked by their writer, so what can
-                                                 be locked was left by a crash
+      blobs/sha256/<first 2 hex>/<hex>-<generation>.draft
+                                                 a small object that is being written; one that was left by a
+                                                 crash is garbage, as an object that no row names
+      tmp/<16 hex>                               more bytes on their way in; locked by their writer, so what
+                                                 can be locked was left by a crash
       audit.jsonl  audit.jsonl.1 …               the audit log and what was put aside of it; .lock is its lock
       nora.lock  password.lock                   locked by the server of this directory, and by the process
                                                  that checks a password; never removed
@@ -64,6 +67,11 @@ class Layout:
         """The file of an object."""
         digest = blob.digest
         return f"{self.root}/blobs/sha256/{digest[7:9]}/{digest[7:]}-{blob.generation:016x}"
+
+    def draft(self, blob: NewBlob) -> str:
+        """Where a small object is written before it gets its name: in the same folder, so that this takes one
+        folder's lock, and where nobody sweeps by the clock."""
+        return f"{self.blob(blob)}.draft"
 
     def temp(self, number: int) -> str:
         """A file for bytes on their way in, by a random number of at most 64 bits."""

@@ -116,7 +116,7 @@ class LocalBlobStore:
         hasher.update(data)
         new = _describe(hasher, expect)
         self.disk.require_room(len(data))
-        self.disk.store(self.layout.temp(new.generation), self.layout.blob(new), data)
+        self.disk.store(self.layout.draft(new), self.layout.blob(new), data)
         made.append(new)
 
     def _finish(self, temp: LockedTempFile, hasher: Hasher, expect: Expect) -> NewBlob:

@@ -39,9 +39,20 @@ class CachedFiles(Protocol):
         durable by itself. False when it is gone."""
         ...
 
-    async def drop_cached(self, repository_id: int, path: str) -> bool:
+    async def drop_cached(
+        self,
+        repository_id: int,
+        path: str,
+        *,
+        holding: Blob | None = None,
+        unused_since: float | None = None,
+    ) -> bool:
         """The upstream has it no more: as `delete_files`, but only for what is cached. Whether there was
-        anything."""
+        anything.
+
+        Only while what is cached is `holding`, and was neither used nor fetched since `unused_since`, where
+        these are given: what was looked at before may be another one by now.
+        """
         ...
 
     async def note_file_uses(self, uses: Mapping[int, float]) -> None:

@@ -161,7 +161,10 @@ class Cache:
         for repository in repositories:
             before = self._clock() - idle_seconds
             while paths := await self._catalog.list_idle_cached(repository.id, before, EVICTION_PAGE):
-                gone = [await self._catalog.drop_cached(repository.id, path) for path in paths]
+                gone = [
+                    await self._catalog.drop_cached(repository.id, path, unused_since=before)
+                    for path in paths
+                ]
                 dropped += sum(gone)
                 if not any(gone):
                     break

@@ -221,6 +221,31 @@ class CachedContract(CatalogFixtures):
         assert await catalog.list_versions(proxy, "app") == []
         assert await catalog.find_linked_blob(proxy, "app", sha256("a")) is None
 
+    async def test_what_was_replaced_since_is_not_dropped(self, catalog: Catalog, proxy: int) -> None:
+        seen = await catalog.put_cached(proxy, entry("a", "old"), LEASE)
+        now = await catalog.put_cached(proxy, entry("a", "new"), LEASE)
+        assert await catalog.drop_cached(proxy, "a", holding=seen) is False
+        assert await catalog.find_cached(proxy, "a") is not None
+        assert await catalog.drop_cached(proxy, "a", holding=now) is True
+
+    @pytest.mark.parametrize("change", ["used", "fetched", "right"])
+    async def test_what_was_used_since_is_not_evicted(
+        self, catalog: Catalog, proxy: int, change: str
+    ) -> None:
+        await catalog.put_cached(proxy, entry("a", "a", fetched_at=10.0), LEASE)
+        found = await catalog.find_cached(proxy, "a")
+        assert found is not None
+        assert await catalog.list_idle_cached(proxy, 20.0, 10) == ["a"]
+        if change == "used":
+            await catalog.note_file_uses({found.id: 30.0})
+        elif change == "fetched":
+            await catalog.put_cached(proxy, entry("a", "b", fetched_at=30.0), LEASE)
+        else:
+            await catalog.touch_cached(proxy, "a", validators=None, fetched_at=30.0, fresh_until=40.0)
+        assert await catalog.drop_cached(proxy, "a", unused_since=20.0) is False
+        assert await catalog.find_cached(proxy, "a") is not None
+        assert await catalog.drop_cached(proxy, "a", unused_since=50.0) is True
+
     async def test_documents_that_nobody_uses_are_idle(
         self, catalog: Catalog, ids: tuple[int, int], proxy: int
     ) -> None:

@@ -13,7 +13,7 @@ from nora.catalog.records import Blob, Cached
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, link
 from nora.catalog.sqlite.executor import Executor, file_slot
-from nora.catalog.sqlite.files import delete_file, find_occupant, release_former
+from nora.catalog.sqlite.files import Occupant, delete_file, find_occupant, release_former
 from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, cached_of
@@ -51,8 +51,17 @@ class CachedFiles(Executor):
             lambda db, slots: touch_cached(db, slots, repository_id, path, columns), durable=False
         )
 
-    async def drop_cached(self, repository_id: int, path: str) -> bool:
-        return await self._write_found(lambda db, slots: drop_cached(db, slots, repository_id, path))
+    async def drop_cached(
+        self,
+        repository_id: int,
+        path: str,
+        *,
+        holding: Blob | None = None,
+        unused_since: float | None = None,
+    ) -> bool:
+        return await self._write_found(
+            lambda db, slots: drop_cached(db, slots, repository_id, path, holding, unused_since)
+        )
 
     async def note_file_uses(self, uses: Mapping[int, float]) -> None:
         if uses:  # no epoch moves: when a file was last used is no reason to read it again
@@ -121,10 +130,23 @@ def touch_cached(
     return True
 
 
-def drop_cached(db: Connection, slots: set[int], repository_id: int, path: str) -> bool:
+def drop_cached(
+    db: Connection,
+    slots: set[int],
+    repository_id: int,
+    path: str,
+    holding: Blob | None,
+    unused_since: float | None,
+) -> bool:
     """See Catalog.drop_cached."""
     occupant = find_occupant(db, repository_id, path)
-    if occupant is None or occupant.fetched_at is None:
+    if occupant is None or occupant.fetched_at is None or (holding and holding.id != occupant.blob_id):
+        return False
+    if unused_since is not None and not _is_idle(db, occupant, unused_since):
         return False
     delete_file(db, slots, repository_id, path, occupant)
     return True
+
+
+def _is_idle(db: Connection, occupant: Occupant, since: float) -> bool:
+    return find_id(db, queries.IS_IDLE_CACHED, (occupant.id, since, since)) is not None

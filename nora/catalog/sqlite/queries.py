@@ -111,6 +111,8 @@ LIST_IDLE_CACHED: Final = """
 SELECT path FROM file WHERE repository_id = ? AND last_used_at < ? AND fetched_at < ?
 AND fresh_until IS NOT NULL ORDER BY last_used_at LIMIT ?"""
 
+IS_IDLE_CACHED: Final = "SELECT 1 FROM file WHERE id = ? AND last_used_at < ? AND fetched_at < ?"
+
 FIND_REFERENCE: Final = """
 SELECT 1 FROM package CROSS JOIN reference ON reference.package_id = package.id AND reference.digest = ?
 WHERE package.repository_id = ? AND package.name = ? LIMIT 1"""

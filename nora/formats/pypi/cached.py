@@ -113,7 +113,9 @@ class CachedFiles:
         ):
             _log.info("%s has other bytes now at the upstream of %s", filename, source.proxy)
             for end in ("", METADATA):
-                await self._catalog.drop_cached(source.id, path_of(project, filename) + end)
+                path = path_of(project, filename) + end
+                held = cached.blob if path == cached.path else None
+                await self._catalog.drop_cached(source.id, path, holding=held)
             return True
         if len(self._agreed) >= REMEMBERED:
             self._agreed.clear()
