@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from nora._speedups import is_digest
@@ -84,6 +84,9 @@ class Principal:
     """What the role is limited to; empty: not limited."""
     parent: str = ""
     """What it was made from: `token:<id>` or `user:<name>`; whoever revokes that revokes this."""
+    ends_at: float | None = field(default=None, compare=False)
+    """When the credential that was shown ends, in seconds since the epoch, if it says so itself: no session
+    that it opens lives longer."""
 
     @property
     def is_anonymous(self) -> bool:

@@ -62,11 +62,15 @@ class Sessions:
         self._recent: OrderedDict[str, Session] = OrderedDict()
 
     def mint(self, holder: Principal, access: tuple[Scope, ...], seconds: int = LIFETIME_SECONDS) -> str:
-        """A session of `holder`, for so many `seconds`, that may do no more than `access`.
+        """A session of `holder`, for `seconds` at most (`lifetime`), that may do no more than `access`.
 
         The caller has decided that the holder may do all of `access`.
         """
-        return self._sign(holder, access, _ACCESS, seconds)
+        return self._sign(holder, access, _ACCESS, self.lifetime(holder, seconds))
+
+    def lifetime(self, holder: Principal, seconds: int = LIFETIME_SECONDS) -> int:
+        """How many seconds a session of `holder` lives: no longer than the one that opens it."""
+        return seconds if holder.ends_at is None else min(seconds, int(holder.ends_at - self._clock()))
 
     def mint_refresh(self, holder: Principal) -> str:
         """A token that opens nothing but new sessions of `holder`."""
@@ -160,8 +164,9 @@ def _scopes(dumped: list[_Dumped]) -> tuple[Scope, ...]:
 
 def _load(claims: dict[str, Any]) -> Session:
     name, role, parent = claims["sub"], claims["role"], claims["parent"]
+    ends_at = float(claims["exp"])
     holder = Principal(name, claims["method"], role, _scopes(claims["scopes"]), parent)
-    principal = Principal(name, "session", role, _scopes(claims["access"]) or NOTHING, parent)
+    principal = Principal(name, "session", role, _scopes(claims["access"]) or NOTHING, parent, ends_at)
     if holder.is_anonymous:  # whose rights are everybody's, and who might be let in by saying who they are
         principal = ANONYMOUS
-    return Session(principal, holder, claims["aud"], float(claims["exp"]))
+    return Session(principal, holder, claims["aud"], ends_at)

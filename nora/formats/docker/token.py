@@ -15,7 +15,7 @@ import orjson
 from blacksheep import Content, Response
 
 from nora.auth.credentials import Basic, find_header, parse_credentials
-from nora.auth.sessions import LIFETIME_SECONDS, MAX_LENGTH
+from nora.auth.sessions import MAX_LENGTH
 from nora.auth.tokens import is_token
 from nora.errors import BadRequest, Unauthenticated
 from nora.formats.base import Services
@@ -68,7 +68,7 @@ class TokenService:
         match _first(form, "grant_type"):
             case "password":
                 username, password = _first(form, "username"), _first(form, "password")
-                holder = _no_session(await self._authenticator.verify(resource.request, username, password))
+                holder = await self._authenticator.verify(resource.request, username, password)
                 offline = _first(form, "access_type") == "offline"
                 refresh = self._refresh_token(holder) if offline else None
             case "refresh_token":
@@ -89,7 +89,7 @@ class TokenService:
         if public and not _brings_token(resource):
             return ANONYMOUS
         try:
-            return _no_session(await self._authenticator.identify(resource.request, allow_foreign=public))
+            return await self._authenticator.identify(resource.request, allow_foreign=public)
         except Unauthenticated as error:
             raise Unauthenticated(str(error), (BASIC,)) from None
 
@@ -102,8 +102,8 @@ class TokenService:
         return holder
 
     def _refresh_token(self, holder: Principal) -> str | None:
-        """None for those whom nobody could revoke; the token of a workload, too, ends by itself."""
-        lasting = holder.parent and holder.method != "oidc"
+        """None for whom nobody could revoke; a session and the token of a workload end by themselves."""
+        lasting = holder.parent and holder.method not in ("oidc", "session")
         return self._sessions.mint_refresh(holder) if lasting else None
 
     def _session(self, holder: Principal, granted: Granted, refresh: str | None) -> Response:
@@ -113,7 +113,7 @@ class TokenService:
             "token": token,
             "access_token": token,
             "token_type": "Bearer",
-            "expires_in": LIFETIME_SECONDS,
+            "expires_in": self._sessions.lifetime(holder),
             "issued_at": issued_at,
             "scope": granted.text,
         }
@@ -135,13 +135,6 @@ def _brings_token(resource: Resource) -> bool:
 
 def _first(parameters: Parameters, name: str) -> str:
     return next(iter(parameters.get(name, ())), "")
-
-
-def _no_session(holder: Principal) -> Principal:
-    """A session that could renew itself would outlive the decision that it was made from."""
-    if holder.method == "session":
-        raise Unauthenticated("a session does not open another one")
-    return holder
 
 
 def _oauth_error(status: int, error: str, message: str, code: str) -> Response:

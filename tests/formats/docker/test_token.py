@@ -227,9 +227,22 @@ def test_a_password_is_not_looked_at_where_it_opens_nothing_more() -> None:
     assert ask(knows, "GET", b"scope=repository:a:pull", authorization="Basic eDp5").status == 401
 
 
-def test_a_session_does_not_open_another() -> None:
-    session = replace(WRITER, method="session")
-    assert ask(Knows(session), "GET", b"scope=repository:a:pull", authorization="Bearer e").status == 401
+def test_a_session_opens_one_that_ends_with_it() -> None:
+    """docker logs in with what a job was given for its identity."""
+    knows = Knows(None)
+    given = knows.sessions.mint(SCOPED, SCOPED.scopes, seconds=100)
+    session = knows.sessions.read(given)
+    assert session is not None
+    knows.holder = session.principal
+    answer = ask(knows, "GET", b"scope=repository:team/a:pull,push&offline_token=1", authorization="Basic e")
+    body = body_of(answer)
+    assert 90 <= body["expires_in"] <= 100
+    assert "refresh_token" not in body
+    assert access_of(knows, answer) == (Scope("docker", "team/a", frozenset({"read"})),)
+    opened = knows.sessions.read(body["token"])
+    assert opened is not None
+    assert opened.expires_at <= session.expires_at
+    assert opened.principal.parent == SCOPED.parent
 
 
 @pytest.mark.parametrize("query", [b"offline_token=true", b"offline_token=1"])
