@@ -5,12 +5,14 @@ PACKAGES=(
     gcc libc6-dev make git python3 python3-dev python3-venv
     # clients
     docker.io containerd runc podman buildah skopeo
+    # what guides name
+    nginx caddy jq
     # the image is built on a Debian of its own
     debootstrap
     # faults: a file system that fails on demand
     libfuse3-dev fuse3 pkg-config
     # the bench: rivals and load
-    docker-registry wrk apache2-utils nghttp2-client nginx curl
+    docker-registry wrk apache2-utils nghttp2-client curl
 )
 # Newer Debians have docker's command in a package of its own.
 OPTIONAL=(docker-cli)
