@@ -50,6 +50,8 @@ cdef extern from "references.h" nogil:
         annotations_form form
     int json_is(const json_string* key, const char* name, size_t size)
     int take_key(lexer* lex, int* first, int* more, json_string* key)
+    int skip_unknown(lexer* lex, const json_string* key)
+    int note_member(lexer* lex, unsigned* seen, int number)
     int take_text(lexer* lex, field_state* state, span* text)
     int take_size(lexer* lex, field_state* state, unsigned long long* size)
     int take_reference(lexer* lex, field_state* state, json_problem* problem, reference* found)
@@ -91,7 +93,7 @@ cdef tuple FIELD_NAMES = (
 cdef struct Array:
     reference* at
     size_t count, room
-    bint given
+    bint given, is_null
 
 cdef struct Scan:
     field_state version_state, config_state, subject_state
@@ -144,14 +146,17 @@ cdef void _start(Scan* scan) noexcept nogil:
     scan.layers.at = scan.manifests.at = NULL
     scan.layers.count = scan.manifests.count = scan.layers.room = scan.manifests.room = 0
     scan.layers.given = scan.manifests.given = scan.no_memory = False
+    scan.layers.is_null = scan.manifests.is_null = False
     scan.notes.form = NO_ANNOTATIONS
     for i in range(FIELDS):
         scan.problems[i] = FINE
+        scan.index[i] = -1
 
 
 cdef bint _scan(lexer* lex, Scan* scan) noexcept nogil:
     """False when it is no JSON or doubtful."""
     cdef int first = 1, more = 1, field, ok
+    cdef unsigned seen = 0
     cdef json_string key
     if not json_enter(lex):
         return False
@@ -161,12 +166,7 @@ cdef bint _scan(lexer* lex, Scan* scan) noexcept nogil:
         if not more:
             return True
         field = _known(&key)
-        if field == FIELDS:
-            ok = json_skip(lex)
-        else:  # it replaces what was said before
-            scan.problems[field] = FINE
-            scan.index[field] = -1
-            ok = _take(lex, scan, field)
+        ok = skip_unknown(lex, &key) if field == FIELDS else note_member(lex, &seen, field) and _take(lex, scan, field)
         if not ok:
             return False
 
@@ -220,10 +220,10 @@ cdef int _take_array(lexer* lex, Scan* scan, int field, Array* array) noexcept n
     cdef field_state state
     cdef json_problem problem
     cdef Py_ssize_t index = 0
-    array.count = 0
     array.given = True
     if lex.at[0] != c"[":
-        if lex.at[0] != c"n":
+        array.is_null = lex.at[0] == c"n"
+        if not array.is_null:
             scan.problems[field] = NO_ARRAY
         return json_skip(lex)
     if not json_enter(lex):
@@ -268,6 +268,8 @@ cdef object _manifest(Scan* scan):
     notes = _annotations(&scan.notes)
     if not scan.layers.given and not scan.manifests.given:
         raise ValueError("manifest has neither layers nor manifests")
+    if scan.layers.given and scan.manifests.given and not scan.layers.is_null and not scan.manifests.is_null:
+        raise ValueError("manifest has both layers and manifests")
     record = new_record(Manifest, 8)
     _set(record, 0, _text(&scan.media_type))
     _set(record, 1, _text(&scan.artifact_type))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -17,14 +18,36 @@ _digest = re.compile(
     r"|(?!sha256:|sha512:)[a-z0-9]++(?:[+._-][a-z0-9]++)*+:[a-zA-Z0-9=_-]++"
 ).fullmatch
 _new = tuple.__new__
+_tokens = re.compile(rb'("(?:[^"\\]++|\\.)*+")([ \t\r\n]*+:)?|([{}\[\]])').findall
+"""Of a valid document the strings, with the colon that makes one the name of a member, and the brackets."""
+
+_MANIFEST = frozenset(
+    {"schemaVersion", "mediaType", "artifactType", "config", "layers", "manifests", "subject", "annotations"}
+)
+_DESCRIPTOR = frozenset(
+    {"mediaType", "digest", "size", "urls", "annotations", "data", "artifactType", "platform"}
+)
+_PLATFORM = frozenset({"os", "architecture", "variant", "os.version", "os.features", "features"})
+_NAMES = {"manifest": _MANIFEST, "descriptor": _DESCRIPTOR, "platform": _PLATFORM}
+_KINDS = {
+    ("", "", b"{"): "manifest",
+    ("manifest", "config", b"{"): "descriptor",
+    ("manifest", "subject", b"{"): "descriptor",
+    ("manifest", "layers", b"["): "descriptors",
+    ("manifest", "manifests", b"["): "descriptors",
+    ("descriptors", "", b"{"): "descriptor",
+    ("descriptor", "platform", b"{"): "platform",
+}
+"""What is within what, under which name and bracket."""
 
 
 def scan_manifest(body: bytes) -> Manifest:
     """Read everything that a registry needs to know out of a manifest or an index, of whatever vendor.
 
     Raises ValueError when `body` is not JSON as orjson takes it, or is no manifest: a known field of a wrong
-    type, a malformed descriptor, neither layers nor manifests. Unknown fields are skipped; of a field that is
-    given twice the last one counts; null counts as absent, and as empty for layers and manifests.
+    type, a malformed descriptor, neither layers nor manifests, or both. Unknown fields are skipped; null
+    counts as absent, and as empty for layers and manifests. A name of the specification that is given twice,
+    or in another case, is refused: parsers do not agree on which member counts (CVE-2021-41190).
     """
     if type(body) is not bytes:
         raise TypeError(f"manifest must be bytes, not {type(body).__name__}")
@@ -34,6 +57,7 @@ def scan_manifest(body: bytes) -> Manifest:
         raise ValueError("manifest is not valid JSON") from None
     if type(document) is not dict:
         raise ValueError("manifest is not an object")
+    _check_members(document, body)
     get = document.get
     version = get("schemaVersion")
     if version is not None and (type(version) is not int or not 0 <= version < _SIZE_LIMIT):
@@ -54,7 +78,73 @@ def scan_manifest(body: bytes) -> Manifest:
     )
     if "layers" not in document and "manifests" not in document:
         raise ValueError("manifest has neither layers nor manifests")
+    if get("layers") is not None and get("manifests") is not None:
+        raise ValueError("manifest has both layers and manifests")
     return manifest
+
+
+def _check_members(document: dict[str, Any], body: bytes) -> None:
+    """Raises ValueError where another parser might take another member than this one does."""
+    tokens = _tokens(body)
+    if sum(colon != b"" for _, colon, _ in tokens) > _count_members(document):
+        _check_once(tokens)
+    for where, index, having, found, names in _objects(document):
+        if not names.issuperset(found):
+            odd = {_folded(name) for name in found if name not in names}
+            if wrong := [name for name in names if _folded(name) in odd]:
+                raise _malformed(where, index, f"{having} {min(wrong)} in another case")
+
+
+def _check_once(tokens: Iterable[tuple[bytes, bytes, bytes]]) -> None:
+    """Raises ValueError for a name of the specification that an object has twice."""
+    open_: list[tuple[str, set[str]]] = [("", set())]
+    name = ""
+    for string, colon, bracket in tokens:
+        kind, seen = open_[-1]
+        if colon:
+            name = orjson.loads(string)
+            if name in seen and name in _NAMES.get(kind, ()):
+                raise ValueError(f"{kind} has {name} twice")
+            seen.add(name)
+        elif bracket in (b"{", b"["):
+            member = "" if kind == "descriptors" else name
+            open_.append((_KINDS.get((kind, member, bracket), "other"), set()))
+        elif bracket:
+            open_.pop()
+
+
+def _folded(name: str) -> str:
+    """As the parser of Go compares names: two characters outside of ASCII are letters in another case."""
+    return name.lower().replace("\u017f", "s")
+
+
+def _count_members(document: dict[str, Any]) -> int:
+    """Of all objects, however deep."""
+    count = 0
+    waiting: list[Any] = [document]
+    while waiting:
+        value = waiting.pop()
+        if type(value) is dict:
+            count += len(value)
+            waiting += [one for one in value.values() if type(one) is dict or type(one) is list]
+        else:
+            waiting += [one for one in value if type(one) is dict or type(one) is list]
+    return count
+
+
+def _objects(
+    document: dict[str, Any],
+) -> Iterator[tuple[str, int, str, dict[str, Any], frozenset[str]]]:
+    """The objects whose members the specification names: where they are, and these names."""
+    yield "manifest", -1, "has", document, _MANIFEST
+    for field in ("config", "layers", "manifests", "subject"):
+        value = document.get(field)
+        for index, entry in enumerate(value) if type(value) is list else [(-1, value)]:
+            if type(entry) is dict:
+                yield field, index, "has", entry, _DESCRIPTOR
+                platform = entry.get("platform")
+                if type(platform) is dict:
+                    yield field, index, "has a platform with", platform, _PLATFORM
 
 
 def _text(value: Any, where: str) -> str | None:

@@ -1,7 +1,8 @@
 /* The descriptors and annotations of a manifest, taken out of JSON text without making objects.
  *
  * As in json_lexer.h a result of 0 means: no JSON, or doubtful. Doubtful is also what writes with escapes a name
- * or a value that is looked at here. Of a field that is given twice the last one counts; null counts as absent. */
+ * or a value that is looked at here, and what gives a name of the specification twice or in another case: the full
+ * parser says what is wrong with it. Null counts as absent. */
 #ifndef NORA_REFERENCES_H
 #define NORA_REFERENCES_H
 
@@ -47,6 +48,46 @@ typedef struct {
 
 static inline int json_is(const json_string *key, const char *name, size_t size) {
     return key->size == size && memcmp(key->at, name, size) == 0;
+}
+
+/* Whether another parser might take the name for one of the specification: it is one but for its case. As the
+ * parser of Go folds it, U+017F is an s and U+212A is a k. */
+static int json_is_odd(const json_string *key) {
+    static const char *const names[] = {"schemaversion", "mediatype", "artifacttype", "config",       "layers",
+                                        "manifests",     "subject",   "annotations",  "digest",       "size",
+                                        "urls",          "data",      "platform",     "os",           "architecture",
+                                        "variant",       "os.version", "os.features", "features"};
+    char folded[14];
+    size_t length = 0;
+    for (const unsigned char *at = key->at, *end = key->at + key->size; at < end; at++) {
+        if (length == sizeof folded - 1) return 0;
+        if (at[0] == 0xC5 && at[1] == 0xBF) {
+            folded[length++] = 's';
+            at++;
+        } else if (at[0] == 0xE2 && at[1] == 0x84 && at[2] == 0xAA) {
+            folded[length++] = 'k';
+            at += 2;
+        } else {
+            folded[length++] = (char)(json_between(*at, 'A', 'Z') ? *at | 0x20 : *at);
+        }
+    }
+    folded[length] = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(folded, names[i]) == 0) return 1;
+    return 0;
+}
+
+/* Skip a member that is not looked at. */
+static int skip_unknown(lexer *lex, const json_string *key) {
+    if (json_is_odd(key)) lex->doubtful = 1;
+    return !lex->doubtful && json_skip(lex);
+}
+
+/* Note that a member is there; doubtful when it was there already. */
+static inline int note_member(lexer *lex, unsigned *seen, int number) {
+    if (*seen >> number & 1) lex->doubtful = 1;
+    *seen |= 1U << number;
+    return !lex->doubtful;
 }
 
 /* The next member as json_next_member finds it, its key written without escapes. */
@@ -98,6 +139,7 @@ static int take_urls(lexer *lex, field_state *state, int *any) {
 
 static int take_platform(lexer *lex, json_problem *problem, reference *found) {
     field_state os = ABSENT, architecture = ABSENT, variant = ABSENT, state;
+    unsigned seen = 0;
     int first = 1, more, ok;
     json_string key;
     found->os.at = found->architecture.at = found->variant.at = NULL;
@@ -112,13 +154,19 @@ static int take_platform(lexer *lex, json_problem *problem, reference *found) {
         if (!take_key(lex, &first, &more, &key)) return 0;
         if (!more) break;
         if (json_is(&key, "os", 2))
-            ok = take_text(lex, &os, &found->os);
+            ok = note_member(lex, &seen, 0) && take_text(lex, &os, &found->os);
         else if (json_is(&key, "architecture", 12))
-            ok = take_text(lex, &architecture, &found->architecture);
+            ok = note_member(lex, &seen, 1) && take_text(lex, &architecture, &found->architecture);
         else if (json_is(&key, "variant", 7))
-            ok = take_text(lex, &variant, &found->variant);
+            ok = note_member(lex, &seen, 2) && take_text(lex, &variant, &found->variant);
+        else if (json_is(&key, "os.version", 10))
+            ok = note_member(lex, &seen, 3) && json_skip(lex);
+        else if (json_is(&key, "os.features", 11))
+            ok = note_member(lex, &seen, 4) && json_skip(lex);
+        else if (json_is(&key, "features", 8))
+            ok = note_member(lex, &seen, 5) && json_skip(lex);
         else
-            ok = json_skip(lex);
+            ok = skip_unknown(lex, &key);
         if (!ok) return 0;
     }
     if (os == WRONG || architecture == WRONG || variant == WRONG) *problem = BAD_PLATFORM_PART;
@@ -153,6 +201,7 @@ static int is_digest_text(const unsigned char *at, size_t size) {
 static int take_reference(lexer *lex, field_state *state, json_problem *problem, reference *found) {
     field_state media_type = ABSENT, digest = ABSENT, size = ABSENT, urls = ABSENT, artifact_type = ABSENT;
     json_problem platform = FINE;
+    unsigned seen = 0;
     int first = 1, more, ok;
     json_string key;
     memset(found, 0, sizeof *found);
@@ -164,19 +213,23 @@ static int take_reference(lexer *lex, field_state *state, json_problem *problem,
         if (!take_key(lex, &first, &more, &key)) return 0;
         if (!more) break;
         if (json_is(&key, "mediaType", 9))
-            ok = take_text(lex, &media_type, &found->media_type);
+            ok = note_member(lex, &seen, 0) && take_text(lex, &media_type, &found->media_type);
         else if (json_is(&key, "digest", 6))
-            ok = take_text(lex, &digest, &found->digest);
+            ok = note_member(lex, &seen, 1) && take_text(lex, &digest, &found->digest);
         else if (json_is(&key, "size", 4))
-            ok = take_size(lex, &size, &found->size);
+            ok = note_member(lex, &seen, 2) && take_size(lex, &size, &found->size);
         else if (json_is(&key, "urls", 4))
-            ok = take_urls(lex, &urls, &found->urls);
+            ok = note_member(lex, &seen, 3) && take_urls(lex, &urls, &found->urls);
         else if (json_is(&key, "artifactType", 12))
-            ok = take_text(lex, &artifact_type, &found->artifact_type);
+            ok = note_member(lex, &seen, 4) && take_text(lex, &artifact_type, &found->artifact_type);
         else if (json_is(&key, "platform", 8))
-            ok = take_platform(lex, &platform, found);
+            ok = note_member(lex, &seen, 5) && take_platform(lex, &platform, found);
+        else if (json_is(&key, "annotations", 11))
+            ok = note_member(lex, &seen, 6) && json_skip(lex);
+        else if (json_is(&key, "data", 4))
+            ok = note_member(lex, &seen, 7) && json_skip(lex);
         else
-            ok = json_skip(lex);
+            ok = skip_unknown(lex, &key);
         if (!ok) return 0;
     }
     *problem = media_type != GIVEN || !found->media_type.size ? NO_MEDIA_TYPE

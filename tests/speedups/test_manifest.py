@@ -125,30 +125,104 @@ def test_null_is_absent(manifest: ModuleType) -> None:
     assert manifest.scan_manifest(body).layers == (plain(),)
 
 
+LONG_S, KELVIN = "\u017f", "\u212a"
+"""Which the parser of Go takes for an s and a k."""
+
+
+def refused(manifest: ModuleType, body: bytes | str) -> str:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole message is compared
+        manifest.scan_manifest(body if isinstance(body, bytes) else body.encode())
+    return str(caught.value)
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("body", "name"),
     [
-        b'{"layers":1,"layers":[]}',
-        b'{"layers":[{}],"layers":[]}',
-        b'{"config":5,"layers":[],"config":null}',
-        b'{"layers":[],"mediaType":1,"mediaType":null}',
-        b'{"layers":[],"annotations":{"a":1},"annotations":null}',
-        b'{"layers":[],"schemaVersion":"2","schemaVersion":null}',
-        b'{"layers":[],"subject":{},"subject":null}',
+        ('{"layers":1,"layers":[]}', "layers"),
+        ('{"layers":[],"layers":[]}', "layers"),
+        ('{"layers":[],"config":null,"config":null}', "config"),
+        ('{"layers":[],"mediaType":"a/b","x":1,"mediaType":"c/d"}', "mediaType"),
+        ('{"layers":[],"annotations":{"a":"b"},"annotations":null}', "annotations"),
+        ('{"layers":[],"schemaVersion":2,"schemaVersion":2}', "schemaVersion"),
+        ('{"layers":[],"subject":null,"su\\u0062ject":null}', "subject"),
     ],
 )
-def test_the_last_of_two_fields_counts(manifest: ModuleType, body: bytes) -> None:
-    assert manifest.scan_manifest(body) == EMPTY
+def test_a_field_that_is_given_twice_is_refused(manifest: ModuleType, body: str, name: str) -> None:
+    """Another parser takes the other one (CVE-2021-41190)."""
+    assert refused(manifest, body) == f"manifest has {name} twice"
 
 
-def test_the_last_of_two_fields_of_a_descriptor_counts(manifest: ModuleType) -> None:
-    text = orjson.dumps(LAYER).decode()
-    early = '{"size":-1,"digest":"x","mediaType":"","urls":5,"platform":{"os":1},"artifactType":[],'
-    late = text[1:-1] + ',"urls":[],"platform":null,"artifactType":null}'
-    body = f'{{"layers":[{early}{late}]}}'.encode()
-    assert manifest.scan_manifest(body).layers == (plain(),)
-    body = f'{{"layers":[{text[:-1]},"platform":{{"os":1,"architecture":"b","os":"a"}}}}]}}'.encode()
-    assert manifest.scan_manifest(body).layers == (plain(platform="a/b"),)
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        ("Layers", "layers"),
+        ("MANIFESTS", "manifests"),
+        ("mediatype", "mediaType"),
+        ("Config", "config"),
+        ("SchemaVersion", "schemaVersion"),
+        (f"layer{LONG_S}", "layers"),
+        (f"{LONG_S}ub\\u006aect", "subject"),
+    ],
+)
+@pytest.mark.parametrize("also", ["", '"manifests":[],', '"layers":[],'])
+def test_a_field_in_another_case_is_refused(manifest: ModuleType, other: str, name: str, also: str) -> None:
+    assert refused(manifest, f'{{{also}"{other}":null}}') == f"manifest has {name} in another case"
+
+
+@pytest.mark.parametrize("field", ["config", "subject", "layers", "manifests"])
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ('"digest":"a:b"', "descriptor has digest twice"),
+        ('"data":"","data":""', "descriptor has data twice"),
+        ('"annotations":null,"annotations":null', "descriptor has annotations twice"),
+        ('"urls":[],"urls":[]', "descriptor has urls twice"),
+        ('"artifactType":"a","artifactType":"a"', "descriptor has artifactType twice"),
+        ('"platform":{},"platform":{}', "descriptor has platform twice"),
+        ('"Size":1', "has size in another case"),
+        (f'"{LONG_S}ize":1', "has size in another case"),
+        ('"URLs":[]', "has urls in another case"),
+        ('"platform":{"os":"a","os":"b"}', "platform has os twice"),
+        ('"platform":{"os.version":"a","os.version":"b"}', "platform has os.version twice"),
+        ('"platform":{"OS":"a"}', "has a platform with os in another case"),
+        ('"platform":{"Variant":"a","variant":"a"}', "has a platform with variant in another case"),
+    ],
+)
+def test_a_member_of_a_descriptor_twice_or_in_another_case_is_refused(
+    manifest: ModuleType, field: str, more: str, problem: str
+) -> None:
+    descriptor = orjson.dumps(LAYER).decode()[:-1] + f",{more}}}"
+    if field in ("config", "subject"):
+        body, where = f'{{"layers":[],"{field}":{descriptor}}}', field
+    else:
+        body, where = f'{{"{field}":[{orjson.dumps(LAYER).decode()},{descriptor}]}}', f"{field}[1]"
+    assert refused(manifest, body) == (f"{where} {problem}" if problem.startswith("has") else problem)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        '"x":1,"x":2',
+        '"x":{"layers":1,"layers":2,"Digest":3}',
+        '"annotations":{"Size":"1","size":"2","size":"3"}',
+        f'"{KELVIN}":1,"k":2',
+        '"os":1,"Os":2,"DIGEST":3,"digest":4',
+        '"layers ":1,"layerss":2,"":3',
+        '"x":"\\"layers\\":[]"',
+    ],
+)
+def test_other_names_may_be_there_as_they_like(manifest: ModuleType, more: str) -> None:
+    found = manifest.scan_manifest(f'{{"layers":[],{more}}}'.encode())
+    assert found._replace(annotations_json=None) == EMPTY
+
+
+@pytest.mark.parametrize(
+    "body", ['{"layers":[],"manifests":[]}', '{"manifests":[],"config":null,"layers":[]}']
+)
+def test_both_layers_and_manifests_are_refused(manifest: ModuleType, body: str) -> None:
+    assert refused(manifest, body) == "manifest has both layers and manifests"
+    assert manifest.scan_manifest(b'{"layers":[],"manifests":null}') == EMPTY
+    assert manifest.scan_manifest(b'{"layers":null,"manifests":[]}') == EMPTY
 
 
 def test_escapes_in_names_and_values(manifest: ModuleType) -> None:

@@ -25,6 +25,7 @@ from nora.model import Digest
 
 _ACCEPTED = f"{OCI_MANIFEST}, {OCI_INDEX}, {DOCKER_MANIFEST}, {DOCKER_LIST}"
 
+_DOCKER = frozenset({DOCKER_LIST, DOCKER_MANIFEST})
 
 Required = Literal["all", "image", "none"]
 """What must be there before a manifest is stored: see the setting `docker.required_content`."""
@@ -93,6 +94,11 @@ def _media_type_of(manifest: Manifest, content_type: str | None) -> str:
         raise InvalidManifest(
             f"manifest media type {quoted(media_type)} is not supported; supported: {_ACCEPTED}"
         )
+    if manifest.media_type is None and media_type in _DOCKER:
+        # OCI leaves it to the body to say it or not; what says nothing is of OCI's type, whoever pushes it
+        raise InvalidManifest(f"a manifest of the type {media_type} has it as its mediaType")
+    if manifest.schema_version not in (None, 2):
+        raise InvalidManifest(f"the schemaVersion of a manifest of the type {media_type} is 2")
     return media_type
 
 
@@ -103,6 +109,8 @@ def _references(manifest: Manifest, media_type: str, *, required: Required) -> S
         found.setdefault((reference.digest, reference.role), reference)
 
     if media_type in IMAGE_TYPES:
+        if manifest.manifests:
+            raise InvalidManifest("an image manifest has config and layers, not manifests")
         if manifest.config is None:
             raise InvalidManifest("an image manifest has a config")
         add(Reference(manifest.config.digest, "config", required=required != "none"))

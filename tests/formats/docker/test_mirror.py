@@ -15,7 +15,7 @@ from nora.blobs.layout import Layout
 from tests.formats.docker.mirrors import Mirror, mirror
 from tests.support import images
 from tests.support.answers import Answer
-from tests.support.oci import IMAGE, INDEX, Repository, describe, digest, index, render
+from tests.support.oci import CONFIG, IMAGE, INDEX, Repository, describe, digest, index, render
 from tests.support.oci_upstream import Manifest
 
 Name = Callable[[str], str]
@@ -153,8 +153,16 @@ def test_a_manifest_of_other_bytes(hub: Mirror, repository: Name) -> None:
 
 def test_what_is_no_manifest(hub: Mirror, repository: Name) -> None:
     name = repository("app")
-    hub.registry.put(name, "latest", b'{"schemaVersion": 1}')
-    assert hub.image(name).get_manifest("latest").status_code == 502
+    for body in (
+        b'{"schemaVersion": 1}',
+        render({"schemaVersion": 2, "config": describe(b"{}", CONFIG), "layers": [], "manifests": []}),
+        render({"schemaVersion": 2, "manifests": [], "Layers": []}),
+        b'{"schemaVersion": 2, "manifests": [], "manifests": []}',
+        render({"schemaVersion": 1, "mediaType": INDEX, "manifests": []}),
+    ):
+        found = hub.registry.put(name, "latest", body)
+        for reference in ("latest", digest(body)):
+            assert hub.image(name).get_manifest(reference).status_code == 502, (body, found)
 
 
 def test_what_is_absent(hub: Mirror, repository: Name) -> None:

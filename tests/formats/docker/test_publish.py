@@ -103,7 +103,15 @@ def test_a_missing_content_type_is_taken_from_the_body() -> None:
     del bare_image["mediaType"], bare_index["mediaType"]
     assert parse(bare_image).media_type == documents.OCI_MANIFEST
     assert parse(bare_index, "application/json").media_type == documents.OCI_INDEX
-    assert parse(bare_index, documents.DOCKER_LIST).media_type == documents.DOCKER_LIST
+
+
+@pytest.mark.parametrize("media_type", [documents.DOCKER_LIST, documents.DOCKER_MANIFEST])
+def test_a_type_of_docker_is_said_by_the_body_too(media_type: str) -> None:
+    """Else the same bytes, by the same digest, would be of the type that who pushed them last said."""
+    bare = index() if media_type == documents.DOCKER_LIST else image()
+    del bare["mediaType"]
+    with pytest.raises(InvalidManifest, match="mediaType"):
+        parse(bare, media_type)
 
 
 @pytest.mark.parametrize(
@@ -121,6 +129,14 @@ def test_a_missing_content_type_is_taken_from_the_body() -> None:
         (image(mediaType="application/vnd.example+json"), None, "not supported"),
         ({"schemaVersion": 2, "layers": []}, documents.OCI_MANIFEST, "config"),
         (index(config=CONFIG), documents.OCI_INDEX, "index"),
+        (index(mediaType=documents.OCI_MANIFEST, config=CONFIG, manifests=[CONFIG]), None, "layers"),
+        (image(manifests=[]), documents.OCI_MANIFEST, "both layers and manifests"),
+        (index(layers=[descriptor("1")]), None, "both layers and manifests"),
+        (orjson.dumps(image())[:-1] + b',"Manifests":[]}', None, "manifests in another case"),
+        (orjson.dumps(image())[:-1] + b',"config":null}', None, "config twice"),
+        (image(schemaVersion=1), documents.OCI_MANIFEST, "schemaVersion"),
+        (index(schemaVersion=1), documents.OCI_INDEX, "schemaVersion"),
+        (index(schemaVersion=3, mediaType=documents.DOCKER_LIST), documents.DOCKER_LIST, "schemaVersion"),
         (image(layers=[{"digest": "x"}]), documents.OCI_MANIFEST, "digest|mediaType"),
     ],
 )
