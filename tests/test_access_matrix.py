@@ -307,6 +307,7 @@ def send(
         "project": wheel.project,
         "version": wheel.version,
         "filename": wheel.filename,
+        "mark": wheel.sha256[:32],
         "reference": "1",
         "chunk": digest(CHUNK),
         "digest": digest(image.layers[0]) if image else "",

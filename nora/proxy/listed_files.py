@@ -38,6 +38,8 @@ class UpstreamFile:
     hashes: Mapping[str, str] = field(default_factory=dict)
     """By algorithm, in lower case and hexadecimal."""
     size: int | None = None
+    document: bytes = b"{}"
+    """What the format wants to remember beside the bytes, as JSON."""
     addresses: Sequence[Address] = ()
     """Where it may be asked for, in this order; empty: nowhere."""
 
@@ -72,7 +74,7 @@ class ListedFiles:
         digest = early_digest(file.hashes)
         is_late = digest is None and strongest(file.hashes) is not None
         return FileRequest(
-            key=f"{repository.id}/{file.path}",
+            key=f"{repository.id}/{file.path}{_spelled(file.hashes) if is_late else ''}",
             addresses=file.addresses,
             expect=Expect(digest=digest, size=file.size),
             media_type=file.media_type,
@@ -91,8 +93,15 @@ class ListedFiles:
             version=file.version,
             media_type=file.media_type,
             blob=blob,
+            document=file.document,
             upstream_url=url,
             fetched_at=time.time(),
             fresh_until=inf,
         )
         return await self._catalog.put_cached(repository.id, entry, self._lease_seconds)
+
+
+def _spelled(hashes: Mapping[str, str]) -> str:
+    """What tells the bytes that are wanted from others under the same name, without an early digest."""
+    algorithm = strongest(hashes)
+    return "" if algorithm is None else f" {algorithm}:{hashes[algorithm]}"

@@ -1,39 +1,44 @@
 """The files of upstreams: what may be fetched, by the pages that list it, and what is kept of it.
 
-    <project>/                         the page of the project (nora.formats.pypi.upstream)
-    <project>/<filename>               a wheel or sdist
-    <project>/<filename>.metadata      its core metadata: the upstream's, or out of the wheel
-    <project>/<filename>.provenance    its attestations
-
-The document of the package in the rows of the source remembers of which wheels NORA has the core metadata
-although no upstream offers it: {"metadata": {filename: sha256}}.
+<project>/                         the page of the project (nora.formats.pypi.upstream)
+<project>/<filename>               a wheel or sdist
+<project>/<filename>.metadata      its core metadata: the upstream's, or out of the wheel
+<project>/<filename>.provenance    its attestations
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import re
 from collections.abc import Mapping
 from functools import partial
 from io import BytesIO
 from math import inf
-from typing import Final
+from typing import Final, NamedTuple
 
-import orjson
-
-from nora.blobs.base import Expect
-from nora.blobs.checksums import are_right
+from nora.blobs.checksums import are_right, is_right
 from nora.catalog.records import Blob, Cached
-from nora.errors import Denied, InvalidName, InvalidPackageFile, NoraError, NotFound, UpstreamFailed
+from nora.errors import Denied, NotFound, UpstreamFailed
 from nora.formats.base import Services
 from nora.formats.pypi.hosted import METADATA, path_of
 from nora.formats.pypi.index import ListedFile
-from nora.formats.pypi.metadata import read_metadata
-from nora.formats.pypi.names import Distribution, ProjectName, parse_filename, version_of
+from nora.formats.pypi.marks import (
+    differ,
+    is_of,
+    is_volatile,
+    known_hashes,
+    mark_in,
+    mark_of,
+    marks_of,
+    own_metadata,
+    remember_hashes,
+    remember_mark,
+)
+from nora.formats.pypi.names import ProjectName, version_of
+from nora.formats.pypi.own_metadata import TEXT, OwnMetadata, sha256_of
 from nora.formats.pypi.settings import PypiSettings
-from nora.formats.pypi.upstream import Index
+from nora.formats.pypi.upstream import Index, page_path
 from nora.proxy.base import Address, CacheKey, Fetched, FileRequest, Policy, Upstream
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from nora.resolve import Source
@@ -41,16 +46,30 @@ from nora.resolve import Source
 _log = logging.getLogger(__name__)
 
 OCTETS: Final = "application/octet-stream"
-TEXT: Final = "text/plain; charset=utf-8"
 INTEGRITY: Final = "application/vnd.pypi.integrity.v1+json"
 LARGEST_METADATA: Final = 8 << 20
 LARGEST_PROVENANCE: Final = 8 << 20
 REMEMBERED: Final = 4096
-REMEMBER_TRIES: Final = 200
 _IS_METADATA: Final = re.compile(rb"^metadata-version:", re.IGNORECASE | re.MULTILINE)
 """What every core metadata has: a page may announce it without a hash, and what comes may be anything."""
 FOR_GOOD: Final = Policy(fresh=inf)
 A_DAY: Final = Policy(fresh=86_400.0)
+
+
+class Wanted(NamedTuple):
+    """A file as the cache wants to have it described."""
+
+    request: FileRequest
+    is_volatile: bool
+    """Whether there may be other bytes under its name one day."""
+
+
+class CoreMetadata(NamedTuple):
+    """The core metadata of a wheel."""
+
+    blob: Blob
+    is_volatile: bool
+    """As that of the wheel."""
 
 
 class CachedFiles:
@@ -62,38 +81,50 @@ class CachedFiles:
         self._blobs = services.blobs
         self._cache = services.cache
         self._files = ListedFiles(services.catalog, services.leases.seconds)
+        self._own = OwnMetadata(services)
         self._max_bytes = services.settings(PypiSettings).max_file_size
         self._agreed: set[tuple[int, int, int]] = set()
         """Pages and files of which is known that they are of one mind."""
 
-    async def wanted(self, source: Source, project: ProjectName, filename: str) -> FileRequest | None:
-        """A file as the cache wants to have it described; None when neither an upstream lists it nor is it
-        here. Raises UpstreamFailed."""
-        path = path_of(project, filename)
-        cached = await self._catalog.find_cached(source.id, path)
-        if cached is not None and not await self._is_replaced(source, project, filename, cached):
+    async def wanted(
+        self, source: Source, project: ProjectName, filename: str, mark: str = ""
+    ) -> Wanted | None:
+        """A file, for the cache; None when neither an upstream lists it nor is it here. `mark`: that of the
+        bytes that are wanted, see `marks`. Raises UpstreamFailed; NotFound when there are others by now."""
+        page_row = await self._page_row(source, project)
+        cached = await self._catalog.find_cached(source.id, path_of(project, filename))
+        if cached is not None and not await self._is_replaced(source, project, filename, cached, page_row):
+            await self._check_mark(mark, filename, cached, page_row)
             hashes = {cached.blob.digest.algorithm: cached.blob.digest.encoded}
             held = _described(project, filename, hashes, cached.blob.size)
-            return self._files.request(source.repository, held, max_bytes=self._max_bytes)
+            request = self._files.request(source.repository, held, max_bytes=self._max_bytes)
+            return Wanted(request, _may_change(source, page_row))
         page = await self._index.page(source, project)
         listed = None if page is None else await self._index.find(page, filename)
         if page is None:
             return None
         if listed is None:
             raise NotFound(f"{project} has no file {filename}")
+        if mark not in ("", mark_of(listed.hashes)):
+            raise _replaced(filename)
         where = Address(self._index.upstream(source).naming(page.cached), listed.url)
         addresses = (where,) if self._index.is_online(source) else ()
-        wanted = _described(project, filename, listed.hashes, listed.size, addresses)
+        described = _described(project, filename, listed.hashes, listed.size, addresses)
         stored = None
         if listed.core_metadata is False:
-            stored = partial(self._offer_metadata, source, project, filename)
-        return self._files.request(source.repository, wanted, max_bytes=self._max_bytes, stored=stored)
+            stored = partial(self._own.offer, source, project, listed)
+        request = self._files.request(source.repository, described, max_bytes=self._max_bytes, stored=stored)
+        return Wanted(request, _may_change(source, page.cached))
 
-    async def _is_replaced(self, source: Source, project: ProjectName, filename: str, cached: Cached) -> bool:
+    async def _page_row(self, source: Source, project: ProjectName) -> Cached | None:
+        return await self._catalog.find_cached(source.id, page_path(project))
+
+    async def _is_replaced(
+        self, source: Source, project: ProjectName, filename: str, cached: Cached, page: Cached | None
+    ) -> bool:
         """Whether the page lists other bytes now, as where a file may be uploaded again: what is cached is
         dropped then. The page is not asked for again, and looked at once for each file that it has. Raises
         Denied when the project is quarantined by now (PEP 792)."""
-        page = await self._catalog.find_cached(source.id, self._index.key(source, project).path)
         if page is None:
             return False
         seen = (page.blob.id, cached.id, cached.blob.id)
@@ -102,56 +133,115 @@ class CachedFiles:
         listed = await self._index.find_in(page.blob, filename)
         if listed is None and await self._index.is_quarantined(page.blob):
             raise Denied(f"{project} is quarantined")
-        told: object = None if listed is None else listed.hashes
-        if listed is not None and cached.path.endswith(METADATA):
-            own = (await self._own_metadata(source, project)).get(filename)
-            told = {"sha256": own} if own is not None else listed.core_metadata
-        if (
-            isinstance(told, dict)
-            and told.get("sha256", cached.blob.digest.encoded) != cached.blob.digest.encoded
-            and self._index.is_online(source)
-        ):
-            _log.info("%s has other bytes now at the upstream of %s", filename, source.proxy)
-            for end in ("", METADATA):
-                path = path_of(project, filename) + end
-                held = cached.blob if path == cached.path else None
-                await self._catalog.drop_cached(source.id, path, holding=held)
-            return True
+        if listed is not None and self._index.is_online(source):
+            is_file = not cached.path.endswith(METADATA)
+            if is_file and await self._has_other_bytes(cached, listed):
+                _log.info("%s has other bytes now at the upstream of %s", filename, source.proxy)
+                await self._drop(source, project, filename, cached)
+                return True
+            if not is_file and await self._has_other_metadata(source, project, cached, listed):
+                await self._catalog.drop_cached(source.id, cached.path, holding=cached.blob)
+                return True
         if len(self._agreed) >= REMEMBERED:
             self._agreed.clear()
         self._agreed.add(seen)
         return False
 
+    async def _has_other_bytes(self, cached: Cached, listed: ListedFile) -> bool:
+        """Whether a file is another one than is listed now. What is listed by hashes that were not known when
+        it came is compared with its bytes, once."""
+        blob, told = cached.blob, listed.hashes
+        known = {**known_hashes(cached.document), "sha256": blob.digest.encoded}
+        if not told:
+            return listed.size not in (None, blob.size)
+        if common := known.keys() & told.keys():
+            return differ(known, told, common)
+        async with self._blobs.local_copy(blob) as path:
+            return not await asyncio.to_thread(is_right, path, told)
+
+    async def _has_other_metadata(
+        self, source: Source, project: ProjectName, cached: Cached, listed: ListedFile
+    ) -> bool:
+        """Whether core metadata is not that of the file that is listed now, or not what is told of it."""
+        mark = mark_in(cached.document)
+        if mark and mark_of(listed.hashes) and mark != mark_of(listed.hashes):
+            return True
+        own = own_metadata(await self._own.additions(source, project), listed.filename, listed.hashes)
+        told = listed.core_metadata if own is None else {"sha256": own}
+        if isinstance(told, bool):
+            return False
+        if "sha256" in told:
+            return told["sha256"] != cached.blob.digest.encoded
+        return not are_right(BytesIO(await self._blobs.read(cached.blob)), told)
+
+    async def _drop(self, source: Source, project: ProjectName, filename: str, cached: Cached) -> None:
+        """Forget a file that was replaced, and what was taken out of it."""
+        await self._catalog.drop_cached(source.id, cached.path, holding=cached.blob)
+        await self._catalog.drop_cached(source.id, cached.path + METADATA)
+        await self._own.note(source, project, filename, None)
+
+    async def _check_mark(self, mark: str, filename: str, cached: Cached, page: Cached | None) -> None:
+        """Raises NotFound unless a file that is here is the one of this mark."""
+        if not mark or mark in marks_of(cached.blob.digest.encoded, cached.document):
+            return
+        listed = None if page is None else await self._index.find_in(page.blob, filename)
+        if listed is None or mark_of(listed.hashes) != mark:
+            raise _replaced(filename)
+
     # -- core metadata -----------------------------------------------------------------------------------
 
-    async def metadata(self, source: Source, project: ProjectName, filename: str) -> Blob | None:
-        """The core metadata of a wheel, if it is offered; else None. Raises UpstreamFailed."""
-        path = path_of(project, filename) + METADATA
-        cached = await self._catalog.find_cached(source.id, path)
-        if cached is not None and not await self._is_replaced(source, project, filename, cached):
-            return cached.blob
+    async def metadata(
+        self, source: Source, project: ProjectName, filename: str, mark: str = ""
+    ) -> CoreMetadata | None:
+        """The core metadata of a wheel, if it is offered; else None. Raises as `wanted`."""
+        page = await self._page_row(source, project)
+        cached = await self._catalog.find_cached(source.id, path_of(project, filename) + METADATA)
+        if cached is not None and not await self._is_replaced(source, project, filename, cached, page):
+            if mark not in ("", mark_in(cached.document)):
+                await self._check_metadata_mark(source, project, filename, mark, page)
+            if self._index.is_online(source) or await self._is_of_held(source, project, filename, cached):
+                return CoreMetadata(cached.blob, _may_change(source, page))
         try:
-            return await self._fetch_metadata(source, project, filename)
+            blob = await self._fetch_metadata(source, project, filename, mark)
         except (NotFound, UpstreamFailed):  # NotFound is what a source that is not asked says
-            held = await self._held_metadata(source, project, filename)
-            if held is None:
+            blob = await self._held_metadata(source, project, filename, mark)
+            if blob is None:
                 raise
-            return held
+        return None if blob is None else CoreMetadata(blob, _may_change(source, page))
 
-    async def _fetch_metadata(self, source: Source, project: ProjectName, filename: str) -> Blob | None:
+    async def _check_metadata_mark(
+        self, source: Source, project: ProjectName, filename: str, mark: str, page: Cached | None
+    ) -> None:
+        wheel = await self._catalog.find_cached(source.id, path_of(project, filename))
+        if wheel is not None:
+            await self._check_mark(mark, filename, wheel, page)
+            return
+        listed = None if page is None else await self._index.find_in(page.blob, filename)
+        if listed is None or mark_of(listed.hashes) != mark:
+            raise _replaced(filename)
+
+    async def _is_of_held(self, source: Source, project: ProjectName, filename: str, cached: Cached) -> bool:
+        wheel = await self._catalog.find_cached(source.id, path_of(project, filename))
+        return wheel is None or is_of(cached.document, wheel.blob.digest.encoded, wheel.document)
+
+    async def _fetch_metadata(
+        self, source: Source, project: ProjectName, filename: str, mark: str
+    ) -> Blob | None:
         """From the upstream, or out of the wheel. Raises UpstreamFailed; NotFound when none is offered."""
         page = await self._index.page(source, project)
         listed = None if page is None else await self._index.find(page, filename)
-        if page is None:
-            return await self._held_metadata(source, project, filename)
+        if page is None or not self._index.is_online(source):
+            return await self._held_metadata(source, project, filename, mark)
         upstream = self._index.upstream(source).naming(page.cached)
-        own = await self._own_metadata(source, project)
-        if listed is None or (listed.core_metadata is False and filename not in own):
+        own = listed and own_metadata(await self._own.additions(source, project), filename, listed.hashes)
+        if listed is None or (listed.core_metadata is False and own is None):
             raise NotFound(f"{project} has no core metadata of {filename}")
+        if mark not in ("", mark_of(listed.hashes)):
+            raise _replaced(filename)
 
         async def fetch(_: Cached | None) -> Fetched | None:
             given = await self._given_metadata(upstream, listed)
-            return given or await self._extracted(source, project, filename)
+            return given or await self._extracted(source, project, listed)
 
         key = CacheKey(
             repository=source.repository, path=path_of(project, filename) + METADATA, package=project
@@ -161,28 +251,31 @@ class CachedFiles:
             raise NotFound(f"{project} has no core metadata of {filename}")
         return document.cached.blob
 
-    async def _held_metadata(self, source: Source, project: ProjectName, filename: str) -> Blob | None:
+    async def _held_metadata(
+        self, source: Source, project: ProjectName, filename: str, mark: str
+    ) -> Blob | None:
         """Out of the wheel, if that is here; kept, as the page will list it."""
-        path = path_of(project, filename)
-        wheel = await self._catalog.find_cached(source.id, path)
-        if wheel is None or await self._is_replaced(source, project, filename, wheel):
+        page = await self._page_row(source, project)
+        wheel = await self._catalog.find_cached(source.id, path_of(project, filename))
+        if wheel is None or await self._is_replaced(source, project, filename, wheel, page):
             return None
-        raw = await self._read(filename, wheel.blob)
-        if raw is None or not await self._is_as_listed(source, project, filename, raw):
+        await self._check_mark(mark, filename, wheel, page)
+        raw = await self._own.read(filename, wheel.blob)
+        listed = None if page is None else await self._index.find_in(page.blob, filename)
+        if raw is None or not await self._is_as_listed(source, project, listed, raw):
             return None
-        return await self._keep_metadata(source, project, filename, raw)
+        hashes = known_hashes(wheel.document) or {"sha256": wheel.blob.digest.encoded}
+        return await self._own.keep(source, project, filename, raw, hashes)
 
-    async def _is_as_listed(self, source: Source, project: ProjectName, filename: str, raw: bytes) -> bool:
+    async def _is_as_listed(
+        self, source: Source, project: ProjectName, listed: ListedFile | None, raw: bytes
+    ) -> bool:
         """Whether core metadata has the hash that clients were told. Of a source that is not asked the page
         tells them that of what is here."""
-        page = await self._catalog.find_cached(source.id, self._index.key(source, project).path)
-        if page is None or not self._index.is_online(source):
+        if listed is None or isinstance(listed.core_metadata, bool) or not self._index.is_online(source):
             return True
-        listed = await self._index.find_in(page.blob, filename)
-        if listed is None or isinstance(listed.core_metadata, bool):
-            return True
-        own = await self._own_metadata(source, project)
-        return filename in own or are_right(BytesIO(raw), listed.core_metadata)
+        own = own_metadata(await self._own.additions(source, project), listed.filename, listed.hashes)
+        return own is not None or are_right(BytesIO(raw), listed.core_metadata)
 
     async def _given_metadata(self, upstream: Upstream, listed: ListedFile) -> Fetched | None:
         """As the upstream has it; None where it is not there, or not what the page says."""
@@ -196,69 +289,22 @@ class CachedFiles:
         if not (_IS_METADATA.search(reply.body) and are_right(BytesIO(reply.body), told)):
             _log.warning("the core metadata at %s is not what its page says", url)
             return None
-        return Fetched(body=reply.body, media_type=TEXT, upstream_url=url)
+        document = remember_mark(mark_of(listed.hashes))
+        return Fetched(body=reply.body, media_type=TEXT, upstream_url=url, document=document)
 
-    async def _extracted(self, source: Source, project: ProjectName, filename: str) -> Fetched | None:
+    async def _extracted(self, source: Source, project: ProjectName, listed: ListedFile) -> Fetched | None:
         """Out of the wheel, which is fetched if need be."""
+        filename = listed.filename
         wanted = await self.wanted(source, project, filename)
-        found = None if wanted is None else await self._cache.file(wanted)
+        found = None if wanted is None else await self._cache.file(wanted.request)
         blob = found if found is None or isinstance(found, Blob) else await found.end()
-        raw = None if blob is None else await self._read(filename, blob)
+        raw = None if blob is None else await self._own.read(filename, blob)
         if raw is None:
             return None
-        await self._remember_metadata(source, project, filename, _sha256(raw))
-        return Fetched(body=raw, media_type=TEXT, upstream_url=path_of(project, filename))
-
-    async def _offer_metadata(self, source: Source, project: ProjectName, filename: str, wheel: Blob) -> None:
-        """Have the page offer the core metadata of a wheel that has come in. What fails here harms nobody."""
-        try:
-            raw = await self._read(filename, wheel)
-            if raw is None:
-                return
-            await self._keep_metadata(source, project, filename, raw)
-            await self._remember_metadata(source, project, filename, _sha256(raw))
-        except NoraError as error:
-            _log.warning("the core metadata of %s cannot be offered: %s", filename, error)
-
-    async def _keep_metadata(self, source: Source, project: ProjectName, filename: str, raw: bytes) -> Blob:
-        path = path_of(project, filename)
-        beside = UpstreamFile(path=path + METADATA, package=project, version=None, media_type=TEXT)
-        async with self._blobs.ingest(raw, Expect()) as new:
-            live = await self._files.keep(source.repository, beside, new.blob, path)
-            new.settle(live)
-        return live
-
-    async def _read(self, filename: str, wheel: Blob) -> bytes | None:
-        distribution = _wheel_of(filename)
-        if distribution is None:
-            return None
-        try:
-            async with self._blobs.local_copy(wheel) as path:
-                return await asyncio.to_thread(read_metadata, path, distribution)
-        except InvalidPackageFile as error:
-            _log.info("%s: %s", filename, error)
-            return None
-
-    async def _own_metadata(self, source: Source, project: ProjectName) -> dict[str, str]:
-        package = await self._catalog.find_package(source.id, project)
-        found: dict[str, str] = {} if package is None else orjson.loads(package.document).get("metadata", {})
-        return found
-
-    async def _remember_metadata(
-        self, source: Source, project: ProjectName, filename: str, sha256: str
-    ) -> None:
-        """Many files of a project may come in at once, in many processes: none overwrites another."""
-        for _ in range(REMEMBER_TRIES):
-            package = await self._catalog.find_package(source.id, project)
-            if package is None:
-                return
-            known = orjson.loads(package.document).get("metadata", {})
-            if known.get(filename) == sha256:
-                return
-            document = orjson.dumps({"metadata": {**known, filename: sha256}}, option=orjson.OPT_SORT_KEYS)
-            if await self._catalog.update_package(source.id, project, document, before=package.document):
-                return
-        _log.warning("the core metadata of %s is not offered: there is too much going on", filename)
+        mark = mark_of(listed.hashes)
+        await self._own.note(source, project, filename, (sha256_of(raw), mark))
+        url = path_of(project, filename)
+        return Fetched(body=raw, media_type=TEXT, upstream_url=url, document=remember_mark(mark))
 
     # -- attestations ------------------------------------------------------------------------------------
 
@@ -304,17 +350,14 @@ def _described(
         media_type=OCTETS,
         hashes=hashes,
         size=size,
+        document=remember_hashes(hashes),
         addresses=addresses,
     )
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _may_change(source: Source, page: Cached | None) -> bool:
+    return bool(source.setting.volatile) or is_volatile(page)
 
 
-def _wheel_of(filename: str) -> Distribution | None:
-    try:
-        distribution = parse_filename(filename)
-    except InvalidName:
-        return None
-    return distribution if distribution.kind == "wheel" else None
+def _replaced(filename: str) -> NotFound:
+    return NotFound(f"{filename} was replaced at the upstream: the page has its new address")

@@ -17,6 +17,7 @@ from nora.errors import Denied, NotAcceptable, NotFound, quoted
 from nora.formats.base import Services
 from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.hosted import METADATA, path_of, status_of
+from nora.formats.pypi.marks import LENGTH
 from nora.formats.pypi.names import ProjectName, is_filename
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import absent
@@ -31,6 +32,7 @@ TEXT: Final = b"text/plain; charset=utf-8"
 INTEGRITY: Final = b"application/vnd.pypi.integrity.v1+json"
 _PUBLIC: Final = (b"cache-control", b"public, max-age=365000000, immutable")
 _PRIVATE: Final = (b"cache-control", b"private, max-age=365000000, immutable")
+_CHANGES: Final = (b"cache-control", b"no-cache")
 _PROVENANCE_AGE: Final = (b"cache-control", b"private, max-age=600")
 
 
@@ -69,21 +71,21 @@ class Files:
 
         async def look(hosted: Repository) -> Response | None:
             file = await self._catalog.find_file(hosted.id, path)
-            if file is None:
+            if file is None or resource.mark not in ("", file.blob.digest.encoded[:LENGTH]):
                 return None
             await self._check_offered(hosted, project)
             return await self._stored(resource, file.blob, OCTETS)
 
         async def ask(candidate: Candidate) -> Response | None:
-            wanted = await self._cached.wanted(candidate.source, project, filename)
+            wanted = await self._cached.wanted(candidate.source, project, filename, resource.mark)
             if wanted is None:
                 return None
             return await file_response(
                 resource.request,
                 self._services,
-                wanted,
-                headers=(self._age(resource),),
-                etag=_known_etag(wanted.expect.digest),
+                wanted.request,
+                headers=(self._age(resource, is_volatile=wanted.is_volatile),),
+                etag=_known_etag(wanted.request.expect.digest),
                 what=filename,
             )
 
@@ -94,14 +96,16 @@ class Files:
 
         async def look(hosted: Repository) -> Response | None:
             file = await self._catalog.find_file(hosted.id, path_of(project, filename) + METADATA)
-            if file is None:
+            if file is None or resource.mark:
                 return None
             await self._check_offered(hosted, project)
             return await self._stored(resource, file.blob, TEXT)
 
         async def ask(candidate: Candidate) -> Response | None:
-            blob = await self._cached.metadata(candidate.source, project, filename)
-            return None if blob is None else await self._stored(resource, blob, TEXT)
+            found = await self._cached.metadata(candidate.source, project, filename, resource.mark)
+            if found is None:
+                return None
+            return await self._stored(resource, found.blob, TEXT, is_volatile=found.is_volatile)
 
         return await self._find(resource, look, ask)
 
@@ -143,18 +147,23 @@ class Files:
             raise await self._absence(resource, resolution)
         return found
 
-    async def _stored(self, resource: Resource, blob: Blob, media_type: bytes) -> Response:
+    async def _stored(
+        self, resource: Resource, blob: Blob, media_type: bytes, *, is_volatile: bool = False
+    ) -> Response:
         return await blob_response(
             resource.request,
             self._blobs,
             self._memory,
             blob,
             media_type=media_type,
-            headers=(self._age(resource),),
+            headers=(self._age(resource, is_volatile=is_volatile),),
             etag=_etag(blob.digest),
         )
 
-    def _age(self, resource: Resource) -> tuple[bytes, bytes]:
+    def _age(self, resource: Resource, *, is_volatile: bool) -> tuple[bytes, bytes]:
+        """Immutable is what never has other bytes: where files are replaced, an address with their mark."""
+        if is_volatile and not resource.mark:
+            return _CHANGES
         return _PUBLIC if self._authorizer.is_public(resource.repository) else _PRIVATE
 
     async def _check_offered(self, hosted: Repository, project: ProjectName) -> None:

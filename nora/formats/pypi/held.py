@@ -11,6 +11,7 @@ from nora.catalog.records import PackageFile
 from nora.errors import InvalidName
 from nora.formats.pypi.hosted import METADATA
 from nora.formats.pypi.index import ListedFile, Project, decode, encode
+from nora.formats.pypi.marks import is_of
 from nora.formats.pypi.names import ProjectName, is_filename, parse_filename, version_of
 
 
@@ -45,7 +46,7 @@ def held_project(project: ProjectName, page: Project | None, rows: Sequence[Pack
 def _as_held(listed: ListedFile, row: PackageFile, metadata: Mapping[str, PackageFile]) -> ListedFile:
     beside = metadata.get(listed.filename + METADATA)
     core_metadata: Mapping[str, str] | bool = _is_wheel(listed.filename)  # it can be taken out of it
-    if beside is not None:
+    if beside is not None and is_of(beside.document, row.blob.digest.encoded, row.document):
         core_metadata = {"sha256": beside.blob.digest.encoded}
     return listed._replace(
         hashes={"sha256": row.blob.digest.encoded}, size=row.blob.size, core_metadata=core_metadata

@@ -56,6 +56,8 @@ class ListedFile(NamedTuple):
     provenance: str | None = None
     """Absolute URL of its attestations (PEP 740)."""
     gpg_sig: bool | None = None
+    mark: str = ""
+    """What its address has in front of its name, where its upstream replaces files. Not stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +216,7 @@ def _read_file(entry: dict[str, Any], base: str) -> ListedFile | None:
 # The first byte is the version of the form.
 
 _FORM = b"\x02"
+_COLUMNS = 10
 _PIECE_FILES = 2048
 _LEVEL = 1
 """Of zstd. Measured with 11,221 files (8 MB of JSON): level 1 gives 1.35 MB, 3 gives 1.39, 9 gives 1.41."""
@@ -258,7 +261,7 @@ def _encoded(files: Iterable[ListedFile]) -> list[bytes]:
     pieces = []
     rest = iter(files)
     while piece := tuple(islice(rest, _PIECE_FILES)):
-        columns: list[Sequence[Any]] = [list(column) for column in zip(*piece, strict=True)]
+        columns: list[Any] = [*zip(*piece, strict=True)][:_COLUMNS]
         columns[1] = [_short_url(url, name) for url, name in zip(columns[1], columns[0], strict=True)]
         columns[2] = [_short_hashes(one) for one in columns[2]]
         columns[4] = [_short_hashes(one) for one in columns[4]]
@@ -313,6 +316,7 @@ def _decoded(piece: bytes) -> tuple[ListedFile, ...]:
         columns[1] = [_long_url(url, name) for url, name in zip(columns[1], columns[0], strict=True)]
         columns[2] = [{"sha256": one} if isinstance(one, str) else one for one in columns[2]]
         columns[4] = [{"sha256": one} if isinstance(one, str) else one for one in columns[4]]
+        columns.append([""] * len(columns[0]))
         return tuple(map(ListedFile._make, zip(*columns, strict=True)))
     except (ValueError, TypeError, IndexError, zstandard.ZstdError):
         raise IndexUnreadable("a stored page is not in the form of this version") from None

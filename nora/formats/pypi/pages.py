@@ -102,10 +102,10 @@ def _batches(project: Project) -> Iterator[Sequence[ListedFile]]:
 
 
 def _file_entry(file: ListedFile) -> dict[str, Any]:
-    filename, _, hashes, requires, metadata, yanked, size, uploaded, provenance, gpg_sig = file
+    filename, _, hashes, requires, metadata, yanked, size, uploaded, provenance, gpg_sig, mark = file
     entry: dict[str, Any] = {
         "filename": filename,
-        "url": quote_filename(filename),
+        "url": f"{mark}/{quote_filename(filename)}" if mark else quote_filename(filename),
         "hashes": hashes,
         "core-metadata": metadata,
         "yanked": yanked,
@@ -139,9 +139,9 @@ def _render_html(project: Project) -> Iterator[bytes]:
 
 
 def _link(file: ListedFile) -> str:
-    filename, _, hashes, requires, metadata, yanked, _, _, provenance, gpg_sig = file
+    filename, _, hashes, requires, metadata, yanked, _, _, provenance, gpg_sig, mark = file
     digest = _one_hash(hashes)
-    link = f'<a href="{quote_filename(filename)}{"#" if digest else ""}{digest}"'
+    link = f'<a href="{mark}{"/" if mark else ""}{quote_filename(filename)}{"#" if digest else ""}{digest}"'
     if requires is not None:
         link += f' data-requires-python="{_escape(requires)}"'
     if metadata is not False:

@@ -35,6 +35,11 @@ class Resource(PathContext):
         return self.target.get("version")
 
     @property
+    def mark(self) -> str:
+        """Of the file, where its address has one (see `marks`); empty where it has none."""
+        return self.target.get("mark")
+
+    @property
     def filename(self) -> str:
         """As in the path; empty where that has none."""
         return self.target.get("filename")

@@ -48,6 +48,7 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     yield Endpoint(READ, "/simple/", "read", projects.list)
     yield Endpoint(READ, "/simple/{project}/", "read", projects.page)
     yield Endpoint(READ, "/simple/{project}/{filename}", "read", files.get)
+    yield Endpoint(READ, "/simple/{project}/{mark}/{filename}", "read", files.get)
     yield Endpoint(READ, "/integrity/{project}/{version}/{filename}/provenance", "read", files.attestations)
     yield Endpoint(READ, "/pypi/{project}/json", "read", json_api.get)
     yield Endpoint(READ, "/pypi/{project}/{version}/json", "read", json_api.get)

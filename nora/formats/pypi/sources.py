@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -16,6 +16,7 @@ from nora.formats.base import Services
 from nora.formats.pypi.held import held_files, held_page
 from nora.formats.pypi.hosted import project_of
 from nora.formats.pypi.index import Project, decode, encode, merge, weight
+from nora.formats.pypi.marks import is_volatile, mark_of, own_metadata
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.upstream import Index
 from nora.model import Repository
@@ -55,7 +56,7 @@ class CachedPart:
     def key(self) -> tuple[object, ...]:
         """Changes with every change of what is listed."""
         page = None if self.document is None else self.document.cached.blob.id
-        return (page, self.additions) if self.held is None else (page, *self.held)
+        return (page, self.additions, self.held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,12 @@ class Finder:
             if document is None and is_online:
                 return None
             package = await self._catalog.find_package(candidate.source.id, project)
-            if is_online:
-                return CachedPart(document, b"{}" if package is None else package.document)
-            return await self._held(candidate.source, document, package)
+            additions = b"{}" if package is None or not is_online else package.document
+            if candidate.source.setting.volatile or (document and is_volatile(document.cached)):
+                additions = orjson.dumps({**orjson.loads(additions), "volatile": True})
+            if is_online and document is not None:
+                return CachedPart(document, additions)
+            return await self._held(candidate.source, document, package, additions)
 
         resolution = await self._resolver.resolve(repository, project)
         hosted = await self._resolver.every_hosted(repository, look)
@@ -135,7 +139,7 @@ class Finder:
         return parts + [await self._cached(project, part) for part in sources.cached]
 
     async def _held(
-        self, source: Source, document: Document | None, package: Package | None
+        self, source: Source, document: Document | None, package: Package | None, additions: bytes
     ) -> CachedPart | None:
         """A project of a source that is not asked: its page may have been dropped, and its files be here."""
         if package is None:
@@ -144,7 +148,7 @@ class Finder:
             rows = await self._catalog.list_package_files(source.id, package.name)
             if not any(held_files(package.name, rows)):
                 return None
-        return CachedPart(document, held=(source.id, package.revision))
+        return CachedPart(document, additions, (source.id, package.revision))
 
     async def _cached(self, project: ProjectName, part: CachedPart) -> bytes:
         page = b"" if part.document is None else await self._index.stored(part.document)
@@ -179,18 +183,20 @@ def combined(stored: Sequence[bytes], additions: Sequence[bytes]) -> Project:
     projects = [decode(one) for one in stored]
     first = len(projects) - len(additions)
     for place, one in enumerate(additions, first):
-        projects[place] = _extended(projects[place], orjson.loads(one).get("metadata"))
+        projects[place] = _extended(projects[place], orjson.loads(one))
     return merge(projects)
 
 
-def _extended(project: Project, metadata: dict[str, str] | None) -> Project:
-    """With the core metadata that NORA has taken out of wheels itself."""
-    if not metadata:
+def _extended(project: Project, additions: Mapping[str, Any]) -> Project:
+    """With the core metadata that NORA has taken out of wheels itself, and with the marks that tell files
+    apart where they are replaced."""
+    metadata, marked = additions.get("metadata", {}), additions.get("volatile", False)
+    if not metadata and not marked:
         return project
-    files = [
-        file._replace(core_metadata={"sha256": metadata[file.filename]})
-        if file.filename in metadata
-        else file
-        for file in project.files
-    ]
+    files = []
+    for file in project.files:
+        own = own_metadata(additions, file.filename, file.hashes) if file.filename in metadata else None
+        if own is not None:
+            file = file._replace(core_metadata={"sha256": own})
+        files.append(file._replace(mark=mark_of(file.hashes)) if marked else file)
     return Project(project.name, files, project.versions, project.status, project.status_reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 from nora.catalog.records import Blob
@@ -9,6 +10,7 @@ from nora.errors import UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.pypi.html_index import parse_html
 from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, store_json, weight
+from nora.formats.pypi.marks import VOLATILE, is_replaced, is_volatile
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType
 from nora.formats.pypi.settings import PypiSettings
@@ -18,6 +20,8 @@ from nora.proxy.offload import offload
 from nora.proxy.policy import document_policy
 from nora.proxy.upstreams import document_fetch
 from nora.resolve import Source
+
+_log = logging.getLogger(__name__)
 
 ACCEPT: Final = f"{PageType.JSON.value}, {PageType.HTML.value};q=0.2, {PageType.TEXT_HTML.value};q=0.01"
 MEDIA_TYPE: Final = "application/vnd.nora.pypi-project"
@@ -35,6 +39,7 @@ class Index:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._cache = services.cache
+        self._catalog = services.catalog
         self._blobs = services.blobs
         self._max_bytes = services.settings(PypiSettings).max_index_size
         self._policies: dict[int, Policy] = {}
@@ -54,11 +59,17 @@ class Index:
             declared = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
             is_json = declared in _JSON
             work = len(reply.body) * (JSON_WORK if is_json else HTML_WORK)
+            before = await self._catalog.find_cached(source.id, page_path(project))
+            known = b"" if before is None or is_volatile(before) else await self._blobs.read(before.blob)
+            arguments = reply.body, reply.url, project, is_json, known
             try:
-                stored = await offload(read_page, reply.body, reply.url, project, is_json, weight=work)
+                stored, is_other = await offload(read_page, *arguments, weight=max(work, weight(known)))
             except IndexUnreadable as error:
                 raise UpstreamFailed(f"the page of {project} cannot be used: {quoted(error)}") from None
-            return Fetched(body=stored, media_type=MEDIA_TYPE, upstream_url=reply.url)
+            if is_other:
+                _log.info("%s replaces files of %s under their names", source.setting.url, project)
+            document = VOLATILE if is_other or is_volatile(before) else b"{}"
+            return Fetched(body=stored, media_type=MEDIA_TYPE, upstream_url=reply.url, document=document)
 
         upstream = self.upstream(source)
         url = f"{upstream.url}/{project}/"
@@ -101,10 +112,12 @@ def page_path(project: ProjectName) -> str:
     return f"{project}/"
 
 
-def read_page(body: bytes, url: str, project: str, is_json: bool) -> bytes:
-    """The stored form of what an upstream sent. Raises IndexUnreadable."""
+def read_page(body: bytes, url: str, project: str, is_json: bool, before: bytes) -> tuple[bytes, bool]:
+    """The stored form of what an upstream sent, and whether a file was replaced since the page `before`, in
+    its stored form; empty where there is none. Raises IndexUnreadable."""
     name = ProjectName(project)
-    return store_json(body, url, name) if is_json else encode(parse_html(body, url, name))
+    stored = store_json(body, url, name) if is_json else encode(parse_html(body, url, name))
+    return stored, bool(before) and stored != before and is_replaced(before, stored)
 
 
 def find_listed(stored: bytes, filename: str) -> ListedFile | None:

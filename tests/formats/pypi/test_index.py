@@ -299,6 +299,7 @@ FILES = st.builds(
     st.none() | TEXT,
     st.none() | TEXT,
     st.none() | st.booleans(),
+    st.just(""),
 )
 PROJECTS = st.builds(
     Project,

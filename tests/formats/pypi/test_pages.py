@@ -276,6 +276,7 @@ def projects(text: st.SearchStrategy[str]) -> st.SearchStrategy[Project]:
         st.none() | TIMES,
         st.none() | st.just("https://pypi.example/integrity?a='&b"),
         st.none() | st.booleans(),
+        st.just(""),
     )
     return st.builds(
         Project,
@@ -291,6 +292,13 @@ def here(project: Project, *, html: bool) -> list[ListedFile]:
     """The files as somebody who reads our page must see them."""
     plain = {"size": None, "upload_time": None} if html else {}
     return [file._replace(url=URL + file.filename.replace("+", "%2B"), **plain) for file in project.files]
+
+
+def test_a_mark_stands_in_front_of_the_name() -> None:
+    project = Project(NAME, (SDIST._replace(mark="0f" * 16),))
+    address = f"{'0f' * 16}/{SDIST.filename}"
+    assert orjson.loads(render(project, JSON))["files"][0]["url"] == address
+    assert f'href="{address}#' in render(project, HTML).decode()
 
 
 @given(projects(CLEAN))

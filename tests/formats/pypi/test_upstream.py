@@ -25,8 +25,8 @@ NAME = ProjectName("a")
 class Elsewhere:
     """Instead of the other process."""
 
-    async def call(self, *_: object) -> bytes:
-        return b"elsewhere"
+    async def call(self, *_: object) -> tuple[bytes, bool]:
+        return b"elsewhere", False
 
 
 class Pages:
@@ -54,18 +54,22 @@ def test_a_page_of_many_small_files_does_not_stop_the_worker(
     size: int, media_type: str, here: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of 1 MiB it would take seconds."""
-    monkeypatch.setattr(module, "read_page", lambda *_: b"here")
+    monkeypatch.setattr(module, "read_page", lambda *_: (b"here", False))
     monkeypatch.setattr(offload, "_helper", Elsewhere())
 
     async def document(place: object, policy: object, fetch: Any) -> bytes:
         fetched = await fetch(None)
         return bytes(fetched.body)
 
+    async def find_cached(*_: object) -> None:
+        return None
+
     settings = SimpleNamespace(max_index_size=1 << 30, metadata_ttl=60, serve_stale=True)
     services = SimpleNamespace(
         upstreams=SimpleNamespace(of=lambda _: Pages(bytes(size), media_type)),
         cache=SimpleNamespace(document=document),
         blobs=None,
+        catalog=SimpleNamespace(find_cached=find_cached),
         config=SimpleNamespace(proxy=ProxySettings()),
         settings=lambda _: settings,
     )
