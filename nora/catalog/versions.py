@@ -42,12 +42,19 @@ class Versions(Protocol):
         ...
 
     async def delete_version(
-        self, repository_id: int, package: str, version: str, *, kept: Callable[[str], bool] | None = None
+        self,
+        repository_id: int,
+        package: str,
+        version: str,
+        *,
+        same_bytes: bool = False,
+        kept: Callable[[str], bool] | None = None,
     ) -> bool:
         """Remove a version, its files, its references and every tag that points to it.
 
-        The package lets go of the bytes of the files, unless another of its versions needs them. Raises
-        Conflict, and removes nothing, when a tag for which `kept` says so needs the version.
+        `same_bytes`: and the versions of the package with the same bytes, which were published under another
+        digest. The package lets go of the bytes of the files, unless another of its versions needs them.
+        Raises Conflict, and removes nothing, when a tag for which `kept` says so needs what would go.
         """
         ...
 

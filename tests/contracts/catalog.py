@@ -333,6 +333,34 @@ class CatalogContract(CatalogFixtures):
 
     # -- deleting ------------------------------------------------------------------------------------
 
+    async def test_bytes_under_two_digests_are_deleted_by_each(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, other = ids
+        digests = (sha256("m"), sha512("m"))
+
+        async def push() -> None:
+            for tag, digest in zip("12", digests, strict=True):
+                made = release(hosted, "app", "m", tag, version=digest)
+                await catalog.publish(with_blob(made, new_blob("m", sha512("m"))), LEASE)
+
+        await catalog.publish(release(hosted, "app", "else", "3"), LEASE)
+        await catalog.publish(release(other, "app", "m", "1"), LEASE)
+        for digest in digests:
+            await push()
+            with pytest.raises(Conflict):
+                await catalog.delete_version(hosted, "app", digest, same_bytes=True, kept="12".__contains__)
+            assert await catalog.delete_version(hosted, "app", digest, same_bytes=True)
+            for one in digests:
+                assert await catalog.find_version_file(hosted, "app", one) is None
+                assert await catalog.find_linked_blob(hosted, "app", one) is None
+            assert await catalog.list_tags(hosted, "app", "", 10) == ["3"]
+            assert [one.name for one in await catalog.list_versions(hosted, "app")] == [sha256("else")]
+        await push()
+        assert await catalog.delete_version(hosted, "app", digests[0])  # this version alone
+        assert await catalog.list_tags(hosted, "app", "", 10) == ["2", "3"]
+        assert await catalog.find_version_file(other, "app", sha256("m")) is not None
+
     async def test_a_deleted_version_takes_its_tags_and_its_file(
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:

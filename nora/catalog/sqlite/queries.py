@@ -264,6 +264,12 @@ DELETE_VERSION: Final = "DELETE FROM version WHERE id = ?"
 
 # What is put at a path is no copy of an upstream's any more, unless it is the same bytes.
 PUT_FILE: Final = """
+FIND_VERSIONS_ALIKE: Final = """
+SELECT DISTINCT version.id, version.name FROM file
+CROSS JOIN file AS other ON other.blob_id = file.blob_id AND other.package_id = ?
+CROSS JOIN version ON version.id = other.version_id
+WHERE file.version_id = ?"""
+
 INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
 document, checksums) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,

@@ -44,10 +44,16 @@ class Versions(Executor):
         return await self._write(lambda db: update_version(db, place, version, state, document), place)
 
     async def delete_version(
-        self, repository_id: int, package: str, version: str, *, kept: Callable[[str], bool] | None = None
+        self,
+        repository_id: int,
+        package: str,
+        version: str,
+        *,
+        same_bytes: bool = False,
+        kept: Callable[[str], bool] | None = None,
     ) -> bool:
         place = (repository_id, package)
-        return await self._write(lambda db: delete_version(db, place, version, kept), place)
+        return await self._write(lambda db: delete_version(db, place, version, same_bytes, kept), place)
 
     async def list_versions_about(
         self, repository_id: int, package: str, subject: str, kind: str | None, after: str, limit: int
@@ -121,20 +127,28 @@ def update_version(
 
 
 def delete_version(
-    db: Connection, place: tuple[int, str], version: str, kept: Callable[[str], bool] | None
+    db: Connection,
+    place: tuple[int, str],
+    version: str,
+    same_bytes: bool,
+    kept: Callable[[str], bool] | None,
 ) -> bool:
     """See Versions.delete_version. The links of its bytes go too, unless the package still needs them."""
     package_id = find_id(db, queries.FIND_PACKAGE, place)
     version_id = package_id and find_id(db, queries.FIND_VERSION, (package_id, version))
     if not package_id or not version_id:
         return False
+    chosen = {version_id: version}
+    if same_bytes:
+        chosen |= dict(db.execute(queries.FIND_VERSIONS_ALIKE, (package_id, version_id)).fetchall())
     if kept is not None:
-        check_kept(db, package_id, [version], kept)
-    blobs = db.execute(queries.FIND_VERSION_BLOBS, (version_id,)).fetchall()
-    db.execute(queries.DELETE_VERSION, (version_id,))  # tags, files and references by cascade
-    for blob_id, digest in blobs:
-        let_go(db, package_id, blob_id, digest)
-    db.execute(queries.TOUCH_PACKAGE, (-1, package_id))
+        check_kept(db, package_id, [*chosen.values()], kept)
+    for one in chosen:
+        blobs = db.execute(queries.FIND_VERSION_BLOBS, (one,)).fetchall()
+        db.execute(queries.DELETE_VERSION, (one,))  # tags, files and references by cascade
+        for blob_id, digest in blobs:
+            let_go(db, package_id, blob_id, digest)
+    db.execute(queries.TOUCH_PACKAGE, (-len(chosen), package_id))
     return True
 
 

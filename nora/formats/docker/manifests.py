@@ -132,7 +132,11 @@ class Manifests:
         resource.audit_image("delete", digest)
         file = await self._find_digest(repository, image, digest)
         return file is not None and await self._catalog.delete_version(
-            repository, image.package, file.version or digest, kept=self._settings.kept_tags
+            repository,
+            image.package,
+            file.version or digest,
+            same_bytes=True,
+            kept=self._settings.kept_tags,
         )
 
     def _find(self, repository: int, image: Image, reference: Digest | Tag) -> Awaitable[File | None]:
