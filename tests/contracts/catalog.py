@@ -553,6 +553,18 @@ class CatalogContract(CatalogFixtures):
         assert mounted.id == blob.id
         assert await catalog.find_linked_blob(other, "to", digest) == mounted
 
+    async def test_another_digest_that_another_package_makes_known_is_found(
+        self, catalog: Catalog, ids: tuple[int, int], tmp_path: Path
+    ) -> None:
+        hosted, _ = ids
+        other = self.make(tmp_path)
+        await catalog.add_blob(new_blob("bytes"), hosted, "app", LEASE)
+        for one in (catalog, other):
+            assert await one.find_linked_blob(hosted, "app", sha512("bytes")) is None
+        await other.add_blob(new_blob("bytes", sha512("bytes")), hosted, "elsewhere", LEASE)
+        for one in (catalog, other):
+            assert await one.find_linked_blob(hosted, "app", sha512("bytes")) is not None
+
     async def test_a_row_gets_another_object_for_one_that_is_lost(
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:

@@ -36,7 +36,15 @@ class Blobs(Executor):
         key = (repository_id, package, digest)
         direct = digest.startswith("sha256:")
         query = queries.FIND_LINKED_BLOB if direct else queries.FIND_LINKED_BLOB_BY_ALIAS
-        return self._cached_read(self._recent_blobs, key, query, (digest, repository_id, package), blob_of)
+        # Of bytes that the package holds another package may make another digest known
+        return self._cached_read(
+            self._recent_blobs,
+            key,
+            query,
+            (digest, repository_id, package),
+            blob_of,
+            keep_absence=direct,
+        )
 
     async def add_blob(
         self,

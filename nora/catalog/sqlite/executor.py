@@ -72,10 +72,13 @@ class Executor:
         query: str,
         values: tuple[object, ...],
         make: Callable[..., T],
+        *,
+        keep_absence: bool = True,
     ) -> T | None:
         """The answer to a point read about a package: the one that is kept under the key, if it is true.
 
-        The key begins with the repository and the name of the package. An absence is an answer, too.
+        The key begins with the repository and the name of the package. An absence is an answer, too, unless
+        a change of another package may end it.
         """
         known = recent.get(key)
         if known is not UNKNOWN:
@@ -84,7 +87,8 @@ class Executor:
         epoch = self._epochs[slot]
         row = self._row(query, values)
         found = None if row is None else make(*row)
-        recent.put(key, slot, epoch, found)
+        if found is not None or keep_absence:
+            recent.put(key, slot, epoch, found)
         return found
 
     def _cached_read_at(
