@@ -64,8 +64,8 @@ class Package:
     id: int
     name: str
     owned: bool
-    """Whether a hosted repository has claimed the name: by its first upload - an opened one counts - until it
-    is released. Never in a repository of another kind; no delete ends it."""
+    """Whether a hosted repository has claimed the name: by its first upload - an opened one counts while it
+    is open - until it is released. Never in a repository of another kind; no delete ends it."""
     revision: int
     """Grows with every change of the package, its versions, tags, files and what is cached of it: documents
     derived from it may be cached under it. What is only looked at, used, leased or found to be right still

@@ -29,7 +29,8 @@ class Uploads(Protocol):
         ...
 
     async def close_upload(self, upload_id: str) -> bool:
-        """Forget a session; False when there was none."""
+        """Forget a session that was given up; False when there was none. A package of which nothing but
+        upload sessions was ever seen goes with the last one."""
         ...
 
     async def count_uploads(self) -> int:

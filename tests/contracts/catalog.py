@@ -652,6 +652,47 @@ class CatalogContract(CatalogFixtures):
         await other.add_blob(new_blob("bytes"), hosted, "app", LEASE, "u2")
         assert await catalog.find_upload("u2") is None
 
+    async def test_a_package_of_abandoned_uploads_goes_with_the_last(
+        self, catalog: Catalog, ids: tuple[int, int], tmp_path: Path
+    ) -> None:
+        hosted, _ = ids
+        other = self.make(tmp_path)
+        for number in "12":
+            await catalog.open_upload(number, hosted, "app", "sha256", 10)
+        for number in "12":
+            found = await other.find_package(hosted, "app")
+            assert found is not None
+            assert found.owned
+            assert await catalog.close_upload(number) is True
+        assert await other.find_package(hosted, "app") is None
+        assert await other.list_owned_packages(hosted, "", 10) == []
+
+    @pytest.mark.parametrize("use", ["blob", "mount", "publish", "claim", "before"])
+    async def test_a_package_that_got_something_outlives_its_uploads(
+        self, catalog: Catalog, ids: tuple[int, int], use: str
+    ) -> None:
+        hosted, _ = ids
+        await catalog.add_blob(new_blob("there"), hosted, "from", LEASE)
+        if use == "before":
+            await catalog.publish(release(hosted, "app", "m"), LEASE)
+        for number in "12":
+            await catalog.open_upload(number, hosted, "app", "sha256", 10)
+        if use == "blob":
+            await catalog.add_blob(new_blob("bytes"), hosted, "app", LEASE, "1")
+        elif use == "mount":
+            await catalog.mount_blob(sha256("there"), [(hosted, "from")], hosted, "app", LEASE)
+        elif use == "publish":
+            await catalog.publish(release(hosted, "app", "m"), LEASE)
+        elif use == "claim":
+            await catalog.claim_package(hosted, "app")
+        await catalog.delete_version(hosted, "app", sha256("m"))
+        await catalog.unlink_blob(hosted, "app", sha256("bytes"))
+        for number in "12":
+            await catalog.close_upload(number)
+        found = await catalog.find_package(hosted, "app")
+        assert found is not None
+        assert found.owned
+
     async def test_an_upload_ends_once(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await catalog.open_upload("u1", hosted, "app", "sha256", 10)

@@ -154,7 +154,7 @@ def add_blob(
 ) -> Blob:
     """See Catalog.add_blob."""
     now = time.time()
-    if upload_id is not None and not close_upload(db, upload_id):
+    if upload_id is not None and close_upload(db, upload_id) is None:
         raise UploadNotFound("the upload was finished, cancelled or has expired")
     package_id = ensure_package(db, repository_id, package, now)
     return link(db, package_id, ensure_blob(db, blob, now), now + lease_seconds)

@@ -106,13 +106,19 @@ def find_id(db: Connection, query: str, values: tuple[object, ...]) -> int | Non
     return row[0] if row else None
 
 
-def ensure_package(db: Connection, repository_id: int, name: str, now: float) -> int:
-    """The id of a package that gets something; it is owned from here on if its repository is hosted."""
+def ensure_package(db: Connection, repository_id: int, name: str, now: float, *, opened: bool = False) -> int:
+    """The id of a package that gets something; it is owned from here on if its repository is hosted.
+
+    `opened`: what it gets is an upload session, and one that is not known yet goes with the last of these.
+    """
     row = db.execute(queries.FIND_PACKAGE_TO_FILL, (repository_id, name)).fetchone()
     if row is None:
-        row = db.execute(queries.INSERT_PACKAGE, (name, now, repository_id)).fetchone()
+        row = db.execute(queries.INSERT_PACKAGE, (name, now, opened, repository_id)).fetchone()
         assert row is not None, f"there is no repository {repository_id}"
-    elif not row[1]:  # hosted, and released before
-        db.execute(queries.OWN_PACKAGE, (row[0],))
+        return row[0]  # type: ignore[no-any-return]
     found: int = row[0]
+    if not row[1]:  # hosted, and released before
+        db.execute(queries.OWN_PACKAGE, (found,))
+    if row[2] and not opened:
+        db.execute(queries.FILL_PACKAGE, (found,))
     return found

@@ -217,17 +217,24 @@ INSERT_MEMBER: Final = "INSERT INTO member (group_id, position, repository_id) V
 FIND_PACKAGE: Final = "SELECT id FROM package WHERE repository_id = ? AND name = ?"
 
 FIND_PACKAGE_TO_FILL: Final = """
-SELECT id, owned OR (SELECT kind FROM repository WHERE repository.id = repository_id) <> 'hosted' FROM package
-WHERE repository_id = ? AND name = ?"""
+SELECT id, owned OR (SELECT kind FROM repository WHERE repository.id = repository_id) <> 'hosted', opened
+FROM package WHERE repository_id = ? AND name = ?"""
 
 INSERT_PACKAGE: Final = """
-INSERT INTO package (repository_id, name, owned, created_at)
-SELECT id, ?, kind = 'hosted', ? FROM repository WHERE id = ? RETURNING id"""
+INSERT INTO package (repository_id, name, owned, created_at, opened)
+SELECT id, ?, kind = 'hosted', ?, ? FROM repository WHERE id = ? RETURNING id"""
 
 TOUCH_PACKAGE: Final = """
 UPDATE package SET revision = revision + 1, versions = versions + ? WHERE id = ?"""
 
 OWN_PACKAGE: Final = "UPDATE package SET owned = 1, revision = revision + 1 WHERE id = ?"
+
+FILL_PACKAGE: Final = "UPDATE package SET opened = 0 WHERE id = ?"
+
+DELETE_OPENED_PACKAGE: Final = """
+DELETE FROM package WHERE id = ? AND opened
+AND NOT EXISTS (SELECT 1 FROM upload WHERE upload.package_id = package.id)
+RETURNING repository_id, name"""
 
 RELEASE_PACKAGE: Final = """
 UPDATE package SET owned = 0, revision = revision + 1 WHERE repository_id = ? AND name = ? AND owned"""
@@ -257,6 +264,12 @@ FIND_VERSION_BLOBS: Final = """
 SELECT DISTINCT blob.id, blob.digest FROM file CROSS JOIN blob ON blob.id = file.blob_id
 WHERE file.version_id = ?"""
 
+FIND_VERSIONS_ALIKE: Final = """
+SELECT DISTINCT version.id, version.name FROM file
+CROSS JOIN file AS other ON other.blob_id = file.blob_id AND other.package_id = ?
+CROSS JOIN version ON version.id = other.version_id
+WHERE file.version_id = ?"""
+
 DELETE_EMPTY_VERSION: Final = """
 DELETE FROM version WHERE id = ? AND NOT EXISTS (SELECT 1 FROM file WHERE file.version_id = version.id)"""
 
@@ -264,12 +277,6 @@ DELETE_VERSION: Final = "DELETE FROM version WHERE id = ?"
 
 # What is put at a path is no copy of an upstream's any more, unless it is the same bytes.
 PUT_FILE: Final = """
-FIND_VERSIONS_ALIKE: Final = """
-SELECT DISTINCT version.id, version.name FROM file
-CROSS JOIN file AS other ON other.blob_id = file.blob_id AND other.package_id = ?
-CROSS JOIN version ON version.id = other.version_id
-WHERE file.version_id = ?"""
-
 INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
 document, checksums) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
@@ -378,7 +385,7 @@ INSERT INTO upload (id, package_id, algorithm, hashes, created_at, updated_at) V
 
 SAVE_UPLOAD: Final = "UPDATE upload SET committed = ?, hashes = ?, updated_at = ? WHERE id = ?"
 
-DELETE_UPLOAD: Final = "DELETE FROM upload WHERE id = ?"
+DELETE_UPLOAD: Final = "DELETE FROM upload WHERE id = ? RETURNING package_id"
 
 # -- tokens and secrets ----------------------------------------------------------------------------------
 

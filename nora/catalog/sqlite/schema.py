@@ -9,6 +9,7 @@ another engine has its own, and shares the protocol and its contract suite. How 
   row whose object is lost gets another generation.
 - `package.versions` counts its versions, so that listing the packages that hold one is a range scan
   over a partial index.
+- `package.opened` says that only upload sessions have made a package known: it goes with the last of them.
 - `version.subject` is the version that one is about. It is asked for by its target, page by page in the order
   of versions: a column with its own index. `reference` holds the content that a version needs.
 - `file.package_id` is there although the version knows it: a file may belong to a package without a
@@ -226,6 +227,8 @@ _GROUNDS: Final = (
     "CREATE INDEX spent_by_end ON spent (expires_at)",
 )
 
+_OPENED: Final = ("ALTER TABLE package ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FOUNDATION,
     _TOKENS,
@@ -234,6 +237,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _PATHS,
     _SOURCES,
     _GROUNDS,
+    _OPENED,
 )
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 

@@ -51,9 +51,7 @@ class Uploads(Executor):
         )
 
     async def close_upload(self, upload_id: str) -> bool:
-        return await self._write(
-            lambda db: close_upload(db, upload_id), session_key(upload_id), durable=False
-        )
+        return await self._write_found(lambda db, slots: abandon_upload(db, slots, upload_id), durable=False)
 
     async def count_uploads(self) -> int:
         count: int = self._rows(queries.COUNT_UPLOADS, ())[0][0]
@@ -83,7 +81,7 @@ def open_upload(
     if db.execute(queries.COUNT_UPLOADS).fetchone()[0] >= limit:
         raise TooManyRequests(f"all {limit} upload sessions are in use", _RETRY_SECONDS)
     now = time.time()
-    package_id = ensure_package(db, repository_id, package, now)
+    package_id = ensure_package(db, repository_id, package, now, opened=True)
     db.execute(queries.INSERT_UPLOAD, (upload_id, package_id, algorithm, "{}", now, now))
     return Upload(upload_id, repository_id, package, algorithm, 0, {}, now)
 
@@ -94,6 +92,19 @@ def save_upload(db: Connection, upload_id: str, offset: int, hashes: dict[str, s
     return bool(db.execute(queries.SAVE_UPLOAD, values).rowcount)
 
 
-def close_upload(db: Connection, upload_id: str) -> bool:
+def close_upload(db: Connection, upload_id: str) -> int | None:
+    """Forget a session that has brought what it was for; the id of its package, None when there was none."""
+    row = db.execute(queries.DELETE_UPLOAD, (upload_id,)).fetchone()
+    return row[0] if row else None
+
+
+def abandon_upload(db: Connection, slots: set[int], upload_id: str) -> bool:
     """See Catalog.close_upload."""
-    return bool(db.execute(queries.DELETE_UPLOAD, (upload_id,)).rowcount)
+    slots.add(slot_of(*session_key(upload_id)))
+    package = close_upload(db, upload_id)
+    if package is None:
+        return False
+    gone = db.execute(queries.DELETE_OPENED_PACKAGE, (package,)).fetchone()
+    if gone is not None:
+        slots.add(slot_of(*gone))
+    return True
