@@ -16,6 +16,10 @@ class Files(Protocol):
         """The file at a path. Point lookup."""
         ...
 
+    async def find_paths(self, repository_id: int, paths: Sequence[str]) -> set[str]:
+        """Which of some hundred paths a file is at."""
+        ...
+
     async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
         """The file of a package whose bytes have this digest, in whatever algorithm it was published."""
         ...

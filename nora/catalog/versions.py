@@ -65,9 +65,16 @@ class Versions(Protocol):
         subject: str,
         kind: str | None,
         after: str,
+        *,
         limit: int,
-    ) -> list[VersionAbout]:
-        """Versions about `subject`, of a kind if one is given, by version after `after`, in byte order."""
+        max_bytes: int,
+    ) -> tuple[list[VersionAbout], bool]:
+        """Versions about `subject`, of a kind if one is given, by version after `after`, in byte order; and
+        whether there are more of them.
+
+        At most `limit`, whose documents are together no larger than `max_bytes`, but one if there is any.
+        No other is read.
+        """
         ...
 
     async def has_reference(self, repository_id: int, package: str, digest: str) -> bool:

@@ -21,7 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nora.catalog.base import Catalog
-from nora.catalog.records import Blob, NewBlob, NewFile, Reference, Release, TagWrite, Token
+from nora.catalog.records import Blob, NewBlob, NewFile, Reference, Release, TagWrite, Token, VersionAbout
 from nora.errors import (
     BlobNotFound,
     ConfigError,
@@ -485,18 +485,49 @@ class CatalogContract(CatalogFixtures):
             await catalog.publish(new, LEASE)
         await catalog.publish(release(other, "app", "r9", subject="m"), LEASE)
         await catalog.publish(release(hosted, "app", "m"), LEASE)
-        everything = await catalog.list_versions_about(hosted, "app", sha256("m"), None, "", 10)
+
+        async def page(
+            subject: str = "m",
+            kind: str | None = None,
+            after: str = "",
+            limit: int = 10,
+            max_bytes: int = 10**6,
+        ) -> tuple[list[VersionAbout], bool]:
+            return await catalog.list_versions_about(
+                hosted, "app", sha256(subject), kind, after, limit=limit, max_bytes=max_bytes
+            )
+
+        everything, has_more = await page(limit=5)
+        assert not has_more
         assert [r.version for r in everything] == sorted(sha256(f"r{n}") for n in range(5))
         one = next(r for r in everything if r.version == sha256("r1"))
         assert (one.media_type, one.size, one.kind) == ("application/json", 2, "sbom")
         assert one.document == b'{"made of":"r1"}'
-        page = await catalog.list_versions_about(hosted, "app", sha256("m"), None, everything[1].version, 2)
-        assert page == everything[2:4]
-        boms = await catalog.list_versions_about(hosted, "app", sha256("m"), "sbom", "", 10)
-        assert boms == [r for r in everything if r.kind == "sbom"]
-        assert await catalog.list_versions_about(hosted, "app", sha256("r1"), None, "", 10) == []
+        assert await page(after=everything[1].version, limit=2) == (everything[2:4], True)
+        assert await page(after=everything[2].version, limit=2) == (everything[3:], False)
+        assert await page(kind="sbom") == ([r for r in everything if r.kind == "sbom"], False)
+        assert await page(kind="sbom", limit=1) == ([r for r in everything if r.kind == "sbom"][:1], True)
+        assert await page("r1") == ([], False)
+        size = len(one.document)
+        assert await page(max_bytes=2 * size) == (everything[:2], True)
+        assert await page(max_bytes=3 * size - 1) == (everything[:2], True)
+        assert await page(max_bytes=0) == (everything[:1], True), "one, however large"
+        assert await page(after=everything[3].version, max_bytes=0) == (everything[4:], False)
         await catalog.delete_version(hosted, "app", one.version)
-        assert one not in await catalog.list_versions_about(hosted, "app", sha256("m"), None, "", 10)
+        assert one not in (await page())[0]
+
+    async def test_which_paths_have_a_file(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, other = ids
+        paths = [(await self._published(catalog, hosted, text)).files[0].path for text in "ab"]
+        assert await catalog.find_paths(hosted, [*paths, "absent", "é"]) == set(paths)
+        assert await catalog.find_paths(other, paths) == set()
+        assert await catalog.find_paths(hosted, []) == set()
+
+    @staticmethod
+    async def _published(catalog: Catalog, repository: int, text: str) -> Release:
+        new = release(repository, "app", text)
+        await catalog.publish(new, LEASE)
+        return new
 
     # -- blobs ---------------------------------------------------------------------------------------
 

@@ -31,6 +31,10 @@ class Files(Executor):
     async def find_file(self, repository_id: int, path: str) -> File | None:
         return self._cached_read_at(self._recent_files, repository_id, path, queries.FIND_FILE, file_of)
 
+    async def find_paths(self, repository_id: int, paths: Sequence[str]) -> set[str]:
+        rows = self._rows(queries.FIND_PATHS, (repository_id, orjson.dumps(paths).decode()))
+        return {path for (path,) in rows}
+
     async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
         direct = digest.startswith("sha256:")
         query = queries.FIND_VERSION_FILES if direct else queries.FIND_VERSION_FILES_BY_ALIAS

@@ -77,6 +77,10 @@ LEFT JOIN version ON version.id = file.version_id
 LEFT JOIN package ON package.id = file.package_id
 WHERE file.repository_id = ? AND file.path = ?"""
 
+FIND_PATHS: Final = """
+SELECT file.path FROM json_each(?2) AS wanted
+CROSS JOIN file ON file.repository_id = ?1 AND file.path = wanted.value"""
+
 # A step finds the first path that is not beneath the entry of the one before: what is in a directory has a
 # path between `directory/` and `directory0`, as 0 is the character after the slash.
 _REST: Final = "substr(entry.path, length(?2) + 1)"
@@ -149,15 +153,21 @@ SELECT tag.name FROM package CROSS JOIN tag ON tag.package_id = package.id AND t
 WHERE package.repository_id = ? AND package.name = ?
 ORDER BY tag.name LIMIT ?"""
 
-_ABOUT: Final = """
-SELECT version.name, file.media_type, file.size, version.kind, version.document FROM package
+# The size of a document is in the row; what is long of it is in pages of its own, which are not read for it.
+LIST_SIZES_ABOUT: Final = """
+SELECT version.name, length(version.document) FROM package
 CROSS JOIN version ON version.package_id = package.id AND version.subject = ? AND version.name > ?
 CROSS JOIN file ON file.version_id = version.id
-WHERE package.repository_id = ? AND package.name = ?"""
+WHERE package.repository_id = ? AND package.name = ? AND (? IS NULL OR version.kind = ?)
+ORDER BY version.name LIMIT ?"""
 
-LIST_VERSIONS_ABOUT: Final = _ABOUT + " ORDER BY version.name LIMIT ?"
-
-LIST_VERSIONS_ABOUT_OF_KIND: Final = _ABOUT + " AND version.kind = ? ORDER BY version.name LIMIT ?"
+LIST_VERSIONS_ABOUT: Final = """
+SELECT version.name, file.media_type, file.size, version.kind, version.document FROM package
+CROSS JOIN version ON version.package_id = package.id AND version.subject = ?
+AND version.name > ? AND version.name <= ?
+CROSS JOIN file ON file.version_id = version.id
+WHERE package.repository_id = ? AND package.name = ? AND (? IS NULL OR version.kind = ?)
+ORDER BY version.name"""
 
 _BLOB: Final = "blob.id, blob.digest, blob.size, blob.generation"
 
@@ -319,8 +329,18 @@ INSERT INTO tombstone (repository_id, path, deleted_at) VALUES (?, ?, ?) ON CONF
 
 CLEAR_REFERENCES: Final = "DELETE FROM reference WHERE version_id = ?"
 
-INSERT_REFERENCE: Final = """
-INSERT INTO reference (version_id, digest, role, package_id) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+INSERT_REFERENCES: Final = """
+INSERT INTO reference (version_id, package_id, digest, role)
+SELECT ?1, ?2, json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?3) WHERE 1
+ON CONFLICT DO NOTHING"""
+
+LIST_MISSING: Final = """
+SELECT json_group_array(wanted.value) FROM json_each(?2) AS wanted
+WHERE NOT EXISTS (SELECT 1 FROM blob CROSS JOIN link ON link.package_id = ?1 AND link.blob_id = blob.id
+WHERE blob.digest = wanted.value AND blob.state = 'live')
+AND NOT EXISTS (SELECT 1 FROM blob_alias
+CROSS JOIN blob ON blob.id = blob_alias.blob_id AND blob.state = 'live'
+CROSS JOIN link ON link.package_id = ?1 AND link.blob_id = blob.id WHERE blob_alias.digest = wanted.value)"""
 
 HAS_REFERENCE: Final = "SELECT 1 FROM reference WHERE package_id = ? AND digest = ? LIMIT 1"
 

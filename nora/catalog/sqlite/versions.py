@@ -6,6 +6,8 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import orjson
+
 from nora.catalog.records import Version, VersionAbout
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go, link
@@ -56,14 +58,32 @@ class Versions(Executor):
         return await self._write(lambda db: delete_version(db, place, version, same_bytes, kept), place)
 
     async def list_versions_about(
-        self, repository_id: int, package: str, subject: str, kind: str | None, after: str, limit: int
-    ) -> list[VersionAbout]:
-        if kind is None:
-            rows = self._rows(queries.LIST_VERSIONS_ABOUT, (subject, after, repository_id, package, limit))
-        else:
-            values = (subject, after, repository_id, package, kind, limit)
-            rows = self._rows(queries.LIST_VERSIONS_ABOUT_OF_KIND, values)
-        return [VersionAbout(*row) for row in rows]
+        self,
+        repository_id: int,
+        package: str,
+        subject: str,
+        kind: str | None,
+        after: str,
+        *,
+        limit: int,
+        max_bytes: int,
+    ) -> tuple[list[VersionAbout], bool]:
+        sizes = self._rows(
+            queries.LIST_SIZES_ABOUT, (subject, after, repository_id, package, kind, kind, limit + 1)
+        )
+        count = total = 0
+        for _, size in sizes[:limit]:
+            total += size
+            if count and total > max_bytes:
+                break
+            count += 1
+        if not count:
+            return [], False
+        rows = self._rows(
+            queries.LIST_VERSIONS_ABOUT,
+            (subject, after, sizes[count - 1][0], repository_id, package, kind, kind),
+        )
+        return [VersionAbout(*row) for row in rows], count < len(sizes)
 
     async def has_reference(self, repository_id: int, package: str, digest: str) -> bool:
         key = (repository_id, package, digest)
@@ -162,17 +182,13 @@ def _blob_at(db: Connection, repository_id: int, path: str) -> Blob:
 
 
 def _check_references(db: Connection, package: int, release: Release) -> None:
-    missing: dict[str, None] = {}
-    for reference in release.references:
-        if reference.required and not _has_content(db, package, reference.digest):
-            missing[reference.digest] = None
-    if missing:
-        raise MissingReferences(tuple(missing))
-
-
-def _has_content(db: Connection, package: int, digest: str) -> bool:
-    blob = find_blob(db, digest)
-    return blob is not None and find_id(db, queries.HAS_LINK, (package, blob[0])) is not None
+    wanted = dict.fromkeys(one.digest for one in release.references if one.required)
+    if wanted:
+        # One statement, however many there are: at each the interpreter lock is waited for, which other
+        # writers, of all processes, would wait for, too
+        row = db.execute(queries.LIST_MISSING, (package, orjson.dumps([*wanted]).decode())).fetchone()
+        if missing := orjson.loads(row[0]):
+            raise MissingReferences(tuple(missing))
 
 
 def _put_version(db: Connection, package: int, release: Release, now: float) -> tuple[int, int]:
@@ -197,5 +213,5 @@ def _put_version(db: Connection, package: int, release: Release, now: float) -> 
 
 def _put_references(db: Connection, package: int, version: int, release: Release) -> None:
     if release.references:
-        rows = [(version, one.digest, one.role, package) for one in release.references]
-        db.executemany(queries.INSERT_REFERENCE, rows)
+        rows = orjson.dumps([(one.digest, one.role) for one in release.references]).decode()
+        db.execute(queries.INSERT_REFERENCES, (version, package, rows))

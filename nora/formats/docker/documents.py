@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
@@ -87,7 +88,13 @@ def referrer_descriptor(referrer: VersionAbout) -> dict[str, object]:
     return descriptor
 
 
-def read_descriptor(entry: object) -> dict[str, object] | None:
+def read_index(body: bytes) -> list[dict[str, Any]]:
+    """The descriptors of a valid index that somebody wrote; what is none is left out."""
+    entries = orjson.loads(body).get("manifests") or ()
+    return [found for entry in entries if (found := read_descriptor(entry)) is not None]
+
+
+def read_descriptor(entry: object) -> dict[str, Any] | None:
     """An entry of an index that somebody wrote (image-spec, Descriptor Properties); None for what is none.
 
     Only the fields of the specification are taken, where they are of its types: orjson reads more levels

@@ -1,4 +1,4 @@
-"""Listings: tags, images and referrers, in pages (distribution-spec end-8, end-12; docker's _catalog)."""
+"""Listings: tags and images, in pages (distribution-spec end-8; docker's _catalog)."""
 
 from __future__ import annotations
 
@@ -6,40 +6,27 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
-import orjson
 from blacksheep import Content, Response
 
 from nora.errors import PackageNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.documents import (
-    INDEX_TYPES,
     MAX_PAGE,
-    OCI_INDEX,
-    fallback_tag,
     next_link,
     parse_page_size,
-    read_descriptor,
-    referrer_descriptor,
     render_names,
-    render_referrers,
 )
-from nora.formats.docker.names import Image, Images
-from nora.formats.docker.pull_through import PullThrough
+from nora.formats.docker.names import Images
 from nora.formats.docker.remote_listings import RemoteListings
 from nora.formats.docker.resource import API_VERSION, Resource
 from nora.formats.docker.upstream import Remotes
-from nora.model import Digest, Repository
+from nora.model import Repository
 from nora.resolve import Candidate
 
 _CHUNK = 1000
 """Rows read at once on the event loop."""
-
-_REFERRERS_PAGE = 1000
-_REFERRERS_BYTES = 2 * 1024 * 1024
-"""Clients refuse an index of more than 4 MiB; annotations may be long."""
 
 Page = Callable[[str, int], Awaitable[list[str]]]
 """Names after the first argument, at most so many, in byte order."""
@@ -48,17 +35,13 @@ Page = Callable[[str, int], Awaitable[list[str]]]
 class Listings:
     """The endpoints that list."""
 
-    def __init__(
-        self, services: Services, images: Images, authorizer: Authorizer, remotes: Remotes, pull: PullThrough
-    ) -> None:
+    def __init__(self, services: Services, images: Images, authorizer: Authorizer, remotes: Remotes) -> None:
         self._remotes = remotes
-        self._pull = pull
         self._resolver = services.resolver
         self._remote = RemoteListings(services, remotes)
         self._images = images
         self._authorizer = authorizer
         self._catalog = services.catalog
-        self._blobs = services.blobs
 
     async def tags(self, resource: Resource) -> Response:
         """`tags/list`: byte order, `last` is exclusive and need not exist."""
@@ -89,76 +72,6 @@ class Listings:
             for number in repository.row_ids
         ]
         return await self._names(resource, "repositories", pages)
-
-    async def referrers(self, resource: Resource) -> Response:
-        """The manifests whose subject is a digest; an empty index where there are none."""
-        image = resource.image
-        subject = Digest(resource.reference)
-        artifact_type = resource.parameter("artifactType") or None
-        last = resource.parameter("last") or ""
-        found = await self._referrers(image, subject, artifact_type, last)
-        digests = sorted(found)[: _REFERRERS_PAGE + 1]
-        page: list[dict[str, Any]] = []
-        size = 0
-        for digest in digests[:_REFERRERS_PAGE]:
-            size += len(orjson.dumps(found[digest]))
-            if page and size > _REFERRERS_BYTES:
-                break
-            page.append(found[digest])
-        headers = [API_VERSION]
-        if artifact_type is not None:
-            headers.append((b"oci-filters-applied", b"artifactType"))
-        if len(page) < len(digests):
-            path = f"/v2/{quoted(image.full_name)}/referrers/{subject}"
-            headers.append(next_link(path, artifactType=artifact_type, last=digests[len(page) - 1]))
-        return Response(200, headers, Content(OCI_INDEX.encode(), render_referrers(page)))
-
-    async def _referrers(
-        self, image: Image, subject: Digest, artifact_type: str | None, last: str
-    ) -> dict[str, dict[str, Any]]:
-        found: dict[str, dict[str, Any]] = {}
-        described: list[dict[str, Any]] = []
-
-        async def take(repository: int, package: str) -> None:
-            rows = await self._catalog.list_versions_about(
-                repository, package, subject, artifact_type, last, _REFERRERS_PAGE + 1
-            )
-            for row in rows:
-                found.setdefault(row.version, referrer_descriptor(row))
-
-        async def look(hosted: Repository) -> bool:
-            await take(hosted.id, image.package)
-            described.extend(await self._fallback(hosted.id, image, subject))
-            return True
-
-        async def ask(candidate: Candidate) -> bool | None:
-            if not candidate.is_last and not await self._pull.has_image(candidate):
-                return None
-            await take(*candidate.key)
-            descriptors = await self._remote.referrers(candidate, subject)
-            described.extend(descriptors)
-            is_its = candidate.pinned or not candidate.is_last  # else it was not even asked
-            return is_its or bool(descriptors) or None
-
-        await self._resolver.every_hosted(image.repository, look)
-        await self._resolver.every(await self._remotes.resolve(image), ask)
-        for descriptor in described:
-            digest = descriptor["digest"]
-            if digest > last and (artifact_type is None or descriptor.get("artifactType") == artifact_type):
-                found.setdefault(digest, descriptor)
-        return found
-
-    async def _fallback(self, repository: int, image: Image, subject: Digest) -> list[dict[str, Any]]:
-        """Referrers that a client without this API has listed under a tag (Enabling the Referrers API)."""
-        file = await self._catalog.find_tagged_file(repository, image.package, fallback_tag(subject))
-        if file is None or file.media_type not in INDEX_TYPES:
-            return []
-        written = orjson.loads(await self._blobs.read(file.blob))["manifests"]
-        entries: list[dict[str, Any]] = [one for one in map(read_descriptor, written) if one is not None]
-        held = [
-            await self._catalog.find_file(repository, image.file_path(entry["digest"])) for entry in entries
-        ]
-        return [entry for entry, manifest in zip(entries, held, strict=True) if manifest is not None]
 
     async def _names(self, resource: Resource, key: str, pages: list[Page], **fields: str) -> Response:
         size = parse_page_size(resource.parameter("n"))

@@ -93,7 +93,11 @@ class Manifests:
         await self._claims.require(resource, image.package, self._remotes.spelled(image))
         body = await read_body(resource.request, self._settings.max_manifest_size, self._idle_seconds)
         manifest = parse_manifest(
-            body, resource.header(b"content-type"), named, required=self._settings.required_content
+            body,
+            resource.header(b"content-type"),
+            named,
+            required=self._settings.required_content,
+            max_references=self._settings.max_references,
         )
         resource.audit_image("write", manifest.digest, tags)
         writes = self._tag_writes(resource.request, tags)

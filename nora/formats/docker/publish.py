@@ -44,7 +44,12 @@ class ParsedManifest:
 
 
 def parse_manifest(
-    body: bytes, content_type: str | None, named: Digest | None, *, required: Required
+    body: bytes,
+    content_type: str | None,
+    named: Digest | None,
+    *,
+    required: Required,
+    max_references: int,
 ) -> ParsedManifest:
     """Check a manifest as the distribution-spec wants it (Pushing Manifests).
 
@@ -59,6 +64,11 @@ def parse_manifest(
         raise InvalidManifest(f"not a valid manifest: {quoted(error)}") from None
     media_type = _media_type_of(manifest, content_type)
     references = tuple(_references(manifest, media_type, required=required))
+    if len(references) > max_references:
+        raise InvalidManifest(
+            f"the manifest refers to {len(references)} contents; "
+            f"docker.max_references allows {max_references}"
+        )
     subject = manifest.subject.digest if manifest.subject else None
     return ParsedManifest(
         digest=digest,

@@ -200,7 +200,8 @@ class PullThrough:
     def _release(self, origin: Origin, digest: Digest, body: bytes, blob: NewBlob) -> Release:
         """A manifest with its references, none of which has to be here. Raises UpstreamFailed."""
         try:
-            manifest = parse_manifest(body, None, digest, required="none")
+            most = self._settings.max_references
+            manifest = parse_manifest(body, None, digest, required="none", max_references=most)
         except InvalidManifest as error:
             raise UpstreamFailed(
                 f"{origin.package} at the upstream is no image that NORA knows: {quoted(error)}"

@@ -31,6 +31,7 @@ _WORK = 8
 """How much more work a byte of a listing is than most: it may be of very short tags."""
 _JSON = "application/json"
 _NOTHING = b"[]"
+_STRANGE = "the upstream lists referrers in a way that NORA does not know"
 
 T = TypeVar("T")
 
@@ -144,7 +145,7 @@ class RemoteListings:
         reply = await upstream.ask("GET", url, {"accept": ACCEPT}, max_bytes=MAX_REFERRER_BYTES)
         if reply is None:
             return None
-        return _referrers(await _parsed(parse_referrers, reply.body), url, {"digest": digest})
+        return _referrers(await _parsed(parse_fallback, reply.body), url, {"digest": digest})
 
     async def _pages(
         self,
@@ -213,10 +214,24 @@ def parse_tags(body: bytes) -> list[str]:
 
 def parse_referrers(body: bytes) -> list[dict[str, Any]]:
     """The descriptors of a referrers index; what is no descriptor is left out. Raises UpstreamFailed."""
-    entries = _object(body).get("manifests")
-    if not isinstance(entries, list):
-        raise UpstreamFailed("the upstream lists referrers in a way that NORA does not know")
-    return [found for entry in entries if (found := read_descriptor(entry)) is not None]
+    found = _object(body)
+    if "manifests" not in found:
+        raise UpstreamFailed(_STRANGE)
+    return _descriptors(found)
+
+
+def parse_fallback(body: bytes) -> list[dict[str, Any]]:
+    """The descriptors of what is under the tag of clients that know no referrers API, which need not be an
+    index. Raises UpstreamFailed."""
+    return _descriptors(_object(body))
+
+
+def _descriptors(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """What some write without entries has null in their place."""
+    entries = found.get("manifests")
+    if entries is not None and not isinstance(entries, list):
+        raise UpstreamFailed(_STRANGE)
+    return [one for entry in entries or () if (one := read_descriptor(entry)) is not None]
 
 
 def _object(body: bytes) -> dict[str, Any]:

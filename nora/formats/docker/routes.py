@@ -18,6 +18,7 @@ from nora.formats.docker.manifests import Manifests
 from nora.formats.docker.names import Images
 from nora.formats.docker.namespaces import Namespaces
 from nora.formats.docker.pull_through import PullThrough
+from nora.formats.docker.referrers import Referrers
 from nora.formats.docker.resource import Resource
 from nora.formats.docker.token import TokenService
 from nora.formats.docker.uploads import UploadEndpoints
@@ -72,7 +73,8 @@ def _endpoints(services: Services, images: Images, authorizer: Authorizer) -> It
     pull = PullThrough(services, remotes)
     manifests, blobs = Manifests(services, remotes, pull), Blobs(services, authorizer, remotes, pull)
     uploads = UploadEndpoints(services, images, authorizer, remotes)
-    listings = Listings(services, images, authorizer, remotes, pull)
+    listings = Listings(services, images, authorizer, remotes)
+    about = Referrers(services, remotes, pull)
     token, discovery = TokenService(services, images), Discovery(authorizer)
     read = Namespaces(authorizer, remotes).reading
     manifest, blob = "/v2/{name}/manifests/{reference}", "/v2/{name}/blobs/{digest}"
@@ -94,4 +96,4 @@ def _endpoints(services: Services, images: Images, authorizer: Authorizer) -> It
     yield Endpoint("PATCH", upload, "write", uploads.append, speedups.UPLOAD)
     yield Endpoint("PUT", upload, "write", uploads.finish, speedups.UPLOAD)
     yield Endpoint("DELETE", upload, "write", uploads.cancel, speedups.UPLOAD)
-    yield Endpoint("GET", referrers, "read", read(listings.referrers), speedups.REFERRERS)
+    yield Endpoint("GET", referrers, "read", read(about.get), speedups.REFERRERS)

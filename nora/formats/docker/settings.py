@@ -43,6 +43,11 @@ class DockerSettings(ProxiedSettings):
     )
     upload_ttl: int = setting(HOUR, kinds.duration(1), "An upload without progress for so long is dropped.")
     max_manifest_size: int = setting(4 * MIB, kinds.size(1024), "Largest manifest.")
+    max_references: int = setting(
+        4096,
+        kinds.integer(1),
+        "Most contents that a manifest may refer to: layers of an image, manifests of an index.",
+    )
     immutable_tags: tuple[str, ...] = setting(
         (),
         kinds.TEXTS,

@@ -150,7 +150,10 @@ def test_what_an_older_version_wrote_is_read(path: Path, version: int) -> None:
         [listed] = await catalog.list_package_files(1, "app")
         assert listed == PackageFile("app/1", "1", "text/plain", blob, b"{}", 5.0)
         about = VersionAbout("1", "text/plain", 3, "sbom", b"{}")
-        assert await catalog.list_versions_about(1, "app", "0", "sbom", "", 9) == [about]
+        assert await catalog.list_versions_about(1, "app", "0", "sbom", "", limit=9, max_bytes=9) == (
+            [about],
+            False,
+        )
         assert await catalog.list_tokens(None, "", 9) == []
         assert await catalog.find_cached(1, "app/1") is None
         assert await catalog.list_idle_cached(1, 1e12, 10) == []

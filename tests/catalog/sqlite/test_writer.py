@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from nora.catalog.records import Reference
 from nora.catalog.sqlite import SQLiteCatalog, engine, writer
 from nora.catalog.sqlite.read_cache import Epochs
-from nora.errors import Conflict, StorageBusy, StorageFailed, StorageFull
+from nora.errors import Conflict, MissingReferences, StorageBusy, StorageFailed, StorageFull
 from nora.locks import FileLock
-from tests.contracts.catalog import HOSTED, LEASE, TagWrite, new_blob, release, sha256
+from tests.contracts.catalog import HOSTED, LEASE, TagWrite, layer, new_blob, release, sha256
 from tests.contracts.catalog_cached import PROXY, entry
 
 pytestmark = pytest.mark.anyio
@@ -364,3 +365,24 @@ async def test_the_log_is_folded_in_when_it_is_quiet(
     while not any("wal_checkpoint" in statement for statement in statements):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.01)
+
+
+async def test_a_release_takes_as_many_statements_however_much_it_refers_to(
+    statements: list[str], catalog: SQLiteCatalog, hosted: int
+) -> None:
+    """Each may wait for the interpreter lock, and all processes for the transaction."""
+    await catalog.add_blob(new_blob("layer"), hosted, "app", LEASE)
+    counts = []
+    for text, count in (("few", 1), ("many", 2000)):
+        needs = [Reference(sha256(f"{number}"), "child", required=False) for number in range(count)]
+        statements.clear()
+        await catalog.publish(release(hosted, "app", text, needs=(layer("layer"), *needs)), LEASE)
+        counts.append(len(statements))
+        assert await catalog.has_reference(hosted, "app", sha256(f"{count - 1}"))
+    assert counts[0] == counts[1]
+    statements.clear()
+    wanted = tuple(layer(f"{number}") for number in range(2000))
+    with pytest.raises(MissingReferences) as caught:
+        await catalog.publish(release(hosted, "app", "none", needs=wanted), LEASE)
+    assert len(caught.value.digests) == 2000
+    assert len(statements) < counts[0]

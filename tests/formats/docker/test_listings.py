@@ -110,3 +110,37 @@ def test_a_fallback_tag_that_says_more_than_can_be_listed(kinds: httpx.Client) -
     nested = b'{"a":' * 300 + b'"b"' + b"}" * 300
     repo.push_manifest(tag, index([entry]).replace(b'"size"', b'"x":%b,"size"' % nested), INDEX)
     assert repo.referrers(subject.digest).json()["manifests"] == [entry]
+
+
+@pytest.mark.parametrize("body", [{"manifests": None}, {"layers": None}])
+def test_a_fallback_tag_without_entries_is_an_empty_list(kinds: httpx.Client, body: dict[str, None]) -> None:
+    repo = Repository(kinds, f"referrers/without-{next(iter(body))}")
+    subject = repo.push_image("1")
+    document = {"schemaVersion": 2, "mediaType": INDEX, **body}
+    repo.push_manifest(subject.digest.replace(":", "-"), render(document), INDEX)
+    answer = repo.referrers(subject.digest)
+    assert (answer.status_code, answer.json()["manifests"]) == (200, [])
+
+
+def test_a_fallback_tag_with_many_entries_is_listed_in_pages(kinds: httpx.Client) -> None:
+    """Most of what it names is not here, and what is here is found wherever it stands."""
+    repo = Repository(kinds, "referrers/many")
+    subject = repo.push_image("1")
+    old = [repo.push_image(seed=str(number)) for number in range(3)]
+    gone = [describe(str(number).encode(), IMAGE) for number in range(4000)]
+    entries = [*gone[:2000], *(one.descriptor for one in old), *gone[2000:]]
+    repo.push_manifest(subject.digest.replace(":", "-"), index(entries), INDEX)
+    new = [refer(repo, subject, number, 900_000) for number in range(4)]
+    pages = list(links(kinds, f"{repo.path}/referrers/{subject.digest}"))
+    found = [one["digest"] for page in pages for one in page.json()["manifests"]]
+    assert found == sorted([*(one.digest for one in old), *new])
+    assert len(pages) >= 2
+
+
+def test_a_manifest_that_refers_to_too_much_is_refused(kinds: httpx.Client) -> None:
+    repo = Repository(kinds, "referrers/toomuch")
+    entries = [describe(str(number).encode(), IMAGE) for number in range(4097)]
+    assert repo.put_manifest("most", index(entries[1:]), INDEX).status_code == 201
+    answer = repo.put_manifest("more", index(entries), INDEX)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "MANIFEST_INVALID")
+    assert "docker.max_references allows 4096" in answer.json()["errors"][0]["message"]

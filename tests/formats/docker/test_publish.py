@@ -37,9 +37,10 @@ def parse(
     named: Digest | None = None,
     *,
     required: Required = "image",
+    max_references: int = 4096,
 ) -> ParsedManifest:
     body = document if isinstance(document, bytes) else orjson.dumps(document)
-    return parse_manifest(body, content_type, named, required=required)
+    return parse_manifest(body, content_type, named, required=required, max_references=max_references)
 
 
 def roles(parsed: ParsedManifest) -> set[tuple[str, str, bool]]:
@@ -52,6 +53,15 @@ def test_config_and_layers_are_required() -> None:
     assert parsed.media_type == documents.OCI_MANIFEST
     assert parsed.subject is None
     assert parsed.document == b"{}"
+
+
+def test_a_manifest_refers_to_no_more_than_is_allowed() -> None:
+    layers = [descriptor(one) for one in "1234"]
+    assert len(parse(image(layers=[*layers, *layers]), max_references=5).references) == 5
+    with pytest.raises(InvalidManifest, match=r"refers to 5 contents; docker\.max_references allows 4"):
+        parse(image(layers=layers), max_references=4)
+    with pytest.raises(InvalidManifest, match=r"max_references"):
+        parse(index(manifests=layers), max_references=3)
 
 
 @pytest.mark.parametrize(

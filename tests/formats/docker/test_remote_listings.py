@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.errors import UpstreamFailed
-from nora.formats.docker.remote_listings import parse_referrers, parse_tags
+from nora.formats.docker.remote_listings import parse_fallback, parse_referrers, parse_tags
 
 DIGEST = "sha256:" + "0" * 64
 JSON = st.recursive(
@@ -23,7 +23,7 @@ JSON = st.recursive(
 
 @given(st.binary(max_size=64) | JSON.map(orjson.dumps))
 def test_anything_can_be_read(body: bytes) -> None:
-    for parse in (parse_tags, parse_referrers):
+    for parse in (parse_tags, parse_referrers, parse_fallback):
         try:
             found = parse(body)
         except UpstreamFailed:
@@ -38,6 +38,17 @@ def test_tags_are_read(tags: list[str]) -> None:
 
 def test_no_tags() -> None:
     assert parse_tags(b'{"tags": null}') == []
+
+
+def test_no_referrers() -> None:
+    assert parse_referrers(b'{"manifests": null}') == []
+    for body in (b'{"manifests": null}', b'{"layers": []}', b"{}"):
+        assert parse_fallback(body) == []
+    for body in (b"{}", b'{"manifests": {}}'):
+        with pytest.raises(UpstreamFailed, match="lists referrers"):
+            parse_referrers(body)
+    with pytest.raises(UpstreamFailed, match="lists referrers"):
+        parse_fallback(b'{"manifests": 1}')
 
 
 @pytest.mark.parametrize("field", ["digest", "mediaType", "size"])
