@@ -27,6 +27,7 @@ from nora.auth.passwords import Passwords, Proof
 from nora.auth.sessions import Session, Sessions
 from nora.auth.tokens import Tokens, is_token, secret_hash
 from nora.errors import Denied, TooManyRequests, Unauthenticated
+from nora.http.limits import admit_stranger
 from nora.model import ANONYMOUS, Principal, Role
 
 T = TypeVar("T")
@@ -47,7 +48,8 @@ class Attempts(Protocol):
     """Counts wrong passwords by the address of a client and the name of a user; see nora.http.limits."""
 
     def check(self, address: str, user: str) -> float:
-        """How many seconds to wait before a password is looked at. Raises TooManyRequests."""
+        """How many seconds to wait before a password is looked at. Raises TooManyRequests. As all of them,
+        for any thread."""
         ...
 
     def on_failure(self, address: str, user: str) -> None:
@@ -55,6 +57,22 @@ class Attempts(Protocol):
 
     def on_success(self, address: str, user: str) -> None:
         """The password was checked, and right."""
+
+
+class _Turn:
+    """One password of a name from an address: see nora.auth.passwords.Turn."""
+
+    def __init__(self, attempts: Attempts, address: str, user: str) -> None:
+        self.address = address
+        self._attempts = attempts
+        self._user = user
+
+    def admit(self) -> None:
+        self._attempts.check(self.address, self._user)
+
+    def settle(self, right: bool) -> None:
+        told = self._attempts.on_success if right else self._attempts.on_failure
+        told(self.address, self._user)
 
 
 class Authenticator:
@@ -97,9 +115,9 @@ class Authenticator:
         """Who sent a request; ANONYMOUS when nobody says so, and while authentication is off.
 
         `allow_foreign`: where everybody may read, credentials that mean nothing here are no credentials,
-        since clients send those of one registry to its mirrors. Raises Unauthenticated, TooManyRequests,
-        Denied (a workload that no rule is for) and - never Unauthenticated - StorageFailed when a store
-        cannot be asked.
+        since clients send those of one registry to its mirrors; they lift no limit. Raises Unauthenticated,
+        TooManyRequests, Denied (a workload that no rule is for) and - never Unauthenticated - StorageFailed
+        when a store cannot be asked.
         """
         if not self.enabled:
             return ANONYMOUS
@@ -113,6 +131,7 @@ class Authenticator:
             return principal
         except (Unauthenticated, TooManyRequests, Denied):  # the last one: a workload that no rule is for
             if allow_foreign:
+                admit_stranger(_scope(request))
                 return ANONYMOUS
             raise
 
@@ -207,15 +226,17 @@ class Authenticator:
         known = self._passwords.cached(user, credentials.password)
         if isinstance(known, Account):
             return known
-        address = _scope(request).get("nora.client", "")
-        account = await self._passwords.check(user, credentials.password)
-        if account is None:
-            _scope(request)["nora.claimed"] = user
-            if self._attempts is not None:
-                self._attempts.on_failure(address, user)
-            raise Unauthenticated("the user or the password is wrong")
+        scope, account = _scope(request), None
+        turn = None
         if self._attempts is not None:
-            self._attempts.on_success(address, user)
+            turn = _Turn(self._attempts, scope.get("nora.client", ""), user)
+        try:
+            account = await self._passwords.check(user, credentials.password, turn)
+        finally:
+            if account is None:
+                scope["nora.claimed"] = user
+        if account is None:
+            raise Unauthenticated("the user or the password is wrong")
         return account
 
     async def _admit_attempt(self, request: Request, user: str) -> None:

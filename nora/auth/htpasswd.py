@@ -87,6 +87,8 @@ class Htpasswd:
         self._seen: tuple[object, ...] = ()
         self._accounts: dict[str, Account] | None = None
         self._complaint = ""
+        self.highest_cost = 0
+        """Of the hashes in the file as it was looked at last; 0 without any."""
 
     @property
     def is_there(self) -> bool:
@@ -125,6 +127,7 @@ class Htpasswd:
             self._seen = (*seen, "empty")
         else:
             self._seen, self._accounts, self._complaint = seen, accounts, ""
+            self.highest_cost = max((one.cost for one in accounts.values()), default=0)
             for warning in warnings:
                 _log.warning("%s: %s", self._path, warning)
 

@@ -1,9 +1,14 @@
 """Passwords, checked without being felt by anybody else.
 
 bcrypt takes a quarter of a second of a core at cost 12, on purpose. So it runs in a thread of low priority,
-one check at a time on the whole machine, and the queue for it is short: whoever finds it full is told to come
-back. What was checked is remembered for a while - under a keyed hash of hash, user and password, so that a
-changed password is another question - and those who ask the same at the same time share one answer.
+one check at a time on the whole machine. Whether a client may try yet another password is asked when its turn
+has come, and what became of it is told before the next one's: who asks thirty at a time learns as much as who
+asks one after the other. The addresses take turns, so that many guesses from one of them do not keep others
+waiting, and the queue of each is short.
+
+What was checked is remembered for a while - under a keyed hash of hash, user and password, so that a
+changed password is another question - and those who ask the same at the same time share one answer. A wrong
+password takes as long as the most costly hash of the file, whoever it is for.
 """
 
 from __future__ import annotations
@@ -11,12 +16,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import bcrypt
 
@@ -25,16 +32,49 @@ from nora.errors import TooManyRequests
 from nora.locks import FileLock
 from nora.processes import lower_priority
 
-QUEUE_LIMIT: Final = 8
-"""Checks that wait in one process."""
+QUEUE_LIMIT: Final = 4
+"""Checks of one name from one address that wait in one process."""
+QUEUE_LIMIT_OF_ADDRESS: Final = 32
+QUEUE_LIMIT_OF_ALL: Final = 256
 LONGEST_WAIT: Final = 5.0
-"""Seconds that they may take, as far as one can tell: a busy machine has a shorter queue."""
+"""Seconds that those of one name may take, as far as one can tell: a busy machine has a shorter queue."""
 REFUSED_SECONDS: Final = 10.0
 """How long a wrong password is remembered."""
 REMEMBERED: Final = 4096
 LONGEST_PASSWORD: Final = 72
 """Bytes that bcrypt looks at; htpasswd, like everybody, ignores what follows."""
 _DEFAULT_COST = 10
+
+
+class Turn(Protocol):
+    """The client that a password comes from. Its methods are called in a thread, by one process at a time."""
+
+    address: str
+
+    def admit(self) -> None:
+        """Before the password is looked at. Raises TooManyRequests."""
+        ...
+
+    def settle(self, right: bool) -> None:
+        """What it turned out to be, before another one is looked at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One that waits."""
+
+    question: bytes
+    user: str
+    hashed: bytes
+    cost: int
+    password: bytes
+    turn: Turn | None
+    answer: asyncio.Future[bool]
+
+    @property
+    def address(self) -> str:
+        return self.turn.address if self.turn else ""
 
 
 class Proof(NamedTuple):
@@ -62,7 +102,13 @@ class Passwords:
         self._clock = clock
         self._key = os.urandom(32)
         self._known: OrderedDict[bytes, tuple[float, bool]] = OrderedDict()
-        self._pending: dict[bytes, asyncio.Future[bool]] = {}
+        self._pending: dict[tuple[bytes, str], asyncio.Future[bool]] = {}
+        """Answers that are on their way, by question and address."""
+        self._queues: OrderedDict[str, deque[_Check]] = OrderedDict()
+        """By address; the first one is next."""
+        self._waiting: Counter[tuple[str, ...]] = Counter()
+        """Those in the queues: of each name at an address, of each address, and all."""
+        self._is_busy = False
         self._thread = ThreadPoolExecutor(1, "passwords", lower_priority)
         self._seconds = 0.25
         """That the last check took, with the wait for those of other processes."""
@@ -91,21 +137,21 @@ class Passwords:
             and self._htpasswd.accounts.get(proof.account.name) is proof.account
         )
 
-    async def check(self, user: str, password: str) -> Account | None:
+    async def check(self, user: str, password: str, turn: Turn | None = None) -> Account | None:
         """The account of a user with the right password, else None.
 
         A user who is not there takes as long as one who is. Raises TooManyRequests when too many checks wait,
-        StorageFailed.
+        or `turn` does; StorageFailed.
         """
         account = self._htpasswd.accounts.get(user)
         question = self._question(account, user, password)
-        known = self._known.get(question)
-        if known is not None and known[0] > self._clock():
-            return account if known[1] else None
-        pending = self._pending.get(question) or self._ask(question, self._hash_of(account), password)
-        right = await asyncio.shield(pending)
-        self._remember(question, right and account is not None)
-        return account if right else None
+        known = self._fresh(question)
+        if known is None:
+            pending = self._pending.get((question, turn.address if turn else ""))
+            known = await asyncio.shield(pending or self._ask(question, account, user, password, turn))
+        elif turn is not None:
+            turn.settle(known)
+        return account if known else None
 
     def is_current(self, user: str, fingerprint: str) -> bool:
         """Whether a user is still there with the password of this fingerprint. Raises StorageFailed."""
@@ -113,7 +159,8 @@ class Passwords:
         return account is not None and account.fingerprint == fingerprint
 
     def close(self) -> None:
-        """Let go of the thread and of the lock."""
+        """Let go of the thread and of the lock; who still waits gets no answer."""
+        self._queues.clear()
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._lock.close()
 
@@ -121,45 +168,111 @@ class Passwords:
         text = f"{account.password_hash if account else ''}\0{user}\0{password}"
         return blake2b(text.encode(), key=self._key, digest_size=16).digest()
 
-    def _hash_of(self, account: Account | None) -> bytes:
-        """The hash to check against: for an absent user one that fits nothing, as costly as the others."""
-        if account is not None:
-            return account.password_hash.encode()
-        costs = {one.cost for one in self._htpasswd.accounts.values()}
-        return bcrypt.gensalt(max(costs, default=_DEFAULT_COST)) + b"." * 31
+    def _fresh(self, question: bytes) -> bool | None:
+        """The remembered answer."""
+        known = self._known.get(question)
+        return known[1] if known is not None and known[0] > self._clock() else None
 
-    def _ask(self, question: bytes, hashed: bytes, password: str) -> asyncio.Future[bool]:
-        waiting = len(self._pending)
-        seconds = waiting * self._seconds
-        if waiting >= QUEUE_LIMIT or seconds > LONGEST_WAIT:
+    def _ask(
+        self, question: bytes, account: Account | None, user: str, password: str, turn: Turn | None
+    ) -> asyncio.Future[bool]:
+        """Put a check into the queue. An absent user has a hash that fits nothing, as costly as any other."""
+        cost = self._htpasswd.highest_cost or _DEFAULT_COST
+        hashed = account.password_hash.encode() if account else bcrypt.gensalt(cost) + b"." * 31
+        left = max(0, cost - account.cost) if account else 0
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        one = _Check(question, user, hashed, left, password.encode(), turn, answer)
+        self._enqueue(one)
+        self._pending[question, one.address] = answer
+        answer.add_done_callback(lambda done: self._forget(one, done))
+        self._start_next()
+        return answer
+
+    def _enqueue(self, one: _Check) -> None:
+        """Raises TooManyRequests."""
+        of_name = self._waiting[one.address, one.user]
+        seconds = of_name * self._seconds
+        if (
+            of_name >= QUEUE_LIMIT
+            or seconds > LONGEST_WAIT
+            or self._waiting[one.address,] >= QUEUE_LIMIT_OF_ADDRESS
+            or self._waiting[()] >= QUEUE_LIMIT_OF_ALL
+        ):
             raise TooManyRequests(
                 "too many passwords are being checked; a token needs none", int(seconds) + 1
             )
-        loop = asyncio.get_running_loop()
-        pending = loop.run_in_executor(self._thread, self._check, hashed, password.encode())
-        self._pending[question] = pending
-        pending.add_done_callback(lambda done: self._answered(question, done))
-        return pending
+        for counted in ((one.address, one.user), (one.address,), ()):
+            self._waiting[counted] += 1
+        self._queues.setdefault(one.address, deque()).append(one)
 
-    def _answered(self, question: bytes, done: asyncio.Future[bool]) -> None:
-        self._pending.pop(question, None)
+    def _forget(self, one: _Check, done: asyncio.Future[bool]) -> None:
+        """An answer has come; whoever asked may have left: it counts as seen."""
+        self._pending.pop((one.question, one.address), None)
+        for counted in ((one.address, one.user), (one.address,), ()):
+            self._waiting[counted] -= 1
+            if not self._waiting[counted]:
+                del self._waiting[counted]
         if not done.cancelled():
-            done.exception()  # whoever asked may have left: it counts as seen
+            done.exception()
 
-    def _check(self, hashed: bytes, password: bytes) -> bool:
-        began = time.monotonic()
+    def _start_next(self) -> None:
+        """Let the thread check the next one, of the address whose turn is longest ago."""
+        while self._queues and not self._is_busy:
+            address, queue = self._queues.popitem(last=False)
+            one = queue.popleft()
+            if queue:
+                self._queues[address] = queue
+            known = self._fresh(one.question)
+            if known is not None:  # somebody else asked the same meanwhile
+                if one.turn is not None:
+                    one.turn.settle(known)
+                one.answer.set_result(known)
+                continue
+            self._is_busy = True
+            run = partial(self._check, one.hashed, one.password, one.turn, one.cost)
+            checked = asyncio.get_running_loop().run_in_executor(self._thread, run)
+            checked.add_done_callback(partial(self._answer, one))
+
+    def _answer(self, one: _Check, checked: asyncio.Future[bool]) -> None:
+        self._is_busy = False
+        if checked.cancelled():  # the process stops
+            one.answer.cancel()
+            return
+        error = checked.exception()
+        if error is not None:
+            one.answer.set_exception(error)
+        else:
+            self._remember(one.question, checked.result())
+            one.answer.set_result(checked.result())
+        self._start_next()
+
+    def _check(self, hashed: bytes, password: bytes, turn: Turn | None = None, left: int = 0) -> bool:
+        """`left`: by how much the hash is cheaper than the most costly one. A wrong password takes as long
+        as with that: each further step of cost doubles the time."""
+        waited = time.monotonic()
         with self._lock:
-            try:
-                return bcrypt.checkpw(password[:LONGEST_PASSWORD], hashed)
-            except ValueError:  # whatever bcrypt cannot take for a hash or a password
-                return False
-            finally:
-                self._seconds = time.monotonic() - began
+            if turn is not None:
+                turn.admit()
+            right = _fits(password, hashed)
+            if not right:
+                for cost in range(int(hashed[4:6]), int(hashed[4:6]) + left) if left else ():
+                    _fits(password, bcrypt.gensalt(cost) + b"." * 31)
+            if turn is not None:
+                turn.settle(right)
+            self._seconds = time.monotonic() - waited
+            return right
 
     def _remember(self, question: bytes, right: bool) -> None:
         if len(self._known) >= REMEMBERED:
             self._known.popitem(last=False)
         self._known[question] = (self._clock() + (self._ttl if right else REFUSED_SECONDS), right)
+
+
+def _fits(password: bytes, hashed: bytes) -> bool:
+    try:
+        return bcrypt.checkpw(password[:LONGEST_PASSWORD], hashed)
+    except ValueError:  # whatever bcrypt cannot take for a hash or a password
+        return False
 
 
 def hash_password(password: str, cost: int = 12) -> str:

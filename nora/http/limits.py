@@ -80,10 +80,11 @@ def _refuse(message: str, wait: float) -> TooManyRequests:
 class RateLimits:
     """The limits of requests. Who has said who it is has none: behind one address may be a hundred jobs.
 
-    Whether credentials are good is known only when the request has been answered. So a request without any
+    Whether credentials are good is known only when somebody has looked at them. So a request without any
     takes its turn before it is handled, and gets it back when all it learned is that it has to give some; one
-    with credentials that are wrong, or count for nothing, takes it afterwards, and its answer is withheld
-    when there is none left. Guessing passwords is limited by `Attempts`.
+    with credentials that count for nothing takes it when that is found out, before anything is done for it
+    (`admit_stranger`); one with wrong ones afterwards, and its answer is withheld when there is none left.
+    Guessing passwords is limited by `Attempts`.
     """
 
     def __init__(
@@ -120,7 +121,9 @@ class RateLimits:
 
     def admit(self, scope: dict[str, Any]) -> None:
         """Before a request is handled. Raises TooManyRequests."""
-        if not self._shows_credentials(scope):
+        if self._shows_credentials(scope):
+            scope[_LIMITS] = self
+        else:
             self._take(scope)
 
     def conclude(self, scope: dict[str, Any], status: int) -> None:
@@ -131,6 +134,8 @@ class RateLimits:
         if not self._shows_credentials(scope):
             if status == 401:
                 self._give_back(scope)
+        elif scope.get(_LIMITS, self) is None:
+            return  # it has taken its turn
         elif status >= 400 or scope["method"] in READS:  # of a change that was made the answer is given
             self._take(scope)
 
@@ -154,6 +159,19 @@ class RateLimits:
             self._table.change(_key(kind, scope[SCOPE_KEY]), rate.give_back)
 
 
+_LIMITS: Final = "nora.limits"
+"""Where a request with credentials has its limits until they have been asked: then None."""
+
+
+def admit_stranger(scope: dict[str, Any]) -> None:
+    """Where everybody may read, once the credentials of a request are found to count for nothing: it takes
+    its turn as if it had none, before it costs more. Raises TooManyRequests."""
+    limits: RateLimits | None = scope.get(_LIMITS)
+    if limits is not None:
+        scope[_LIMITS] = None
+        limits._take(scope)
+
+
 def _class_of(scope: dict[str, Any]) -> Class:
     return "general" if scope["method"] in READS else "upload"
 
@@ -167,8 +185,10 @@ class Attempts:
 
     What is locked is a name *from an address*: nobody can lock a name for others, and a name with a stale
     password does not lock its neighbours behind the same address. Whoever tries many names from one address
-    runs into the rate of the class `auth`, but for a name whose right password came from there lately.
-    Whoever tries one name from many addresses makes logins with that name slower, by a second at most.
+    runs into the rate of the class `auth`, but for a name whose right password came from there lately, and
+    for the first password of a name, which is looked at a second later: a first login is not refused because
+    others guess. Whoever tries one name from many addresses makes logins with that name slower, by a second
+    at most.
     """
 
     def __init__(self, shared_table: SharedTable, rate: Rate, refused: Callable[[str], None]) -> None:
@@ -187,11 +207,13 @@ class Attempts:
     def check(self, address: str, user: str) -> float:
         """Before a password is looked at: how many seconds to wait with that. Raises TooManyRequests while
         the name is locked for this address, or the address has failed too often."""
-        wait, proven = self._table.change(_key("lock", address, user), _standing)
-        if proven:
+        wait, failures = self._table.change(_key("lock", address, user), _standing)
+        if failures == _PROVEN:
             return 0.0
         if not wait and self._rate:
             wait = self._table.change(_key("auth", address), self._rate.wait)
+            if wait and not failures:
+                return LONGEST_DELAY
         if wait:
             self._refused("auth")
             raise _refuse("too many wrong passwords", wait)
@@ -214,8 +236,9 @@ _PROVEN: Final = -1.0
 that, so a neighbour has one guess for each time that the password is checked, and no more."""
 
 
-def _standing(cell: Cell, now: float) -> tuple[None, tuple[float, bool]]:
-    return None, (max(0.0, cell.level - now), cell.tally == _PROVEN and cell.expires > now)
+def _standing(cell: Cell, now: float) -> tuple[None, tuple[float, float]]:
+    """How long a name is locked at an address, and how often it failed there."""
+    return None, (max(0.0, cell.level - now), cell.tally if cell.expires > now else 0.0)
 
 
 def _fail(cell: Cell, now: float) -> tuple[Cell, None]:

@@ -54,7 +54,7 @@ class SharedMemory:
     def __init__(self, slots: int) -> None:
         self.requests = SharedTable(REQUEST_ROWS, processes=slots)
         """What is counted of the requests of each client."""
-        self.failures = SharedTable(FAILURE_ROWS, processes=slots)
+        self.failures = SharedTable(FAILURE_ROWS, processes=slots, threads=True)
         """What is counted of failed logins; apart, so that requests of many clients do not push it out."""
         self.answers = SharedTimestamps()
         """When hosts of upstreams last answered."""

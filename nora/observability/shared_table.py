@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -45,18 +46,26 @@ class SharedTable:
     address or a name that shares a cell with another's.
     """
 
-    def __init__(self, rows: int, *, processes: int = 2) -> None:
-        """With one process there is nobody to lock against, which saves most of what a change costs."""
+    def __init__(self, rows: int, *, processes: int = 2, threads: bool = False) -> None:
+        """With one process there is nobody to lock against, which saves most of what a change costs.
+        `threads`: not only the thread of the event loop changes cells."""
         memory = memoryview(mmap.mmap(-1, rows * _WAYS * _CELL * 8)).cast("B")
         self._rows = rows
         self._owners = memory.cast("Q")
         self._numbers = memory.cast("d")
         self._locks = NumberedLocks() if processes > 1 else None
+        self._thread_lock = threading.Lock() if threads else None
         self._secret = os.urandom(16)
         self._owner_of = lru_cache(1024)(self._hash)
 
     def change(self, key: str, step: Step[T]) -> T:
         """Let `step` look at the cell of a key, and change it, while no other process does."""
+        if self._thread_lock is None:
+            return self._locked(key, step)
+        with self._thread_lock:
+            return self._locked(key, step)
+
+    def _locked(self, key: str, step: Step[T]) -> T:
         owner = self._owner_of(key)
         row = (owner >> 1) % self._rows
         if self._locks is None:

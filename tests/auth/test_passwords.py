@@ -202,3 +202,91 @@ def test_hashes_are_those_of_htpasswd() -> None:
     for password in ("", "x" * 73):
         with pytest.raises(ValueError, match="from 1 to 72"):
             hash_password(password, 4)
+
+
+# -- whose turn it is --------------------------------------------------------------------------------------
+
+
+class Turn:
+    """A client that may fail so often."""
+
+    def __init__(self, address: str = "192.0.2.1", failures: int = 1000) -> None:
+        self.address = address
+        self.left = failures
+        self.settled: list[bool] = []
+
+    def admit(self) -> None:
+        if self.left <= 0:
+            raise TooManyRequests("no more", 1)
+
+    def settle(self, right: bool) -> None:
+        self.settled.append(right)
+        if not right:
+            self.left -= 1
+
+
+async def guess(passwords: Passwords, user: str, password: str, turn: Turn) -> str:
+    try:
+        return "right" if await passwords.check(user, password, turn) else "wrong"
+    except TooManyRequests as error:
+        return str(error)
+
+
+async def test_parallel_guesses_get_what_one_after_the_other_gets(
+    passwords: Passwords, checks: list[bytes]
+) -> None:
+    turn = Turn(failures=2)
+    asked = (guess(passwords, f"user{number % 8}", f"p{number}", turn) for number in range(32))
+    answers = await asyncio.gather(*asked)
+    assert answers.count("wrong") == 2
+    assert len(checks) == 2
+    assert turn.settled == [False, False]
+
+
+async def test_those_of_two_processes_get_what_one_after_the_other_gets(
+    passwords: Passwords, path: Path, clock: Clock
+) -> None:
+    other, turn = Passwords(Htpasswd(path, clock), path.with_name("lock"), 60, clock), Turn(failures=2)
+    both = [guess(one, "alice", f"p{number}", turn) for number in range(4) for one in (passwords, other)]
+    answers = await asyncio.gather(*both)
+    other.close()
+    assert answers.count("wrong") == 2
+    assert answers.count("no more") == 6
+
+
+async def test_who_asks_the_same_at_once_counts_once(passwords: Passwords) -> None:
+    turn = Turn()
+    await asyncio.gather(*(guess(passwords, "alice", "wrong", turn) for _ in range(32)))
+    assert turn.settled == [False]
+    assert await guess(passwords, "alice", "wrong", turn) == "wrong"  # what is remembered counts as well
+    assert turn.settled == [False, False]
+
+
+async def test_guesses_of_others_keep_nobody_waiting(passwords: Passwords, path: Path) -> None:
+    order: list[str] = []
+
+    async def ask(user: str, password: str, address: str) -> None:
+        order.append(f"{address} {await guess(passwords, user, password, Turn(address))}")
+
+    with FileLock(path.with_name("lock")):
+        guesses = [ask(f"user{number}", "p", "192.0.2.66") for number in range(40)]
+        waiting = asyncio.gather(*guesses, ask("alice", "right", "192.0.2.1"))
+        await asyncio.sleep(0.05)
+    await waiting
+    assert "192.0.2.1 right" in [one for one in order if "too many" not in one][:3]
+    assert sum("too many" in one for one in order) == 40 - module.QUEUE_LIMIT_OF_ADDRESS
+
+
+async def test_a_wrong_password_costs_the_same_whoever_it_is_for(
+    path: Path, tmp_path: Path, checks: list[bytes]
+) -> None:
+    costs = {"low": 4, "middle": 6, "high": 8}
+    path.write_text("".join(f"{name}:{hash_password('right', cost)}\n" for name, cost in costs.items()))
+    passwords = Passwords(Htpasswd(path), tmp_path / "other-lock")
+    work = {}
+    for name in (*costs, "nobody"):
+        checks.clear()
+        assert await passwords.check(name, "wrong") is None
+        work[name] = sum(2 ** int(hashed[4:6]) for hashed in checks)
+    passwords.close()
+    assert set(work.values()) == {2**8}

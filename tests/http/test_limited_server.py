@@ -11,6 +11,7 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import bcrypt
@@ -145,6 +146,24 @@ def test_a_name_is_locked_at_one_address_by_all_workers(server: Server) -> None:
     assert Client(server, "192.0.2.31").ask(upload, "POST", basic("ann", PASSWORD))[0] == 202
     assert client.ask(upload, "POST", basic("ann", PASSWORD))[0] == 429  # also where it is known by now
     assert eventually(lambda: client.ask(upload, "POST", basic("ann", PASSWORD))[0] == 202)
+
+
+def test_guesses_at_once_get_what_one_after_the_other_gets(server: Server) -> None:
+    client, upload = Client(server, "192.0.2.32"), "/v2/app/blobs/uploads/"
+    with ThreadPoolExecutor(32) as threads:
+        guesses = [basic("guessed", f"wrong {number}") for number in range(32)]
+        statuses = [*threads.map(lambda one: client.ask(upload, "POST", one)[0], guesses)]
+    assert set(statuses) == {401, 429}
+    assert 5 <= statuses.count(401) <= 6  # the sixth, where the first five take as long as the lock
+
+
+@pytest.mark.slow
+def test_a_first_login_is_not_refused_because_others_guess(server: Server) -> None:
+    client, upload = Client(server, "192.0.2.33"), "/v2/app/blobs/uploads/"
+    for number in range(10):
+        client.ask(upload, "POST", basic(f"other-{number % 2}", f"wrong {number}"))
+    assert client.ask(upload, "POST", basic("other-0", "wrong"))[0] == 429
+    assert client.ask(upload, "POST", basic("bob", PASSWORD))[0] == 202
 
 
 def test_the_audit_log_has_all_that_was_done_and_no_secret(server: Server) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from nora.errors import TooManyRequests
 from nora.http import limits
-from nora.http.limits import Attempts, Class, Rate, RateLimits, client_of
+from nora.http.limits import Attempts, Class, Rate, RateLimits, admit_stranger, client_of
 from nora.model import ANONYMOUS, Principal
 from nora.observability import shared_table
 from nora.observability.shared_table import Cell, SharedTable
@@ -170,6 +170,19 @@ def test_the_answer_to_a_change_that_was_made_is_never_withheld(clock: Clock) ->
         one.conclude(scope, 201)
 
 
+def test_credentials_that_count_for_nothing_take_their_turn_before_anything_is_done(clock: Clock) -> None:
+    one = make_limits()
+    for _ in range(20):
+        scope = request(credentials="Bearer junk")
+        one.admit(scope)
+        admit_stranger(scope)
+        one.conclude(scope, 200)  # which takes no second turn
+    scope = request(credentials="Bearer junk")
+    one.admit(scope)
+    assert refusal(lambda: admit_stranger(scope)) == 1
+    admit_stranger(request(credentials="Bearer junk"))  # of a mount without limits
+
+
 def test_being_asked_for_credentials_costs_nothing(clock: Clock) -> None:
     one = make_limits()
     for _ in range(100):
@@ -320,11 +333,23 @@ def test_many_names_from_one_address_run_into_its_rate(clock: Clock) -> None:
     for number in range(5):
         one.check("192.0.2.1", f"user{number}")
         one.on_failure("192.0.2.1", f"user{number}")
-    assert refusal(lambda: one.check("192.0.2.1", "user6")) == 1
+    assert refusal(lambda: one.check("192.0.2.1", "user1")) == 1
     assert seen == ["auth"]
-    one.check("192.0.2.2", "user6")
+    assert one.check("192.0.2.2", "user1") == 0
     clock.now += 1
-    one.check("192.0.2.1", "user6")
+    one.check("192.0.2.1", "user1")
+
+
+def test_a_first_login_is_slower_and_not_refused_because_others_guess(clock: Clock) -> None:
+    one = Attempts(SharedTable(64), Rate(1, 5), lambda kind: None)
+    for number in range(20):
+        one.on_failure("192.0.2.1", f"user{number}")
+    assert one.check("192.0.2.1", "ann") == limits.LONGEST_DELAY
+    one.on_failure("192.0.2.1", "ann")  # so much for the first one
+    assert refusal(lambda: one.check("192.0.2.1", "ann"))
+    assert one.check("192.0.2.1", "bob") == limits.LONGEST_DELAY
+    one.on_success("192.0.2.1", "bob")
+    assert one.check("192.0.2.1", "bob") == 0
 
 
 def test_who_logged_in_there_before_does_not_suffer_from_neighbours(clock: Clock) -> None:
@@ -333,7 +358,7 @@ def test_who_logged_in_there_before_does_not_suffer_from_neighbours(clock: Clock
     for number in range(20):
         one.on_failure("192.0.2.1", f"user{number}")
     assert one.check("192.0.2.1", "ann") == 0
-    assert refusal(lambda: one.check("192.0.2.1", "bob"))
+    assert refusal(lambda: one.check("192.0.2.1", "user1"))
     one.on_failure("192.0.2.1", "ann")  # but a neighbour gets no second guess out of that
     assert refusal(lambda: one.check("192.0.2.1", "ann"))
 
