@@ -29,6 +29,8 @@ from nora.resolve import Candidate
 
 _HOLDERS = 64
 """Packages that hold a blob which are looked at for one of the same repository."""
+_ATTEMPTS = 2
+"""How often a tag is asked for while the manifest that it is said to mean is gone: it has moved since."""
 _TAG = "application/vnd.nora.tag"
 _PROBE_BYTES = 4 << 20
 
@@ -95,20 +97,25 @@ class PullThrough:
         return document is not None
 
     async def _tagged(self, origin: Origin, tag: Tag, only_head: bool) -> Pulled | None:
-        document = await self._cache.document(
-            origin.key("tags", tag), self._remotes.policy(origin), self._tag_fetch(origin, tag)
-        )
-        if document is None:
-            return None
-        meant = Descriptor.decode(document.cached.document)
-        headers = stale_headers(document)
-        file = await self._held(origin, meant.digest)
-        if file is None and only_head and origin.is_online:
-            return Pulled(meant.digest, meant.media_type, _unseen(meant), headers)
-        file = file or await self._fetch(origin, meant.digest)
-        if file is None:  # the tag says whose the name is
-            raise VersionNotFound(f"{origin.package} has no manifest {meant.digest}, which {tag} means")
-        return Pulled(meant.digest, file.media_type, file.blob, headers)
+        key = origin.key("tags", tag)
+        policy, fetch = self._remotes.policy(origin), self._tag_fetch(origin, tag)
+        for attempt in range(_ATTEMPTS):
+            document = await self._cache.document(key, policy, fetch)
+            if document is None:
+                return None
+            meant = Descriptor.decode(document.cached.document)
+            headers = stale_headers(document)
+            file = await self._held(origin, meant.digest)
+            if file is None and only_head and origin.is_online:
+                return Pulled(meant.digest, meant.media_type, _unseen(meant), headers)
+            file = file or await self._fetch(origin, meant.digest)
+            if file is not None:
+                return Pulled(meant.digest, file.media_type, file.blob, headers)
+            if not origin.is_online or attempt == _ATTEMPTS - 1:
+                break
+            await self._cache.expire([origin.repository], key.path)
+        # The tag says whose the name is
+        raise VersionNotFound(f"{origin.package} has no manifest {meant.digest}, which {tag} means")
 
     async def _by_digest(self, origin: Origin, digest: Digest, only_head: bool) -> Pulled | None:
         file = await self._held(origin, digest)

@@ -14,7 +14,7 @@ import pytest
 from nora.blobs.layout import Layout
 from tests.formats.docker.mirrors import Mirror, mirror
 from tests.support import images
-from tests.support.answers import Answer
+from tests.support.answers import Answer, Asked, absent
 from tests.support.oci import CONFIG, IMAGE, INDEX, Repository, describe, digest, index, render
 from tests.support.oci_upstream import Manifest
 
@@ -103,6 +103,35 @@ def test_a_tag_that_moves(hub: Mirror, repository: Name) -> None:
     assert answer.status_code == 404
     assert answer.json()["errors"][0]["code"] == "MANIFEST_UNKNOWN"
     assert pull(image, after.digest).content == after.body, "what has a digest stays"
+
+
+def test_a_tag_that_moves_between_its_head_and_the_get_is_asked_for_again(
+    hub: Mirror, repository: Name
+) -> None:
+    name = repository("app")
+    before = hub.registry.image(name, seed="before")
+
+    def moves(asked: Asked) -> Answer:
+        hub.registry.image(name, seed="after")
+        hub.registry.manifests[name].pop(before.digest, None)
+        return absent()
+
+    hub.up.serve(f"/v2/{name}/manifests/{before.digest}", moves, "GET")
+    answer = pull(hub.image(name))
+    assert answer.content == hub.registry.manifests[name]["latest"].body
+    assert answer.headers["docker-content-digest"] != before.digest
+    assert hub.asked("HEAD", f"{name}/manifests/latest") == 2
+
+
+def test_a_tag_whose_manifest_is_gone_is_asked_for_again_once(hub: Mirror, repository: Name) -> None:
+    name = repository("app")
+    gone = hub.registry.image(name)
+    hub.up.serve(f"/v2/{name}/manifests/{gone.digest}", absent(), "GET")
+    answer = hub.image(name).get_manifest("latest")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "MANIFEST_UNKNOWN")
+    assert hub.asked("HEAD", f"{name}/manifests/latest") == 2
+    hub.registry.remove(name, "latest")
+    assert hub.image(name).get_manifest("latest").status_code == 404
 
 
 def test_a_registry_that_does_not_say_digests(hub: Mirror, repository: Name) -> None:
