@@ -14,6 +14,8 @@ from nora.archives import DAMAGED, Limits, check_path
 from nora.errors import InvalidPackageFile, StorageFailed, quoted
 
 _PIECE = 1 << 16
+_LINK = ""
+"""No part of a normalized path: in a folder of `Links` it says that it is one."""
 
 
 class _Stream:
@@ -79,7 +81,7 @@ def open_tar(path: str, limits: Limits) -> Iterator[Iterator[tuple[tarfile.TarIn
 
 def _members(archive: Any, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     count = 0
-    links: set[str] = set()
+    links = Links()
     while (member := archive.next()) is not None:
         archive.members.clear()  # it remembers all that it has seen
         count += 1
@@ -89,25 +91,65 @@ def _members(archive: Any, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, ta
         yield member, archive
 
 
-def _check_member(member: tarfile.TarInfo, links: set[str], limits: Limits) -> None:
+class Links:
+    """The symbolic links of an archive, found by a walk along a path: it takes a step for each folder."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, Any] = {}
+
+    def add(self, path: str) -> None:
+        """`path` is normalized."""
+        folder = self._folders
+        for part in path.split("/"):
+            folder = folder.setdefault(part, {})
+        folder[_LINK] = {}
+
+    def has_above(self, path: str) -> bool:
+        """Whether a folder of a normalized path is a link."""
+        folder = self._folders
+        for part in path.split("/"):
+            if _LINK in folder:
+                return True
+            if part not in folder:
+                return False
+            folder = folder[part]
+        return False
+
+    def goes_outside(self, start: str, target: str) -> bool:
+        """Whether a way from a folder may lead out of the archive, or goes over a link."""
+        trail: list[dict[str, Any]] = [self._folders]
+        for part in start.split("/") if start else ():
+            trail.append(trail[-1].get(part, {}))
+        is_below = False
+        for part in target.split("/"):
+            if part in ("", "."):
+                continue
+            if _LINK in trail[-1] or (part == ".." and (is_below or len(trail) == 1)):
+                return True
+            if part == "..":
+                trail.pop()
+            else:
+                trail.append(trail[-1].get(part, {}))
+                is_below = True
+        return False
+
+
+def _check_member(member: tarfile.TarInfo, links: Links, limits: Limits) -> None:
     check_path(member.name, limits)
     if not (member.isfile() or member.isdir() or member.issym() or member.islnk()):
         raise InvalidPackageFile(f"{quoted(member.name)} is no file, folder or link")
     if member.issparse():  # a few bytes that are unpacked to as many as they say
         raise InvalidPackageFile(f"{quoted(member.name)} is a sparse file")
     name = normpath(member.name)
-    folder = dirname(name)
-    while folder:
-        if folder in links:
-            raise InvalidPackageFile(f"{quoted(name)} is inside of a link")
-        folder = dirname(folder)
+    if links.has_above(name):
+        raise InvalidPackageFile(f"{quoted(name)} is inside of a link")
     if member.issym() or member.islnk():
         _check_link(name, member, links, limits)
     if member.issym():
         links.add(name)
 
 
-def _check_link(name: str, member: tarfile.TarInfo, links: set[str], limits: Limits) -> None:
+def _check_link(name: str, member: tarfile.TarInfo, links: Links, limits: Limits) -> None:
     """That a link stays inside, however it is followed: what `..` means after a name is known only to whoever
     unpacks it, as that may be a link by then; so is what comes after a link."""
     refusal = InvalidPackageFile(f"the link {quoted(name)} leads out of the archive")
@@ -115,15 +157,5 @@ def _check_link(name: str, member: tarfile.TarInfo, links: set[str], limits: Lim
     if target.startswith("/") or len(target) > limits.path or target.count("/") > limits.depth:
         raise refusal
     # A hard link names a path of the archive, a symbolic one starts at its own folder.
-    parts = [part for part in dirname(name).split("/") if part] if member.issym() else []
-    is_below = False
-    for part in target.split("/"):
-        if part in ("", "."):
-            continue
-        if "/".join(parts) in links or (part == ".." and (is_below or not parts)):
-            raise refusal
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-            is_below = True
+    if links.goes_outside(dirname(name) if member.issym() else "", target):
+        raise refusal

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import posixpath
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from nora.archives import Limits, check_path
+from nora.archives import Limits, check_path, tars
 from nora.archives.tars import open_tar
 from nora.archives.zips import open_zip, read_member
 from nora.errors import InvalidPackageFile, StorageFailed
@@ -100,3 +101,27 @@ def test_an_archive_that_cannot_be_read_is_no_fault_of_the_client(tmp_path: Path
     for open_archive in (open_zip, open_tar):
         with pytest.raises(StorageFailed), open_archive(str(tmp_path / "absent"), LIMITS):
             pass
+
+
+def test_a_deep_path_is_looked_at_once_for_each_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not from its start again for each of them: a small archive has a great many of these."""
+    cut: list[str] = []
+    monkeypatch.setattr(tars, "dirname", lambda path: cut.append(path) or posixpath.dirname(path))
+    deep = "/".join(["a"] * 200)
+    path = tmp_path / "deep.tar.gz"
+    path.write_bytes(tarred((member("link", tarfile.SYMTYPE, "a"), b""), (member(f"{deep}/x"), b"")))
+    with tars.open_tar(str(path), Limits()) as members:
+        assert [found.name for found, _ in members] == ["link", f"{deep}/x"]
+    assert len(cut) <= 2
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("a/b", False), ("a/b/c", True), ("a/b/c/d", True), ("a/bb/c", False), ("a", False)],
+)
+def test_what_is_inside_of_a_link(path: str, expected: bool) -> None:
+    links = tars.Links()
+    links.add("a/b")
+    assert links.has_above(path) is expected
