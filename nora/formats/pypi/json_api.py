@@ -54,6 +54,15 @@ class _Passed(NamedTuple):
     here are listed."""
 
 
+class HostedRows(NamedTuple):
+    """A project in a hosted repository, as its document is made of it."""
+
+    files: Sequence[PackageFile]
+    versions: Sequence[Version]
+    is_offered: bool
+    """Whether its files may be had (PEP 792)."""
+
+
 class JsonApi:
     """The endpoints of the JSON API."""
 
@@ -72,11 +81,9 @@ class JsonApi:
         project = resource.project
         version = normalize_version(resource.version) if resource.version else ""
 
-        async def look(hosted: Repository) -> Response | None:
+        async def look(hosted: Repository) -> HostedPart | None:
             package = await self._catalog.find_package(hosted.id, project)
-            if package is None:
-                return None
-            return await self._hosted(resource, HostedPart(hosted, package), version)
+            return None if package is None else HostedPart(hosted, package)
 
         async def ask(candidate: Candidate) -> _Passed | None:
             if not candidate.is_last and await self._index.page(candidate.source, project) is None:
@@ -89,32 +96,40 @@ class JsonApi:
             raise VersionNotFound(f"there is no {project} {version}".rstrip())
 
         resolution = await self._resolver.resolve(resource.repository, project)
-        found = await self._resolver.find_hosted(resource.repository, look)
-        if found is not None:
-            return found
+        parts = await self._resolver.every_hosted(resource.repository, look)
+        if parts:
+            return await self._hosted(resource, parts, version)
         passed = await self._resolver.every(resolution, ask)
         if not passed:
             raise absent(resolution)
         return await self._passed_on(resource, passed)
 
-    async def _hosted(self, resource: Resource, part: HostedPart, version: str) -> Response:
-        base = resource.base_url
-        hosted, project = part.repository, resource.project
+    async def _hosted(self, resource: Resource, parts: Sequence[HostedPart], version: str) -> Response:
+        base, project = resource.base_url, resource.project
 
         async def make(encoding: Encoding) -> bytes:
-            rows = await self._catalog.list_package_files(hosted.id, project)
-            versions = await self._catalog.list_versions(hosted.id, project)
-            shown = version or _newest(versions)
-            if shown not in {one.name for one in versions}:
+            read = [await self._rows(part, project) for part in parts]
+            shown = version or _newest([one for rows in read for one in rows.versions])
+            if not any(shown == one.name for rows in read for one in rows.versions):
                 raise VersionNotFound(f"there is no {project} {version}".rstrip())
-            raw = await self._core_metadata(rows, shown)
-            offered = () if status_of(part.package)[0] == "quarantined" else rows  # PEP 792
-            page = partial(render, project, shown, offered, versions, raw, base, whole=not version)
-            work = _work(raw or b"", offered)
-            return await offload(make_document, page, part.package.revision, encoding.value, weight=work)
+            raw = await self._core_metadata([row for rows in read for row in rows.files], shown)
+            offered = [rows for rows in read if rows.is_offered]  # PEP 792
+            work = _work(raw or b"", sum(len(rows.files) for rows in offered))
+            page = partial(render, project, shown, read, raw, base, whole=not version)
+            serial = max(part.package.revision for part in parts)
+            return await offload(make_document, page, serial, encoding.value, weight=work)
 
-        key = (hosted.id, part.package.id, part.package.revision, version, base)
+        key = (
+            *((part.repository.id, part.package.id, part.package.revision) for part in parts),
+            version,
+            base,
+        )
         return await self._respond(resource, key, make, (NO_CACHE,))
+
+    async def _rows(self, part: HostedPart, project: ProjectName) -> HostedRows:
+        files = await self._catalog.list_package_files(part.repository.id, project)
+        versions = await self._catalog.list_versions(part.repository.id, project)
+        return HostedRows(files, versions, status_of(part.package)[0] != "quarantined")
 
     async def _core_metadata(self, rows: Sequence[PackageFile], version: str) -> bytes | None:
         for row in rows:
@@ -239,22 +254,30 @@ def _relinked(files: object, base: str) -> list[dict[str, Any]]:
 def render(
     project: ProjectName,
     shown: str,
-    rows: Sequence[PackageFile],
-    versions: Sequence[Version],
+    parts: Sequence[HostedRows],
     raw: bytes | None,
     base: str,
     *,
     whole: bool,
 ) -> dict[str, Any]:
     """The document of a hosted project. `shown` is the version that `info` is of, `raw` its core metadata;
-    `whole` says whether it is the project's own, which has all releases."""
-    reasons = {one.name: orjson.loads(one.document).get(YANKED) for one in versions if one.state == YANKED}
+    `whole` says whether it is the project's own, which has all releases. Of files with one name that of the
+    first repository counts."""
     links = f"{base}/simple/{project}/"
-    releases: dict[str, list[dict[str, Any]]] = {one.name: [] for one in versions}
-    for row, document in distributions(rows):
-        entry = _entry(row, document, links)
-        entry["yanked"], entry["yanked_reason"] = row.version in reasons, reasons.get(row.version or "")
-        releases.setdefault(row.version or "", []).append(entry)
+    releases: dict[str, list[dict[str, Any]]] = {one.name: [] for part in parts for one in part.versions}
+    reasons: dict[str, Any] = {}
+    seen: set[str] = set()
+    for part in parts:
+        own = {
+            one.name: orjson.loads(one.document).get(YANKED) for one in part.versions if one.state == YANKED
+        }
+        reasons = own | reasons
+        for row, document in distributions(part.files if part.is_offered else ()):
+            if row.path not in seen:
+                seen.add(row.path)
+                entry = _entry(row, document, links)
+                entry["yanked"], entry["yanked_reason"] = row.version in own, own.get(row.version or "")
+                releases.setdefault(row.version or "", []).append(entry)
     info = {} if raw is None else dict(parse_metadata(raw).info)
     info |= {
         "name": info.get("name") or project,
@@ -269,10 +292,10 @@ def render(
     return {**page, "releases": releases} if whole else page
 
 
-def _work(raw: bytes, rows: Sequence[PackageFile]) -> int:
-    """How many bytes a document of this core metadata and these files is worth."""
+def _work(raw: bytes, files: int) -> int:
+    """How many bytes a document of this core metadata and so many files is worth."""
     fields = raw.find(b"\n\n")
-    return len(raw) + _FIELD_WORK * (len(raw) if fields < 0 else fields) + _ROW_WORK * len(rows)
+    return len(raw) + _FIELD_WORK * (len(raw) if fields < 0 else fields) + _ROW_WORK * files
 
 
 def make_document(page: Callable[[], dict[str, Any]], serial: int, encoding: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -132,7 +133,7 @@ def test_legacy_json_of_much_core_metadata(http: httpx.Client, project: str) -> 
     """It is made in another process, and the same."""
     requires = [f"dependency-{number}>=1,<2" for number in range(1000)]
     wheel = Release(project=project, requires=requires, summary="A long story").wheel()
-    assert _work(wheel.metadata, ()) > SMALL_BYTES
+    assert _work(wheel.metadata, 0) > SMALL_BYTES
     assert upload(http, wheel).status_code == 200
     found = http.get(f"/pypi/{project}/json").json()
     assert found["info"]["requires_dist"] == requires
@@ -207,3 +208,35 @@ def test_commands(http: httpx.Client, nora: Server, project: str, release: Relea
     command("delete", project, "1.0")
     assert page(http, project)["versions"] == ["2.0"]
     assert "9.9" in command("yank", project, "9.9", fails=True)
+
+
+MEMBERS = """
+[repositories.first]
+format = "pypi"
+[repositories.second]
+format = "pypi"
+[repositories.both]
+format = "pypi"
+kind = "group"
+members = ["first", "second"]
+"""
+
+
+def test_legacy_json_joins_all_hosted_members(nora_server: StartServer, tmp_path: Path) -> None:
+    """As the page does; of two files with one name the first counts."""
+    (tmp_path / "members.toml").write_text(MEMBERS)
+    server = nora_server(env={"NORA_CONFIG_PATH": str(tmp_path / "members.toml")})
+    old, new = (Release(project="joined", version=version).wheel() for version in ("1.0", "2.0"))
+    other = Release(project="joined", seed="other").wheel()
+    with httpx.Client(base_url=server.url, timeout=30, trust_env=False) as http:
+        for built, name in ((old, "first"), (new, "second"), (other, "second")):
+            assert upload(http, built, f"/r/{name}/legacy/").status_code == 200
+        http.post("/r/second/pypi/joined/1.0/yank", json={"reason": "the other"})
+        found = http.get("/r/both/pypi/joined/json").json()
+        listed = {file["filename"]: file for files in found["releases"].values() for file in files}
+        assert {name: file["digests"]["sha256"] for name, file in listed.items()} == {
+            old.filename: old.sha256,
+            new.filename: new.sha256,
+        }
+        assert (found["info"]["version"], listed[old.filename]["yanked"]) == ("2.0", False)
+        assert http.get("/r/both/pypi/joined/2.0/json").json()["urls"][0]["filename"] == new.filename
