@@ -82,6 +82,15 @@ class Claims:
             raise Denied(refusal)
         note_claim(write.scope, target.name, name)
 
+    async def hidden_sources(self, target: Repository, name: str) -> list[str]:
+        """The upstreams from which a name of a hosted repository has come before, of which nothing is seen
+        any more. They are not asked: whoever serves a name of ours should not learn of it."""
+        sources = self._sources.get(target.id, ())
+        if not sources or self._patterns.is_extended(target.format, name):
+            return []
+        served = await self._catalog.find_packages([(one.id, name) for one in sources])
+        return [one.setting.url for one, package in zip(sources, served, strict=True) if package is not None]
+
     def _refusal(self, target: Repository, name: str, by: list[Source]) -> str:
         """What is said to who may not; empty where everybody who writes may."""
         ask = f"ask an administrator for `nora package claim {target.name} {name}`"

@@ -115,3 +115,15 @@ async def test_administrators_see_whose_a_name_is(make: Make) -> None:
     for unknown in (lambda: ownership.hosted("pypi-proxy"), lambda: ownership.repository("none")):
         with pytest.raises(NotFound):
             unknown()
+
+
+async def test_an_uploader_is_told_of_sources_that_are_not_seen_any_more(make: Make) -> None:
+    """By what is here of them: they are not asked."""
+    world = await make(CONFIG.format("write")).begin()
+    hosted = world.repositories["pypi-hosted"]
+    await world.had((await world.resolve("pypi", "requests")).candidates[0])
+    claims = claims_of(world)
+    assert await claims.hidden_sources(hosted, "requests") == ["https://index.example.com/simple"]
+    assert await claims.hidden_sources(hosted, "new") == []
+    assert await claims.hidden_sources(world.repositories["alone"], "requests") == []
+    assert world.asked == []

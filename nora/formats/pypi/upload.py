@@ -8,7 +8,7 @@ durable, and visible when the rows are written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -86,7 +86,8 @@ class UploadEndpoint:
                 await self._take(target, release, fields, content, form)
                 self._cache.forget_absences(release.project)
         resource.count_as("upload")
-        return Response(200, None, Content(TEXT, b"OK\n"))
+        hidden = await self._claims.hidden_sources(target, release.project)
+        return Response(200, None, Content(TEXT, _done(release.project, hidden)))
 
     async def _has(self, target: Repository, release: Release, told: str) -> bool:
         """Whether the file is there already, by what the form tells of it: its bytes need not be read then.
@@ -165,3 +166,13 @@ class UploadEndpoint:
         except Conflict:
             there = await self._catalog.find_file(target.id, path)
             raise (used_before if there is None else already_there)(release.filename) from None
+
+
+def _done(project: str, hidden: Sequence[str]) -> bytes:
+    """The answer to an upload, with a word about a name that others use as well."""
+    if not hidden:
+        return b"OK\n"
+    return (
+        f"OK\nwarning: {project} was served here from {', '.join(hidden)} before; now it comes from this"
+        " registry alone, and what is there is not seen any more\n"
+    ).encode()
