@@ -44,6 +44,7 @@ class PageType(Enum):
 _NAMES = {
     **{one.value: one for one in PageType},
     "application/vnd.pypi.simple.latest+json": PageType.JSON,
+    "application/json": PageType.JSON,  # what scripts ask for
     "application/vnd.pypi.simple.latest+html": PageType.HTML,
 }
 _OFFERS = Offers(_NAMES, otherwise=PageType.TEXT_HTML)

@@ -83,7 +83,6 @@ def test_the_representation(accept: str | None, expected: PageType) -> None:
     "accept",
     [
         "image/png",
-        "application/json",
         "text/html;q=0",
         "*/*;q=0",
         f"{V1_JSON};q=-1",

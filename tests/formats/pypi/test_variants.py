@@ -117,7 +117,8 @@ def test_head_of_files_is_their_get(place: Place, put: Callable[[Built], None], 
         (f"{JSON};q=0.3, {HTML};q=0.2, text/html;q=0.1", "", JSON),
         (f"{JSON};q=0, {HTML}", "", HTML),
         ("image/png", "", None),
-        ("application/json", "", None),
+        ("application/json", "", JSON),
+        ("application/json, text/plain, */*", "", JSON),
         ("image/png", f"?format={JSON}", JSON),
         (JSON, f"?format={HTML.replace('+', '%2B')}", HTML),
         (JSON, "?format=text/html", TEXT),
@@ -284,3 +285,13 @@ def test_all_core_metadata_of_what_came_in_at_once_is_announced(place: Place, pr
     told = {file["filename"]: file["core-metadata"] for file in found}
     expected = {one.filename: {"sha256": hashlib.sha256(one.metadata).hexdigest()} for one in wheels}
     assert told == expected
+
+
+def test_who_uploads_a_name_that_an_upstream_serves_is_told(place: Place, project: str) -> None:
+    wheel = Release(project=project).wheel()
+    place.index.add(wheel)
+    page(place.http, project)
+    answer = upload(place.http, Release(project=project, version="2.0").wheel())
+    assert (answer.status_code, answer.text.startswith("OK\nwarning: ")) == (200, True)
+    assert f"{place.up.url}/simple" in answer.text
+    assert upload(place.http, Release(project=f"own-{project}").wheel()).text == "OK\n"
