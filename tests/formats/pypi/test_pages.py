@@ -56,7 +56,7 @@ PROJECT = Project(NAME, (WHEEL, SDIST), ("1.0+cpu", "1.0"), "deprecated", "<old>
             (f"{LATEST}html", HTML),
             (V1_JSON.upper(), JSON),
         ),
-        *(("application/*", JSON), ("text/*", TEXT_HTML), ("application/json, */*", TEXT_HTML)),
+        *(("application/*", JSON), ("text/*", TEXT_HTML), ("application/json, */*", JSON)),
         (f"{V1_JSON}, {V1_HTML};q=0.1, text/html;q=0.01", JSON),  # pip
         (f"{V1_JSON}, {V1_HTML};q=0.2, text/html;q=0.01", JSON),  # uv
         (f"{V1_JSON}, */*;q=0.1", JSON),  # poetry
