@@ -1,12 +1,14 @@
 """Work on large documents in another process, so that a worker's event loop does not wait for it.
 
-A busy thread would not do: it takes the interpreter lock from the loop again and again, and a parser that
-never lets go of it stops the loop for as long as it runs. The process is started when it is needed, takes one
-call after the other, and ends when it was idle for a while, or when its worker is gone.
+For those a busy thread would not do: it takes the interpreter lock from the loop again and again, and a
+parser that never lets go of it stops the loop for as long as it runs; for a document of middle size that is a
+millisecond. The process is started when it is needed, takes one call after the other, and ends when it was
+idle for a while, or when its worker is gone.
 """
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import subprocess
 import sys
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+QUICK_BYTES: Final = 16 << 10
+"""Arguments that are together no larger are worked on at once, on the loop."""
 SMALL_BYTES: Final = 1 << 20
-"""Arguments that are together no larger are worked on at once."""
+"""Arguments that are together no larger are worked on here, in a thread."""
 IDLE_SECONDS: Final = 30.0
 PIPE_BYTES: Final = 1 << 20
 """What Linux lets everybody have: fewer changes between the two processes than with 64 KiB."""
@@ -33,14 +37,18 @@ _COMMAND: Final = (sys.executable, "-c", f"from {__name__} import serve; serve()
 
 
 async def offload(function: Callable[..., T], *arguments: Any, weight: int = 0) -> T:
-    """The result of a function of a module, called with these arguments: here when the bytes among them are
-    few, else in the other process. Both must be fit to be pickled; what the function raises is raised here.
-    `weight` is how many bytes it is worth at least, where they are compressed.
+    """The result of a function of a module, called with these arguments: at once when the bytes among them
+    are few, in a thread when there are more, else in the other process. Both must be fit to be pickled; what
+    the function raises is raised here. `weight` is how many bytes it is worth at least, where they are
+    compressed.
 
     Raises StorageBusy when the process ended in the middle (the machine has no memory left, say).
     """
-    if max(weight, sum(len(one) for one in arguments if isinstance(one, bytes))) <= SMALL_BYTES:
+    work = max(weight, sum(len(one) for one in arguments if isinstance(one, bytes)))
+    if work <= QUICK_BYTES:
         return function(*arguments)
+    if work <= SMALL_BYTES:
+        return await asyncio.to_thread(function, *arguments)
     return await _helper.call(function, *arguments)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pickle
 import signal
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ import pytest
 
 from nora.errors import StorageBusy
 from nora.proxy import offload as module
-from nora.proxy.offload import SMALL_BYTES, Helper, offload
+from nora.proxy.offload import QUICK_BYTES, SMALL_BYTES, Helper, offload
 
 LARGE = bytes(SMALL_BYTES + 1)
 
@@ -52,6 +53,16 @@ def test_small_work_is_done_here_and_large_work_is_not() -> None:
         assert await offload(zlib.crc32, LARGE, 5) == zlib.crc32(LARGE, 5)
         assert len(children()) == len(before) + 1
         assert await offload(os.getpid, weight=SMALL_BYTES + 1) != os.getpid(), "it is said to be large"
+
+    asyncio.run(body())
+
+
+def test_work_of_middle_size_leaves_the_loop_to_others() -> None:
+    async def body() -> None:
+        here = threading.get_ident()
+        assert await offload(threading.get_ident, weight=QUICK_BYTES) == here
+        assert await offload(threading.get_ident, weight=QUICK_BYTES + 1) != here
+        assert await offload(os.getpid, weight=SMALL_BYTES) == os.getpid()
 
     asyncio.run(body())
 

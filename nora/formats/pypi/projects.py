@@ -6,7 +6,6 @@ compressed on the way.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 
@@ -27,8 +26,6 @@ from nora.resolve.listing import package_names
 
 LISTED_AT_ONCE = 1000
 LISTED_SECONDS = 5.0
-QUICK_BYTES = 64 << 10
-"""Sources that are together no larger are worked on at once."""
 
 
 class Projects:
@@ -99,8 +96,6 @@ class Projects:
 
 async def _worked(page_type: PageType, encoding: Encoding, cached: int, parts: list[bytes]) -> bytes:
     work = max(sum(map(len, parts)), sum(map(weight, parts[: len(parts) - cached])))
-    if QUICK_BYTES < work <= SMALL_BYTES:  # compression lets go of the interpreter lock
-        return await asyncio.to_thread(make_page, page_type.value, encoding.value, cached, *parts)
     return await offload(make_page, page_type.value, encoding.value, cached, *parts, weight=work)
 
 

@@ -22,12 +22,13 @@ from nora.formats.pypi.upstream import Index
 from nora.model import Repository
 from nora.proxy.answers import stale_headers
 from nora.proxy.base import Document
-from nora.proxy.offload import SMALL_BYTES
+from nora.proxy.offload import QUICK_BYTES
 from nora.resolve import Candidate, Resolution, Source
 
 Header = tuple[bytes, bytes]
 
-MANY_ROWS: Final = 500
+MANY_ROWS: Final = 100
+"""Files of which a page is made on the loop: a millisecond."""
 LONGEST_AGE: Final = 86_400
 NO_CACHE: Final = (b"cache-control", b"no-cache")
 
@@ -155,7 +156,7 @@ class Finder:
         if part.held is None:
             return page
         rows = await self._catalog.list_package_files(part.held[0], project)
-        if len(rows) > MANY_ROWS or weight(page) > SMALL_BYTES:
+        if len(rows) > MANY_ROWS or weight(page) > QUICK_BYTES:
             return await asyncio.to_thread(held_page, project, page, rows)
         return held_page(project, page, rows)
 

@@ -104,7 +104,8 @@ class Index:
 
     async def is_quarantined(self, page: Blob) -> bool:
         """Whether a page offers nothing because its project is quarantined."""
-        return await offload(find_status, await self._blobs.read(page)) == "quarantined"
+        stored = await self._blobs.read(page)
+        return await offload(find_status, stored, weight=weight(stored)) == "quarantined"
 
 
 def page_path(project: ProjectName) -> str:
