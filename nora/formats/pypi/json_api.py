@@ -22,7 +22,6 @@ from nora.errors import UpstreamFailed, VersionNotFound
 from nora.formats.base import Services
 from nora.formats.pypi.held import held_files
 from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time, status_of
-from nora.formats.pypi.metadata import parse_metadata
 from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.settings import PypiSettings
@@ -263,6 +262,8 @@ def render(
     """The document of a hosted project. `shown` is the version that `info` is of, `raw` its core metadata;
     `whole` says whether it is the project's own, which has all releases. Of files with one name that of the
     first repository counts."""
+    from nora.formats.pypi.metadata import parse_metadata  # loaded with the first document
+
     links = f"{base}/simple/{project}/"
     releases: dict[str, list[dict[str, Any]]] = {one.name: [] for part in parts for one in part.versions}
     reasons: dict[str, Any] = {}

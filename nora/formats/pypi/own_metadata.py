@@ -21,7 +21,6 @@ from nora.formats.base import Services
 from nora.formats.pypi.hosted import METADATA, path_of
 from nora.formats.pypi.index import ListedFile
 from nora.formats.pypi.marks import mark_of, noted, remember_mark
-from nora.formats.pypi.metadata import read_metadata
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from nora.resolve import Source
@@ -75,7 +74,7 @@ class OwnMetadata:
             return None
         try:
             async with self._blobs.local_copy(wheel) as path:
-                return await asyncio.to_thread(read_metadata, path, distribution)
+                return await asyncio.to_thread(_read_metadata, path, distribution)
         except InvalidPackageFile as error:
             _log.info("%s: %s", filename, error)
             return None
@@ -102,6 +101,13 @@ class OwnMetadata:
             if await self._catalog.update_package(source.id, project, after, before=package.document):
                 return
         _log.warning("the core metadata of %s is not offered: there is too much going on", filename)
+
+
+def _read_metadata(path: str, distribution: Distribution) -> bytes | None:
+    """In a thread: what reads wheels is loaded with the first of them."""
+    from nora.formats.pypi.metadata import read_metadata
+
+    return read_metadata(path, distribution)
 
 
 def sha256_of(data: bytes) -> str:

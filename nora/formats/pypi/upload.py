@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from blacksheep import Content, Response
 from packaging.utils import canonicalize_version
@@ -40,12 +40,15 @@ from nora.formats.pypi.hosted import (
     path_of,
     used_before,
 )
-from nora.formats.pypi.metadata import Metadata, inspect
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.settings import PypiSettings
 from nora.http.body import content_length, stream_body
 from nora.http.multipart import Part, boundary_of, parts
 from nora.model import Repository
+
+if TYPE_CHECKING:
+    from nora.formats.pypi.metadata import Metadata
+    from nora.formats.pypi.names import Distribution
 
 _OCTETS: Final = "application/octet-stream"
 _PLAIN: Final = "text/plain; charset=utf-8"
@@ -131,7 +134,7 @@ class UploadEndpoint:
             check_digests(fields, new.blob)
             await self._check_room(target, release, new.blob.size)
             async with self._blobs.local_copy(new.blob) as path:
-                metadata = await asyncio.to_thread(inspect, path, release.distribution)
+                metadata = await asyncio.to_thread(_inspected, path, release.distribution)
             if release.distribution.kind == "sdist":  # another one may have come meanwhile
                 await self._check_sdist(target, release)
             async with self._blobs.ingest(metadata.raw, Expect()) as beside:
@@ -166,6 +169,13 @@ class UploadEndpoint:
         except Conflict:
             there = await self._catalog.find_file(target.id, path)
             raise (used_before if there is None else already_there)(release.filename) from None
+
+
+def _inspected(path: str, distribution: Distribution) -> Metadata:
+    """In a thread: what reads distributions is loaded with the first of them."""
+    from nora.formats.pypi.metadata import inspect
+
+    return inspect(path, distribution)
 
 
 def _done(project: str, hidden: Sequence[str]) -> bytes:
