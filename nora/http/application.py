@@ -12,12 +12,14 @@ import logging
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, cast
 
 from blacksheep import Application, Request, Response, Router
 from blacksheep.contents import ASGIContent
+from blacksheep.server import application as application_module
 
 from nora._speedups import is_request_id
 from nora.errors import BadRequest, ClientGone, NotFound, TooManyRequests
@@ -69,6 +71,27 @@ class Mount:
     """Whether a client may be told that it asks for too much."""
 
 
+_DEVELOPER_AIDS = ("ServerErrorDetailsHandler", "validate_router", "get_parent_file")
+
+
+@contextmanager
+def _without_developer_aids() -> Iterator[None]:
+    """Make an application without its page of error details, and without a search for the file that makes it.
+    These read sources and look at every module, and a worker gets a copy of its own of each page of memory
+    that it looks at: 5 MiB."""
+    module: Any = application_module
+    kept = {name: getattr(module, name) for name in _DEVELOPER_AIDS}
+    vars(module).update(dict.fromkeys(kept, _nobody))
+    try:
+        yield
+    finally:
+        vars(module).update(kept)
+
+
+def _nobody(*_: object) -> None:
+    """Instead of what is not wanted."""
+
+
 class NoraApplication(Application):
     """BlackSheep's application, with the formats in front of its router.
 
@@ -85,7 +108,8 @@ class NoraApplication(Application):
         audit: Audit | None = None,
         sites: Sites | None = None,
     ) -> None:
-        super().__init__(router=Router())
+        with _without_developer_aids():
+            super().__init__(router=Router())
         self._body_limit = body_limit
         self._metrics = metrics
         self._clients = clients or Clients()

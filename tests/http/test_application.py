@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import httpx
 import pytest
 from blacksheep import Application
+from blacksheep.server import application as application_module
+from blacksheep.server import routing
 
-from nora.http.application import SECURITY_HEADERS
+from nora.http.application import SECURITY_HEADERS, NoraApplication
+from nora.observability.metrics import Metrics
+from nora.observability.shared import SharedMemory
 from tests.http.toy import install
 from tests.http.wire import ask, connect, read_answer
 from tests.support.server import Server, running
@@ -195,3 +200,15 @@ def test_a_page_of_another_site_changes_nothing(client: httpx.Client, headers: d
 def test_paths_are_case_sensitive(client: httpx.Client) -> None:
     for path in ("/Health", "/V2/", "/Simple/", "/TOY/get", "/API/tokens", "/simple/a/", "/v2/A/tags/list"):
         assert client.get(path).status_code in (400, 404), path
+
+
+def test_an_application_looks_at_no_module_when_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker copies each page of memory that it looks at: BlackSheep's own look costs 5 MiB."""
+
+    def looked(*_: object) -> None:
+        raise AssertionError("the stack was looked at")
+
+    monkeypatch.setattr(inspect, "stack", looked)
+    app = NoraApplication(Metrics(SharedMemory(1), 0, version="1", compiled=False))
+    assert app.server_error_details_handler is None
+    assert application_module.validate_router is routing.validate_router, "others make theirs as ever"
