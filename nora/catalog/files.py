@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from nora.catalog.records import Blob, DirectoryEntry, File, NewFile, PackageFile
+from nora.catalog.records import Blob, DirectoryEntry, File, LaterFiles, NewFile, PackageFile
 from nora.model import Digest
 
 
@@ -27,6 +27,13 @@ class Files(Protocol):
     async def list_package_files(self, repository_id: int, package: str) -> list[PackageFile]:
         """All files of a package, by path as bytes, as of one moment. In a reader thread when there are many:
         some 60 ms for ten thousand. Times are exact to 0.1 ms."""
+        ...
+
+    async def list_later_files(
+        self, repository_id: int, package: str, after: int, limit: int
+    ) -> LaterFiles | None:
+        """The files of a package that were made after a look at it (`LaterFiles.last`), without reading the
+        others. In a reader thread. None: there is no such package."""
         ...
 
     async def list_directory(

@@ -100,6 +100,20 @@ class PackageFile:
     """As those of File."""
 
 
+@dataclass(frozen=True, slots=True)
+class LaterFiles:
+    """What a package has gained since a look at it, as of one moment."""
+
+    revision: int
+    """Of the package, as that of Package."""
+    count: int
+    """Files that it has in all."""
+    last: int
+    """For the next look: it grows with every file that is made, and never falls but by deletion."""
+    files: tuple[PackageFile, ...]
+    """Those that were made since, in no order, at most as many as were asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
     """A file to be put at a path, with bytes that were just ingested, or that the catalog knows already."""

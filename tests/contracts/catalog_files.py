@@ -82,6 +82,30 @@ class FilesContract(CatalogFixtures):
         assert await catalog.list_package_files(hosted, "absent") == []
         assert await catalog.list_versions(other, "app") == []
 
+    async def test_later_files_are_read_without_the_others(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, other = ids
+        await add(catalog, hosted, file("a", "a"))
+        first = await catalog.list_later_files(hosted, "app", 0, 10)
+        assert first is not None
+        assert ([one.path for one in first.files], first.count) == (["files/a"], 1)
+        assert [*first.files] == await catalog.list_package_files(hosted, "app")
+        await add(catalog, hosted, file("c", "c"), version="2")
+        await add(catalog, hosted, file("b", "b"), version="3")
+        later = await catalog.list_later_files(hosted, "app", first.last, 10)
+        assert later is not None
+        assert {(one.path, one.version) for one in later.files} == {("files/c", "2"), ("files/b", "3")}
+        assert (later.count, later.revision) == (3, await revision(catalog, hosted))
+        assert later.last > first.last
+        one = await catalog.list_later_files(hosted, "app", first.last, 1)
+        assert one is not None
+        assert (len(one.files), one.last) == (1, later.last)
+        nothing = await catalog.list_later_files(hosted, "app", later.last, 10)
+        assert nothing is not None
+        assert (nothing.files, nothing.last, nothing.count) == ((), later.last, 3)
+        assert await catalog.list_later_files(other, "app", 0, 10) is None
+
     async def test_the_same_bytes_again_change_nothing(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await add(catalog, hosted, file("a", "bytes", document=b'{"n":1}'))

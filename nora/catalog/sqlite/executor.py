@@ -151,6 +151,13 @@ class Executor:
             raise translate(error) from error
         return [make(*row) for row in rows]
 
+    async def _in_thread(self, read: Callable[[], T]) -> T:
+        """What `read` finds with the connection of the thread."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, read)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
     def _close_listings(self) -> None:
         """In the thread: no other may close what that one has opened."""
         self._listings.close()

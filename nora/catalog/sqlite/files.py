@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 
-from nora.catalog.records import Blob, File, NewFile, PackageFile
+from nora.catalog.records import Blob, File, LaterFiles, NewFile, PackageFile
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go
 from nora.catalog.sqlite.executor import Executor, file_slot
@@ -45,6 +45,22 @@ class Files(Executor):
 
     async def list_package_files(self, repository_id: int, package: str) -> list[PackageFile]:
         return await self._listing(queries.LIST_PACKAGE_FILES, repository_id, package, package_file_of)
+
+    async def list_later_files(
+        self, repository_id: int, package: str, after: int, limit: int
+    ) -> LaterFiles | None:
+        def read() -> LaterFiles | None:
+            row = self._listings.execute(
+                queries.LIST_LATER_FILES, (after, limit, repository_id, package)
+            ).fetchone()
+            if row is None:
+                return None
+            revision, count, last, files = row
+            return LaterFiles(
+                revision, count, last, tuple(package_file_of(*one) for one in orjson.loads(files))
+            )
+
+        return await self._in_thread(read)
 
     async def list_directory(
         self, repository_id: int, directory: str, after: str, limit: int

@@ -67,6 +67,21 @@ LEFT JOIN version ON version.id = file.version_id
 WHERE package.repository_id = ? AND package.name = ?
 ORDER BY file.path LIMIT ?)"""
 
+# `+` keeps to the files of the package: those of others that are as new may be many.
+LIST_LATER_FILES: Final = """
+SELECT package.revision,
+(SELECT count(*) FROM file WHERE file.package_id = package.id),
+(SELECT coalesce(max(+file.id), 0) FROM file WHERE file.package_id = package.id),
+(SELECT json_group_array(json_array(path, version, media_type, blob_id, digest, size, generation, document,
+created_at, checksums)) FROM (
+SELECT file.path, version.name AS version, file.media_type, file.blob_id, blob.digest, blob.size,
+blob.generation, coalesce(CAST(file.document AS TEXT), '{}') AS document, file.created_at, file.checksums
+FROM file
+CROSS JOIN blob ON blob.id = file.blob_id
+LEFT JOIN version ON version.id = file.version_id
+WHERE file.package_id = package.id AND +file.id > ? LIMIT ?))
+FROM package WHERE package.repository_id = ? AND package.name = ?"""
+
 _FILE: Final = """file.id, file.repository_id, file.path, package.name, version.name, file.media_type,
 blob.id, blob.digest, blob.size, blob.generation, file.checksums"""
 

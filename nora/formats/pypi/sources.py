@@ -14,8 +14,8 @@ from nora.catalog.records import Package
 from nora.errors import Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.pypi.held import held_files, held_page
-from nora.formats.pypi.hosted import project_of
-from nora.formats.pypi.index import Project, decode, encode, merge, weight
+from nora.formats.pypi.hosted_pages import MANY_ROWS, HostedPages
+from nora.formats.pypi.index import Project, decode, merge, weight
 from nora.formats.pypi.marks import is_volatile, mark_of, own_metadata
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.upstream import Index
@@ -27,8 +27,6 @@ from nora.resolve import Candidate, Resolution, Source
 
 Header = tuple[bytes, bytes]
 
-MANY_ROWS: Final = 100
-"""Files of which a page is made on the loop: a millisecond."""
 LONGEST_AGE: Final = 86_400
 NO_CACHE: Final = (b"cache-control", b"no-cache")
 
@@ -105,6 +103,7 @@ class Finder:
         self._catalog = services.catalog
         self._resolver = services.resolver
         self._index = index
+        self._pages = HostedPages(services.catalog)
 
     async def find(self, repository: Repository, project: ProjectName) -> Sources:
         """Raises PackageNotFound; Denied for a name of ours that nothing was uploaded under; UpstreamFailed
@@ -136,7 +135,7 @@ class Finder:
 
     async def stored(self, project: ProjectName, sources: Sources) -> list[bytes]:
         """The sources in the form in which pages are stored, for `combined`."""
-        parts = [await self._hosted(project, part) for part in sources.hosted]
+        parts = [await self._pages.stored(part.repository, part.package, project) for part in sources.hosted]
         return parts + [await self._cached(project, part) for part in sources.cached]
 
     async def _held(
@@ -159,15 +158,6 @@ class Finder:
         if len(rows) > MANY_ROWS or weight(page) > QUICK_BYTES:
             return await asyncio.to_thread(held_page, project, page, rows)
         return held_page(project, page, rows)
-
-    async def _hosted(self, project: ProjectName, part: HostedPart) -> bytes:
-        rows = await self._catalog.list_package_files(part.repository.id, project)
-        versions = await self._catalog.list_versions(part.repository.id, project)
-
-        def make() -> bytes:
-            return encode(project_of(project, part.package, rows, versions))
-
-        return await asyncio.to_thread(make) if len(rows) > MANY_ROWS else make()
 
 
 def absent(resolution: Resolution) -> NotFound | Denied:
