@@ -333,6 +333,7 @@ class Worker:
                 is_online=resolver.sources.is_online,
                 lease_seconds=LEASE_SECONDS,
                 absent_seconds=config.proxy.absent_ttl,
+                answer_seconds=config.proxy.answer_timeout,
                 count=self._metrics.count_cache,
             ),
         )

@@ -274,6 +274,8 @@ class UpstreamFailed(NoraError):
     """Whether the same request may well be answered in a moment, and was not tried again yet."""
     origin: str = ""
     """Who failed (see `nora.outbound.origin`), which after a redirect is not who was asked. Empty: nobody."""
+    source: str = ""
+    """Which of the configured sources was asked, for the log; empty where it was none of them."""
 
 
 class UpstreamUnavailable(UpstreamFailed):

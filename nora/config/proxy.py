@@ -55,9 +55,15 @@ class ProxySettings:
     unused_ttl: int = setting(
         30 * DAY, kinds.duration(MINUTE), "A document that nobody asked for so long is dropped."
     )
-    connect_timeout: int = setting(10, kinds.duration(1), "How long a connection may take.")
+    connect_timeout: int = setting(5, kinds.duration(1), "How long a connection may take.")
     read_timeout: int = setting(30, kinds.duration(1), "The longest silence of an upstream in an answer.")
     timeout: int = setting(60, kinds.duration(1), "How long an upstream may take for a whole document.")
+    answer_timeout: int = setting(
+        12,
+        kinds.duration(1),
+        "How long a client waits for upstreams, over all tries, mirrors and sources, until it is told to try "
+        "again; what is under way goes on. pip itself gives up after 15 seconds.",
+    )
     retries: int = setting(
         2, kinds.integer(0, 10), "How often something is tried again that may work the next time."
     )
@@ -162,3 +168,5 @@ class Timeouts:
     """Before an answer begins, and between two pieces of it."""
     total: int
     """For a whole document."""
+    answer: int = 12
+    """Until a client has its answer, whoever is asked for it."""

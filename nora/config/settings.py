@@ -377,4 +377,6 @@ class Config:
         own, proxy = self.formats.get(format_name), self.proxy
         read = own.read_timeout if isinstance(own, ProxiedSettings) else None
         total = own.proxy_timeout if isinstance(own, ProxiedSettings) else None
-        return Timeouts(proxy.connect_timeout, read or proxy.read_timeout, total or proxy.timeout)
+        return Timeouts(
+            proxy.connect_timeout, read or proxy.read_timeout, total or proxy.timeout, proxy.answer_timeout
+        )

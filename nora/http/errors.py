@@ -82,6 +82,10 @@ def _as_known(error: Exception) -> NoraError:
     if not isinstance(error, errors.StorageBusy) and is_out_of_descriptors(error):
         _log.error("%s: too many files are open", type(error).__name__)
         return no_descriptors()
+    if isinstance(error, errors.UpstreamFailed):  # nobody here is at fault: one line, the cause for `debug`
+        cause = error.__cause__ if _log.isEnabledFor(logging.DEBUG) else None
+        _log.warning("%s%s", f"{error.source}: " if error.source else "", error, exc_info=cause)
+        return error
     if isinstance(error, NoraError):
         if error.status >= 500:
             _log.error("%s: %s", type(error).__name__, error, exc_info=error.__cause__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import time
 import zlib
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable
+from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable, quoted
 from nora.outbound.headers import parse_retry_after
 from nora.outbound.terms import Headers, host_of, origin
 
@@ -38,6 +39,20 @@ def check_size(count: int, limit: int, url: str) -> None:
         raise UpstreamFailed(f"{host_of(url)} answers with more than {limit} bytes")
 
 
+def _why(error: BaseException) -> str:
+    """What the operating system, or OpenSSL, says of it; nothing where that is not known."""
+    found: BaseException | None = error.__context__ or error
+    while found is not None:
+        if isinstance(found, ssl.SSLCertVerificationError):
+            return f": {quoted(found.verify_message)}"
+        if isinstance(found, ssl.SSLError) and found.reason:
+            return f": {quoted(found.reason)}"
+        if isinstance(found, OSError) and found.errno:  # that of a resolver is negative
+            return f": {os.strerror(found.errno) if found.errno > 0 else found.strerror}"
+        found = found.__context__ or found.__cause__
+    return ""
+
+
 @contextmanager
 def translated(url: str) -> Iterator[None]:
     """What httpx and httpcore raise while they speak with `url`, as UpstreamFailed and its kinds."""
@@ -53,8 +68,9 @@ def translated(url: str) -> Iterator[None]:
         raise transient(UpstreamTimeout(f"{host} did not answer in time"), url) from error
     except httpcore.ConnectError as error:
         if isinstance(error.__context__, ssl.SSLError):  # httpcore takes the cause away
-            raise UpstreamFailed(f"no secure connection to {host}; see NORA_TLS_CA_CERT") from error
-        raise transient(UpstreamUnavailable(f"{host} cannot be reached"), url) from error
+            message = f"no secure connection to {host}{_why(error)}; see NORA_TLS_CA_CERT"
+            raise UpstreamFailed(message) from error
+        raise transient(UpstreamUnavailable(f"{host} cannot be reached{_why(error)}"), url) from error
     except httpcore.ProxyError as error:
         raise UpstreamUnavailable(f"the outbound proxy does not let NORA through to {host}") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:

@@ -13,6 +13,7 @@ from nora._speedups import parse_range
 from nora.catalog.records import Blob
 from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
 from nora.http.send import SizedContent, blob_response, is_unchanged
+from nora.resolve.deadline import work_for_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -123,7 +124,8 @@ class _Answer:
         if self._is_unchanged():
             return Response(304, self._head())
         part = self._requested_part(in_flight.total)
-        is_there = await _reached(in_flight, part[0] if part else 0)
+        seconds = min(HEAD_WAIT_SECONDS, self._services.cache.seconds_left())
+        is_there = await _reached(in_flight, part[0] if part else 0, seconds)
         if in_flight.over:
             blob = await in_flight.end()
             if blob is None:
@@ -164,10 +166,10 @@ def _tag(digest: str) -> bytes:
     return b'"%b"' % digest.encode()
 
 
-async def _reached(in_flight: InFlightFile, first: int) -> bool:
+async def _reached(in_flight: InFlightFile, first: int, seconds: float) -> bool:
     """Whether the byte at `first` can be read, waited for as long as a client may be kept waiting."""
     try:
-        async with asyncio.timeout(HEAD_WAIT_SECONDS):
+        async with asyncio.timeout(seconds):
             await in_flight.reaches(first + 1)
     except TimeoutError:
         return False
@@ -188,6 +190,7 @@ async def _passed(
 ) -> AsyncGenerator[bytes, None]:
     """Bytes first..stop (exclusive) straight from an upstream, kept by nobody: the client knows the digest of
     the whole. What the upstreams do not give is waited for after all."""
+    work_for_all()  # the client has the head of its answer
     for address in file.addresses:
         headers = {**address.headers, "range": f"bytes={first}-{stop - 1}"}
         try:

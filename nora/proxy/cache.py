@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final
+from math import inf
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from nora.errors import NotFound, UpstreamFailed
 from nora.proxy import offload
-from nora.proxy.documents import Documents
+from nora.proxy.documents import Documents, still_asked
 from nora.proxy.downloads import Downloads
+from nora.proxy.in_flight import InFlightFile
 from nora.proxy.negative_cache import NegativeCache
+from nora.resolve.deadline import seconds_left
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
     from typing import Any
 
     from nora.blobs.base import BlobStore
@@ -29,8 +32,8 @@ if TYPE_CHECKING:
     from nora.model import Repository
     from nora.observability.metrics import CacheResult
     from nora.proxy.base import CacheKey, Document, Fetch, FileRequest, Policy
-    from nora.proxy.in_flight import InFlightFile
 
+T = TypeVar("T")
 EVICTION_PAGE: Final = 500
 
 
@@ -42,8 +45,8 @@ class Cache:
     """The cache of one worker. All workers of a machine share what is in it.
 
     `is_online` says whether the upstreams of a repository may be asked, `absent_seconds` how long it is
-    remembered that they do not have a file; `count` is told of each document and file of a format how it was
-    had. `clock`: seconds since the epoch.
+    remembered that they do not have a file, `answer_seconds` how long a request waits for them; `count` is
+    told of each document and file of a format how it was had. `clock`: seconds since the epoch.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Cache:
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
         absent_seconds: float = 60.0,
+        answer_seconds: float = inf,
         clock: Callable[[], float] = time.time,
         count: Callable[[str, CacheResult], None] = _uncounted,
     ) -> None:
@@ -62,6 +66,7 @@ class Cache:
         self._scratch = scratch
         self._clock = clock
         self._absent_seconds = absent_seconds
+        self._answer_seconds = answer_seconds
         self._count = count
         self._negative = NegativeCache(scratch.negative_cache, clock)
         self._downloads = Downloads(store, scratch, count)
@@ -72,6 +77,7 @@ class Cache:
             self._negative,
             is_online=is_online,
             lease_seconds=lease_seconds,
+            answer_seconds=answer_seconds,
             clock=clock,
             count=count,
         )
@@ -99,11 +105,28 @@ class Cache:
             return None
         self._count(file.registry, "coalesced" if self._downloads.has(file) else "miss")
         in_flight = self._downloads.get(file)
-        await in_flight.known()
+        await self._in_time(in_flight.known())
         if in_flight.over and in_flight.blob is None:
             self._negative.remember(file.coalescing_key, None, self._absent_seconds)
             return None
         return in_flight.blob or in_flight
+
+    async def stored(self, file: FileRequest) -> Blob | None:
+        """As `file`, when all of it is here."""
+        found = await self.file(file)
+        return await self._in_time(found.end()) if isinstance(found, InFlightFile) else found
+
+    def seconds_left(self) -> float:
+        """How long the request that this is for may still wait for its answer to begin."""
+        return seconds_left(self._answer_seconds)
+
+    async def _in_time(self, work: Awaitable[T]) -> T:
+        left = self.seconds_left()
+        try:
+            async with asyncio.timeout(None if left == inf else left):
+                return await work
+        except TimeoutError as error:
+            raise still_asked(self._answer_seconds) from error
 
     async def size(self, file: FileRequest) -> int | None:
         """The size of a file that is not stored, without fetching it; None: not known.

@@ -8,9 +8,11 @@ process, and then reads the row. The time for which something is fresh is in the
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from dataclasses import replace
 from hashlib import sha256
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from nora.blobs.threads import uncancellable
@@ -25,10 +27,12 @@ from nora.errors import (
     StorageFull,
     TooLarge,
     UpstreamFailed,
+    UpstreamTimeout,
 )
 from nora.http.tasks import spawn
 from nora.proxy.base import Document, Freshness, Unchanged
 from nora.proxy.fetch_lock import Failure, FetchLock, LeaderState
+from nora.resolve.deadline import seconds_left, work_for_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -43,11 +47,14 @@ if TYPE_CHECKING:
     from nora.proxy.base import CacheKey, Fetch, Fetched, Policy
     from nora.proxy.negative_cache import NegativeCache
 
+_log = logging.getLogger(__name__)
+
 SPREAD: Final = 0.1
 """Copies that were fetched together do not expire together."""
 COMPARED_BYTES: Final = 1 << 20
 """A body that is no larger is not written again when it is the one that is stored."""
 MAX_USES: Final = 10_000
+TOLD_SECONDS: Final = 60.0
 
 _USABLE: Final = (UpstreamFailed, StorageFailed, StorageFull)
 """After these a stale copy is better than nothing."""
@@ -65,6 +72,7 @@ class Documents:
         *,
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
+        answer_seconds: float,
         clock: Callable[[], float],
         count: Callable[[str, CacheResult], None],
     ) -> None:
@@ -74,10 +82,13 @@ class Documents:
         self._negative = negative_cache
         self._is_online = is_online
         self._lease_seconds = lease_seconds
+        self._answer_seconds = answer_seconds
         self._clock = clock
         self._count = count
         self._asking: dict[str, _Asking] = {}
         self._uses: dict[int, float] = {}
+        self._told: dict[int, float] = {}
+        """When the log was last told of a source whose documents are stale."""
 
     async def find(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Document | None:
         """See Cache.document."""
@@ -96,9 +107,9 @@ class Documents:
             self._count(place.repository.format, "hit")
             return Document(cached, Freshness.HIT)
         if age > policy.stale_if_error:
-            return self._counted(place, await asking.answer(), Freshness.REVALIDATED)
+            return self._counted(place, await self._in_time(asking), Freshness.REVALIDATED)
         try:
-            found = await asking.answer(policy.max_wait)
+            found = await asking.answer(policy.max_wait, left=seconds_left(self._answer_seconds))
         except (TimeoutError, *_USABLE):
             self._count(place.repository.format, "stale")
             return Document(cached, Freshness.STALE)
@@ -108,7 +119,14 @@ class Documents:
         if not self._is_online(place.repository) or self._negative.has(_key(place)):
             self._count(place.repository.format, "negative")
             return None
-        return self._counted(place, await self._ask(place, policy, fetch).answer(), Freshness.MISS)
+        asking = self._ask(place, policy, fetch)
+        return self._counted(place, await self._in_time(asking), Freshness.MISS)
+
+    async def _in_time(self, asking: _Asking) -> Cached | None:
+        try:
+            return await asking.answer(left=seconds_left(self._answer_seconds))
+        except TimeoutError as error:
+            raise still_asked(self._answer_seconds) from error
 
     def _counted(self, place: CacheKey, cached: Cached | None, freshness: Freshness) -> Document | None:
         self._count(place.repository.format, "miss" if cached is None else freshness.value)
@@ -127,6 +145,7 @@ class Documents:
 
     async def _answer(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Cached | NoraError | None:
         """What is cached when all is over; an error of ours is no error of the task."""
+        work_for_all()
         since = self._clock()
         lock = FetchLock(self._scratch.disk, self._scratch.download(f"document {_key(place)}"))
         try:
@@ -164,7 +183,12 @@ class Documents:
     async def _refresh(
         self, cached: Cached | None, place: CacheKey, policy: Policy, fetch: Fetch
     ) -> Cached | None:
-        answer = await fetch(cached)
+        try:
+            answer = await fetch(cached)
+        except UpstreamFailed as error:
+            if cached is not None:  # else whoever asked is told
+                self._tell_stale(cached, place, error)
+            raise
         if answer is None:
             self._negative.remember(_key(place), place.package, policy.absent)
             await self._catalog.drop_cached(place.repository.id, place.path)
@@ -175,6 +199,13 @@ class Documents:
             return await self._touch(cached, place, policy, answer)
         self._negative.forget(_key(place))
         return await self._keep(cached, place, policy, answer)
+
+    def _tell_stale(self, cached: Cached, place: CacheKey, error: UpstreamFailed) -> None:
+        """Tell the log that a copy stands in for a source, once a minute: clients see nothing of it."""
+        now = self._clock()
+        if now - self._told.get(place.repository.id, -inf) >= TOLD_SECONDS:
+            self._told[place.repository.id] = now
+            _log.warning("%s: %s; what is here of it is served", cached.upstream_url, error)
 
     async def _touch(
         self, cached: Cached, place: CacheKey, policy: Policy, answer: Unchanged
@@ -267,12 +298,11 @@ class _Asking:
         self.task = spawn(work, "asking an upstream")
         self._began = asyncio.get_running_loop().time()
 
-    async def answer(self, max_wait: float | None = None) -> Cached | None:
-        """What came of it. Raises what it failed with, and TimeoutError when it takes longer than
-        `max_wait` from its beginning on: who comes later does not wait longer."""
-        if max_wait is not None:
-            max_wait = max(0.0, self._began + max_wait - asyncio.get_running_loop().time())
-        await asyncio.wait((self.task,), timeout=max_wait)
+    async def answer(self, max_wait: float = inf, *, left: float = inf) -> Cached | None:
+        """What came of it. Raises what it failed with, and TimeoutError when it takes longer than `left`, or
+        than `max_wait` from its beginning on: who comes later does not wait longer."""
+        seconds = min(left, max(0.0, self._began + max_wait - asyncio.get_running_loop().time()))
+        await asyncio.wait((self.task,), timeout=None if seconds == inf else seconds)
         if not self.task.done():
             raise TimeoutError
         if self.task.cancelled():
@@ -281,6 +311,13 @@ class _Asking:
         if isinstance(result, NoraError):
             raise result
         return result
+
+
+def still_asked(seconds: float) -> UpstreamTimeout:
+    """The error of a request that has waited long enough for what goes on."""
+    return UpstreamTimeout(
+        f"the upstream gave no answer within {seconds:g} s (proxy.answer_timeout), and is still asked"
+    )
 
 
 def _removed() -> StorageBusy:

@@ -97,11 +97,12 @@ class Download:
             self._in_flight.advance(self._written)
         failed: UpstreamFailed | None = None
         for address in self._file.addresses:
+            if failed is not None:
+                _log.warning("%s; %s is asked instead", failed, address.upstream.url)
             try:
                 if await self._receive(address):
                     return await uncancellable(self._keep(address))  # clients have it: a stop keeps it, too
             except UpstreamFailed as error:
-                _log.info("a file of %s: %s", address.upstream.url, error)
                 failed = error
         if failed is not None:
             raise failed

@@ -18,6 +18,7 @@ from nora.http.tasks import spawn
 from nora.proxy.download import Download
 from nora.proxy.fetch_lock import POLL_SECONDS, Failure, FetchLock, LeaderState
 from nora.proxy.in_flight import InFlightFile
+from nora.resolve.deadline import work_for_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +59,7 @@ class Downloads:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, in_flight: InFlightFile, file: FileRequest) -> None:
+        work_for_all()
         lock = FetchLock(self._scratch.disk, self._scratch.download(file.coalescing_key))
         try:
             leader = await self._follow(in_flight, lock)

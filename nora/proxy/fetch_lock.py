@@ -65,6 +65,8 @@ class Failure:
     message: str
     retry_after: int | None = None
     """As an upstream said it."""
+    origin: str = ""
+    """Who failed."""
 
     @classmethod
     def of(cls, error: Exception) -> Failure:
@@ -74,14 +76,20 @@ class Failure:
         names = (kind.__name__ for kind in type(error).__mro__)
         known = next((name for name in names if name in _KINDS), "UpstreamFailed")
         told = error.retry_after if isinstance(error, UpstreamUnavailable) and error.is_told else None
-        return cls(known, str(error)[:500], told)
+        return cls(known, str(error)[:500], told, getattr(error, "origin", ""))
 
     def error(self) -> NoraError:
         """The error, to be raised once."""
         kind = _KINDS[self.kind]
-        if issubclass(kind, UpstreamUnavailable):
-            return kind(self.message, self.retry_after)
-        return kind(self.message)
+        if not issubclass(kind, UpstreamFailed):
+            return kind(self.message)
+        found = (
+            kind(self.message, self.retry_after)
+            if issubclass(kind, UpstreamUnavailable)
+            else kind(self.message)
+        )
+        found.origin = self.origin
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from nora.config import Breaker as BreakerOptions
@@ -60,15 +61,16 @@ class Host:
         finally:
             lane.release()
 
-    async def call(self, work: Callable[[], Awaitable[T]], seconds: float) -> T:
-        """What `work` returns, tried again where that may help. Whatever it returns was an answer.
+    async def call(self, work: Callable[[], Awaitable[T]], seconds: float, *, retries: bool = True) -> T:
+        """What `work` returns, with `retries` tried again where that may help. What it returns was an answer.
 
         Raises UpstreamFailed and its kinds; UpstreamUnavailable at once while the host is left alone.
         """
         with self.breaker.attempt() as attempt:
             try:
                 async with asyncio.timeout(seconds):
-                    found = await self._retries.run(work, seconds, lambda: self._may_retry(attempt))
+                    may = partial(self._may_retry, attempt) if retries else _never
+                    found = await self._retries.run(work, seconds, may)
             except TimeoutError as error:
                 attempt.failed()
                 raise UpstreamTimeout(f"{self.name} did not answer within {seconds:g} s") from error
@@ -87,6 +89,10 @@ class Host:
             return False
         self.metrics.retries.add()
         return True
+
+
+def _never() -> bool:
+    return False
 
 
 class Hosts:

@@ -25,24 +25,27 @@ class MirroredUpstream:
     That the first says that something is absent is an answer: the others are not asked.
     """
 
-    def __init__(self, addresses: Sequence[Upstream]) -> None:
-        """The first is the source's own; what is asked is named by URLs of that one."""
+    def __init__(self, addresses: Sequence[Upstream], hurried: Sequence[Upstream]) -> None:
+        """The first is the source's own; what is asked is named by URLs of that one. `hurried` are the same,
+        to be asked while others are left."""
         self._addresses = addresses
+        self._hurried = hurried
         self.url = addresses[0].url
 
     async def ask(
         self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
     ) -> Reply | None:
         """See nora.proxy.base.Upstream."""
-        failure: UpstreamFailed | None = None
+        failures = _Failures()
         for one, address in self._where(url):
             try:
-                return await one.ask(method, address, headers, max_bytes=max_bytes)
+                found = await one.ask(method, address, headers, max_bytes=max_bytes)
             except UpstreamFailed as error:
-                _log.info("%s: %s", one.url, error)
-                failure = failure or error
-        assert failure is not None
-        raise failure
+                failures.add(one, error)
+            else:
+                failures.tell(one)
+                return found
+        raise failures.first
 
     @asynccontextmanager
     async def stream(
@@ -50,38 +53,63 @@ class MirroredUpstream:
     ) -> AsyncIterator[Stream | None]:
         """See nora.proxy.base.Upstream. What is cut off in the middle fails: who goes on asks anew."""
         async with AsyncExitStack() as stack:
-            failure: UpstreamFailed | None = None
+            failures = _Failures()
             for one, address in self._where(url):
                 opened = one.stream(address, headers, max_bytes=max_bytes)
                 try:
                     answer = await stack.enter_async_context(opened)
                 except UpstreamFailed as error:
-                    _log.info("%s: %s", one.url, error)
-                    failure = failure or error
+                    failures.add(one, error)
                     continue
+                failures.tell(one)
                 yield answer
                 return
-            assert failure is not None
-            raise failure
+            raise failures.first
 
     def naming(self, document: Cached) -> Upstream:
         """See nora.proxy.base.Upstream."""
-        return MirroredUpstream([one.naming(document) for one in self._addresses])
+        return MirroredUpstream(
+            [one.naming(document) for one in self._addresses],
+            [one.naming(document) for one in self._hurried],
+        )
 
     def _where(self, url: str) -> list[tuple[Upstream, str]]:
         """Whom to ask for what a URL names, and where it is there: whose URL it is, then the others. A page
         that a mirror gave has links to that mirror."""
-        below = (one for one in self._addresses if is_below(url, one.url))
-        beside = (one for one in self._addresses if rebased(url, one.url, one.url) is not None)
+        below = (n for n, one in enumerate(self._addresses) if is_below(url, one.url))
+        beside = (n for n, one in enumerate(self._addresses) if rebased(url, one.url, one.url) is not None)
         owner = next(chain(below, beside), None)
         if owner is None:
             return [(self._addresses[0], url)]
         found = [(owner, url)]
-        for other in self._addresses:
-            address = rebased(url, owner.url, other.url)
-            if other is not owner and address is not None:
-                found.append((other, address))
-        return found
+        for number, other in enumerate(self._addresses):
+            address = rebased(url, self._addresses[owner].url, other.url)
+            if number != owner and address is not None:
+                found.append((number, address))
+        *before, (last, address) = found
+        return [*((self._hurried[n], there) for n, there in before), (self._addresses[last], address)]
+
+
+class _Failures:
+    """The addresses that did not answer one request."""
+
+    def __init__(self) -> None:
+        self._failed: list[tuple[Upstream, UpstreamFailed]] = []
+
+    def add(self, address: Upstream, error: UpstreamFailed) -> None:
+        self._failed.append((address, error))
+
+    def tell(self, answering: Upstream) -> None:
+        """Nobody else hears of those before the one that answers."""
+        for address, error in self._failed:
+            _log.warning("%s: %s; %s answers instead", address.url, error, answering.url)
+
+    @property
+    def first(self) -> UpstreamFailed:
+        """Of the address that should have answered; the log says what the others did."""
+        for address, error in self._failed[1:]:
+            _log.debug("%s: %s", address.url, error)
+        return self._failed[0][1]
 
 
 def is_below(url: str, base: str) -> bool:

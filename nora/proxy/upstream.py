@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,11 @@ from nora.config import Breaker, Timeouts
 from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
 from nora.observability.upstreams import Outcome
 from nora.outbound import Headers, Method, Outbound, Reply, Stream, Terms, host_of, origin
-from nora.outbound.faults import check_size, refusal
+from nora.outbound.faults import check_size, refusal, transient
 from nora.outbound.headers import parse_quota
 from nora.proxy.base import Authorization
 from nora.proxy.hosts import Host, Hosts
+from nora.resolve.deadline import seconds_left
 
 if TYPE_CHECKING:
     from nora.catalog.records import Cached
@@ -45,6 +47,10 @@ class Limits:
     """Statuses beside `ABSENT` by which it says that it has nothing."""
     headers: Headers = field(default_factory=dict)
     """Sent with each request to the upstream itself."""
+    has_credentials: bool = False
+    """Whether it is told who asks."""
+    head_seconds: float | None = None
+    """How long an answer may take to begin where a mirror is asked otherwise: instead of another try."""
 
 
 REACHED = "reached"
@@ -74,6 +80,12 @@ class ConfiguredUpstream:
         self._holds: dict[tuple[str, str], tuple[float, UpstreamUnavailable]] = {}
         self._inside = False
 
+    def hurried(self, head_seconds: float) -> ConfiguredUpstream:
+        """The same, to be asked before a mirror is."""
+        found = copy(self)
+        found._limits = replace(self._limits, head_seconds=head_seconds)
+        return found
+
     def naming(self, document: Cached) -> ConfiguredUpstream:
         """See nora.proxy.base.Upstream."""
         if not is_inside(document):
@@ -96,14 +108,14 @@ class ConfiguredUpstream:
                 return await answer.reply()
 
         with self._held(host, method):
-            async with host.place(host.documents, self._limits.timeouts.total) as seconds:
-                reply = await host.call(once, seconds)
+            async with host.place(host.documents, self._seconds()) as seconds:
+                reply = await host.call(once, seconds, retries=self._retries)
         if self._is_absent(reply.status):
             return None
         if reply.status == 304 and _CONDITIONS.isdisjoint(sent):
             raise UpstreamFailed(f"{host_of(url)} answers 304 to what was not asked")
         if not (200 <= reply.status < 300 or reply.status == 304) or reply.status == 206:
-            raise _refused(reply.status, reply.url)
+            raise self._refused(reply.status, reply.url)
         return reply
 
     @asynccontextmanager
@@ -119,16 +131,45 @@ class ConfiguredUpstream:
                 return await stack.enter_async_context(self._request(host, "GET", url, sent, max_bytes))
 
             with self._held(host, "stream"):
-                place = host.place(host.files, self._limits.timeouts.total)
+                place = host.place(host.files, self._seconds())
                 seconds = await stack.enter_async_context(place)
-                answer = await host.call(once, seconds)
+                answer = await host.call(once, seconds, retries=self._retries)
             if self._is_absent(answer.status):
                 yield None
                 return
             if answer.status != 200 and not (answer.status == 206 and "range" in sent):
-                raise _refused(answer.status, answer.url)
+                raise self._refused(answer.status, answer.url)
             check_size(answer.length or 0, max_bytes, answer.url)
             yield answer
+
+    @property
+    def _retries(self) -> bool:
+        return self._limits.head_seconds is None
+
+    def _seconds(self) -> float:
+        """How long there is for all tries. Raises UpstreamTimeout where the client has waited long enough."""
+        timeouts = self._limits.timeouts
+        left = min(timeouts.total, seconds_left(timeouts.answer))
+        if left <= 0:
+            raise UpstreamTimeout(f"no time is left to ask {host_of(self.url)}: see proxy.answer_timeout")
+        return left
+
+    def _refused(self, status: int, url: str) -> UpstreamFailed:
+        """The error of a status that is none of those that are understood, with what can be done."""
+        host = host_of(url)
+        if status not in (401, 403):
+            return UpstreamFailed(f"{host} answers {status}")
+        if origin(url) != self._origin:
+            return UpstreamRefused(f"{host} refuses ({status}); credentials are for the upstream itself only")
+        if self._limits.has_credentials:
+            what = "does not take" if status == 401 else "does not let in"
+            return UpstreamRefused(
+                f"{host} {what} the credentials of the upstream ({status}); they are wrong, "
+                "or may not read this"
+            )
+        return UpstreamRefused(
+            f"{host} wants credentials ({status}), and the upstream has none: username and password, or token"
+        )
 
     def _is_absent(self, status: int) -> bool:
         return status in ABSENT or status in self._limits.absent
@@ -162,7 +203,12 @@ class ConfiguredUpstream:
         async with AsyncExitStack() as stack:
             try:
                 opened = self._outbound.open(method, url, self._terms(max_bytes), headers)
-                answer = await stack.enter_async_context(opened)
+                async with asyncio.timeout(self._limits.head_seconds):
+                    answer = await stack.enter_async_context(opened)
+            except TimeoutError as error:
+                host.metrics.observe("timeout", clock() - began)
+                late = UpstreamTimeout(f"{host_of(url)} did not answer in time for its mirrors to be asked")
+                raise transient(late, url) from error
             except BaseException as error:
                 host.metrics.observe(_outcome_of(error), clock() - began)
                 raise
@@ -211,15 +257,10 @@ class ConfiguredUpstream:
     def _note_hold(self, key: tuple[str, str], told: UpstreamUnavailable) -> None:
         now = self._hosts.clock()
         if len(self._holds) >= MAX_HOLDS:  # pages name any number of hosts
-            self._holds = {one: held for one, held in self._holds.items() if now - held[0] < LONGEST_HOLD}
+            for one in [one for one, held in self._holds.items() if now - held[0] >= LONGEST_HOLD]:
+                del self._holds[one]
         if len(self._holds) < MAX_HOLDS:
             self._holds[key] = (now, told)
-
-
-def _refused(status: int, url: str) -> UpstreamFailed:
-    if status in (401, 403):
-        return UpstreamRefused(f"{host_of(url)} does not let NORA in ({status})")
-    return UpstreamFailed(f"{host_of(url)} answers {status}")
 
 
 def _outcome(status: int) -> Outcome:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from nora.observability.shared_timestamps import SharedTimestamps
     from nora.resolve.sources import Source
 
+BEFORE_LAST = 0.4
+"""The part of the time for an answer in which all addresses of a source but the last one have to begin it."""
 _CONDITIONS = {"etag": "if-none-match", "last-modified": "if-modified-since"}
 
 Authorize = Callable[[UpstreamSetting, Outbound], Authorization]
@@ -108,11 +110,14 @@ class Upstreams:
         addresses = [setting, *(replace(setting, url=mirror) for mirror in setting.mirrors)]
         given = frozenset(origin(one.url) for one in addresses)
         made = [self._address(source, one, given, authorize) for one in addresses]
-        return made[0] if len(made) == 1 else MirroredUpstream(made)
+        if len(made) == 1:
+            return made[0]
+        seconds = self._config.proxy.answer_timeout * BEFORE_LAST / (len(made) - 1)
+        return MirroredUpstream(made, [one.hurried(seconds) for one in made])
 
     def _address(
         self, source: Source, setting: UpstreamSetting, given: frozenset[str], authorize: Authorize
-    ) -> Upstream:
+    ) -> ConfiguredUpstream:
         config, kind = self._config, source.repository.format
         timeouts = config.timeouts_of(kind)
         outbound = self._outbound_of(setting)
@@ -127,6 +132,9 @@ class Upstreams:
                 given=given,
                 absent=frozenset(setting.absent or ()),
                 headers=dict(setting.headers),
+                has_credentials=setting.auth is not None
+                or setting.token is not None
+                or "authorization" in dict(setting.headers),
             ),
             outbound,
             self._hosts,

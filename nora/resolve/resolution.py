@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from nora.errors import UpstreamFailed
 from nora.resolve.candidates import Ask, Candidate, Look, Resolution
 from nora.resolve.patterns import Fold, Patterns
 from nora.resolve.sources import Source, Sources
@@ -62,6 +63,7 @@ class Resolver:
         everything = tuple(repositories)
         self._plans = {one.id: _plan(one, everything, sources) for one in everything}
         self._teller = Teller()
+        self._answer_seconds = float(settings.answer_timeout)
 
     # -- deciding ------------------------------------------------------------------------------------
 
@@ -192,9 +194,14 @@ class Resolver:
         if not resolution.candidates:
             return []
         if len(resolution.candidates) == 1 and not resolution.passed:  # there is nothing to decide
-            answer = await ask(resolution.candidates[0])
+            [candidate] = resolution.candidates
+            try:
+                answer = await ask(candidate)
+            except UpstreamFailed as error:
+                error.source = candidate.source.setting.url
+                raise
             return [] if answer is None else [answer]
-        walk = Walk(resolution, ask, self._catalog, self.sources, self._teller)
+        walk = Walk(resolution, ask, self._catalog, self.sources, self._teller, self._answer_seconds)
         return await walk.run(only_first=only_first)
 
 

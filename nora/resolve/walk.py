@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from nora.errors import NotFound, UpstreamFailed
 from nora.resolve.candidates import Ask, Candidate, Resolution
+from nora.resolve.deadline import half
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
@@ -61,13 +62,20 @@ class Walk(Generic[T]):
     """One walk along the candidates of a name. Run it once."""
 
     def __init__(
-        self, resolution: Resolution, ask: Ask[T], catalog: Catalog, sources: Sources, teller: Teller
+        self,
+        resolution: Resolution,
+        ask: Ask[T],
+        catalog: Catalog,
+        sources: Sources,
+        teller: Teller,
+        answer_seconds: float,
     ) -> None:
         self._resolution = resolution
         self._ask = ask
         self._catalog = catalog
         self._sources = sources
         self._teller = teller
+        self._answer_seconds = answer_seconds
         self._found: list[T] = []
         self._without: list[Candidate] = []
         self._missing: NotFound | None = None
@@ -94,15 +102,22 @@ class Walk(Generic[T]):
 
     async def _step(self, candidate: Candidate) -> None:
         try:
-            answer = await self._ask(candidate)
+            answer = await self._answer_of(candidate)
         except NotFound as error:
             self._is_settled, self._missing = True, self._missing or error
-        except UpstreamFailed:
+        except UpstreamFailed as error:
+            error.source = candidate.source.setting.url
             if not await self._goes_on_without(candidate):
                 self._teller.failed(self._resolution, candidate)
                 raise
         else:
             await self._take(candidate, answer)
+
+    async def _answer_of(self, candidate: Candidate) -> T | None:
+        if not self._may_go_on(candidate):
+            return await self._ask(candidate)
+        with half(self._answer_seconds):
+            return await self._ask(candidate)
 
     async def _take(self, candidate: Candidate, answer: T | None) -> None:
         if answer is not None:
@@ -117,9 +132,14 @@ class Walk(Generic[T]):
 
     async def _goes_on_without(self, failed: Candidate) -> bool:
         """Whether the name is pinned to a later source, and the one that fails is known to be without it."""
-        if self._is_settled or failed.pinned or not any(one.pinned for one in self._resolution.candidates):
+        if not self._may_go_on(failed):
             return False
         return bool(await self._catalog.find_absences([failed.key]))
+
+    def _may_go_on(self, failing: Candidate) -> bool:
+        if self._is_settled or failing.pinned:
+            return False
+        return any(one.pinned for one in self._resolution.candidates)
 
     async def _note_absences(self) -> None:
         """Those before the source that has the name have said that they have nothing: that outlives them."""

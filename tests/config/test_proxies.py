@@ -344,9 +344,9 @@ def test_names_are_reserved_by_patterns(tmp_path: Path) -> None:
 
 def test_how_long_upstreams_may_take(tmp_path: Path) -> None:
     config = configured(tmp_path, "docker.proxy_timeout = 7", NORA_PROXY_READ_TIMEOUT="9")
-    assert config.timeouts_of("docker") == Timeouts(connect=10, idle=60, total=7)
-    assert config.timeouts_of("pypi") == Timeouts(connect=10, idle=9, total=30)
-    assert config.timeouts_of("toy") == Timeouts(connect=10, idle=9, total=60)
+    assert config.timeouts_of("docker") == Timeouts(connect=5, idle=60, total=7, answer=12)
+    assert config.timeouts_of("pypi") == Timeouts(connect=5, idle=9, total=30, answer=12)
+    assert config.timeouts_of("toy") == Timeouts(connect=5, idle=9, total=60, answer=12)
 
 
 def test_breakers_are_on_and_can_be_set_for_one_upstream(tmp_path: Path) -> None:

@@ -58,8 +58,8 @@ def test_a_section_is_read_from_file_and_environment(tmp_path: Path) -> None:
 def test_without_a_word_nobody_is_asked(tmp_path: Path) -> None:
     config = configured(tmp_path)
     assert (config.upstreams_of("toy-proxy"), config.upstreams_of("plain-proxy")) == ((), ())
-    assert config.timeouts_of("toy") == Timeouts(10, 30, 60)
-    assert configured(tmp_path, "toy.read_timeout = 5").timeouts_of("toy") == Timeouts(10, 5, 60)
+    assert config.timeouts_of("toy") == Timeouts(5, 30, 60)
+    assert configured(tmp_path, "toy.read_timeout = 5").timeouts_of("toy") == Timeouts(5, 5, 60)
 
 
 @pytest.mark.parametrize(

@@ -197,12 +197,8 @@ class PullThrough:
             max_bytes=self._settings.max_manifest_size,
             registry=origin.repository.format,
         )
-        found = await self._cache.file(wanted)
-        if found is None:
-            return None
-        if not isinstance(found, Blob):
-            await found.end()
-        return await self._held(origin, digest)
+        found = await self._cache.stored(wanted)
+        return None if found is None else await self._held(origin, digest)
 
     def _release(self, origin: Origin, digest: Digest, body: bytes, blob: NewBlob) -> Release:
         """A manifest with its references, none of which has to be here. Raises UpstreamFailed."""

@@ -296,8 +296,7 @@ class CachedFiles:
         """Out of the wheel, which is fetched if need be."""
         filename = listed.filename
         wanted = await self.wanted(source, project, filename)
-        found = None if wanted is None else await self._cache.file(wanted.request)
-        blob = found if found is None or isinstance(found, Blob) else await found.end()
+        blob = None if wanted is None else await self._cache.stored(wanted.request)
         raw = None if blob is None else await self._own.read(filename, blob)
         if raw is None:
             return None
