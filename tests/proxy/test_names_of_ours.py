@@ -130,7 +130,7 @@ def ask(place: Place, method: str, path: str, name: str) -> None:
     wheel = Release(project=name, version="9.0").wheel().filename
     for filename in (wheel, f"{wheel}.metadata", f"{wheel}.provenance"):
         values = {"project": name, "version": "9.0", "filename": filename, "id": "0" * 32}
-        values |= {"reference": "1", "digest": digest(b"theirs")}
+        values |= {"reference": "1", "digest": digest(b"theirs"), "mark": "0" * 16}
         for way in DOCKER if "{name}" in path else PYPI:
             if "{name}" in path:
                 target = path.format(**values, name=f"{way}{name}") + "?ns=docker.io"
