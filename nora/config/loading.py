@@ -282,9 +282,10 @@ def _contradictions(config: Config) -> Iterator[str]:
 def _risks(config: Config) -> Iterator[str]:
     server = config.server
     yield from _risks_of_access(config)
-    for name in ("auth_rps", "auth_burst", "upload_rps", "upload_burst", "general_rps", "general_burst"):
-        if getattr(config.rate_limit, name) == 0:
-            yield f"rate_limit.{name} = 0: this class of requests has no limit"
+    for kind in ("auth", "upload", "general", "upstream"):
+        for name in (f"{kind}_rps", f"{kind}_burst"):
+            if getattr(config.rate_limit, name) == 0:
+                yield f"rate_limit.{name} = 0: this class of requests has no limit"
     for one in config.oidc.active:
         if any(rule.pattern == "*" and not rule.claims for rule in one.role_rules):
             yield f"auth.oidc.providers: {one.name} has a rule for everybody whom {one.issuer} knows"

@@ -196,8 +196,16 @@ class RateLimitSettings:
     auth_burst: int = setting(5, kinds.integer(0), "As many at once; 0 is no limit.")
     upload_rps: int = setting(200, kinds.integer(0), "Requests a second that change something.")
     upload_burst: int = setting(500, kinds.integer(0), "As many at once.")
-    general_rps: int = setting(100, kinds.integer(0), "Other requests a second.")
-    general_burst: int = setting(200, kinds.integer(0), "As many at once.")
+    general_rps: int = setting(200, kinds.integer(0), "Other requests a second.")
+    general_burst: int = setting(4000, kinds.integer(0), "As many at once: builds ask in bursts.")
+    upstream_rps: int = setting(
+        50, kinds.integer(0), "Of these, so many a second for what is not here: upstreams are asked for it."
+    )
+    upstream_burst: int = setting(
+        2000,
+        kinds.integer(0),
+        "As many at once: a build of 500 packages asks for a page, metadata and a file each.",
+    )
     authenticated: bool = setting(
         False, kinds.BOOLEAN, "Limit also those who say who they are: all behind one address together."
     )

@@ -8,6 +8,7 @@ window that starts anew, and how long a request that comes too early has to wait
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_network
@@ -19,6 +20,7 @@ from nora.http.clients import SCOPE_KEY
 from nora.http.sites import READS
 from nora.model import ANONYMOUS
 from nora.observability.audit import CREDENTIAL_HEADERS
+from nora.observability.logs import REQUEST_ID
 from nora.observability.shared_table import Cell, SharedTable
 
 if TYPE_CHECKING:
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from nora.observability.metrics import Metrics
     from nora.observability.shared import SharedMemory
 
-Class = Literal["auth", "upload", "general"]
-"""`auth`: wrong passwords; `upload`: requests that would change something; `general`: all others."""
+Class = Literal["auth", "upload", "general", "upstream"]
+"""`auth`: wrong passwords; `upload`: requests that would change something; `general`: all others; `upstream`:
+what they want that is not here, so that an upstream is asked for it."""
 
 FIRST_LOCK: Final = 5
 """The failure of a name from an address that locks it, for one second; each further one doubles that."""
@@ -114,6 +117,7 @@ class RateLimits:
             {
                 "general": Rate(settings.general_rps, settings.general_burst),
                 "upload": Rate(settings.upload_rps, settings.upload_burst),
+                "upstream": Rate(settings.upstream_rps, settings.upstream_burst),
             },
             metrics.count_refusal,
             credentials_count=config.auth.enabled and not settings.authenticated,
@@ -146,8 +150,16 @@ class RateLimits:
                     return True
         return False
 
+    def take_upstream(self, address: str) -> None:
+        """Before an upstream is asked for a client. Raises TooManyRequests."""
+        rate = self._rates.get("upstream")
+        if rate and (wait := self._table.change(_key("upstream", address), rate.take)):
+            self._refused("upstream")
+            raise _refuse("too many requests for what is not here, so that upstreams are asked for it", wait)
+
     def _take(self, scope: dict[str, Any]) -> None:
         kind = _class_of(scope)
+        _asks.set((REQUEST_ID.get(), self, scope[SCOPE_KEY]))
         rate = self._rates[kind]
         if rate and (wait := self._table.change(_key(kind, scope[SCOPE_KEY]), rate.take)):
             self._refused(kind)
@@ -170,6 +182,23 @@ def admit_stranger(scope: dict[str, Any]) -> None:
     if limits is not None:
         scope[_LIMITS] = None
         limits._take(scope)
+
+
+_asks: ContextVar[tuple[str, RateLimits, str] | None] = ContextVar("asks", default=None)
+"""The id of a request that is limited, its limits, and the address of its client."""
+
+
+def admit_upstream() -> None:
+    """Before an upstream is asked for something that is not here, by the request that wants it first. Raises
+    TooManyRequests, if that request is limited."""
+    asks = _asks.get()
+    if asks is not None and asks[0] == REQUEST_ID.get():
+        asks[1].take_upstream(asks[2])
+
+
+def admit_all() -> None:
+    """What this task does is for whoever wants it: none of its requests is refused."""
+    _asks.set(None)
 
 
 def _class_of(scope: dict[str, Any]) -> Class:

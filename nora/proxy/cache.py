@@ -14,6 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from nora.errors import NotFound, UpstreamFailed
+from nora.http.limits import admit_upstream
 from nora.proxy import offload
 from nora.proxy.documents import Documents, still_asked
 from nora.proxy.downloads import Downloads
@@ -138,6 +139,7 @@ class Cache:
                 return file.expect.size
             failed: UpstreamFailed | None = None
             for address in file.addresses:
+                admit_upstream()
                 try:
                     reply = await address.upstream.ask(
                         "HEAD", address.url, address.headers, max_bytes=1 << 62

@@ -29,6 +29,7 @@ from nora.errors import (
     UpstreamFailed,
     UpstreamTimeout,
 )
+from nora.http.limits import admit_all, admit_upstream
 from nora.http.tasks import spawn
 from nora.proxy.base import Document, Freshness, Unchanged
 from nora.proxy.fetch_lock import Failure, FetchLock, LeaderState
@@ -119,6 +120,8 @@ class Documents:
         if not self._is_online(place.repository) or self._negative.has(_key(place)):
             self._count(place.repository.format, "negative")
             return None
+        if _key(place) not in self._asking:
+            admit_upstream()
         asking = self._ask(place, policy, fetch)
         return self._counted(place, await self._in_time(asking), Freshness.MISS)
 
@@ -146,6 +149,7 @@ class Documents:
     async def _answer(self, place: CacheKey, policy: Policy, fetch: Fetch) -> Cached | NoraError | None:
         """What is cached when all is over; an error of ours is no error of the task."""
         work_for_all()
+        admit_all()
         since = self._clock()
         lock = FetchLock(self._scratch.disk, self._scratch.download(f"document {_key(place)}"))
         try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nora.blobs.threads import uncancellable
 from nora.errors import NoraError, StorageBusy
+from nora.http.limits import admit_all, admit_upstream
 from nora.http.tasks import spawn
 from nora.proxy.download import Download
 from nora.proxy.fetch_lock import POLL_SECONDS, Failure, FetchLock, LeaderState
@@ -43,9 +44,11 @@ class Downloads:
         return file.coalescing_key in self._running
 
     def get(self, file: FileRequest) -> InFlightFile:
-        """The file on its way; begun if this process does not know of it yet."""
+        """The file on its way; begun if this process does not know of it yet. Raises TooManyRequests where
+        the one who wants it may ask no more of upstreams."""
         running = self._running.get(file.coalescing_key)
         if running is None:
+            admit_upstream()
             in_flight = InFlightFile(self._store, self._scratch.disk)
             task = spawn(self._run(in_flight, file), "bringing in a file")
             running = self._running[file.coalescing_key] = in_flight, task
@@ -60,6 +63,7 @@ class Downloads:
 
     async def _run(self, in_flight: InFlightFile, file: FileRequest) -> None:
         work_for_all()
+        admit_all()
         lock = FetchLock(self._scratch.disk, self._scratch.download(file.coalescing_key))
         try:
             leader = await self._follow(in_flight, lock)

@@ -5,15 +5,30 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextvars import copy_context
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nora.errors import TooManyRequests
+from nora.formats import load_config
 from nora.http import limits
-from nora.http.limits import Attempts, Class, Rate, RateLimits, admit_stranger, client_of
+from nora.http.limits import (
+    Attempts,
+    Class,
+    Rate,
+    RateLimits,
+    admit_all,
+    admit_stranger,
+    admit_upstream,
+    client_of,
+)
 from nora.model import ANONYMOUS, Principal
 from nora.observability import shared_table
+from nora.observability.logs import REQUEST_ID
+from nora.observability.metrics import Metrics
+from nora.observability.shared import SharedMemory
 from nora.observability.shared_table import Cell, SharedTable
 
 CI = Principal("ci", "token", "write")
@@ -196,6 +211,63 @@ def test_everybody_is_limited_when_asked_for(clock: Clock) -> None:
     assert admitted(one, request(credentials="Bearer good", who=CI)) == 20
     one.conclude(request(), 401)
     assert admitted(one, request()) == 0
+
+
+# -- upstreams --------------------------------------------------------------------------------------------
+
+
+def test_what_upstreams_are_asked_for_is_counted_apart(clock: Clock) -> None:
+    seen: list[str] = []
+    rates: dict[Class, Rate] = {"general": Rate(10, 20), "upload": Rate(2, 3), "upstream": Rate(1, 2)}
+    one = RateLimits(SharedTable(64), rates, seen.append)
+
+    def read(name: str, scope: dict[str, Any]) -> None:
+        REQUEST_ID.set(name)
+        one.admit(scope)
+
+    def reads() -> None:
+        admit_upstream()  # outside of requests
+        for number in range(3):
+            read(f"request {number}", request())
+            if number < 2:
+                admit_upstream()
+        assert refusal(admit_upstream) == 1
+        assert seen == ["upstream"]
+        read("served from here", request())
+        admit_all()
+        admit_upstream()
+        read("known", request(credentials="Bearer good"))
+        for _ in range(5):
+            admit_upstream()
+        REQUEST_ID.set("of a mount without limits, in the same context")
+        admit_upstream()
+        stranger = request(credentials="Bearer junk")
+        read("stranger", stranger)
+        admit_stranger(stranger)
+        assert refusal(admit_upstream) == 1
+
+    copy_context().run(reads)
+
+
+def test_one_machine_installs_five_hundred_packages_in_a_minute(clock: Clock, tmp_path: Path) -> None:
+    config = load_config({"NORA_AUTH_ENABLED": "true", "NORA_AUTH_ANONYMOUS_READ": "true"}, tmp_path)
+    memory = SharedMemory(1)
+    one = RateLimits.build(config, memory, Metrics(memory, 0, version="1", compiled=False))
+    assert one is not None
+    limits = one
+
+    def install(is_here: bool) -> None:
+        for number in range(500):
+            for part in ("page", "metadata", "file"):
+                REQUEST_ID.set(f"{part} {number}")
+                limits.admit(request())
+                if not is_here:
+                    admit_upstream()
+
+    copy_context().run(install, is_here=False)  # all at once
+    clock.now += 60
+    copy_context().run(install, is_here=False)
+    copy_context().run(install, is_here=True)
 
 
 # -- the cells --------------------------------------------------------------------------------------------
