@@ -65,7 +65,8 @@ def test_a_session_ends_with_its_token_on_every_worker(closed: Server) -> None:
     session = session_of(closed, token)
     assert statuses(closed, session["token"]) == {404}
     assert statuses(closed, token.secret) == {404}
-    nora(closed, "token", "revoke", nora(closed, "token", "list", "--user", "brief").split()[0])
+    listed = nora(closed, "token", "list", "--user", "brief")
+    nora(closed, "token", "revoke", listed.splitlines()[1].split()[0])
     assert statuses(closed, session["token"]) == {401}
     assert statuses(closed, token.secret) == {401}
     form = {"grant_type": "refresh_token", "refresh_token": session["refresh_token"]}
