@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import httpx
 import pytest
 
+from nora.blobs.layout import Layout
 from tests.formats.docker.mirrors import Mirror, mirror
+from tests.http.wire import eventually
 
 pytestmark = pytest.mark.slow
 Name = Callable[[str], str]
@@ -26,6 +30,14 @@ def _forgotten(hub: Mirror) -> None:
 
 def purge(hub: Mirror, repository: str = "docker", **wanted: str) -> httpx.Response:
     return hub.client.post("/api/v1/admin/cache/purge", json={"repository": repository, **wanted})
+
+
+def held(hub: Mirror, name: str) -> int:
+    """How many blobs an image has rows of: a client may have all of one a moment before its row is there."""
+    query = "SELECT count(*) FROM link JOIN package ON package.id = link.package_id WHERE package.name = ?"
+    with closing(sqlite3.connect(Layout(hub.server.storage).catalog, timeout=30)) as catalog:
+        found: int = catalog.execute(query, [name]).fetchone()[0]
+    return found
 
 
 def test_a_purged_tag_is_asked_for_again(hub: Mirror, repository: Name) -> None:
@@ -48,6 +60,7 @@ def test_a_purged_manifest_goes_with_its_layers(hub: Mirror, repository: Name) -
     assert image.get_manifest(manifest.digest).status_code == 200
     for layer in layers:
         assert image.get_blob(layer).status_code == 200
+    assert eventually(lambda: held(hub, name) == 1 + len(set(layers)))
     answer = purge(hub, name=name, digest=manifest.digest).json()
     assert (answer["files"], answer["blobs"]) == (1, len(set(layers)))
     for layer in layers:
