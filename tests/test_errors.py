@@ -40,7 +40,7 @@ def core_metadata(*lines: str) -> Callable[[Path], object]:
 
 def manifest(content_type: str, **fields: object) -> Callable[[Path], object]:
     body = orjson.dumps({"schemaVersion": 2, **fields})
-    return lambda _: parse_manifest(body, content_type, None, required="none")
+    return lambda _: parse_manifest(body, content_type, None, required="none", max_references=10)
 
 
 INPUTS: dict[str, Callable[[Path], object]] = {
