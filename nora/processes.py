@@ -161,12 +161,12 @@ def own_port(host: str, port: int, workers: int) -> Iterator[tuple[str, list[soc
         raise StartError(f"the address {host} is not known: {error.strerror}; see NORA_HOST") from error
     family, _, _, _, address = found[0]
     with ExitStack() as sockets:
-        alone = sockets.enter_context(_bind(family, address, host, port, socket.SO_REUSEADDR))
+        alone = sockets.enter_context(_bind(family, address, host, port))
         bound = [alone]
         if not _LINUX or workers > 1:
             alone.close()
             bound = [
-                sockets.enter_context(_bind(family, address, host, port, socket.SO_REUSEPORT))
+                sockets.enter_context(_bind(family, address, host, port, shared=True))
                 for _ in range(workers if _LINUX else 0)
             ]
         yield str(address[0]), bound
@@ -198,11 +198,16 @@ def listen(sockets: Sequence[socket.socket], backlog: int) -> None:
             _log.warning("another process of this user could join the port unnoticed: %s", error.strerror)
 
 
-def _bind(family: int, address: tuple[object, ...], host: str, port: int, option: int) -> socket.socket:
+def _bind(
+    family: int, address: tuple[object, ...], host: str, port: int, *, shared: bool = False
+) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":
-            bound.setsockopt(socket.SOL_SOCKET, option, 1)
+            # What is accepted inherits it, and would else keep the port for a minute after the server.
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if shared:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
         bound.bind(address)
     except OSError as error:
