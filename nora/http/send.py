@@ -36,6 +36,26 @@ _BODYLESS = frozenset({204, 304})
 _NOTHING: tuple[bytes, ...] = ()
 
 
+class _Opening:
+    """Files that the server has been told to send and may not have opened yet: it does not say when."""
+
+    SECONDS = 0.5
+    """How long an opening may take on a busy machine."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self) -> None:
+        self.count += 1
+        asyncio.get_running_loop().call_later(self.SECONDS, self._opened)
+
+    def _opened(self) -> None:
+        self.count -= 1
+
+
+_opening = _Opening()
+
+
 async def _no_pieces() -> AsyncIterator[bytes]:
     for piece in _NOTHING:
         yield piece
@@ -188,7 +208,7 @@ def stat_to_send(path: str) -> os.stat_result:
             raise no_descriptors() from error
         raise
     try:
-        if descriptor >= descriptor_budget().answers:
+        if descriptor + _opening.count >= descriptor_budget().answers:
             raise no_descriptors()
         return os.fstat(descriptor)
     finally:
@@ -218,6 +238,7 @@ async def transmit(
     elif not isinstance(content, StreamedContent):
         await _send_small(send, status, head, content.body)
     elif isinstance(content, FileContent):
+        _opening.add()
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": _PATHSEND, "path": content.path})
     else:
