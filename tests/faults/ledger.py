@@ -151,10 +151,15 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def partial_files(folder: Path, verified: set[Path]) -> list[str]:
-    """Stored objects whose bytes are not those that their name says; `verified` are not read again."""
+    """Stored objects whose bytes are not those that their name says; `verified` are not read again.
+
+    A draft is none: it lies beside them, and gets its final name when it is whole.
+    """
     wrong = []
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path not in verified and (named := _DIGEST.search(path.name)):
+        if path.suffix == ".draft" or path in verified or not path.is_file():
+            continue
+        if named := _DIGEST.search(path.name):
             if hashlib.sha256(path.read_bytes()).hexdigest() != named[0]:
                 wrong.append(str(path))
             verified.add(path)
