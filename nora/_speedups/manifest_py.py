@@ -139,7 +139,11 @@ def _objects(
     yield "manifest", -1, "has", document, _MANIFEST
     for field in ("config", "layers", "manifests", "subject"):
         value = document.get(field)
-        for index, entry in enumerate(value) if type(value) is list else [(-1, value)]:
+        if field in ("config", "subject"):
+            entries: Iterable[tuple[int, Any]] = [(-1, value)]
+        else:
+            entries = enumerate(value) if type(value) is list else ()
+        for index, entry in entries:
             if type(entry) is dict:
                 yield field, index, "has", entry, _DESCRIPTOR
                 platform = entry.get("platform")

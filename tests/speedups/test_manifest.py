@@ -200,6 +200,21 @@ def test_a_member_of_a_descriptor_twice_or_in_another_case_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('{"layers":[],"config":[{"DIGEST":null}]}', "config is not an object"),
+        ('{"layers":[],"subject":[{"digest":1,"digest":2}]}', "subject is not an object"),
+        ('{"layers":{"DIGEST":null}}', "layers is not an array"),
+        ('{"manifests":[[{"DIGEST":null}]]}', "manifests[0] is not an object"),
+    ],
+)
+def test_names_within_a_value_of_a_wrong_type_are_not_looked_at(
+    manifest: ModuleType, body: str, problem: str
+) -> None:
+    assert refused(manifest, body) == problem
+
+
+@pytest.mark.parametrize(
     "more",
     [
         '"x":1,"x":2',
