@@ -59,4 +59,4 @@ class SQLiteCatalog(Packages, Versions, Tags, Files, CachedFiles, Purges, Blobs,
         return await self._write(lambda db: repositories.sync(db, specs))
 
     async def check(self) -> None:
-        await self._write(lambda db: db.execute(queries.WRITE_PROBE, (time.time(),)))
+        await self._write(lambda db: db.execute(queries.WRITE_PROBE, (time.time(),)).rowcount)

@@ -66,7 +66,7 @@ class CachedFiles(Executor):
     async def note_file_uses(self, uses: Mapping[int, float]) -> None:
         if uses:  # no epoch moves: when a file was last used is no reason to read it again
             batch = [(when, file_id, when) for file_id, when in uses.items()]
-            await self._write(lambda db: db.executemany(queries.NOTE_FILE_USE, batch), durable=False)
+            await self._write(lambda db: db.executemany(queries.NOTE_FILE_USE, batch).rowcount, durable=False)
 
     async def list_idle_cached(self, repository_id: int, unused_since: float, limit: int) -> list[str]:
         values = (repository_id, unused_since, unused_since, limit)

@@ -58,7 +58,7 @@ class Packages(Executor):
 
     async def note_absences(self, keys: Sequence[tuple[int, str]]) -> None:
         rows = [(*key, time.time()) for key in keys]
-        await self._write(lambda db: db.executemany(queries.NOTE_ABSENCE, rows), durable=False)
+        await self._write(lambda db: db.executemany(queries.NOTE_ABSENCE, rows).rowcount, durable=False)
 
     async def list_packages(self, repository_id: int, after: str, limit: int, prefix: str = "") -> list[str]:
         # Nothing sorts between a name and the name with a NUL; names that share a prefix are neighbours.

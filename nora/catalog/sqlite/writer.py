@@ -194,6 +194,10 @@ def _apply(db: Connection, change: Change) -> None:
     db.execute("SAVEPOINT change")
     try:
         change.result = change.apply(db)
+        if isinstance(change.result, sqlite3.Cursor):
+            # Whoever drops it in another thread resets a statement that may be at work in this one
+            change.result = None
+            raise TypeError("a cursor may not leave the thread of the writer")
     except Exception as error:  # whatever it is, it belongs to who waits for the change
         change.error = _failure(error)
         if not db.in_transaction:

@@ -201,6 +201,15 @@ def test_a_loop_that_ended_harms_nobody(path: Path) -> None:
     assert asyncio.run(stay()) == (7,)
 
 
+async def test_a_cursor_does_not_leave_the_thread(path: Path) -> None:
+    """The thread that drops it would reset a statement while the writer uses it: an "API misuse"."""
+    changes = writer.Writer(path, Epochs(path))
+    with pytest.raises(TypeError, match="cursor"):
+        await changes.submit(lambda db: db.execute("SELECT 7"), set(), durable=False)
+    assert await changes.submit(lambda db: db.execute("SELECT 7").fetchone(), set(), durable=False) == (7,)
+    await changes.close()
+
+
 async def test_too_many_that_wait_are_refused(
     catalog: SQLiteCatalog, hosted: int, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
