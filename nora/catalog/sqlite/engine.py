@@ -10,9 +10,14 @@ from nora.errors import NoraError, StorageBusy, StorageFailed, StorageFull
 
 Connection = sqlite3.Connection
 
-READ_CACHE: Final = 8 << 20
-"""Bytes of the page cache of a reader, filled on demand: the inner pages of every index of a catalog of a
-million files. There is no mmap: an I/O error in mapped memory kills the process instead of failing a read."""
+READ_CACHE: Final = 2 << 20
+"""Bytes of the page cache of the reader that point reads go to, filled on demand. What is asked for
+often is kept as answers, and the system has the file in memory once for all processes: a larger cache saves
+copying a page at a read that is new, and each worker pays for it. There is no mmap, which would share the
+pages: an I/O error in mapped memory kills the process instead of failing a read."""
+
+LISTING_CACHE: Final = 512 << 10
+"""Bytes of that of a reader for long listings, which look at most pages once."""
 
 WRITE_CACHE: Final = 2 << 20
 """Bytes of the page cache of a writer."""
@@ -42,9 +47,9 @@ def translate(error: sqlite3.Error) -> NoraError:
     return kind(message)
 
 
-def connect_reader(path: Path) -> Connection:
+def connect_reader(path: Path, cache: int = READ_CACHE) -> Connection:
     """A connection for the reads of this thread. Raises sqlite3.Error."""
-    db = _connect(path, _PATIENCE_OF_READER, READ_CACHE)
+    db = _connect(path, _PATIENCE_OF_READER, cache)
     db.execute("PRAGMA query_only = ON")
     return db
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from nora.catalog.records import Cached, File
-from nora.catalog.sqlite.engine import Connection, connect_reader, translate
+from nora.catalog.sqlite.engine import LISTING_CACHE, Connection, connect_reader, translate
 from nora.catalog.sqlite.read_cache import UNKNOWN, Epochs, ReadCache, slot_of
 from nora.catalog.sqlite.writer import Writer
 from nora.errors import StorageFailed
@@ -189,7 +189,7 @@ class Executor:
     @cached_property
     def _listings(self) -> Connection:
         """The connection of the thread."""
-        return connect_reader(self._path)
+        return connect_reader(self._path, LISTING_CACHE)
 
     @cached_property
     def _writer(self) -> Writer:

@@ -41,8 +41,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Every statement of a reader, with the name of the thread that ran it."""
     log: list[tuple[str, str]] = []
 
-    def connect(path: Path) -> sqlite3.Connection:
-        db = engine.connect_reader(path)
+    def connect(path: Path, *cache: int) -> sqlite3.Connection:
+        db = engine.connect_reader(path, *cache)
         db.set_trace_callback(lambda statement: log.append((threading.current_thread().name, statement)))
         return db
 
@@ -104,10 +104,10 @@ async def test_a_long_listing_is_as_of_one_moment(
                 other.close()
             return super().execute(sql, *values)
 
-    def connect_in_thread(path: Path) -> sqlite3.Connection:
+    def connect_in_thread(path: Path, *cache: int) -> sqlite3.Connection:
         if threading.current_thread().name.startswith("catalog-reader"):
             return sqlite3.connect(path, isolation_level=None, factory=Interrupted)
-        return connect(path)
+        return connect(path, *cache)
 
     monkeypatch.setattr(executor, "connect_reader", connect_in_thread)
     assert len(await catalog.list_package_files(hosted, "app")) == len(MANY)
@@ -120,7 +120,7 @@ async def test_a_listing_that_fails_is_no_absence(
     await add(catalog, hosted, MANY)
     await catalog.has_package(hosted, "app")
 
-    def broken(_: Path) -> sqlite3.Connection:
+    def broken(_: Path, *cache: int) -> sqlite3.Connection:
         raise sqlite3.OperationalError("injected")
 
     with monkeypatch.context() as patch:
@@ -163,3 +163,23 @@ async def test_what_was_read_a_moment_ago_is_not_read_again(
             reads.clear()
             assert await ask(name) is first
             assert reads == []
+
+
+async def test_the_page_caches_of_all_readers_are_a_few_mib(
+    catalog: SQLiteCatalog, hosted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each worker has its own, beside the copy of the file that the system keeps for all."""
+    sizes: list[int] = []
+    connect = executor.connect_reader
+
+    def measured(path: Path, *cache: int) -> sqlite3.Connection:
+        db = connect(path, *cache)
+        sizes.append(-1024 * db.execute("PRAGMA cache_size").fetchone()[0])
+        return db
+
+    monkeypatch.setattr(executor, "connect_reader", measured)
+    vars(catalog).pop("_reader").close()  # made anew, as the thread's will be
+    await add(catalog, hosted, MANY)
+    await catalog.list_package_files(hosted, "app")
+    assert len(sizes) == 2
+    assert 0 < sum(sizes) <= 3 << 20
