@@ -48,7 +48,7 @@ from nora.config import (
 )
 from nora.errors import ConfigError, StorageFailed
 from nora.formats import discover, name_folds, scope_rules
-from nora.formats.administration import make_purging
+from nora.formats.administration import make_cache_api
 from nora.formats.base import CommandServices, Format, Services, UploadLimits
 from nora.http import limits
 from nora.http.application import NoraApplication
@@ -70,7 +70,6 @@ from nora.proxy.cache import Cache
 from nora.proxy.upstreams import Upstreams
 from nora.resolve import Claims, Resolver, Sources
 from nora.resolve.ownership import Ownership
-from nora.resolve.purging import Purging
 
 _log = logging.getLogger(__name__)
 
@@ -262,8 +261,8 @@ class Worker:
         authorizer = Authorizer(authenticator, self._access)
         self._services = services = self._make_services(authenticator, repositories)
         ownership = Ownership(self._catalog, repositories, services.resolver, name_folds())
-        purging = make_purging(self._catalog, repositories, services.cache.forget_absences)
-        own = server_router(self._endpoints(authenticator, ownership, purging), authorizer)
+        caches = make_cache_api(self._catalog, repositories, services.cache.forget_absences)
+        own = server_router(self._endpoints(authenticator, ownership, caches), authorizer)
         self._app.attach("/", "system", own, render_json, limited=False)
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
@@ -278,7 +277,7 @@ class Worker:
         self._periodic = [*self._jobs(services, cached)]
 
     def _endpoints(
-        self, authenticator: Authenticator, ownership: Ownership, purging: Purging
+        self, authenticator: Authenticator, ownership: Ownership, caches: CacheApi
     ) -> Iterator[ServerEndpoint]:
         """Those that belong to no format."""
         config = self._config
@@ -294,7 +293,7 @@ class Worker:
         ).endpoints()
         yield from TokenApi(authenticator, self._tokens, scope_rules(config)).endpoints()
         yield from PackageApi(ownership).endpoints()
-        yield from CacheApi(purging).endpoints()
+        yield from caches.endpoints()
 
     def _make_services(
         self, authenticator: Authenticator, repositories: Mapping[str, Repository]

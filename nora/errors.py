@@ -19,6 +19,7 @@ that catches them on the way to a client.
     │   └── InvalidPage                `n` or `last` of a listing
     ├── Unauthenticated       401
     ├── Denied                403
+    │   └── Blocked                    an administrator has blocked it
     ├── NotFound              404      there is no such thing (never: a read failed)
     │   ├── PackageNotFound            an image, project, crate …
     │   ├── VersionNotFound            a manifest, release …
@@ -145,6 +146,10 @@ class Denied(NoraError):
     def __init__(self, message: str, challenges: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.challenges = challenges
+
+
+class Blocked(Denied):
+    """An administrator has said that this is neither served, fetched nor pushed here."""
 
 
 class NotFound(NoraError):

@@ -344,7 +344,9 @@ def upload(
 
 
 def filled(fields: dict[str, str] | None, values: dict[str, str]) -> dict[str, str] | None:
-    return fields and {name: text.format(**values) for name, text in fields.items()}
+    return fields and {
+        name: text.format(**values) if isinstance(text, str) else text for name, text in fields.items()
+    }
 
 
 def headers_of(who: Credentials | None) -> dict[str, str]:

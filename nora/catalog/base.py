@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from nora.catalog.blobs import Blobs
+from nora.catalog.blocks import BlockRows
 from nora.catalog.cached import CachedFiles
 from nora.catalog.files import Files
 from nora.catalog.packages import Packages
@@ -39,6 +40,17 @@ class Engine(Protocol):
 
 
 class Catalog(
-    Repositories, Packages, Versions, Tags, Files, CachedFiles, Blobs, Uploads, Tokens, Engine, Protocol
+    Repositories,
+    Packages,
+    Versions,
+    Tags,
+    Files,
+    CachedFiles,
+    Blobs,
+    BlockRows,
+    Uploads,
+    Tokens,
+    Engine,
+    Protocol,
 ):
     """All of it. Whoever needs only some nouns may ask for their protocol."""

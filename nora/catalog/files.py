@@ -12,16 +12,19 @@ from nora.model import Digest
 class Files(Protocol):
     """The files of repositories. See nora.catalog.base for what holds for all methods."""
 
-    async def find_file(self, repository_id: int, path: str) -> File | None:
-        """The file at a path. Point lookup."""
+    async def find_file(self, repository_id: int, path: str, *, blocked: bool = False) -> File | None:
+        """The file at a path. Point lookup. `blocked`: also one that is blocked, for who removes it."""
         ...
 
     async def find_paths(self, repository_id: int, paths: Sequence[str]) -> set[str]:
         """Which of some hundred paths a file is at."""
         ...
 
-    async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
-        """The file of a package whose bytes have this digest, in whatever algorithm it was published."""
+    async def find_version_file(
+        self, repository_id: int, package: str, digest: Digest, *, blocked: bool = False
+    ) -> File | None:
+        """The file of a package whose bytes have this digest, in whatever algorithm it was published.
+        `blocked` as in `find_file`."""
         ...
 
     async def list_package_files(self, repository_id: int, package: str) -> list[PackageFile]:

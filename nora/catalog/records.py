@@ -154,6 +154,8 @@ class Cached:
     fetched_at: float
     fresh_until: float
     """`inf`: for good."""
+    version: str | None = None
+    """Of the package; None for documents and what lies beside files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -281,7 +281,7 @@ def record_command(config: Config, words: str, *, succeeded: bool) -> None:
         time.time(),
         request_id="",
         client="",
-        subject=_user_of_this_process(),
+        subject=user_of_this_process(),
         method="command",
         note=Note("admin", name=words),
         registry="system",
@@ -303,7 +303,7 @@ def _file_of(config: Config) -> AuditFile:
     return AuditFile(config.storage.path / "audit.jsonl", settings.max_size, settings.keep)
 
 
-def _user_of_this_process() -> str:
+def user_of_this_process() -> str:
     """By its number: the environment says what it is told to."""
     try:
         import pwd

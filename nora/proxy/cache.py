@@ -95,12 +95,13 @@ class Cache:
         """A file: stored, or on its way; None: no upstream has it, or none may be asked.
 
         It goes on its way when it was not, and arrives whoever stops waiting for it. Raises UpstreamFailed
-        and its kinds, StorageFull and StorageFailed.
+        and its kinds, Blocked, StorageFull and StorageFailed.
         """
         blob = await file.found()
         if blob is not None:
             self._count(file.registry, "hit")
             return blob
+        self._refuse_blocked(file)
         if not file.addresses or self._negative.has(file.coalescing_key):
             self._count(file.registry, "negative")
             return None
@@ -134,6 +135,7 @@ class Cache:
 
         Raises NotFound where `file` gives None, UpstreamFailed and its kinds.
         """
+        self._refuse_blocked(file)
         if file.addresses and not self._negative.has(file.coalescing_key):
             if file.expect.size is not None:
                 return file.expect.size
@@ -154,6 +156,13 @@ class Cache:
                 raise failed
             self._negative.remember(file.coalescing_key, None, self._absent_seconds)
         raise NotFound("no upstream has this file")
+
+    def _refuse_blocked(self, file: FileRequest) -> None:
+        """Raise Blocked for what may not be fetched: a file that comes in is passed on before it is here."""
+        if file.about is not None:
+            repository, package, version = file.about
+            digests = () if file.expect.digest is None else (file.expect.digest,)
+            self._catalog.blocks().check(repository, package, (version,), digests)
 
     def forget_absences(self, package: str) -> None:
         """A package was published: what upstreams did not have of it, in any repository, may be asked for."""

@@ -82,6 +82,7 @@ class ListedFiles:
             find=find,
             max_bytes=max_bytes,
             registry=repository.format,
+            about=(repository.id, file.package, file.version),
             check=partial(is_right, hashes=file.hashes) if is_late else None,
         )
 

@@ -13,6 +13,7 @@ hosted repository, `ask` at one upstream; neither knows of the others. What is w
     walk          asking them: found, absent, failed
     claims        who may make a name ours
     ownership     whose a name is, told to administrators and changed by them
+    blocking      administrators say what is neither served, fetched nor pushed
     purging       administrators remove what is cached
     listing       the names of all packages of a repository
     patterns      what `proxy.reserved` and `proxy.extend` say about names

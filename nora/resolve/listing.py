@@ -14,12 +14,15 @@ PAGE: Final = 1000
 
 
 async def package_names(catalog: Catalog, repository: Repository) -> AsyncIterator[str]:
-    """What is hosted, then what is cached of each source, each in byte order: a name may come again."""
+    """What is hosted, then what is cached of each source, each in byte order: a name may come again.
+    Those that are blocked are left out."""
     hosted = {one.id for one in repository.hosted}
     for number in repository.row_ids:
         listed = catalog.list_packages if number in hosted else catalog.list_known_packages
         after = ""
         while names := await listed(number, after, PAGE):
+            blocks = catalog.blocks()
             for name in names:
-                yield name
+                if not (blocks and blocks.is_hidden(number, name)):
+                    yield name
             after = names[-1]

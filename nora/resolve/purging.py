@@ -1,7 +1,7 @@
 """Purges: administrators remove what is cached of a name, of a version, of a file, or certain bytes.
 
 Only what came from upstreams: what was published here is deleted, not purged. A purge of a whole name forgets
-whose it is, too, so that it is open again. Nothing keeps a purge from coming back but a block (see `blocks`).
+whose it is, too, so that it is open again. What must not come back is blocked as well (see `blocking`).
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Purging:
             for name in await self._catalog.list_cached_holders(source.id, wanted.digest):
                 purged += await self._purge_part(source, name, Part(digest=wanted.digest))
             return purged
-        file = await self._catalog.find_file(source.id, wanted.file)
+        file = await self._catalog.find_file(source.id, wanted.file, blocked=True)
         if file is None or file.package is None:
             return await self._catalog.purge_paths(source.id, [wanted.file])
         return await self._purge_part(source, file.package, Part(file=file.path))

@@ -193,6 +193,9 @@ class Resolver:
     async def _walk(self, resolution: Resolution, ask: Ask[T], *, only_first: bool) -> list[T]:
         if not resolution.candidates:
             return []
+        if blocks := self._catalog.blocks():
+            for candidate in resolution.candidates:
+                blocks.check(*candidate.key)
         if len(resolution.candidates) == 1 and not resolution.passed:  # there is nothing to decide
             [candidate] = resolution.candidates
             try:

@@ -1,4 +1,4 @@
-"""What is cached is purged by administrators, for all workers at once."""
+"""What administrators purge and block, for all workers at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.formats.pypi.wire import JSON
+from tests.formats.pypi.wire import JSON, upload
 from tests.http.wire import eventually
 from tests.support.access import make_token
 from tests.support.answers import Answer, absent
@@ -19,7 +19,7 @@ from tests.support.upstream import upstream as running_upstream
 from tests.support.wheels import Built, Release
 
 pytestmark = pytest.mark.slow
-PURGE = "/api/v1/admin/cache/purge"
+PURGE, BLOCKS = "/api/v1/admin/cache/purge", "/api/v1/admin/blocks"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, up: Upstream) -> Iterator[S
         "NORA_RATE_LIMIT_ENABLED": "false",
         "NORA_PYPI_PROXY": f"{up.url}/simple",
         "NORA_PROXY_MODE": "online",
+        "NORA_PROXY_RETRIES": "0",
+        "NORA_CB_ENABLED": "false",
         "NORA_PYPI_METADATA_TTL": "3600",
     }
     with running(tmp_path_factory.mktemp("purged") / "one", workers=2, env=env) as found:
@@ -181,3 +183,123 @@ def test_only_administrators_purge_and_every_purge_is_recorded(admin: httpx.Clie
 )
 def test_a_purge_of_nothing_is_refused(admin: httpx.Client, body: dict[str, object], status: int) -> None:
     assert admin.post(PURGE, json=body).status_code == status
+
+
+def block(admin: httpx.Client, **what: object) -> int:
+    answer = admin.post(BLOCKS, json={"reason": "it bites", **what})
+    assert answer.status_code == 200, answer.text
+    number: int = answer.json()["id"]
+    return number
+
+
+def lift(admin: httpx.Client, number: int) -> None:
+    assert admin.post(f"{BLOCKS}/lift", json={"id": number}).status_code == 200
+
+
+def listed(admin: httpx.Client, project: str) -> set[tuple[str, ...]]:
+    """The files of the page and of the JSON API, whichever worker answers."""
+    answers = everywhere(admin, f"/simple/{project}/")
+    assert {status for status, _ in answers} == {200}, answers
+    pages = {body for _, body in answers}
+    found = {tuple(one["filename"] for one in orjson.loads(page)["files"]) for page in pages}
+    for _, body in everywhere(admin, f"/pypi/{project}/json"):
+        releases = orjson.loads(body)["releases"]
+        found.add(tuple(one["filename"] for files in releases.values() for one in files))
+    return found
+
+
+@pytest.mark.parametrize("is_cached", [True, False])
+@pytest.mark.parametrize("by", ["version", "digest"])
+def test_a_blocked_version_is_refused_and_left_out(
+    admin: httpx.Client, index: PyPIIndex, up: Upstream, by: str, is_cached: bool
+) -> None:
+    project = f"blocked-{by}-{is_cached}".lower()
+    one, two = wheel(index, project, "1.0"), wheel(index, project, "2.0")
+    paths = [f"/simple/{project}/{built.filename}" for built in (one, two)]
+    assert listed(admin, project) == {(one.filename, two.filename)}
+    if is_cached:
+        assert everywhere(admin, paths[1]) == {(200, two.body)}
+    up.log.clear()
+    what = {"repository": "pypi", "name": project.replace("-", "_"), "version": "v2.0"}
+    number = block(admin, **(what if by == "version" else {"digest": f"sha256:{two.sha256}"}))
+    message = f"is blocked here: it bites (block {number}, by root)\n".encode()
+    assert {(status, body[-len(message) :]) for status, body in everywhere(admin, paths[1])} == {
+        (403, message)
+    }
+    assert listed(admin, project) == {(one.filename,)}
+    assert (
+        orjson.loads(admin.get(f"/pypi/{project}/json").content)["info"]["version"] == "1.0" or by == "digest"
+    )
+    assert everywhere(admin, paths[0]) == {(200, one.body)}
+    if by == "version":
+        assert {status for status, _ in everywhere(admin, f"{paths[1]}.metadata")} == {403}
+    assert index.path_of(two.filename) not in up.log.paths()
+    lift(admin, number)
+    assert everywhere(admin, paths[1]) == {(200, two.body)}
+    assert listed(admin, project) == {(one.filename, two.filename)}
+
+
+def test_what_was_published_is_blocked_and_may_not_be_pushed_again(admin: httpx.Client) -> None:
+    built = {version: Release(project="ours", version=version).wheel() for version in ("1.0", "2.0", "3.0")}
+    for version in ("1.0", "2.0"):
+        assert upload(admin, built[version]).status_code == 200
+    numbers = [
+        block(admin, repository="pypi-hosted", name="ours", version="2.0"),
+        block(admin, repository="pypi-hosted", name="ours", version="3.0", everywhere=True),
+    ]
+    assert {status for status, _ in everywhere(admin, f"/simple/ours/{built['2.0'].filename}")} == {403}
+    assert listed(admin, "ours") == {(built["1.0"].filename,)}
+    for version in ("2.0", "3.0"):
+        answer = upload(admin, built[version])
+        assert answer.status_code == 403
+        assert f"ours {version} is blocked here: it bites" in answer.text
+    for number in numbers:
+        lift(admin, number)
+    assert upload(admin, built["3.0"]).status_code == 200
+    assert listed(admin, "ours") == {tuple(one.filename for one in built.values())}
+
+
+def test_a_blocked_name_is_asked_of_nobody(admin: httpx.Client, index: PyPIIndex, up: Upstream) -> None:
+    wheel(index, "malware", "1.0")
+    number = block(admin, repository="pypi-proxy", name="Malware")
+    for path in ("/simple/malware/", "/pypi/malware/json", "/simple/malware/malware-1.0-py3-none-any.whl"):
+        assert {status for status, _ in everywhere(admin, path)} == {403}
+    assert up.log.paths() == []
+    lift(admin, number)
+    assert {status for status, _ in everywhere(admin, "/simple/malware/")} == {200}
+
+
+def test_blocks_are_listed_in_pages(admin: httpx.Client) -> None:
+    numbers = [block(admin, repository="pypi", name=f"paged-{number}") for number in range(3)]
+    page = admin.get(f"{BLOCKS}?after={numbers[0]}&limit=1").json()["blocks"]
+    assert [(one["id"], one["name"], one["by"], one["reason"]) for one in page] == [
+        (numbers[1], "paged-1", "root", "it bites")
+    ]
+    for number in numbers:
+        lift(admin, number)
+    assert admin.get(f"{BLOCKS}?after={numbers[0]}").json() == {"blocks": []}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"reason": "x"}, 400),
+        ({"repository": "pypi", "name": "demo"}, 400),
+        ({"repository": "pypi", "name": "demo", "reason": ""}, 400),
+        ({"repository": "pypi", "name": "demo", "reason": "two\nlines"}, 400),
+        ({"repository": "pypi", "name": "", "reason": "x"}, 400),
+        ({"name": "demo", "reason": "x"}, 400),
+        ({"repository": "pypi", "name": "demo", "everywhere": 1, "reason": "x"}, 400),
+        ({"repository": "pypi", "name": "demo", "digest": f"sha256:{'1' * 64}", "reason": "x"}, 400),
+        ({"digest": "sha256:1", "reason": "x"}, 400),
+        ({"repository": "none", "name": "demo", "reason": "x"}, 404),
+        ({"repository": "none", "digest": f"sha256:{'1' * 64}", "reason": "x"}, 404),
+    ],
+)
+def test_a_block_of_nothing_is_refused(admin: httpx.Client, body: dict[str, object], status: int) -> None:
+    assert admin.post(BLOCKS, json=body).status_code == status
+
+
+@pytest.mark.parametrize("number", ["1", 0, -1, True, None, 1 << 63, 1.5])
+def test_what_is_no_block_is_not_lifted(admin: httpx.Client, number: object) -> None:
+    assert admin.post(f"{BLOCKS}/lift", json={"id": number}).status_code == 400

@@ -1,4 +1,4 @@
-"""`nora purge` beside the data directory of a server."""
+"""`nora purge`, `block`, `unblock` and `blocks` on the data directory of a server."""
 
 from __future__ import annotations
 
@@ -80,3 +80,54 @@ def test_an_empty_word_does_not_purge_more_than_was_meant(words: list[str]) -> N
 )
 def test_what_cannot_be_purged_ends_with_1(words: list[str]) -> None:
     assert nora("purge", *words).exit_code == 1
+
+
+def test_what_is_blocked_is_listed_lifted_and_recorded() -> None:
+    digest = f"sha256:{'1' * 64}"
+    for words in (
+        ("pypi", "De_mo", "v1.0", "--reason", "it bites"),
+        ("pypi-hosted", "other", "--everywhere", "--reason", "not ours"),
+        ("--digest", digest, "--reason", "malware"),
+    ):
+        done = nora("block", *words)
+        assert done.exit_code == 0, done.output
+    assert done.stdout == "3\n"
+    assert "blocked sha256:111" in done.stderr
+    listed = [line.split("\t") for line in nora("blocks").stdout.splitlines()]
+    assert [(line[0], *line[3:]) for line in listed] == [
+        ("1", "pypi", "de-mo 1.0", "it bites"),
+        ("2", "all pypi", "other", "not ours"),
+        ("3", "everywhere", digest, "malware"),
+    ]
+    assert nora("unblock", "2").stderr == "unblocked other\n"
+    again = nora("unblock", "2")
+    assert (again.exit_code, again.stderr) == (1, "there is no block 2\n")
+    assert len(nora("blocks").stdout.splitlines()) == 2
+    lines = map(orjson.loads, Path("data/storage/audit.jsonl").read_bytes().splitlines())
+    assert [one["object"].partition(" ")[2] for one in lines] == [
+        "block pypi De_mo v1.0 --reason it bites",
+        "block pypi-hosted other --reason not ours",
+        f"block --digest {digest} --reason malware",
+        "unblock 2",
+        "unblock 2",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["pypi"],
+        ["none", "demo"],
+        ["none", "--digest", f"sha256:{'1' * 64}"],
+        ["--digest", "sha256:1"],
+        ["pypi", "demo", "--digest", f"sha256:{'1' * 64}"],
+    ],
+)
+def test_what_cannot_be_blocked_ends_with_1(words: list[str]) -> None:
+    assert nora("block", *words, "--reason", "x").exit_code == 1
+
+
+@pytest.mark.parametrize("reason", ["", " ", "two\nlines", "x" * 201])
+def test_a_block_has_a_reason_that_can_be_told(reason: str) -> None:
+    assert nora("block", "pypi", "demo", "--reason", reason).exit_code == 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from nora.catalog.sqlite import preparation, queries, repositories
 from nora.catalog.sqlite.blobs import Blobs
+from nora.catalog.sqlite.blocks import BlockRows
 from nora.catalog.sqlite.cached import CachedFiles
 from nora.catalog.sqlite.engine import translate
 from nora.catalog.sqlite.files import Files
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from nora.model import Repository, RepositorySpec
 
 
-class SQLiteCatalog(Packages, Versions, Tags, Files, CachedFiles, Purges, Blobs, Uploads, Tokens):
+class SQLiteCatalog(Packages, Versions, Tags, Files, CachedFiles, Purges, Blobs, BlockRows, Uploads, Tokens):
     """See nora.catalog.base.Catalog for what the methods promise, `Executor` for how they read and write."""
 
     @staticmethod

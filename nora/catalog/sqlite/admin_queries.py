@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+# ruff: noqa: S608 - what is put together here are the constants of this module
 from typing import Final
 
 LIST_HELD_FILES: Final = """
@@ -40,3 +41,31 @@ WHERE file.blob_id = ? AND package.repository_id = ?"""
 
 IS_CACHED_ALONE: Final = """
 SELECT 1 FROM file WHERE repository_id = ? AND path = ? AND package_id IS NULL AND fetched_at IS NOT NULL"""
+
+# -- blocks ----------------------------------------------------------------------------------------------
+
+_BLOCK: Final = """
+SELECT block.id, block.format, repository.name, block.name, block.version, block.digest, block.reason,
+block.created_by, block.created_at"""
+
+_BLOCKS: Final = f"{_BLOCK} FROM block LEFT JOIN repository ON repository.id = block.repository_id"
+
+FIND_BLOCK: Final = f"{_BLOCKS} WHERE block.id = ?"
+LIST_BLOCKS: Final = f"{_BLOCKS} WHERE block.id > ? ORDER BY block.id LIMIT ?"
+
+READ_BLOCKS: Final = f"""
+{_BLOCK}, block.repository_id, (SELECT group_concat(blob.digest) FROM blob_alias
+CROSS JOIN blob ON blob.id = blob_alias.blob_id WHERE blob_alias.digest = block.digest)
+FROM block LEFT JOIN repository ON repository.id = block.repository_id"""
+
+READ_ROWS: Final = """
+SELECT repository.id, repository.name, repository.format, group_concat(member.repository_id)
+FROM repository LEFT JOIN member ON member.group_id = repository.id GROUP BY repository.id"""
+
+FIND_REPOSITORY: Final = "SELECT id FROM repository WHERE name = ?"
+
+INSERT_BLOCK: Final = """
+INSERT INTO block (format, repository_id, name, version, digest, reason, created_by, created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+
+DELETE_BLOCK: Final = "DELETE FROM block WHERE id = ?"

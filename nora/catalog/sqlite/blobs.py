@@ -6,7 +6,7 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nora.catalog.records import Blob
+from nora.catalog.records import Blob, NewBlob
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import ensure_package, find_id
@@ -19,7 +19,6 @@ from nora.errors import BlobNotFound, UploadNotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from nora.catalog.records import NewBlob
     from nora.catalog.sqlite.engine import Connection
     from nora.model import Digest
 
@@ -54,6 +53,7 @@ class Blobs(Executor):
         lease_seconds: float,
         upload_id: str | None = None,
     ) -> Blob:
+        self.blocks().check(repository_id, package, digests=digests_of(blob))
         touched = [(repository_id, package)] + ([session_key(upload_id)] if upload_id is not None else [])
         return await self._write(
             lambda db: add_blob(db, blob, repository_id, package, lease_seconds, upload_id), *touched
@@ -70,6 +70,7 @@ class Blobs(Executor):
         package: str,
         lease_seconds: float,
     ) -> Blob | None:
+        self.blocks().check(repository_id, package, digests=(digest,))
         return await self._write(
             lambda db: mount_blob(db, digest, sources, repository_id, package, lease_seconds),
             (repository_id, package),
@@ -103,6 +104,11 @@ class Blobs(Executor):
 
 Row = tuple[int, str, int, int]
 """Id, sha256, size and generation of a live blob."""
+
+
+def digests_of(blob: NewBlob | Blob) -> tuple[str, ...]:
+    """All that are known of some bytes."""
+    return (blob.digest, *blob.aliases) if isinstance(blob, NewBlob) else (blob.digest,)
 
 
 def find_blob(db: Connection, digest: str) -> Row | None:

@@ -11,7 +11,7 @@ import orjson
 
 from nora.catalog.records import Blob, Cached
 from nora.catalog.sqlite import queries
-from nora.catalog.sqlite.blobs import ensure_blob, link
+from nora.catalog.sqlite.blobs import digests_of, ensure_blob, link
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.files import Occupant, delete_file, find_occupant, release_former
 from nora.catalog.sqlite.packages import ensure_package, find_id
@@ -33,6 +33,8 @@ class CachedFiles(Executor):
         return self._cached_read_at(self._recent_cached, repository_id, path, queries.FIND_CACHED, cached_of)
 
     async def put_cached(self, repository_id: int, entry: NewCached, lease_seconds: float) -> Blob:
+        blocks = self.blocks()
+        blocks.check(repository_id, entry.package, (entry.version,), digests_of(entry.blob))
         return await self._write_found(
             lambda db, slots: put_cached(db, slots, repository_id, entry, lease_seconds), durable=False
         )

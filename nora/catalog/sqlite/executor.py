@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from nora.catalog.records import Cached, File
+from nora.catalog.blocks import NOTHING, BlockSet
+from nora.catalog.records import Blob, Cached, File
+from nora.catalog.sqlite.block_rows import read_blocks
 from nora.catalog.sqlite.engine import LISTING_CACHE, Connection, connect_reader, translate
-from nora.catalog.sqlite.read_cache import UNKNOWN, Epochs, ReadCache, slot_of
+from nora.catalog.sqlite.read_cache import BLOCKS_SLOT, UNKNOWN, Epochs, ReadCache, slot_of
 from nora.catalog.sqlite.writer import Writer
 from nora.errors import StorageFailed
 
@@ -38,6 +40,8 @@ class Executor:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._known_blocks: tuple[int, BlockSet] = (-1, NOTHING)
+        """With the epoch under which they were read."""
 
     async def close(self) -> None:
         """Finish what is queued and let go of the engine."""
@@ -87,6 +91,7 @@ class Executor:
         epoch = self._epochs[slot]
         row = self._row(query, values)
         found = None if row is None else make(*row)
+        self._refuse_blocked(key, found)
         if found is not None or keep_absence:
             recent.put(key, slot, epoch, found)
         return found
@@ -108,6 +113,7 @@ class Executor:
         epoch = self._epochs[slot]
         row = self._row(query, key)
         found = None if row is None else make(*row)
+        self._refuse_blocked(key, found)
         if found is not None and found.package is not None:
             # Whose epoch to look at is known only now: the row counts if it is the same afterwards
             slot = file_slot(repository_id, path, found.package)
@@ -116,6 +122,30 @@ class Executor:
                 return found
         recent.put(key, slot, epoch, found)
         return found
+
+    def blocks(self) -> BlockSet:
+        """See nora.catalog.blocks.BlockRows.blocks."""
+        epoch = self._epochs[BLOCKS_SLOT]
+        known = self._known_blocks
+        if known[0] == epoch:
+            return known[1]
+        try:
+            found = read_blocks(self._reader)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+        self._known_blocks = (-1 if epoch & 1 else epoch, found)
+        return found
+
+    def _refuse_blocked(self, key: tuple[Any, ...], found: object) -> None:
+        """Raise Blocked for a row that is about what is blocked. `key` as `_cached_read` has it: a tag is
+        taken for a version, too. Only when a row is read: each change of the blocks moves all epochs."""
+        blocks = self.blocks()
+        if not blocks:
+            return
+        if isinstance(found, File | Cached):
+            blocks.check(key[0], found.package, (found.version, *key[2:]), (found.blob.digest,))
+        elif isinstance(found, Blob):
+            blocks.check(key[0], key[1], digests=(found.digest, key[2]))
 
     async def _listing(self, query: str, repository_id: int, package: str, make: Callable[..., T]) -> list[T]:
         """All that a package has of something, in the order of the first column, as of one moment.

@@ -10,7 +10,7 @@ import orjson
 
 from nora.catalog.records import Blob, File, LaterFiles, NewFile, PackageFile
 from nora.catalog.sqlite import queries
-from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go
+from nora.catalog.sqlite.blobs import digests_of, ensure_blob, find_blob, let_go
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
@@ -28,20 +28,28 @@ if TYPE_CHECKING:
 class Files(Executor):
     """The methods of nora.catalog.files.Files."""
 
-    async def find_file(self, repository_id: int, path: str) -> File | None:
+    async def find_file(self, repository_id: int, path: str, *, blocked: bool = False) -> File | None:
+        if blocked:
+            row = self._row(queries.FIND_FILE, (repository_id, path))
+            return None if row is None else file_of(*row)
         return self._cached_read_at(self._recent_files, repository_id, path, queries.FIND_FILE, file_of)
 
     async def find_paths(self, repository_id: int, paths: Sequence[str]) -> set[str]:
         rows = self._rows(queries.FIND_PATHS, (repository_id, orjson.dumps(paths).decode()))
         return {path for (path,) in rows}
 
-    async def find_version_file(self, repository_id: int, package: str, digest: Digest) -> File | None:
+    async def find_version_file(
+        self, repository_id: int, package: str, digest: Digest, *, blocked: bool = False
+    ) -> File | None:
         direct = digest.startswith("sha256:")
         query = queries.FIND_VERSION_FILES if direct else queries.FIND_VERSION_FILES_BY_ALIAS
         rows = self._rows(query, (digest, repository_id, package))
         if len(rows) > 1:  # published under two digests: the one that was asked for
             rows.sort(key=lambda row: row[4] != digest)
-        return file_of(*rows[0]) if rows else None
+        file = file_of(*rows[0]) if rows else None
+        if not blocked:
+            self._refuse_blocked((repository_id, package, digest), file)
+        return file
 
     async def list_package_files(self, repository_id: int, package: str) -> list[PackageFile]:
         return await self._listing(queries.LIST_PACKAGE_FILES, repository_id, package, package_file_of)
@@ -74,6 +82,7 @@ class Files(Executor):
     async def put_file(
         self, repository_id: int, file: NewFile, *, replace: bool, expected: str | None = None
     ) -> Blob:
+        self.blocks().check(repository_id, None, digests=digests_of(file.blob))
         return await self._write_found(
             lambda db, slots: put_file(db, slots, repository_id, file, replace, expected)
         )

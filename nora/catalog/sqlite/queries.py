@@ -121,8 +121,9 @@ WHERE substr(entry.path, 1, length(?2)) = ?2"""
 FIND_CACHED: Final = """
 SELECT file.id, file.path, package.name, file.media_type, blob.id, blob.digest, blob.size, blob.generation,
 file.upstream_url, file.validators, coalesce(file.document, CAST('{}' AS BLOB)), file.fetched_at,
-file.fresh_until FROM file
+file.fresh_until, version.name FROM file
 CROSS JOIN blob ON blob.id = file.blob_id
+LEFT JOIN version ON version.id = file.version_id
 LEFT JOIN package ON package.id = file.package_id
 WHERE file.repository_id = ? AND file.path = ? AND file.fetched_at IS NOT NULL"""
 

@@ -5,11 +5,11 @@ reads of a busy registry ask for what was asked a moment ago, so the answers are
 at again before it is used: processes agree through the catalog, never through memory.
 
 What they look at are epochs: numbers in a small file that all processes of a catalog map, one for each of
-`SLOTS` sets of packages. Whoever commits a change of a package, whichever process it is, moves the
-epoch of its slot: to an odd number before the commit, to the next even one after it. An answer
-is kept with the epoch that stood before it was read, unless that is odd, and is true as long as the same
-number stands there. A process that dies in between leaves an odd epoch: nothing of that slot is kept until
-the next commit there. The file needs no durability: after a restart nobody remembers anything.
+`SLOTS` sets of packages, and one of what is blocked. Whoever commits a change of a package, whichever process
+it is, moves the epoch of its slot: to an odd number before the commit, to the next even one after it. An
+answer is kept with the epoch that stood before it was read, unless that is odd, and is true as long as the
+same number stands there. A process that dies in between leaves an odd epoch: nothing of that slot is kept
+until the next commit there. The file needs no durability: after a restart nobody remembers anything.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from zlib import crc32
 
 SLOTS: Final = 8192
 """Packages that share a slot make each other's answers unknown, not wrong."""
-_BYTES: Final = SLOTS * 8
+BLOCKS_SLOT: Final = SLOTS
+"""The epoch of what is blocked."""
+ALL_SLOTS: Final = range(SLOTS + 1)
+_BYTES: Final = len(ALL_SLOTS) * 8
 
 RECENT_ANSWERS: Final = 4096
 """Of each kind of point read that are kept; some 700 bytes each."""

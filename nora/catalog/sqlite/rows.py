@@ -98,6 +98,7 @@ def cached_of(
     document: bytes,
     fetched_at: float,
     fresh_until: float | None,
+    version: str | None,
 ) -> Cached:
     """What is cached, of the columns that the query for it selects."""
     return Cached(
@@ -111,6 +112,7 @@ def cached_of(
         document,
         fetched_at,
         inf if fresh_until is None else fresh_until,
+        version,
     )
 
 

@@ -22,6 +22,7 @@ another engine has its own, and shares the protocol and its contract suite. How 
 - `tombstone` has the paths that may not be used again.
 - `absence` has names that an upstream did not have when a later one of its group was found to have them.
 - `spent` has the hashes of what may be used once, until it would be of no use by itself.
+- `block` has what may not be served, fetched or pushed. It is read as a whole, and kept in memory.
 - `link` says that a package holds a blob; its lease keeps a blob that no version names (yet).
 
 Times are seconds since the epoch, sizes bytes, digests `algorithm:hex`. Text compares as bytes.
@@ -229,6 +230,22 @@ _GROUNDS: Final = (
 
 _OPENED: Final = ("ALTER TABLE package ADD COLUMN opened INTEGER NOT NULL DEFAULT 0",)
 
+_BLOCKS: Final = (
+    """
+    CREATE TABLE block (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        format TEXT NOT NULL,
+        repository_id INTEGER REFERENCES repository (id),
+        name TEXT NOT NULL,
+        version TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        created_by TEXT NOT NULL,
+        created_at REAL NOT NULL
+    )
+    """,
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FOUNDATION,
     _TOKENS,
@@ -238,6 +255,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _SOURCES,
     _GROUNDS,
     _OPENED,
+    _BLOCKS,
 )
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 

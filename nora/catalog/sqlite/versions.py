@@ -10,7 +10,7 @@ import orjson
 
 from nora.catalog.records import Version, VersionAbout
 from nora.catalog.sqlite import queries
-from nora.catalog.sqlite.blobs import ensure_blob, find_blob, let_go, link
+from nora.catalog.sqlite.blobs import digests_of, ensure_blob, find_blob, let_go, link
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.files import find_occupant, is_there, release_former, write_file
 from nora.catalog.sqlite.packages import ensure_package, find_id
@@ -30,6 +30,9 @@ class Versions(Executor):
     """The methods of nora.catalog.versions.Versions."""
 
     async def publish(self, release: Release, lease_seconds: float) -> list[Blob]:
+        versions = (release.version, *(tag.name for tag in release.tags))
+        digests = [digest for file in release.files for digest in digests_of(file.blob)]
+        self.blocks().check(release.repository_id, release.package, versions, digests)
         touched = {release.package, *(file.path for file in release.files)}
         return await self._write(
             lambda db: publish(db, release, lease_seconds),

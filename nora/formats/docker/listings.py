@@ -9,7 +9,7 @@ from functools import partial
 
 from blacksheep import Content, Response
 
-from nora.errors import PackageNotFound, quoted
+from nora.errors import Blocked, PackageNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.documents import (
@@ -48,12 +48,13 @@ class Listings:
         image = resource.image
 
         async def look(hosted: Repository) -> Page | None:
+            self._catalog.blocks().check(hosted.id, image.package)
             held = await self._catalog.has_package(hosted.id, image.package)
             return self._tag_page(hosted.id, image.package) if held else None
 
         async def ask(candidate: Candidate) -> Page | None:
             tags = await self._remote.tags(candidate)
-            return None if tags is None else _page_of(tags)
+            return None if tags is None else _page_of(await self._remote.offered(candidate, tags))
 
         pages = await self._resolver.every_hosted(image.repository, look)
         pages += await self._resolver.every(await self._remotes.resolve(image), ask)
@@ -87,7 +88,22 @@ class Listings:
         async def page(after: str, limit: int) -> list[str]:
             return await self._catalog.list_tags(repository, package, after, limit)
 
-        return page
+        async def without_blocked(after: str, limit: int) -> list[str]:
+            found: list[str] = []
+            while len(found) < limit and (tags := await page(after, _CHUNK)):
+                found += [tag for tag in tags if await self._is_offered(repository, package, tag)]
+                after = tags[-1]
+                await asyncio.sleep(0)  # let other requests in between
+            return found[:limit]
+
+        is_plain = self._catalog.blocks().hidden(repository, package) is None
+        return page if is_plain else without_blocked
+
+    async def _is_offered(self, repository: int, package: str, tag: str) -> bool:
+        try:
+            return await self._catalog.find_tagged_file(repository, package, tag) is not None
+        except Blocked:
+            return False
 
     def _image_page(self, repository: int, prefix: str, may_read: Callable[[str], bool]) -> Page:
         async def page(after: str, limit: int) -> list[str]:
@@ -100,7 +116,12 @@ class Listings:
             found: list[str] = []
             while len(found) < limit:  # a page is full even if most of what it passes is hidden
                 names = await self._catalog.list_packages(repository, after, _CHUNK)
-                found += [prefix + name for name in names if may_read(name)]
+                blocks = self._catalog.blocks()
+                found += [
+                    prefix + name
+                    for name in names
+                    if may_read(name) and not (blocks and blocks.is_hidden(repository, name))
+                ]
                 if len(names) < _CHUNK:
                     break
                 after = names[-1]

@@ -134,7 +134,7 @@ class Manifests:
         image = resource.image
         repository = image.target.id
         resource.audit_image("delete", digest)
-        file = await self._find_digest(repository, image, digest)
+        file = await self._find_digest(repository, image, digest, blocked=True)
         return file is not None and await self._catalog.delete_version(
             repository,
             image.package,
@@ -148,11 +148,13 @@ class Manifests:
             return self._catalog.find_tagged_file(repository, image.package, reference)
         return self._find_digest(repository, image, reference)
 
-    async def _find_digest(self, repository: int, image: Image, digest: Digest) -> File | None:
-        file = await self._catalog.find_file(repository, image.file_path(digest))
+    async def _find_digest(
+        self, repository: int, image: Image, digest: Digest, *, blocked: bool = False
+    ) -> File | None:
+        file = await self._catalog.find_file(repository, image.file_path(digest), blocked=blocked)
         if file is None and await self._catalog.find_package(repository, image.package) is not None:
             # Pushed under a digest of another algorithm, perhaps
-            file = await self._catalog.find_version_file(repository, image.package, digest)
+            file = await self._catalog.find_version_file(repository, image.package, digest, blocked=blocked)
         return file
 
     async def _absent(self, image: Image, reference: str) -> PackageNotFound | VersionNotFound:

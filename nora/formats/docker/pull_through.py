@@ -69,6 +69,8 @@ class PullThrough:
     ) -> Pulled | None:
         """A manifest of an image at a candidate, from here or from there (see nora.resolve.Ask)."""
         origin = self._remotes.origin(candidate)
+        if blocks := self._catalog.blocks():
+            blocks.check(*candidate.key, versions=(reference,))
         if isinstance(reference, Tag):
             found = await self._tagged(origin, reference, only_head)
         else:
@@ -131,7 +133,11 @@ class PullThrough:
         return None if file is None else Pulled(digest, file.media_type, file.blob)
 
     async def _held(self, origin: Origin, digest: Digest) -> File | None:
-        return await self._catalog.find_file(origin.repository.id, origin.path("manifests", digest))
+        """A manifest that is here. Raises Blocked, also for one that is not."""
+        file = await self._catalog.find_file(origin.repository.id, origin.path("manifests", digest))
+        if file is None and (blocks := self._catalog.blocks()):
+            blocks.check(origin.repository.id, origin.package, (digest,), (digest,))
+        return file
 
     def _tag_fetch(self, origin: Origin, tag: Tag) -> Fetch:
         async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
@@ -196,6 +202,7 @@ class PullThrough:
             find=find,
             max_bytes=self._settings.max_manifest_size,
             registry=origin.repository.format,
+            about=(origin.repository.id, origin.package, digest),
         )
         found = await self._cache.stored(wanted)
         return None if found is None else await self._held(origin, digest)
@@ -258,6 +265,7 @@ class PullThrough:
             find=find,
             max_bytes=self._max_bytes,
             registry=origin.repository.format,
+            about=(repository, package, None),
         )
 
     async def _shared(

@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 from blacksheep import Content, Response
 
-from nora.errors import quoted
+from nora.catalog.blocks import Hidden
+from nora.errors import Blocked, quoted
 from nora.formats.base import Services
 from nora.formats.docker.documents import (
     INDEX_TYPES,
@@ -79,6 +80,7 @@ class Referrers:
         described: list[Entry] = []
 
         async def take(repository: int, package: str) -> None:
+            found.hide(self._catalog.blocks().hidden(repository, package))
             rows, has_more = await self._catalog.list_versions_about(
                 repository,
                 package,
@@ -113,7 +115,10 @@ class Referrers:
         """Those that a client without this API has listed under a tag, as far as they are here; no more than
         a page needs (Enabling the Referrers API)."""
         tag = fallback_tag(wanted.subject)
-        file = await self._catalog.find_tagged_file(repository, image.package, tag)
+        try:
+            file = await self._catalog.find_tagged_file(repository, image.package, tag)
+        except Blocked:
+            return []
         if file is None or file.media_type not in INDEX_TYPES:
             return []
         body = await self._blobs.read(file.blob)
@@ -149,10 +154,12 @@ class _Wanted:
 class _Found:
     """What was found, of which a page is made: the first who has an entry says what it is."""
 
-    __slots__ = ("_entries", "_known_to")
+    __slots__ = ("_entries", "_hidden", "_known_to")
 
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
+        self._hidden: set[str] = set()
+        """Digests that are blocked."""
         self._known_to: str | None = None
         """Behind this digest somebody has more than was read; None: that is all."""
 
@@ -165,12 +172,17 @@ class _Found:
         if has_more and (self._known_to is None or digest < self._known_to):
             self._known_to = digest
 
+    def hide(self, hidden: Hidden | None) -> None:
+        """Leave out what is blocked."""
+        if hidden is not None:
+            self._hidden |= hidden.versions | hidden.digests
+
     def page(self) -> tuple[list[Entry], bool]:
         """The first ones, and whether there are more behind them."""
         known = [one for one in self._entries if self._known_to is None or one <= self._known_to]
         page: list[Entry] = []
         size = 0
-        for digest in sorted(known):
+        for digest in sorted(set(known) - self._hidden):
             size += len(orjson.dumps(self._entries[digest]))
             if len(page) == _PAGE or (page and size > _PAGE_BYTES):
                 return page, True

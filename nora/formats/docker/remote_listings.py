@@ -67,6 +67,21 @@ class RemoteListings:
             return None
         return list(orjson.loads(await self._blobs.read(document.cached.blob)))
 
+    async def offered(self, candidate: Candidate, tags: list[str]) -> list[str]:
+        """Tags without those that are blocked: by their names, or as what they are known to mean."""
+        hidden = self._catalog.blocks().hidden(*candidate.key)
+        if hidden is None:
+            return tags
+        origin = self._remotes.origin(candidate)
+        prefix = origin.path("tags", "")
+        left_out = set(hidden.versions)
+        for file in await self._catalog.list_package_files(*candidate.key):
+            if file.path.startswith(prefix) and file.path != prefix:
+                digest = Descriptor.decode(file.document).digest
+                if hidden.has(digest, digest):
+                    left_out.add(file.path[len(prefix) :])
+        return [tag for tag in tags if tag not in left_out]
+
     async def referrers(self, candidate: Candidate, subject: Digest) -> list[dict[str, Any]]:
         """Descriptors of what refers to a manifest. Raises UpstreamFailed when that cannot be known."""
         origin = self._remotes.origin(candidate)
@@ -76,9 +91,8 @@ class RemoteListings:
             if isinstance(found, Fetched) and found.body == _NOTHING:
                 # Registries say so of every digest that somebody may think of: only what is here is kept.
                 path = origin.path("manifests", subject)
-                return (
-                    found if await self._catalog.find_file(origin.repository.id, path) is not None else None
-                )
+                held = await self._catalog.find_file(origin.repository.id, path, blocked=True)
+                return None if held is None else found
             return found
 
         document = await self._cache.document(
@@ -95,7 +109,7 @@ class RemoteListings:
             cached = await self._catalog.find_cached(origin.repository.id, origin.path("tags", tag))
             if cached is not None:
                 path = origin.path("manifests", Descriptor.decode(cached.document).digest)
-                if await self._catalog.find_file(origin.repository.id, path) is not None:
+                if await self._catalog.find_file(origin.repository.id, path, blocked=True) is not None:
                     found.append(tag)
         return found
 

@@ -18,7 +18,7 @@ from nora.formats.base import Services
 from nora.formats.pypi.cached import CachedFiles
 from nora.formats.pypi.hosted import METADATA, path_of, status_of
 from nora.formats.pypi.marks import LENGTH
-from nora.formats.pypi.names import ProjectName, is_filename
+from nora.formats.pypi.names import ProjectName, is_filename, version_of
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import absent
 from nora.http.send import blob_response
@@ -142,6 +142,10 @@ class Files:
         if found is not None:
             return found
         resolution = await self._resolver.resolve(repository, project)
+        if blocks := self._catalog.blocks():  # also what lies beside a file
+            filename = resource.filename.removesuffix(METADATA).removesuffix(PROVENANCE)
+            for candidate in resolution.candidates:
+                blocks.check(*candidate.key, versions=(version_of(filename),))
         found = await self._resolver.first(resolution, ask)
         if found is None:
             raise await self._absence(resource, resolution)

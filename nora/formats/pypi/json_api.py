@@ -17,12 +17,14 @@ from packaging.version import InvalidVersion
 from packaging.version import Version as Parsed
 
 from nora.auth.authorizer import Authorizer
+from nora.catalog.blocks import Hidden
 from nora.catalog.records import PackageFile, Version
 from nora.errors import UpstreamFailed, VersionNotFound
 from nora.formats.base import Services
 from nora.formats.pypi.held import held_files
 from nora.formats.pypi.hosted import METADATA, YANKED, distributions, iso_time, status_of
 from nora.formats.pypi.names import ProjectName, is_filename, normalize_version, quote_filename
+from nora.formats.pypi.parts import without_in_json
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.settings import PypiSettings
 from nora.formats.pypi.sources import NO_CACHE, HostedPart, absent, age_headers
@@ -51,6 +53,13 @@ class _Passed(NamedTuple):
     held: tuple[int, int] | None
     """Of a source that is not asked: its rows, and the revision of the project in them. Only files that are
     here are listed."""
+    hidden: Hidden | None = None
+    """What is blocked of it."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes with every change of what is passed on."""
+        return self.document.cached.blob.id, self.held, self.hidden and self.hidden.key
 
 
 class HostedRows(NamedTuple):
@@ -82,14 +91,21 @@ class JsonApi:
 
         async def look(hosted: Repository) -> HostedPart | None:
             package = await self._catalog.find_package(hosted.id, project)
-            return None if package is None else HostedPart(hosted, package)
+            if package is None:
+                return None
+            blocks = self._catalog.blocks()
+            blocks.check(hosted.id, project, (version,))
+            return HostedPart(hosted, package, blocks.hidden(hosted.id, project))
 
         async def ask(candidate: Candidate) -> _Passed | None:
+            blocks = self._catalog.blocks()
+            blocks.check(candidate.source.id, project, (version,))
             if not candidate.is_last and await self._index.page(candidate.source, project) is None:
                 return None  # what has no page is not there, with a JSON API or without
             document = await self._document(candidate.source, project, version)
             if document is not None:
-                return _Passed(document, await self._held(candidate.source, project))
+                hidden = blocks.hidden(candidate.source.id, project)
+                return _Passed(document, await self._held(candidate.source, project), hidden)
             if candidate.is_last:
                 return None
             raise VersionNotFound(f"there is no {project} {version}".rstrip())
@@ -120,6 +136,7 @@ class JsonApi:
 
         key = (
             *((part.repository.id, part.package.id, part.package.revision) for part in parts),
+            *(part.hidden.key for part in parts if part.hidden is not None),
             version,
             base,
         )
@@ -128,6 +145,9 @@ class JsonApi:
     async def _rows(self, part: HostedPart, project: ProjectName) -> HostedRows:
         files = await self._catalog.list_package_files(part.repository.id, project)
         versions = await self._catalog.list_versions(part.repository.id, project)
+        if (hidden := part.hidden) is not None:
+            files = [one for one in files if not hidden.has(one.version, one.blob.digest)]
+            versions = [one for one in versions if not hidden.has(one.name, None)]
         return HostedRows(files, versions, status_of(part.package)[0] != "quarantined")
 
     async def _core_metadata(self, rows: Sequence[PackageFile], version: str) -> bytes | None:
@@ -148,6 +168,8 @@ class JsonApi:
 
         async def body(one: _Passed) -> bytes:
             raw = await self._blobs.read(one.document.cached.blob)
+            if one.hidden is not None:
+                raw = await offload(without_in_json, raw, one.hidden)
             if one.held is None:
                 return raw
             rows = await self._catalog.list_package_files(one.held[0], resource.project)
@@ -159,7 +181,7 @@ class JsonApi:
             return await offload(rewrite, links, encoding.value, *bodies)
 
         public = self._authorizer.is_public(resource.repository)
-        key = (*((one.document.cached.blob.id, one.held) for one in passed), base)
+        key = (*(one.key for one in passed), base)
         return await self._respond(resource, key, make, age_headers(documents, public=public))
 
     async def _respond(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import orjson
 
+from nora.catalog.blocks import Hidden
 from nora.errors import InvalidName
-from nora.formats.pypi.names import normalize_version
+from nora.formats.pypi.index import Project, decode, encode
+from nora.formats.pypi.names import normalize_version, version_of, version_order
 from nora.resolve.purging import PartRules
 
 
@@ -28,12 +30,57 @@ def documents(project: str, version: str) -> tuple[str, ...]:
 def forget(document: bytes, paths: Collection[str]) -> bytes:
     """Without the core metadata that was taken out of these files (see nora.formats.pypi.cached)."""
     said = orjson.loads(document)
-    known: dict[str, str] = said.get("metadata", {})
     gone = {path.rpartition("/")[2] for path in paths}
-    left = {name: digest for name, digest in known.items() if name not in gone}
-    if len(left) == len(known):
+    left = {
+        name: {file: value for file, value in said[name].items() if file not in gone}
+        for name in ("metadata", "of")
+        if name in said
+    }
+    if left == {name: said[name] for name in left}:
         return document
-    return orjson.dumps({**said, "metadata": left}, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps({**said, **left}, option=orjson.OPT_SORT_KEYS)
+
+
+def without(stored: bytes, hidden: Hidden) -> bytes:
+    """A page in its stored form without what is blocked."""
+    page = decode(stored)
+    files = [one for one in page.files if not hidden.has(version_of(one.filename), _digest(one.hashes))]
+    versions = tuple(one for one in page.versions if fold_version(one) not in hidden.versions)
+    return encode(Project(page.name, files, versions, page.status, page.status_reason))
+
+
+def without_in_json(body: bytes, hidden: Hidden) -> bytes:
+    """A document of the JSON API of an upstream without what is blocked. Where that is the version that it is
+    about, it says that it is about the newest that is left."""
+    page: dict[str, Any] = orjson.loads(body)
+
+    def offered(files: object) -> list[object]:
+        return [one for one in (files if isinstance(files, list) else []) if not _is_hidden(one, hidden)]
+
+    page["urls"] = offered(page.get("urls"))
+    releases = page.get("releases")
+    if isinstance(releases, dict):
+        left = {name: offered(files) for name, files in releases.items()}
+        left = {name: files for name, files in left.items() if fold_version(name) not in hidden.versions}
+        page["releases"] = left
+        if fold_version(str(page["info"].get("version"))) in hidden.versions and left:
+            newest = max((name for name in left if left[name]), key=version_order, default="")
+            page["info"]["version"], page["urls"] = newest, left.get(newest, [])
+    return orjson.dumps(page)
+
+
+def _is_hidden(file: object, hidden: Hidden) -> bool:
+    if not isinstance(file, dict):
+        return True
+    digests = file.get("digests")
+    return hidden.has(
+        version_of(str(file.get("filename"))), _digest(digests if isinstance(digests, dict) else {})
+    )
+
+
+def _digest(hashes: Mapping[str, object]) -> str | None:
+    """The sha256 among the hashes of a page, as blocks have it."""
+    return f"sha256:{hashes['sha256']}" if "sha256" in hashes else None
 
 
 PARTS: Final = PartRules(fold_version=fold_version, documents=documents, forget=forget)

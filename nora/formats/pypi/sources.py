@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 
+from nora.catalog.blocks import Hidden
 from nora.catalog.records import Package
 from nora.errors import Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
@@ -18,6 +19,7 @@ from nora.formats.pypi.hosted_pages import MANY_ROWS, HostedPages
 from nora.formats.pypi.index import Project, decode, merge, weight
 from nora.formats.pypi.marks import is_volatile, mark_of, own_metadata
 from nora.formats.pypi.names import ProjectName
+from nora.formats.pypi.parts import without
 from nora.formats.pypi.upstream import Index
 from nora.model import Repository
 from nora.proxy.answers import stale_headers
@@ -37,6 +39,8 @@ class HostedPart:
 
     repository: Repository
     package: Package
+    hidden: Hidden | None = None
+    """What is blocked of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,15 @@ class CachedPart:
     held: tuple[int, int] | None = None
     """Of a source that is not asked: its rows, and the revision of the package in them. Of such a page only
     what is here is offered."""
+    hidden: Hidden | None = None
+    """What is blocked of it."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Changes with every change of what is listed."""
         page = None if self.document is None else self.document.cached.blob.id
-        return (page, self.additions, self.held)
+        key = (page, self.additions, self.held)
+        return key if self.hidden is None else (*key, self.hidden.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class Sources:
         """Changes with every change of the page; the same for every process."""
         return (
             *((part.repository.id, part.package.id, part.package.revision) for part in self.hosted),
+            *(part.hidden.key for part in self.hosted if part.hidden is not None),
             *(part.key for part in self.cached),
         )
 
@@ -111,7 +119,11 @@ class Finder:
 
         async def look(one: Repository) -> HostedPart | None:
             package = await self._catalog.find_package(one.id, project)
-            return None if package is None else HostedPart(one, package)
+            if package is None:
+                return None
+            blocks = self._catalog.blocks()
+            blocks.check(one.id, project)
+            return HostedPart(one, package, blocks.hidden(one.id, project))
 
         async def ask(candidate: Candidate) -> CachedPart | None:
             document = await self._index.page(candidate.source, project)
@@ -122,9 +134,11 @@ class Finder:
             additions = b"{}" if package is None or not is_online else package.document
             if candidate.source.setting.volatile or (document and is_volatile(document.cached)):
                 additions = orjson.dumps({**orjson.loads(additions), "volatile": True})
+            hidden = self._catalog.blocks().hidden(candidate.source.id, project)
             if is_online and document is not None:
-                return CachedPart(document, additions)
-            return await self._held(candidate.source, document, package, additions)
+                return CachedPart(document, additions, hidden=hidden)
+            found = await self._held(candidate.source, document, package, additions)
+            return found and replace(found, hidden=hidden)
 
         resolution = await self._resolver.resolve(repository, project)
         hosted = await self._resolver.every_hosted(repository, look)
@@ -135,8 +149,15 @@ class Finder:
 
     async def stored(self, project: ProjectName, sources: Sources) -> list[bytes]:
         """The sources in the form in which pages are stored, for `combined`."""
-        parts = [await self._pages.stored(part.repository, part.package, project) for part in sources.hosted]
-        return parts + [await self._cached(project, part) for part in sources.cached]
+        parts = [
+            (await self._pages.stored(part.repository, part.package, project), part.hidden)
+            for part in sources.hosted
+        ]
+        parts += [(await self._cached(project, part), part.hidden) for part in sources.cached]
+        return [
+            stored if hidden is None else await asyncio.to_thread(without, stored, hidden)
+            for stored, hidden in parts
+        ]
 
     async def _held(
         self, source: Source, document: Document | None, package: Package | None, additions: bytes

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from nora.catalog.sqlite import SQLiteCatalog
 from tests.contracts.catalog import CatalogContract
+from tests.contracts.catalog_blocks import BlocksContract
 from tests.contracts.catalog_cached import CachedContract
 from tests.contracts.catalog_files import FilesContract
 from tests.contracts.catalog_purges import PurgesContract
@@ -35,4 +36,8 @@ class TestSQLiteCached(_SQLite, CachedContract):
 
 
 class TestSQLitePurges(_SQLite, PurgesContract):
+    pass
+
+
+class TestSQLiteBlocks(_SQLite, BlocksContract):
     pass

@@ -1,0 +1,153 @@
+"""Blocks: what an administrator has said may be neither served, fetched nor pushed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from nora.errors import Blocked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """One of them: bytes by their digest, or a name with a version or all of them."""
+
+    id: int = 0
+    """By which it is lifted; 0 before it is kept."""
+    format: str = ""
+    """Of the name, where no repository is said; empty for bytes."""
+    repository: str = ""
+    """What is read through it is meant; empty: all of them."""
+    name: str = ""
+    """As its format spells it."""
+    version: str = ""
+    """Of the name; empty: all of them."""
+    digest: str = ""
+    """The contrary of a name."""
+    reason: str
+    """Who is refused is told it."""
+    by: str
+    created_at: float
+
+    @property
+    def what(self) -> str:
+        """In words."""
+        return self.digest or f"{self.name} {self.version}".rstrip()
+
+
+class Hidden(NamedTuple):
+    """What is left out of the documents of a package."""
+
+    versions: frozenset[str]
+    """"" for all."""
+    digests: frozenset[str]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The same for what is the same, in every process."""
+        return tuple(sorted(self.versions)), tuple(sorted(self.digests))
+
+    def has(self, version: str | None, digest: str | None) -> bool:
+        """Whether this may not be listed."""
+        return "" in self.versions or version in self.versions or digest in self.digests
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a block counts: repositories by the ids of their rows; None: in all."""
+
+    block: Block
+    rows: frozenset[int] | None
+
+    def covers(self, repository_id: int) -> bool:
+        return self.rows is None or repository_id in self.rows
+
+
+@dataclass(slots=True)
+class BlockSet:
+    """All blocks, for look-ups in memory. It is false when there are none."""
+
+    _names: dict[str, list[_Place]] = field(default_factory=dict)
+    _digests: dict[str, list[_Place]] = field(default_factory=dict)
+
+    def add(self, block: Block, rows: frozenset[int] | None, aliases: Iterable[str] = ()) -> None:
+        """A block that counts for these rows; `aliases` are other digests of the same bytes."""
+        place = _Place(block, rows)
+        if block.digest:
+            for digest in {block.digest, *aliases}:
+                self._digests.setdefault(digest, []).append(place)
+        else:
+            self._names.setdefault(block.name, []).append(place)
+
+    def __bool__(self) -> bool:
+        return bool(self._names or self._digests)
+
+    def check(
+        self,
+        repository_id: int,
+        package: str | None,
+        versions: Iterable[str | None] = (),
+        digests: Iterable[str] = (),
+    ) -> None:
+        """Raise Blocked when a package, one of these versions of it, or some of these bytes are blocked."""
+        for digest in digests:
+            for place in self._digests.get(digest, ()):
+                if place.covers(repository_id):
+                    raise refusal(place.block)
+        if package is not None and package in self._names:
+            meant = {"", *versions}
+            for place in self._names[package]:
+                if place.block.version in meant and place.covers(repository_id):
+                    raise refusal(place.block)
+
+    def is_hidden(self, repository_id: int, package: str) -> bool:
+        """Whether a name is blocked as a whole."""
+        places = self._names.get(package, ())
+        return any(not one.block.version and one.covers(repository_id) for one in places)
+
+    def hidden(self, repository_id: int, package: str) -> Hidden | None:
+        """What documents about a package leave out; None where that is nothing."""
+        if not self:
+            return None
+        places = self._names.get(package, ())
+        versions = {one.block.version for one in places if one.covers(repository_id)}
+        digests = {
+            digest
+            for digest, places in self._digests.items()
+            if any(one.covers(repository_id) for one in places)
+        }
+        return Hidden(frozenset(versions), frozenset(digests)) if versions or digests else None
+
+
+NOTHING = BlockSet()
+
+
+def refusal(block: Block) -> Blocked:
+    """What is said to who asks for it."""
+    return Blocked(f"{block.what} is blocked here: {block.reason} (block {block.id}, by {block.by})")
+
+
+class BlockRows(Protocol):
+    """The rows of blocks. See nora.catalog.base for what holds for all methods.
+
+    While a block stands, reads of files, cached files and blobs that it is about raise Blocked, as does what
+    would make them: `publish`, `add_blob`, `mount_blob`, `put_file`, `put_cached`.
+    """
+
+    def blocks(self) -> BlockSet:
+        """Those of now. It costs a comparison as long as nothing has changed. Raises StorageFailed."""
+        ...
+
+    async def add_block(self, block: Block) -> Block:
+        """Keep a block, which counts in all processes from then on. Raises NotFound for a repository that is
+        not there."""
+        ...
+
+    async def list_blocks(self, after: int, limit: int) -> list[Block]:
+        """By id, after that."""
+        ...
+
+    async def lift_block(self, block_id: int) -> Block | None:
+        """Forget a block; None when there is none."""
+        ...

@@ -1,0 +1,42 @@
+"""What commands for administrators share: words that are not empty by mistake, and a catalog to work on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from nora.app import open_catalog
+from nora.catalog.base import Catalog
+from nora.config import Config
+from nora.errors import NoraError
+from nora.formats import load_config
+
+T = TypeVar("T")
+
+
+def given(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
+    """What was said. An empty text is the variable of a script that was not set: more would be meant."""
+    if value == "":
+        raise click.BadParameter("it is empty; leave it out where nothing is meant", ctx, param)
+    return value or ""
+
+
+def run(work: Callable[[Config, Catalog], Awaitable[T]]) -> T:
+    """What `work` gives; an error of ours ends the command with 1."""
+
+    async def with_catalog() -> T:
+        config = load_config(os.environ, Path.cwd())
+        async with open_catalog(config) as catalog:
+            return await work(config, catalog)
+
+    try:
+        return asyncio.run(with_catalog())
+    except NoraError as error:
+        click.echo(str(error), err=True)
+        sys.exit(1)
