@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from hashlib import sha256
+from typing import Final, NamedTuple, Protocol
 
 from nora.errors import Blocked
+
+MOST_BLOCKS: Final = 10_000
+"""Every process holds all of them in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +46,22 @@ class Hidden(NamedTuple):
     versions: frozenset[str]
     """"" for all."""
     digests: frozenset[str]
+    mark: str
+    """The same for the same digests."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """The same for what is the same, in every process."""
-        return tuple(sorted(self.versions)), tuple(sorted(self.digests))
+        return tuple(sorted(self.versions)), self.mark
 
-    def has(self, version: str | None, digest: str | None) -> bool:
-        """Whether this may not be listed."""
-        return "" in self.versions or version in self.versions or digest in self.digests
+    def has(self, version: str | None, *digests: str) -> bool:
+        """Whether this may not be listed. `digests`: those that are known of its bytes."""
+        return (
+            "" in self.versions
+            or version in self.versions
+            or not self.digests.isdisjoint(digests)
+            or not self.versions.isdisjoint(digests)
+        )
 
 
 @dataclass(slots=True)
@@ -59,6 +70,8 @@ class _Place:
 
     block: Block
     rows: frozenset[int] | None
+    versions: frozenset[str] = frozenset()
+    """Of the name: the one that is said, by all of its digests if it is one."""
 
     def covers(self, repository_id: int) -> bool:
         return self.rows is None or repository_id in self.rows
@@ -70,10 +83,11 @@ class BlockSet:
 
     _names: dict[str, list[_Place]] = field(default_factory=dict)
     _digests: dict[str, list[_Place]] = field(default_factory=dict)
+    _of_rows: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
 
     def add(self, block: Block, rows: frozenset[int] | None, aliases: Iterable[str] = ()) -> None:
         """A block that counts for these rows; `aliases` are other digests of the same bytes."""
-        place = _Place(block, rows)
+        place = _Place(block, rows, frozenset({block.version, *aliases}))
         if block.digest:
             for digest in {block.digest, *aliases}:
                 self._digests.setdefault(digest, []).append(place)
@@ -90,15 +104,19 @@ class BlockSet:
         versions: Iterable[str | None] = (),
         digests: Iterable[str] = (),
     ) -> None:
-        """Raise Blocked when a package, one of these versions of it, or some of these bytes are blocked."""
+        """Raise Blocked when a package, one of these versions of it, or some of these bytes are blocked. A
+        digest may be the name of a version."""
+        if not self:
+            return
+        digests = tuple(digests)
         for digest in digests:
             for place in self._digests.get(digest, ()):
                 if place.covers(repository_id):
                     raise refusal(place.block)
         if package is not None and package in self._names:
-            meant = {"", *versions}
+            meant = {"", *versions, *digests}
             for place in self._names[package]:
-                if place.block.version in meant and place.covers(repository_id):
+                if not meant.isdisjoint(place.versions) and place.covers(repository_id):
                     raise refusal(place.block)
 
     def is_hidden(self, repository_id: int, package: str) -> bool:
@@ -111,13 +129,23 @@ class BlockSet:
         if not self:
             return None
         places = self._names.get(package, ())
-        versions = {one.block.version for one in places if one.covers(repository_id)}
-        digests = {
-            digest
-            for digest, places in self._digests.items()
-            if any(one.covers(repository_id) for one in places)
-        }
-        return Hidden(frozenset(versions), frozenset(digests)) if versions or digests else None
+        versions = {version for one in places if one.covers(repository_id) for version in one.versions}
+        digests, mark = self._hidden_digests(repository_id)
+        return Hidden(frozenset(versions), digests, mark) if versions or digests else None
+
+    def _hidden_digests(self, repository_id: int) -> tuple[frozenset[str], str]:
+        """Those that are blocked in a repository, with what is the same for the same ones: found once, as
+        there may be thousands."""
+        found = self._of_rows.get(repository_id)
+        if found is None:
+            digests = [
+                digest
+                for digest, places in self._digests.items()
+                if any(one.covers(repository_id) for one in places)
+            ]
+            mark = sha256(" ".join(sorted(digests)).encode()).hexdigest() if digests else ""
+            found = self._of_rows[repository_id] = frozenset(digests), mark
+        return found
 
 
 NOTHING = BlockSet()
@@ -141,7 +169,7 @@ class BlockRows(Protocol):
 
     async def add_block(self, block: Block) -> Block:
         """Keep a block, which counts in all processes from then on. Raises NotFound for a repository that is
-        not there."""
+        not there, BadRequest when there are too many."""
         ...
 
     async def list_blocks(self, after: int, limit: int) -> list[Block]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nora.blobs.base import BlobStore
     from nora.blobs.scratch import Scratch
     from nora.catalog.base import Catalog
-    from nora.catalog.records import Blob
+    from nora.catalog.records import Blob, NewBlob
     from nora.model import Repository
     from nora.observability.metrics import CacheResult
     from nora.proxy.base import CacheKey, Document, Fetch, FileRequest, Policy
@@ -70,7 +70,7 @@ class Cache:
         self._answer_seconds = answer_seconds
         self._count = count
         self._negative = NegativeCache(scratch.negative_cache, clock)
-        self._downloads = Downloads(store, scratch, count)
+        self._downloads = Downloads(store, scratch, count, self._refuse_blocked)
         self._documents = Documents(
             catalog,
             store,
@@ -157,12 +157,14 @@ class Cache:
             self._negative.remember(file.coalescing_key, None, self._absent_seconds)
         raise NotFound("no upstream has this file")
 
-    def _refuse_blocked(self, file: FileRequest) -> None:
-        """Raise Blocked for what may not be fetched: a file that comes in is passed on before it is here."""
+    def _refuse_blocked(self, file: FileRequest, came: NewBlob | None = None) -> None:
+        """Raise Blocked for what may not be fetched - a file that comes in is passed on before it is here -
+        or, when it `came`, may not be passed on in full."""
         if file.about is not None:
             repository, package, version = file.about
-            digests = () if file.expect.digest is None else (file.expect.digest,)
-            self._catalog.blocks().check(repository, package, (version,), digests)
+            known = [] if file.expect.digest is None else [file.expect.digest]
+            known += [] if came is None else [came.digest, *came.aliases]
+            self._catalog.blocks().check(repository, package, (version,), known)
 
     def forget_absences(self, package: str) -> None:
         """A package was published: what upstreams did not have of it, in any repository, may be asked for."""

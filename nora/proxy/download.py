@@ -69,9 +69,11 @@ class Download:
         in_flight: InFlightFile,
         before: LeaderState,
         mismatch: Callable[[], None],
+        refuse: Callable[[NewBlob], None],
     ) -> None:
         """`before` is the state of a holder that died, if there was one; `mismatch` is called when an
-        upstream gives something else."""
+        upstream gives something else, `refuse` raises when what it gave may not be passed on."""
+        self._refuse = refuse
         self._store = store
         self._mismatch = mismatch
         self._scratch, self._disk = scratch, scratch.disk
@@ -266,6 +268,7 @@ class Download:
         """Whoever reads may have all of it now; then it becomes durable, and a row says so."""
         assert self._temp is not None
         new = self._describe()
+        self._refuse(new)
         self._in_flight.verify()
         self.leader = replace(self.leader, verified=True, total=self._written)
         await self._lock.write(self.leader)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from nora.blobs.base import BlobStore
     from nora.blobs.scratch import Scratch
+    from nora.catalog.records import NewBlob
     from nora.observability.metrics import CacheResult
     from nora.proxy.base import FileRequest
 
@@ -33,7 +34,15 @@ if TYPE_CHECKING:
 class Downloads:
     """The files that are on their way in this process."""
 
-    def __init__(self, store: BlobStore, scratch: Scratch, count: Callable[[str, CacheResult], None]) -> None:
+    def __init__(
+        self,
+        store: BlobStore,
+        scratch: Scratch,
+        count: Callable[[str, CacheResult], None],
+        refuse: Callable[[FileRequest, NewBlob], None],
+    ) -> None:
+        """`refuse` raises when what has come may not be passed on."""
+        self._refuse = refuse
         self._store = store
         self._scratch = scratch
         self._count = count
@@ -106,7 +115,8 @@ class Downloads:
             before = LeaderState()
         self._see(in_flight, lock, before)
         mismatch = partial(self._count, file.registry, "mismatch")
-        download = Download(self._store, self._scratch, file, lock, in_flight, before, mismatch)
+        refuse = partial(self._refuse, file)
+        download = Download(self._store, self._scratch, file, lock, in_flight, before, mismatch, refuse)
         try:
             await lock.write(before)
             blob = await file.found() or await download.run()

@@ -20,6 +20,7 @@ import orjson
 from nora.blobs.files import remove
 from nora.blobs.layout import FILE_MODE
 from nora.errors import (
+    Blocked,
     NoraError,
     StorageBusy,
     StorageFailed,
@@ -43,6 +44,7 @@ WORD_BYTES: Final = 4096
 _KINDS: Final[dict[str, type[NoraError]]] = {
     kind.__name__: kind
     for kind in (
+        Blocked,
         UpstreamFailed,
         UpstreamLimited,
         UpstreamRefused,

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from nora.catalog import blocks
 from nora.catalog.base import Catalog
 from nora.catalog.blocks import Block
 from nora.catalog.records import NewFile
-from nora.errors import Blocked, NotFound
-from nora.model import RepositorySpec
+from nora.errors import BadRequest, Blocked, NotFound
+from nora.model import Digest, RepositorySpec
 from tests.contracts.catalog import LEASE, CatalogFixtures, new_blob, release, sha256, sha512
 from tests.contracts.catalog_cached import entry
 
@@ -168,6 +169,45 @@ class BlocksContract(CatalogFixtures):
         with pytest.raises(Blocked):
             await catalog.add_blob(new_blob("layer"), rows["other"], "app", LEASE)
 
+    async def test_a_block_of_bytes_counts_for_a_mount_by_another_digest(
+        self, catalog: Catalog, rows: dict[str, int]
+    ) -> None:
+        await catalog.add_blob(new_blob("layer", sha512("layer")), rows["hosted"], "app", LEASE)
+        await catalog.add_block(block(digest=sha256("layer")))
+        holders = [(rows["hosted"], "app")]
+        with pytest.raises(Blocked):
+            await catalog.mount_blob(sha512("layer"), holders, rows["other"], "app", LEASE)
+        assert await catalog.find_package(rows["other"], "app") is None
+
+    @pytest.mark.parametrize("made", [sha256, sha512])
+    async def test_a_version_that_is_a_digest_is_blocked_under_the_other_one(
+        self, catalog: Catalog, rows: dict[str, int], made: Callable[[str], Digest]
+    ) -> None:
+        one, other = made("one"), sha512("one") if made is sha256 else sha256("one")
+        file = NewFile(path=f"app/manifests/{other}", media_type="x", blob=new_blob("one", sha512("one")))
+        named = replace(release(rows["hosted"], "app", "one", "latest"), version=other, files=(file,))
+        await catalog.publish(named, LEASE)
+        await catalog.add_block(block(repository="hosted", name="app", version=one))
+        for read in (
+            catalog.find_file(rows["hosted"], file.path),
+            catalog.find_tagged_file(rows["hosted"], "app", "latest"),
+            catalog.find_version_file(rows["hosted"], "app", other),
+        ):
+            with pytest.raises(Blocked):
+                await read
+        with pytest.raises(Blocked):
+            await catalog.publish(named, LEASE)
+
+    async def test_blocks_are_limited(
+        self, catalog: Catalog, rows: dict[str, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(blocks, "MOST_BLOCKS", 2)
+        kept = [await catalog.add_block(block(digest=sha256(one))) for one in "xy"]
+        with pytest.raises(BadRequest, match="lift some"):
+            await catalog.add_block(block(digest=sha256("z")))
+        await catalog.lift_block(kept[0].id)
+        await catalog.add_block(block(digest=sha256("z")))
+
     async def test_another_process_sees_it_at_once(
         self, catalog: Catalog, rows: dict[str, int], tmp_path: Path
     ) -> None:
@@ -189,7 +229,7 @@ class BlocksContract(CatalogFixtures):
         await catalog.add_block(block(repository="hosted", digest=sha256("x")))
         hidden = catalog.blocks().hidden(rows["hosted"], "app")
         assert hidden is not None
-        assert (hidden.has("1", None), hidden.has("2", sha256("x")), hidden.has("2", sha256("y"))) == (
+        assert (hidden.has("1"), hidden.has("2", sha256("x")), hidden.has("2", sha256("y"))) == (
             True,
             True,
             False,
@@ -198,5 +238,5 @@ class BlocksContract(CatalogFixtures):
         await catalog.add_block(block(format="docker", name="other"))
         whole = catalog.blocks().hidden(rows["other"], "other")
         assert whole is not None
-        assert whole.has("1", None)
-        assert whole.has(None, None)
+        assert whole.has("1")
+        assert whole.has(None)

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from nora.catalog.blocks import Block
 from nora.catalog.records import Blob
-from nora.errors import NoraError, StorageBusy, StorageFull, UpstreamFailed
+from nora.errors import Blocked, NoraError, StorageBusy, StorageFull, UpstreamFailed
 from nora.proxy.fetch_lock import Failure, FetchLock, LeaderState
 from nora.proxy.in_flight import WITHHELD_BYTES, InFlightFile
 from tests.proxy.engine import Engine, digest_of, engine
@@ -536,6 +537,25 @@ def _open_files() -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_blocked_bytes_without_a_digest_beforehand_are_nobodys(up: Upstream, run: Run) -> None:
+    up.serve("/file", Answer(body=DATA))
+    said = Block(digest=digest_of(DATA), reason="it bites", by="root", created_at=1.0)
+
+    async def body(one: Engine) -> None:
+        kept = await one.catalog.add_block(said)
+        wanted = replace(one.wanted(f"{up.url}/file"), about=(one.repository.id, "some", None))
+        found = await one.cache.file(wanted)
+        got, error = await failure(found)
+        assert len(got) <= len(DATA) - WITHHELD_BYTES
+        assert isinstance(error, Blocked)
+        assert await wanted.found() is None
+        await one.catalog.lift_block(kept.id)
+        assert await one.read(await one.cache.file(wanted)) == DATA
+        await _settled(one)
+
+    run(body)
 
 
 def test_what_cannot_be_stored_in_the_end_was_right_for_who_read_it(

@@ -55,7 +55,8 @@ LIST_BLOCKS: Final = f"{_BLOCKS} WHERE block.id > ? ORDER BY block.id LIMIT ?"
 
 READ_BLOCKS: Final = f"""
 {_BLOCK}, block.repository_id, (SELECT group_concat(blob.digest) FROM blob_alias
-CROSS JOIN blob ON blob.id = blob_alias.blob_id WHERE blob_alias.digest = block.digest)
+CROSS JOIN blob ON blob.id = blob_alias.blob_id
+WHERE blob_alias.digest = CASE block.digest WHEN '' THEN block.version ELSE block.digest END)
 FROM block LEFT JOIN repository ON repository.id = block.repository_id"""
 
 READ_ROWS: Final = """
@@ -67,5 +68,7 @@ FIND_REPOSITORY: Final = "SELECT id FROM repository WHERE name = ?"
 INSERT_BLOCK: Final = """
 INSERT INTO block (format, repository_id, name, version, digest, reason, created_by, created_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id"""
+
+COUNT_BLOCKS: Final = "SELECT count(*) FROM block"
 
 DELETE_BLOCK: Final = "DELETE FROM block WHERE id = ?"

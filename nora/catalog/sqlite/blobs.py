@@ -19,6 +19,7 @@ from nora.errors import BlobNotFound, UploadNotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from nora.catalog.blocks import BlockSet
     from nora.catalog.sqlite.engine import Connection
     from nora.model import Digest
 
@@ -70,9 +71,9 @@ class Blobs(Executor):
         package: str,
         lease_seconds: float,
     ) -> Blob | None:
-        self.blocks().check(repository_id, package, digests=(digest,))
+        blocks = self.blocks()
         return await self._write(
-            lambda db: mount_blob(db, digest, sources, repository_id, package, lease_seconds),
+            lambda db: mount_blob(db, digest, sources, repository_id, package, lease_seconds, blocks),
             (repository_id, package),
         )
 
@@ -185,9 +186,11 @@ def mount_blob(
     repository_id: int,
     package: str,
     lease_seconds: float,
+    blocks: BlockSet,
 ) -> Blob | None:
-    """See Catalog.mount_blob."""
+    """See Catalog.mount_blob. `blocks` may be about any digest of the bytes."""
     blob = find_blob(db, digest)
+    blocks.check(repository_id, package, digests=(digest, *(() if blob is None else (blob[1],))))
     if blob is None or not any(_holds(db, source, blob[0]) for source in sources):
         return None
     now = time.time()

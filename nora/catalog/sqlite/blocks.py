@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nora.catalog import blocks
 from nora.catalog.sqlite import admin_queries
 from nora.catalog.sqlite.block_rows import block_of
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.read_cache import ALL_SLOTS
-from nora.errors import NotFound
+from nora.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
     from nora.catalog.blocks import Block
@@ -39,6 +40,8 @@ def add_block(db: Connection, block: Block) -> Block:
         repository = db.execute(admin_queries.FIND_REPOSITORY, (block.repository,)).fetchone()
         if repository is None:
             raise NotFound(f"there is no repository {block.repository}")
+    if db.execute(admin_queries.COUNT_BLOCKS).fetchone()[0] >= blocks.MOST_BLOCKS:
+        raise BadRequest(f"there are {blocks.MOST_BLOCKS} blocks, and may be no more: lift some of them")
     values = (
         *(block.format, repository and repository[0], block.name, block.version, block.digest),
         *(block.reason, block.by, block.created_at),

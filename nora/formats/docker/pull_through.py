@@ -70,7 +70,8 @@ class PullThrough:
         """A manifest of an image at a candidate, from here or from there (see nora.resolve.Ask)."""
         origin = self._remotes.origin(candidate)
         if blocks := self._catalog.blocks():
-            blocks.check(*candidate.key, versions=(reference,))
+            for name in (candidate.name, origin.name):
+                blocks.check(candidate.source.id, name, versions=(reference,))
         if isinstance(reference, Tag):
             found = await self._tagged(origin, reference, only_head)
         else:

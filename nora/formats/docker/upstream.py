@@ -224,6 +224,10 @@ class Remotes:
         if not self._resolver.has_sources(image.repository):
             return await self._resolver.resolve(image.repository, image.package)
         spelled, also = self._spell(image.repository, image.package, image.asked)
+        if blocks := self._services.catalog.blocks():  # by whatever name an administrator has given
+            for number, there in spelled.items():
+                for name in (there, *also):
+                    blocks.check(number, name)
         return await self._resolver.resolve(image.repository, image.package, spelled, also)
 
     def origin(self, candidate: Candidate) -> Origin:

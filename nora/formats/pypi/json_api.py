@@ -147,7 +147,7 @@ class JsonApi:
         versions = await self._catalog.list_versions(part.repository.id, project)
         if (hidden := part.hidden) is not None:
             files = [one for one in files if not hidden.has(one.version, one.blob.digest)]
-            versions = [one for one in versions if not hidden.has(one.name, None)]
+            versions = [one for one in versions if not hidden.has(one.name)]
         return HostedRows(files, versions, status_of(part.package)[0] != "quarantined")
 
     async def _core_metadata(self, rows: Sequence[PackageFile], version: str) -> bytes | None:

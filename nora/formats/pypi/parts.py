@@ -44,7 +44,7 @@ def forget(document: bytes, paths: Collection[str]) -> bytes:
 def without(stored: bytes, hidden: Hidden) -> bytes:
     """A page in its stored form without what is blocked."""
     page = decode(stored)
-    files = [one for one in page.files if not hidden.has(version_of(one.filename), _digest(one.hashes))]
+    files = [one for one in page.files if not hidden.has(version_of(one.filename), *_digests(one.hashes))]
     versions = tuple(one for one in page.versions if fold_version(one) not in hidden.versions)
     return encode(Project(page.name, files, versions, page.status, page.status_reason))
 
@@ -73,14 +73,13 @@ def _is_hidden(file: object, hidden: Hidden) -> bool:
     if not isinstance(file, dict):
         return True
     digests = file.get("digests")
-    return hidden.has(
-        version_of(str(file.get("filename"))), _digest(digests if isinstance(digests, dict) else {})
-    )
+    told = digests if isinstance(digests, dict) else {}
+    return hidden.has(version_of(str(file.get("filename"))), *_digests(told))
 
 
-def _digest(hashes: Mapping[str, object]) -> str | None:
-    """The sha256 among the hashes of a page, as blocks have it."""
-    return f"sha256:{hashes['sha256']}" if "sha256" in hashes else None
+def _digests(hashes: Mapping[str, object]) -> list[str]:
+    """The hashes of a page, as blocks have them."""
+    return [f"{algorithm}:{value}" for algorithm, value in hashes.items()]
 
 
 PARTS: Final = PartRules(fold_version=fold_version, documents=documents, forget=forget)

@@ -16,7 +16,7 @@ READS = {
     for name, text in (vars(queries) | vars(admin_queries)).items()
     if name.isupper() and not name.startswith("_") and text.lstrip().startswith("SELECT")
 }
-SMALL = {"LIST_REPOSITORIES", "LIST_MEMBERS", "COUNT_UPLOADS", "READ_ROWS", "READ_BLOCKS"}
+SMALL = {"LIST_REPOSITORIES", "LIST_MEMBERS", "COUNT_UPLOADS", "READ_ROWS", "READ_BLOCKS", "COUNT_BLOCKS"}
 """As many rows as the configuration has repositories; a count of pages; blocks, kept in memory. By design."""
 
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nora.catalog.blocks import NOTHING, Block, BlockSet
 from nora.config import Upstream
-from nora.errors import PackageNotFound, UpstreamFailed, UpstreamRefused
+from nora.errors import Blocked, PackageNotFound, UpstreamFailed, UpstreamRefused
 from nora.formats.docker.documents import OCI_INDEX, OCI_MANIFEST
 from nora.formats.docker.names import Image
 from nora.formats.docker.upstream import Descriptor, Origin, Remote, Remotes
@@ -63,7 +64,11 @@ ALL = Repository(100, "all", "docker", "proxy")
 
 
 def remotes(
-    *settings: Upstream, looked_at: list[str] | None = None, online: bool = True, denies: bool = False
+    *settings: Upstream,
+    looked_at: list[str] | None = None,
+    online: bool = True,
+    denies: bool = False,
+    blocked: BlockSet = NOTHING,
 ) -> Remotes:
     """The upstreams of a repository, behind a resolver that takes every name for nobody's here."""
     sources = tuple(
@@ -106,6 +111,7 @@ def remotes(
         upstreams=SimpleNamespace(of=of),
         config=config,
         settings=lambda kind: kind(default_action="deny" if denies else "allow"),
+        catalog=SimpleNamespace(blocks=lambda: blocked),
     )
     return Remotes(cast("Any", services))
 
@@ -149,6 +155,17 @@ def test_all_names_of_an_image_of_docker_hub_are_looked_at(package: str) -> None
     looked_at: list[str] = []
     origins(remotes(HUB, looked_at=looked_at), package)
     assert {package, "app", "library/app"} <= set(looked_at)
+
+
+@pytest.mark.parametrize("blocked", ["alpine", "library/alpine"])
+@pytest.mark.parametrize("spelled", ["alpine", "library/alpine", "docker.io/alpine"])
+def test_an_image_of_docker_hub_is_blocked_by_either_of_its_names(spelled: str, blocked: str) -> None:
+    blocks = BlockSet()
+    said = Block(name=blocked, format="docker", reason="it bites", by="root", created_at=1.0)
+    blocks.add(said, frozenset({1}))
+    with pytest.raises(Blocked):
+        origins(remotes(HUB, blocked=blocks), spelled)
+    assert origins(remotes(HUB, blocked=blocks), "team/alpine")
 
 
 def test_upstreams_are_asked_in_order() -> None:
