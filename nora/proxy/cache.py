@@ -109,7 +109,7 @@ class Cache:
         in_flight = self._downloads.get(file)
         await self._in_time(in_flight.known())
         if in_flight.over and in_flight.blob is None:
-            self._negative.remember(file.coalescing_key, None, self._absent_seconds)
+            self._remember_absence(file)
             return None
         return in_flight.blob or in_flight
 
@@ -154,8 +154,12 @@ class Cache:
                     return int(length) if length.isascii() and length.isdigit() else None
             if failed is not None:
                 raise failed
-            self._negative.remember(file.coalescing_key, None, self._absent_seconds)
+            self._remember_absence(file)
         raise NotFound("no upstream has this file")
+
+    def _remember_absence(self, file: FileRequest) -> None:
+        package = None if file.about is None else file.about[1]
+        self._negative.remember(file.coalescing_key, package, self._absent_seconds)
 
     def _refuse_blocked(self, file: FileRequest, came: NewBlob | None = None) -> None:
         """Raise Blocked for what may not be fetched - a file that comes in is passed on before it is here -

@@ -126,6 +126,24 @@ def test_an_absence_is_forgotten_with_the_name(admin: httpx.Client, index: PyPII
     assert {status for status, _ in everywhere(admin, "/simple/late/")} == {200}
 
 
+@pytest.mark.parametrize("said", [{}, {"version": "1.0"}, {"file": "gone-1.0-py3-none-any.whl"}])
+def test_the_absence_of_a_file_is_forgotten_with_a_purge(
+    admin: httpx.Client, index: PyPIIndex, up: Upstream, said: dict[str, str]
+) -> None:
+    """The page lists it, and it was not there a moment ago."""
+    built = wheel(index, "gone", "1.0")
+    path = f"/simple/gone/{built.filename}"
+    index.projects["gone"].files[-1].body = absent()
+    assert {status for status, _ in everywhere(admin, path)} == {404}
+    index.projects["gone"].files[:] = []
+    wheel(index, "gone", "1.0")
+    assert {status for status, _ in everywhere(admin, path)} == {404}, "remembered for a minute"
+    admin.post(PURGE, json={"repository": "pypi", "name": "gone", **said})
+    assert everywhere(admin, path) == {(200, built.body)}
+    purge(admin, name="gone")
+    index.projects.pop("gone")
+
+
 def test_the_rest_of_a_purged_project_is_served_without_the_upstream(
     admin: httpx.Client, index: PyPIIndex, up: Upstream
 ) -> None:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Mapping
+from enum import Enum
 from functools import partial
 from io import BytesIO
 from math import inf
@@ -56,6 +57,14 @@ FOR_GOOD: Final = Policy(fresh=inf)
 A_DAY: Final = Policy(fresh=86_400.0)
 
 
+class Verdict(Enum):
+    """What a page says of a file that is here."""
+
+    LISTED = "listed"
+    REMOVED = "removed"
+    QUARANTINED = "quarantined"
+
+
 class Wanted(NamedTuple):
     """A file as the cache wants to have it described."""
 
@@ -83,16 +92,16 @@ class CachedFiles:
         self._files = ListedFiles(services.catalog, services.leases.seconds)
         self._own = OwnMetadata(services)
         self._max_bytes = services.settings(PypiSettings).max_file_size
-        self._agreed: set[tuple[int, int, int]] = set()
-        """Pages and files of which is known that they are of one mind."""
+        self._verdicts: dict[tuple[int, int, int], Verdict] = {}
+        """What pages say of files that are here, by page, file and bytes."""
 
     async def wanted(
         self, source: Source, project: ProjectName, filename: str, mark: str = ""
     ) -> Wanted | None:
         """A file, for the cache; None when neither an upstream lists it nor is it here. `mark`: that of the
         bytes that are wanted, see `marks`. Raises UpstreamFailed; NotFound when there are others by now."""
-        page_row = await self._page_row(source, project)
         cached = await self._catalog.find_cached(source.id, path_of(project, filename))
+        page_row = None if cached is None else await self._index.current_page(source, project)
         if cached is not None and not await self._is_replaced(source, project, filename, cached, page_row):
             await self._check_mark(mark, filename, cached, page_row)
             hashes = {cached.blob.digest.algorithm: cached.blob.digest.encoded}
@@ -123,17 +132,20 @@ class CachedFiles:
         self, source: Source, project: ProjectName, filename: str, cached: Cached, page: Cached | None
     ) -> bool:
         """Whether the page lists other bytes now, as where a file may be uploaded again: what is cached is
-        dropped then. The page is not asked for again, and looked at once for each file that it has. Raises
-        Denied when the project is quarantined by now (PEP 792)."""
+        dropped then. The page is looked at once for each file that is here. Raises NotFound when it lists
+        the file no more, Denied when the project is quarantined by now (PEP 792)."""
         if page is None:
             return False
         seen = (page.blob.id, cached.id, cached.blob.id)
-        if seen in self._agreed:
+        verdict = self._verdicts.get(seen)
+        if verdict is not None:
+            _refuse(verdict, project, filename)
             return False
         listed = await self._index.find_in(page.blob, filename)
-        if listed is None and await self._index.is_quarantined(page.blob):
-            raise Denied(f"{project} is quarantined")
-        if listed is not None and self._index.is_online(source):
+        if listed is None:
+            is_quarantined = await self._index.is_quarantined(page.blob)
+            verdict = Verdict.QUARANTINED if is_quarantined else Verdict.REMOVED
+        elif self._index.is_online(source):
             is_file = not cached.path.endswith(METADATA)
             if is_file and await self._has_other_bytes(cached, listed):
                 _log.info("%s has other bytes now at the upstream of %s", filename, source.proxy)
@@ -142,9 +154,10 @@ class CachedFiles:
             if not is_file and await self._has_other_metadata(source, project, cached, listed):
                 await self._catalog.drop_cached(source.id, cached.path, holding=cached.blob)
                 return True
-        if len(self._agreed) >= REMEMBERED:
-            self._agreed.clear()
-        self._agreed.add(seen)
+        if len(self._verdicts) >= REMEMBERED:
+            self._verdicts.clear()
+        self._verdicts[seen] = verdict = verdict or Verdict.LISTED
+        _refuse(verdict, project, filename)
         return False
 
     async def _has_other_bytes(self, cached: Cached, listed: ListedFile) -> bool:
@@ -194,8 +207,11 @@ class CachedFiles:
         self, source: Source, project: ProjectName, filename: str, mark: str = ""
     ) -> CoreMetadata | None:
         """The core metadata of a wheel, if it is offered; else None. Raises as `wanted`."""
-        page = await self._page_row(source, project)
-        cached = await self._catalog.find_cached(source.id, path_of(project, filename) + METADATA)
+        path = path_of(project, filename)
+        cached = await self._catalog.find_cached(source.id, path + METADATA)
+        held = cached or await self._catalog.find_cached(source.id, path)
+        find_page = self._page_row if held is None else self._index.current_page
+        page = await find_page(source, project)
         if cached is not None and not await self._is_replaced(source, project, filename, cached, page):
             if mark not in ("", mark_in(cached.document)):
                 await self._check_metadata_mark(source, project, filename, mark, page)
@@ -352,6 +368,13 @@ def _described(
         document=remember_hashes(hashes),
         addresses=addresses,
     )
+
+
+def _refuse(verdict: Verdict, project: ProjectName, filename: str) -> None:
+    if verdict is Verdict.QUARANTINED:
+        raise Denied(f"{project} is quarantined")
+    if verdict is Verdict.REMOVED:
+        raise NotFound(f"{filename} was removed at the upstream: its page lists it no more")
 
 
 def _may_change(source: Source, page: Cached | None) -> bool:

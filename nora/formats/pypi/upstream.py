@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from typing import Final
 
-from nora.catalog.records import Blob
-from nora.errors import UpstreamFailed, quoted
+from nora.catalog.records import Blob, Cached
+from nora.errors import NotFound, StorageFailed, StorageFull, TooManyRequests, UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.pypi.html_index import parse_html
 from nora.formats.pypi.index import IndexUnreadable, ListedFile, decode, encode, store_json, weight
@@ -31,6 +33,8 @@ JSON_WORK: Final = 4
 HTML_WORK: Final = 16
 """How much more work a byte is than most: a page of 1 MiB can list so many files that it takes half a second
 as JSON, two as HTML."""
+JUST_NOW: Final = 10.0
+"""Seconds for which a page that came is good for its files, whatever its time is: installers ask for both."""
 
 
 class Index:
@@ -76,6 +80,22 @@ class Index:
         fetch = document_fetch(upstream, url, {"accept": ACCEPT}, parse, max_bytes=self._max_bytes)
         return await self._cache.document(self.key(source, project), self.policy(source), fetch)
 
+    async def current_page(self, source: Source, project: ProjectName) -> Cached | None:
+        """The page of a project of which a file is here. It is asked for again when its time is over: who has
+        the exact addresses of files never does. What is known stands while it cannot be asked for (soon).
+        Raises NotFound when the upstream has the project no more."""
+        row = await self._catalog.find_cached(source.id, page_path(project))
+        if (row is not None and _is_good(row)) or not self.is_online(source):
+            return row
+        try:
+            async with asyncio.timeout(self.policy(source).max_wait):
+                page = await self.page(source, project)
+        except (TimeoutError, UpstreamFailed, TooManyRequests, StorageFailed, StorageFull):
+            return row
+        if page is None:
+            raise NotFound(f"{project} was removed at the upstream")
+        return page.cached
+
     @staticmethod
     def key(source: Source, project: ProjectName) -> CacheKey:
         """Where the page of a project is kept."""
@@ -106,6 +126,11 @@ class Index:
         """Whether a page offers nothing because its project is quarantined."""
         stored = await self._blobs.read(page)
         return await offload(find_status, stored, weight=weight(stored)) == "quarantined"
+
+
+def _is_good(page: Cached) -> bool:
+    """Whether a page need not be asked for. The time 0 is that of one that somebody has said to ask for."""
+    return page.fresh_until > 0 and time.time() < max(page.fresh_until, page.fetched_at + JUST_NOW)
 
 
 def page_path(project: ProjectName) -> str:
