@@ -77,6 +77,7 @@ LEASE_SECONDS = 24 * 3600.0
 """How long content that no version needs yet is kept: a push of many layers takes its time."""
 SWEEP_SECONDS = 60.0
 FLUSH_SECONDS = 10.0
+USE_SPACING = 3600.0  # seconds: evictions think in days
 EVICTION_SECONDS = 3600.0
 SWITCH_SECONDS = 0.0005
 """A busy thread must not keep the event loop from the interpreter lock: the default of 5 ms turns a read of
@@ -333,6 +334,7 @@ class Worker:
                 lease_seconds=LEASE_SECONDS,
                 absent_seconds=config.proxy.absent_ttl,
                 answer_seconds=config.proxy.answer_timeout,
+                use_spacing=min(USE_SPACING, config.proxy.unused_ttl / 24),
                 count=self._metrics.count_cache,
             ),
         )
@@ -342,7 +344,7 @@ class Worker:
         cache, unused = services.cache, self._config.proxy.unused_ttl
         yield every(FLUSH_SECONDS, self._leases.flush, "renewing leases")
         yield every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens")
-        yield every(FLUSH_SECONDS, cache.flush, "noting the use of cached documents")
+        yield every(FLUSH_SECONDS, cache.flush, "noting the use of what is cached")
         one = self._exclusive
         yield one.every(TOKEN_WARN_SECONDS, self._tokens.warn_of_ends, "warn-of-tokens")
         yield one.every(SWEEP_SECONDS, self._blobs.sweep, "sweep-temporary")

@@ -20,6 +20,7 @@ from nora.proxy.documents import Documents, still_asked
 from nora.proxy.downloads import Downloads
 from nora.proxy.in_flight import InFlightFile
 from nora.proxy.negative_cache import NegativeCache
+from nora.proxy.uses import Uses
 from nora.resolve.deadline import seconds_left
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ class Cache:
     """The cache of one worker. All workers of a machine share what is in it.
 
     `is_online` says whether the upstreams of a repository may be asked, `absent_seconds` how long it is
-    remembered that they do not have a file, `answer_seconds` how long a request waits for them; `count` is
-    told of each document and file of a format how it was had. `clock`: seconds since the epoch.
+    remembered that they do not have a file, `answer_seconds` how long a request waits for them. Of what is
+    used all the time a use is recorded once in `use_spacing` seconds. `count` is told of each document and
+    file of a format how it was had. `clock`: seconds since the epoch.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Cache:
         lease_seconds: float,
         absent_seconds: float = 60.0,
         answer_seconds: float = inf,
+        use_spacing: float = 0.0,
         clock: Callable[[], float] = time.time,
         count: Callable[[str, CacheResult], None] = _uncounted,
     ) -> None:
@@ -70,12 +73,14 @@ class Cache:
         self._answer_seconds = answer_seconds
         self._count = count
         self._negative = NegativeCache(scratch.negative_cache, clock)
+        self._uses = Uses(catalog, clock, use_spacing)
         self._downloads = Downloads(store, scratch, count, self._refuse_blocked)
         self._documents = Documents(
             catalog,
             store,
             scratch,
             self._negative,
+            self._uses,
             is_online=is_online,
             lease_seconds=lease_seconds,
             answer_seconds=answer_seconds,
@@ -174,6 +179,10 @@ class Cache:
         """A package was published: what upstreams did not have of it, in any repository, may be asked for."""
         self._negative.forget_package(package)
 
+    def used(self, file_id: int) -> None:
+        """A file that is here is asked for, by the id of its row. It is recorded later."""
+        self._uses.note(file_id)
+
     async def expire(self, repositories: Iterable[Repository], path: str) -> bool:
         """Have a document asked for again at its next use, whoever of the sources has it; whether any has."""
         found = [
@@ -187,8 +196,8 @@ class Cache:
     # -- upkeep --------------------------------------------------------------------------------------
 
     async def flush(self) -> None:
-        """Record when documents were last used: they are gathered in memory, as a read does not write."""
-        await self._documents.flush()
+        """Record when files and documents were last used."""
+        await self._uses.flush()
 
     async def sweep(self, idle_seconds: float = 60.0) -> int:
         """Remove what dead processes left of files on their way; how many. Never what somebody holds."""
@@ -216,4 +225,4 @@ class Cache:
         await self._documents.close()
         self._negative.close()
         await asyncio.to_thread(offload.close)
-        await self._documents.flush()
+        await self._uses.flush()

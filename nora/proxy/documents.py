@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from nora.observability.metrics import CacheResult
     from nora.proxy.base import CacheKey, Fetch, Fetched, Policy
     from nora.proxy.negative_cache import NegativeCache
+    from nora.proxy.uses import Uses
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +55,6 @@ SPREAD: Final = 0.1
 """Copies that were fetched together do not expire together."""
 COMPARED_BYTES: Final = 1 << 20
 """A body that is no larger is not written again when it is the one that is stored."""
-MAX_USES: Final = 10_000
 TOLD_SECONDS: Final = 60.0
 
 _USABLE: Final = (UpstreamFailed, StorageFailed, StorageFull)
@@ -70,6 +70,7 @@ class Documents:
         store: BlobStore,
         scratch: Scratch,
         negative_cache: NegativeCache,
+        uses: Uses,
         *,
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
@@ -87,7 +88,7 @@ class Documents:
         self._clock = clock
         self._count = count
         self._asking: dict[str, _Asking] = {}
-        self._uses: dict[int, float] = {}
+        self._uses = uses
         self._told: dict[int, float] = {}
         """When the log was last told of a source whose documents are stale."""
 
@@ -96,9 +97,8 @@ class Documents:
         cached = await self._catalog.find_cached(place.repository.id, place.path)
         if cached is None:
             return await self._find_new(place, policy, fetch)
+        self._uses.note(cached.id)
         now = self._clock()
-        if len(self._uses) < MAX_USES:
-            self._uses[cached.id] = now
         if now < cached.fresh_until or not self._is_online(place.repository):
             self._count(place.repository.format, "hit")
             return Document(cached, Freshness.HIT)
@@ -276,14 +276,6 @@ class Documents:
             ),
             self._lease_seconds,
         )
-
-    # -- upkeep --------------------------------------------------------------------------------------
-
-    async def flush(self) -> None:
-        """Record when documents were last used."""
-        if self._uses:
-            uses, self._uses = self._uses, {}
-            await self._catalog.note_file_uses(uses)
 
     async def close(self) -> None:
         """Leave what is asked to the other processes."""

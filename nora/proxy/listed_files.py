@@ -47,7 +47,9 @@ class UpstreamFile:
 class ListedFiles:
     """The listed files of proxy repositories."""
 
-    def __init__(self, catalog: Catalog, lease_seconds: float) -> None:
+    def __init__(self, catalog: Catalog, lease_seconds: float, used: Callable[[int], None]) -> None:
+        """`used` is told the ids of files that are asked for and here."""
+        self._used = used
         self._catalog = catalog
         self._lease_seconds = lease_seconds
 
@@ -63,7 +65,10 @@ class ListedFiles:
 
         async def find() -> Blob | None:
             found = await self._catalog.find_cached(repository.id, file.path)
-            return None if found is None else found.blob
+            if found is None:
+                return None
+            self._used(found.id)
+            return found.blob
 
         async def store(blob: NewBlob, address: Address) -> Blob:
             live = await self.keep(repository, file, blob, address.url)

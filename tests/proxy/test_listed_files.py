@@ -47,7 +47,7 @@ def described(**hashes: str) -> UpstreamFile:
 def test_the_strongest_hash_is_checked_as_early_as_it_can_be(
     hashes: dict[str, str], digest: str | None, is_late: bool
 ) -> None:
-    files = ListedFiles(None, 60)  # type: ignore[arg-type]
+    files = ListedFiles(None, 60, print)  # type: ignore[arg-type]
     request = files.request(MIRROR, described(**hashes), max_bytes=9)
     assert (request.expect.digest, request.expect.size) == (digest, 3)
     assert (request.check is not None) is is_late
@@ -57,7 +57,7 @@ def test_the_strongest_hash_is_checked_as_early_as_it_can_be(
 
 
 def test_a_late_check_finds_other_bytes(tmp_path: Path) -> None:
-    files = ListedFiles(None, 60)  # type: ignore[arg-type]
+    files = ListedFiles(None, 60, print)  # type: ignore[arg-type]
     told = hashlib.md5(b"toy", usedforsecurity=False).hexdigest()
     check = files.request(MIRROR, described(md5=told), max_bytes=9).check
     assert check is not None
@@ -77,7 +77,7 @@ def test_what_has_come_in_is_kept_for_good_and_told(tmp_path: Path) -> None:
             async def stored(blob: Blob) -> None:
                 told.append(blob)
 
-            request = ListedFiles(catalog, 60).request(mirror, described(), max_bytes=9, stored=stored)
+            request = ListedFiles(catalog, 60, print).request(mirror, described(), max_bytes=9, stored=stored)
             assert await request.find() is None
             live = await request.store(new_blob("toy"), request.addresses[0])
             assert told == [live]

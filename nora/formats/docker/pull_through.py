@@ -136,7 +136,9 @@ class PullThrough:
     async def _held(self, origin: Origin, digest: Digest) -> File | None:
         """A manifest that is here. Raises Blocked, also for one that is not."""
         file = await self._catalog.find_file(origin.repository.id, origin.path("manifests", digest))
-        if file is None and (blocks := self._catalog.blocks()):
+        if file is not None:
+            self._cache.used(file.id)
+        elif blocks := self._catalog.blocks():
             blocks.check(origin.repository.id, origin.package, (digest,), (digest,))
         return file
 

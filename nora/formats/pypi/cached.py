@@ -89,7 +89,7 @@ class CachedFiles:
         self._catalog = services.catalog
         self._blobs = services.blobs
         self._cache = services.cache
-        self._files = ListedFiles(services.catalog, services.leases.seconds)
+        self._files = ListedFiles(services.catalog, services.leases.seconds, services.cache.used)
         self._own = OwnMetadata(services)
         self._max_bytes = services.settings(PypiSettings).max_file_size
         self._verdicts: dict[tuple[int, int, int], Verdict] = {}
@@ -216,6 +216,7 @@ class CachedFiles:
             if mark not in ("", mark_in(cached.document)):
                 await self._check_metadata_mark(source, project, filename, mark, page)
             if self._index.is_online(source) or await self._is_of_held(source, project, filename, cached):
+                self._cache.used(cached.id)
                 return CoreMetadata(cached.blob, _may_change(source, page))
         try:
             blob = await self._fetch_metadata(source, project, filename, mark)

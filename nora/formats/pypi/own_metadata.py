@@ -37,7 +37,7 @@ class OwnMetadata:
     def __init__(self, services: Services) -> None:
         self._catalog = services.catalog
         self._blobs = services.blobs
-        self._files = ListedFiles(services.catalog, services.leases.seconds)
+        self._files = ListedFiles(services.catalog, services.leases.seconds, services.cache.used)
 
     async def offer(self, source: Source, project: ProjectName, listed: ListedFile, wheel: Blob) -> None:
         """Have the page offer the core metadata of a wheel that has come in. What fails here harms nobody."""

@@ -44,7 +44,7 @@ class Toys:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.settings = services.settings(ToySettings)
-        self.files = ListedFiles(services.catalog, services.leases.seconds)
+        self.files = ListedFiles(services.catalog, services.leases.seconds, services.cache.used)
         self.authorizer = Authorizer(services.authenticator, services.access)
 
     async def names(self, context: PathContext) -> Response:
