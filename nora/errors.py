@@ -29,6 +29,7 @@ that catches them on the way to a client.
     ├── NotAcceptable         406      nothing that the client would take can be had
     ├── RequestTimeout        408      the client stopped sending
     ├── Conflict              409      it is there already, and may not be changed
+    │   └── PackageChanged             since it was looked at: look again
     ├── PreconditionFailed    412
     ├── TooLarge              413
     ├── RangeNotSatisfiable   416
@@ -204,6 +205,10 @@ class Conflict(NoraError):
     """What is there may not be changed this way."""
 
     status = 409
+
+
+class PackageChanged(Conflict):
+    """A package is not as it was when somebody looked at it: whoever decided by that looks again."""
 
 
 class PreconditionFailed(NoraError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from nora.model import Digest, Role, Scope
 
@@ -250,6 +251,12 @@ class Release:
     tags: tuple[TagWrite, ...] = ()
     replace: bool = False
     """Whether this takes the place of what is published under the version and the paths already."""
+    seen: int | None = None
+    """The revision at which the package was looked at, NO_PACKAGE when there was none: whatever was decided
+    by that holds in the transaction, or it raises PackageChanged. None: nothing was."""
+
+
+NO_PACKAGE: Final = -1
 
 
 @dataclass(frozen=True, slots=True)

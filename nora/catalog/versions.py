@@ -27,7 +27,8 @@ class Versions(Protocol):
         another document than the version has.
 
         Raises MissingReferences, BlobNotFound (the blob that the catalog was said to know is not there any
-        more), Conflict (a tag that may not move), PreconditionFailed. Nothing is written then.
+        more), Conflict (a tag that may not move), PackageChanged, PreconditionFailed. Nothing is written
+        then.
         """
         ...
 

@@ -21,12 +21,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nora.catalog.base import Catalog
-from nora.catalog.records import Blob, NewBlob, NewFile, Reference, Release, TagWrite, Token, VersionAbout
+from nora.catalog.records import (
+    NO_PACKAGE,
+    Blob,
+    NewBlob,
+    NewFile,
+    Reference,
+    Release,
+    TagWrite,
+    Token,
+    VersionAbout,
+)
 from nora.errors import (
     BlobNotFound,
     ConfigError,
     Conflict,
     MissingReferences,
+    PackageChanged,
     PreconditionFailed,
     StorageFailed,
     TooManyRequests,
@@ -332,6 +343,31 @@ class CatalogContract(CatalogFixtures):
         assert await catalog.list_tags(hosted, "app", "", 10) == ["tip"]
 
     # -- deleting ------------------------------------------------------------------------------------
+
+    async def test_what_was_decided_by_a_package_holds_when_it_is_published(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+
+        async def publish(content: str, seen: int | None) -> None:
+            await catalog.publish(replace(release(hosted, "app", content), seen=seen, replace=False), LEASE)
+
+        with pytest.raises(PackageChanged):
+            await publish("a", 0)
+        assert await catalog.has_package(hosted, "app") is False
+        await publish("a", NO_PACKAGE)
+        with pytest.raises(PackageChanged):
+            await publish("b", NO_PACKAGE)
+        package = await catalog.find_package(hosted, "app")
+        assert package is not None
+        await catalog.update_package(hosted, "app", b'{"status":"archived"}')
+        with pytest.raises(PackageChanged):
+            await publish("b", package.revision)
+        await publish("a", package.revision)  # is there: nothing is written
+        now = await catalog.find_package(hosted, "app")
+        assert now is not None
+        await publish("b", now.revision)
+        assert len(await catalog.list_versions(hosted, "app")) == 2
 
     async def test_bytes_under_two_digests_are_deleted_by_each(
         self, catalog: Catalog, ids: tuple[int, int]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from nora.catalog.records import Version, VersionAbout
+from nora.catalog.records import NO_PACKAGE, Version, VersionAbout
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import digests_of, ensure_blob, find_blob, let_go, link
 from nora.catalog.sqlite.executor import Executor
@@ -17,7 +17,7 @@ from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, version_of
 from nora.catalog.sqlite.tags import check_kept, check_tag
-from nora.errors import Conflict, MissingReferences
+from nora.errors import Conflict, MissingReferences, PackageChanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +109,8 @@ def publish(db: Connection, release: Release, lease_seconds: float) -> list[Blob
         there.append(not release.replace and is_there(db, repository_id, file))
         if there[0]:
             return [_blob_at(db, repository_id, one.path) for one in files]
+    if release.seen is not None:
+        _check_seen(db, release, release.seen)
     now = time.time()
     package = ensure_package(db, repository_id, release.package, now)
     _check_references(db, package, release)
@@ -182,6 +184,12 @@ def _blob_at(db: Connection, repository_id: int, path: str) -> Blob:
     if not blob:
         raise Conflict(f"{path} was deleted, and the release that it was of is there still")
     return blob_of(*blob, 0.0)
+
+
+def _check_seen(db: Connection, release: Release, seen: int) -> None:
+    row = db.execute(queries.GET_PACKAGE, (release.repository_id, release.package)).fetchone()
+    if (NO_PACKAGE if row is None else row[3]) != seen:
+        raise PackageChanged(f"{release.package} has changed meanwhile: try again")
 
 
 def _check_references(db: Connection, package: int, release: Release) -> None:

@@ -18,8 +18,8 @@ from packaging.utils import canonicalize_version
 from nora.auth.authorizer import Authorizer
 from nora.blobs.base import Expect
 from nora.catalog import records as catalog
-from nora.catalog.records import Blob, NewBlob, NewFile
-from nora.errors import BadRequest, Conflict, TooLarge
+from nora.catalog.records import Blob, NewBlob, NewFile, PackageFile
+from nora.errors import BadRequest, Conflict, PackageChanged, StorageBusy, TooLarge
 from nora.formats.base import Services
 from nora.formats.pypi.errors import TEXT
 from nora.formats.pypi.forms import (
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
 
 _OCTETS: Final = "application/octet-stream"
 _PLAIN: Final = "text/plain; charset=utf-8"
+_TRIES: Final = 100
+"""Each that fails is another upload of the project that did not."""
 
 
 class UploadEndpoint:
@@ -107,22 +109,8 @@ class UploadEndpoint:
                 raise already_there(release.filename)
             return True
         if file is None and release.distribution.kind == "sdist":
-            await self._check_sdist(target, release)
+            check_sdist(await self._catalog.list_package_files(target.id, release.project), release)
         return False
-
-    async def _check_sdist(self, target: Repository, release: Release) -> None:
-        """A release has one sdist: installers could not say which of two is the right one. It does not
-        matter how its version is spelled: `1.0.rc1` is `1.0rc1`, and installers take `1.0.0` for `1.0`."""
-        rows = await self._catalog.list_package_files(target.id, release.project)
-        wanted = canonicalize_version(release.version)
-        for row, document in distributions(rows):
-            other = row.path.rpartition("/")[2]
-            if (
-                document.get("kind") == "sdist"
-                and canonicalize_version(row.version or "") == wanted
-                and other != release.filename
-            ):
-                raise BadRequest(f"{release.project} {release.version} has an sdist already: {other}")
 
     async def _take(
         self, target: Repository, release: Release, fields: Fields, content: Part, form: AsyncIterator[Part]
@@ -132,43 +120,77 @@ class UploadEndpoint:
             if await read_fields(form, fields) is not None:
                 raise BadRequest("the form has more than one file")
             check_digests(fields, new.blob)
-            await self._check_room(target, release, new.blob.size)
             async with self._blobs.local_copy(new.blob) as path:
                 metadata = await asyncio.to_thread(_inspected, path, release.distribution)
-            if release.distribution.kind == "sdist":  # another one may have come meanwhile
-                await self._check_sdist(target, release)
             async with self._blobs.ingest(metadata.raw, Expect()) as beside:
                 live = await self._publish(target, release, new.blob, beside.blob, metadata)
                 new.settle(live[0])
                 beside.settle(live[1])
 
-    async def _check_room(self, target: Repository, release: Release, size: int) -> None:
-        limit = self._settings.max_project_size
-        if limit:
+    async def _check(self, target: Repository, release: Release, size: int) -> int:
+        """Whether the project takes the file, and at which revision that was looked at. Raises Denied,
+        BadRequest, TooLarge."""
+        package = await self._catalog.find_package(target.id, release.project)
+        if package is None:
+            return catalog.NO_PACKAGE
+        check_open(package)
+        limit, is_sdist = self._settings.max_project_size, release.distribution.kind == "sdist"
+        if limit or is_sdist:
             rows = await self._catalog.list_package_files(target.id, release.project)
-            if sum(row.blob.size for row in rows) + size > limit:
+            path = path_of(release.project, release.filename)
+            if limit and sum(row.blob.size for row in rows if row.path != path) + size > limit:
                 raise TooLarge(limit, f"the project {release.project}")
+            if is_sdist:
+                check_sdist(rows, release)
+        return package.revision
 
     async def _publish(
         self, target: Repository, release: Release, blob: NewBlob, beside: NewBlob, metadata: Metadata
     ) -> list[Blob]:
-        """The rows; the live blobs of the file and of its metadata."""
+        """The rows; the live blobs of the file and of its metadata.
+
+        What may have changed while the file came - the status of the project, its files - is looked at again,
+        and again when it changes before the rows are written.
+        """
         path = path_of(release.project, release.filename)
         document = file_document(release.distribution.kind, metadata.requires_python, beside.digest.encoded)
         files = (
             NewFile(path=path, media_type=_OCTETS, blob=blob, document=document),
             NewFile(path=path + METADATA, media_type=_PLAIN, blob=beside),
         )
-        try:
-            return await self._catalog.publish(
-                catalog.Release(
-                    repository_id=target.id, package=release.project, version=release.version, files=files
-                ),
-                self._lease,
-            )
-        except Conflict:
-            there = await self._catalog.find_file(target.id, path)
-            raise (used_before if there is None else already_there)(release.filename) from None
+        for _ in range(_TRIES):
+            seen = await self._check(target, release, blob.size)
+            try:
+                return await self._catalog.publish(
+                    catalog.Release(
+                        repository_id=target.id,
+                        package=release.project,
+                        version=release.version,
+                        files=files,
+                        seen=seen,
+                    ),
+                    self._lease,
+                )
+            except PackageChanged:
+                continue
+            except Conflict:
+                there = await self._catalog.find_file(target.id, path)
+                raise (used_before if there is None else already_there)(release.filename) from None
+        raise StorageBusy(f"{release.project} changes all the time")
+
+
+def check_sdist(rows: Sequence[PackageFile], release: Release) -> None:
+    """A release has one sdist: installers could not say which of two is the right one. It does not matter how
+    its version is spelled: `1.0.rc1` is `1.0rc1`, and installers take `1.0.0` for `1.0`."""
+    wanted = canonicalize_version(release.version)
+    for row, document in distributions(rows):
+        other = row.path.rpartition("/")[2]
+        if (
+            document.get("kind") == "sdist"
+            and canonicalize_version(row.version or "") == wanted
+            and other != release.filename
+        ):
+            raise BadRequest(f"{release.project} {release.version} has an sdist already: {other}")
 
 
 def _inspected(path: str, distribution: Distribution) -> Metadata:

@@ -188,6 +188,26 @@ def test_an_sdist_that_comes_while_another_is_on_its_way(
     assert filenames(http, project) == [other.filename]
 
 
+@pytest.mark.parametrize("status", ["archived", "quarantined"])
+def test_an_upload_that_began_before_the_project_was_closed(
+    http: httpx.Client, nora: Server, project: str, status: str
+) -> None:
+    first, second = (Release(project=project, version=version).wheel() for version in ("1.0", "2.0"))
+    assert upload(http, first).status_code == 200
+    before = objects(nora)
+    body = upload_body(http, second)
+
+    def pieces() -> Iterator[bytes]:
+        yield body[:-100]
+        with httpx.Client(base_url=nora.url, timeout=30, trust_env=False) as client:
+            assert client.put(f"/pypi/{project}/status", json={"status": status}).is_success
+        yield body[-100:]
+
+    answer = http.post("/legacy/", headers={"content-type": FORM}, content=pieces())
+    assert (answer.status_code, status in answer.text) == (403, True)
+    assert objects(nora) == before
+
+
 @pytest.mark.parametrize("without", ["METADATA", "WHEEL", "RECORD"])
 def test_wheels_that_lack_something(http: httpx.Client, nora: Server, without: str) -> None:
     before = objects(nora)
