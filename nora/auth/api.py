@@ -25,7 +25,7 @@ from blacksheep import Response
 from nora.auth.authenticator import Authenticator
 from nora.auth.endpoints import ServerEndpoint
 from nora.auth.grounds import covers, of_maker
-from nora.auth.scopes import ScopeRules
+from nora.auth.scopes import ScopeRules, describe_token
 from nora.auth.tokens import (
     DEFAULT_TTL_DAYS,
     SCOPED_ACTIONS,
@@ -88,7 +88,7 @@ class TokenApi:
         fields = await read_fields(context.request, _PASSWORD | {"hash_prefix"})
         token_id = parse_token_id(text_of(fields, "hash_prefix"))
         owner = await self._owner(context, fields)
-        context.audit("admin", f"token {token_id}")
+        context.audit("admin", f"revoke token {token_id}")
         if not await self._tokens.revoke(token_id, owner.name):
             raise NotFound("you have no such token")
         return {"revoked": token_id}
@@ -139,6 +139,7 @@ class TokenApi:
         if any(one.actions & REMOVALS for one in scopes) and "delete" not in ROLES[maker.role]:
             raise Denied(f"{maker.name} may not make a token that deletes")
         description = text_of(fields, "description") if "description" in fields else ""
+        context.audit("admin", f"create a token of {user}, role {role}")  # if that fails
         text, token = await self._tokens.create(
             user,
             role,
@@ -147,7 +148,7 @@ class TokenApi:
             ttl_seconds=days * _DAY,
             grounds=of_maker(maker, needed or needed_role(role, scopes)),
         )
-        context.audit("admin", f"token {token.id}")
+        context.audit("admin", f"create {describe_token(token)}")
         return {"token": text, "hash_prefix": token.id, "expires_in_days": days}
 
 

@@ -18,12 +18,14 @@ from blacksheep import Request, Response
 
 from nora.auth.endpoints import ServerEndpoint
 from nora.auth.oidc import MAX_TOKEN, OidcVerifier
+from nora.auth.scopes import write_scope
 from nora.errors import BadRequest, Denied, NoraError, NotFound, Unauthenticated
 from nora.http.body import read_body
 from nora.http.context import RequestContext
 from nora.http.fields import answering, json_answer
 from nora.http.router import Endpoint
 from nora.model import ROLES, Principal, Scope
+from nora.observability.audit import note
 
 MOUNT: Final = "/_/oidc/"
 LIFETIME_SECONDS: Final = 900
@@ -50,11 +52,12 @@ class TrustedPublishing:
         return {"audience": self._verifier.audience}
 
     async def _mint_token(self, context: RequestContext) -> object:
-        context.audit("admin", "a credential for an identity token")
+        note(context.scope, "session")
         token = _token(await read_body(context.request, LARGEST_BODY))
         principal = await self._verifier.verify(token, exchange=True)
-        context.scope["nora.principal"] = principal
-        return {"success": True, "token": self._mint(principal, rights(principal), LIFETIME_SECONDS)}
+        context.scope["nora.principal"], scopes = principal, rights(principal)
+        note(context.scope, "session", name=" ".join(map(write_scope, scopes)))
+        return {"success": True, "token": self._mint(principal, scopes, LIFETIME_SECONDS)}
 
 
 def rights(principal: Principal) -> tuple[Scope, ...]:

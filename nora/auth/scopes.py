@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Final, NamedTuple, cast
 
 from nora.auth.tokens import SCOPED_ACTIONS
+from nora.catalog.records import Token
 from nora.errors import BadRequest, quoted
 from nora.model import ROLES, Action, Role, Scope
 from nora.patterns import path_matcher
@@ -53,6 +55,15 @@ def parse_scope(text: str) -> Scope:
 def write_scope(scope: Scope) -> str:
     """A scope as `parse_scope` reads it."""
     return f"{scope.repository}:{scope.name}:{','.join(sorted(scope.actions))}"
+
+
+def describe_token(token: Token) -> str:
+    """A token for people and for the audit log: whose it is, what it may do, how long; not its secret."""
+    ends = "until it is revoked"
+    if token.expires_at is not None:
+        ends = f"until {datetime.fromtimestamp(token.expires_at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    where = " ".join(map(write_scope, token.scopes)) or "everywhere"
+    return f"token {token.id} of {token.user}, role {token.role}, {where}, {ends}"
 
 
 class ScopeRules:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from nora.config.secrets import HIDDEN, hide
 from nora.errors import NoraError
 from nora.formats import load_config
 from nora.observability.audit import record_command
 
+_RESULT = "nora.result"
+_hide_tokens = re.compile(r"nra_\w+|eyJ[\w.-]+").sub
+
+
+def tell_result(text: str) -> None:
+    """What the command that runs has made, for the line in the log. No secret."""
+    click.get_current_context().meta[_RESULT] = text
+
 
 class Changing(click.Command):
-    """A command whose name and arguments are recorded, however it ends. Options may hold what is secret."""
-
-    told: tuple[str, ...] = ()
-    """Options that are recorded as well."""
+    """A command that is recorded with what was typed, however it ends. What looks like a secret is hidden;
+    what was asked for without an echo, or read from elsewhere, is not typed."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, then record it. A log that cannot be written is said, and changes nothing."""
@@ -30,17 +40,33 @@ class Changing(click.Command):
             self._record(ctx, succeeded=succeeded)
 
     def _record(self, ctx: click.Context, *, succeeded: bool) -> None:
-        given = {one.name or "": str(ctx.params.get(one.name or "") or "") for one in self.params}
-        arguments = [given[one.name or ""] for one in self.params if isinstance(one, click.Argument)]
-        arguments += [f"--{name} {given[name]}" for name in self.told if given[name]]
+        words = " ".join([ctx.command_path, *self._arguments(ctx), *self._options(ctx)])
+        result = ctx.meta.get(_RESULT, "") if succeeded else ""
         try:
             config = load_config(os.environ, Path.cwd())
             if not succeeded and not config.storage.path.exists():
                 return  # nothing has changed, and there is no log: in the wrong directory, perhaps
-            record_command(
-                config,
-                " ".join((ctx.command_path, *filter(None, arguments))),
-                succeeded=succeeded,
-            )
+            record_command(config, f"{words}: {result}" if result else words, succeeded=succeeded)
         except NoraError as error:
             click.echo(f"audit log: {error}", err=True)
+
+    def _arguments(self, ctx: click.Context) -> Iterator[str]:
+        for one in self.params:
+            value = ctx.params.get(one.name or "")
+            if isinstance(one, click.Argument) and value:
+                yield _shown(value)
+
+    def _options(self, ctx: click.Context) -> Iterator[str]:
+        for one in self.params:
+            name = one.name or ""
+            if not isinstance(one, click.Option) or one.hide_input:
+                continue
+            if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                value = ctx.params.get(name)
+                for each in value if isinstance(value, tuple) else (value,):
+                    yield one.opts[0] if one.is_flag else f"{one.opts[0]} {_shown(each)}"
+
+
+def _shown(value: object) -> str:
+    text = f"{value:g}" if isinstance(value, float) else str(value)
+    return _hide_tokens(HIDDEN, str(hide("", text)) if "://" in text else text)

@@ -15,11 +15,7 @@ from nora.model import Digest
 from nora.observability.audit import user_of_this_process
 
 
-class _Blocking(Changing):
-    told = ("digest", "reason")
-
-
-@click.command("block", cls=_Blocking)
+@click.command("block", cls=Changing)
 @click.argument("repository", required=False, callback=given)
 @click.argument("name", required=False, callback=given)
 @click.argument("version", required=False, callback=given)

@@ -14,11 +14,7 @@ from nora.model import Digest
 from nora.resolve.purging import Wanted
 
 
-class _Purging(Changing):
-    told = ("file", "digest", "source")
-
-
-@click.command("purge", cls=_Purging)
+@click.command("purge", cls=Changing)
 @click.argument("repository")
 @click.argument("name", required=False, callback=given)
 @click.argument("version", required=False, callback=given)

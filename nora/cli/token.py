@@ -16,11 +16,11 @@ import orjson
 
 from nora.app import open_catalog
 from nora.auth.grounds import Grounds
-from nora.auth.scopes import write_scope
+from nora.auth.scopes import describe_token, write_scope
 from nora.auth.tokens import DEFAULT_TTL_DAYS, Tokens
 from nora.blobs.layout import Layout
 from nora.catalog.records import Token
-from nora.cli._changing import Changing
+from nora.cli._changing import Changing, tell_result
 from nora.config import Config
 from nora.errors import NoraError
 from nora.formats import load_config, scope_rules
@@ -167,10 +167,9 @@ def _config() -> Config:
 
 
 def _print_new(text: str, token: Token) -> None:
+    tell_result(describe_token(token))
     click.echo(text)
-    until = "until it is revoked" if token.expires_at is None else f"until {_second(token.expires_at)}"
-    scopes = "".join(f", {write_scope(one)}" for one in token.scopes)
-    click.echo(f"id {token.id}, user {token.user}, role {token.role}{scopes}, valid {until}", err=True)
+    click.echo(describe_token(token), err=True)
 
 
 def _row(token: Token) -> dict[str, str]:

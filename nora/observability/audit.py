@@ -4,7 +4,8 @@
      "action":"write","registry":"…","repository":"internal","object":"team/app:1","digest":"sha256:…",
      "outcome":"ok","status":201}
 
-Writes, deletes, administration, what was denied and credentials that were not accepted; reads when asked for.
+Writes, deletes, administration, claimed names, opened sessions, what was denied, credentials that were not
+accepted, and commands with their arguments; reads when asked for.
 A handler says what it is about to do (`note`), the application makes the line of it when the answer is known.
 
 No request waits for a line: a thread writes them, some at a time, from a queue; what does not fit into the
@@ -65,7 +66,7 @@ class Note(NamedTuple):
     """What a request does."""
 
     action: str
-    """An action of `nora.model`, `authenticate`, or `claim`."""
+    """An action of `nora.model`, `authenticate`, `claim`, or `session` (credentials were exchanged)."""
     repository: str = ""
     name: str = ""
     """As its format names it: `team/app:1`."""
@@ -85,7 +86,7 @@ class _Entry(NamedTuple):
 
 def note(
     scope: dict[str, Any],
-    action: Action | Literal["claim"],
+    action: Action | Literal["claim", "session"],
     repository: str = "",
     name: str = "",
     digest: str = "",

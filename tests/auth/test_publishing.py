@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from nora.auth.oidc import MAX_TOKEN
+from tests.http.wire import eventually
 from tests.support.issuer import Issuer, make_key, running_issuer, signed
 from tests.support.server import Server, ServerFailed, running
 
@@ -27,6 +28,7 @@ RULES = [
 class Place:
     http: httpx.Client
     issuer: Issuer
+    audit: Path
 
     def mint(self, token: object) -> httpx.Response:
         return self.http.post("/_/oidc/mint-token", json={"token": token})
@@ -58,7 +60,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             running(tmp_path_factory.mktemp("oidc"), env=env) as server,
             httpx.Client(base_url=server.url, timeout=30, trust_env=False) as client,
         ):
-            yield Place(client, issuer)
+            yield Place(client, issuer, server.storage / "audit.jsonl")
 
 
 def test_the_audience_is_told(place: Place) -> None:
@@ -86,6 +88,19 @@ def test_an_identity_token_is_exchanged_once(place: Place) -> None:
     assert "once" in again.json()["errors"][0]["description"]
     assert place.upload("acme/app", token).status_code == 401
     assert place.mint(place.issuer.token()).status_code == 200
+
+
+def test_the_audit_log_has_whose_session_was_opened_for_what(place: Place) -> None:
+    assert place.mint(place.issuer.token()).status_code == 200
+
+    def told() -> bool:
+        lines = map(json.loads, place.audit.read_text().splitlines()) if place.audit.exists() else ()
+        return any(
+            line["subject"].startswith("ci:") and line["action"] == "session" and "acme/**" in line["object"]
+            for line in lines
+        )
+
+    assert eventually(told)
 
 
 def test_an_identity_token_is_taken_as_it_is(place: Place) -> None:

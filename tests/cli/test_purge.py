@@ -106,7 +106,7 @@ def test_what_is_blocked_is_listed_lifted_and_recorded() -> None:
     lines = map(orjson.loads, Path("data/storage/audit.jsonl").read_bytes().splitlines())
     assert [one["object"].partition(" ")[2] for one in lines] == [
         "block pypi De_mo v1.0 --reason it bites",
-        "block pypi-hosted other --reason not ours",
+        "block pypi-hosted other --everywhere --reason not ours",
         f"block --digest {digest} --reason malware",
         "unblock 2",
         "unblock 2",

@@ -34,7 +34,7 @@ def made(*words: str) -> str:
     """The id of a new token."""
     result = nora("create", *words)
     assert result.exit_code == 0, result.output
-    return result.stderr.partition("id ")[2][:16]
+    return result.stderr.partition("token ")[2][:16]
 
 
 def listed() -> list[dict[str, str]]:

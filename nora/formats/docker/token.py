@@ -27,6 +27,7 @@ from nora.http.body import read_body
 from nora.http.context import Parameters, parse_parameters
 from nora.http.errors import BASIC
 from nora.model import ANONYMOUS, Principal
+from nora.observability.audit import note
 
 _MAX_FORM: Final = 2 * MAX_LENGTH
 _NO_STORE = (b"cache-control", b"no-store")  # RFC 6749, 5.1
@@ -51,7 +52,7 @@ class TokenService:
         if holder.is_anonymous and not granted.access:
             raise Unauthenticated("authentication is required", (BASIC,))
         offline = _first(parameters, "offline_token").lower() in {"true", "1"}
-        return self._session(holder, granted, self._refresh_token(holder) if offline else None)
+        return self._session(resource, holder, granted, self._refresh_token(holder) if offline else None)
 
     async def post(self, resource: Resource) -> Response:
         """Credentials, or a refresh token, in the form."""
@@ -77,7 +78,7 @@ class TokenService:
             case _:
                 message = "grant_type is password or refresh_token"
                 return _oauth_error(400, "unsupported_grant_type", message, "UNSUPPORTED")
-        return self._session(holder, grant(asked, holder, self._access, self._images), refresh)
+        return self._session(resource, holder, grant(asked, holder, self._access, self._images), refresh)
 
     async def _identify(self, resource: Resource, asked: Sequence[Asked]) -> Principal:
         """The holder of a session.
@@ -106,7 +107,12 @@ class TokenService:
         lasting = holder.parent and holder.method not in ("oidc", "session")
         return self._sessions.mint_refresh(holder) if lasting else None
 
-    def _session(self, holder: Principal, granted: Granted, refresh: str | None) -> Response:
+    def _session(
+        self, resource: Resource, holder: Principal, granted: Granted, refresh: str | None
+    ) -> Response:
+        if not holder.is_anonymous:
+            lasting = ", with a refresh token" if refresh else ""
+            note(resource.scope, "session", name=f"{granted.text or 'a login'}{lasting}")
         token = self._sessions.mint(holder, granted.access)
         issued_at = datetime.fromtimestamp(int(time.time()), UTC).isoformat().replace("+00:00", "Z")
         body: dict[str, Any] = {
