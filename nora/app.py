@@ -232,6 +232,7 @@ class Worker:
             self._blobs,
             self._scratch,
             max_sessions=self._limits.max_sessions,
+            max_sessions_of_one=self._limits.max_sessions_of_one,
             session_ttl_seconds=self._limits.ttl_seconds,
             max_size=self._limits.max_size,
             lease_seconds=LEASE_SECONDS,

@@ -47,7 +47,8 @@ _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII
 class Uploads:
     """The upload sessions of all repositories, in the scratch of this machine until they are blobs.
 
-    `max_sessions` are open at a time, on all processes together; sessions idle for longer than
+    `max_sessions` are open at a time, on all processes together, `max_sessions_of_one` of the same owner;
+    sessions idle for longer than
     `session_ttl_seconds` are reaped by `sweep`; a blob of more than `max_size` bytes is refused with
     TooLarge (None: any size). What is finished is leased to its package for `lease_seconds`.
     """
@@ -59,6 +60,7 @@ class Uploads:
         scratch: Scratch,
         *,
         max_sessions: int,
+        max_sessions_of_one: int,
         session_ttl_seconds: float,
         max_size: int | None,
         lease_seconds: float,
@@ -68,6 +70,7 @@ class Uploads:
         self._disk = scratch.disk
         self._scratch = scratch
         self._max_sessions = max_sessions
+        self._max_sessions_of_one = max_sessions_of_one
         self._session_ttl_seconds = session_ttl_seconds
         self._max_size = max_size
         self._lease_seconds = lease_seconds
@@ -75,12 +78,21 @@ class Uploads:
 
     # -- what a client asks for ----------------------------------------------------------------------
 
-    async def open(self, repository_id: int, package: str, algorithm: str = "sha256") -> Upload:
-        """Begin a session. Raises InvalidDigest for an unknown algorithm, TooManyRequests at the limit."""
+    async def open(
+        self, repository_id: int, package: str, algorithm: str = "sha256", owner: str = ""
+    ) -> Upload:
+        """Begin a session; of nobody without an owner. Raises InvalidDigest for an unknown algorithm,
+        TooManyRequests at a limit."""
         if algorithm not in ALGORITHMS:
             raise InvalidDigest(f"digest algorithms are {', '.join(ALGORITHMS)}")
         return await self._catalog.open_upload(
-            str(uuid4()), repository_id, package, algorithm, self._max_sessions
+            str(uuid4()),
+            repository_id,
+            package,
+            algorithm,
+            self._max_sessions,
+            owner,
+            self._max_sessions_of_one,
         )
 
     async def find(self, upload_id: str, repository_id: int, package: str) -> Upload:

@@ -11,10 +11,18 @@ class Uploads(Protocol):
     """The upload sessions of a catalog. See nora.catalog.base for what holds for all methods."""
 
     async def open_upload(
-        self, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
+        self,
+        upload_id: str,
+        repository_id: int,
+        package: str,
+        algorithm: str,
+        limit: int,
+        owner: str = "",
+        owner_limit: int = 0,
     ) -> Upload:
         """Open a session; the package is known (and owned) from here on. Survives a crash of the
-        process, not necessarily one of the machine. Raises TooManyRequests at `limit` open sessions."""
+        process, not necessarily one of the machine. Raises TooManyRequests at `limit` open sessions, and at
+        `owner_limit` of an owner who has a name."""
         ...
 
     async def find_upload(self, upload_id: str) -> Upload | None:

@@ -85,6 +85,8 @@ class UploadLimits:
     """Bytes of one."""
     ttl_seconds: int = 3600
     """One without progress for so long is dropped."""
+    max_sessions_of_one: int = 500
+    """Open ones of one user."""
 
     @classmethod
     def of(cls, several: Iterable[UploadLimits]) -> UploadLimits:
@@ -94,6 +96,7 @@ class UploadLimits:
             max(one.max_sessions for one in found),
             max(one.max_size for one in found),
             max(one.ttl_seconds for one in found),
+            max(one.max_sessions_of_one for one in found),
         )
 
 

@@ -65,6 +65,7 @@ class Place:
         self.processes.append(store)
         given: dict[str, Any] = {
             "max_sessions": 100,
+            "max_sessions_of_one": 3,
             "session_ttl_seconds": 1000,
             "max_size": UNLIMITED,
             "lease_seconds": 60,
@@ -166,6 +167,17 @@ async def test_sessions_are_limited_and_cancelling_frees_at_once(place: Place) -
         await first.open(place.repository, "app")
     await second.cancel(upload)
     await first.open(place.repository, "app")
+
+
+async def test_sessions_of_one_owner_are_limited_over_all_processes(place: Place) -> None:
+    first, second = place.uploads(max_sessions_of_one=2), place.uploads(max_sessions_of_one=2)
+    upload = await first.open(place.repository, "app", owner="ann")
+    await second.open(place.repository, "other", owner="ann")
+    with pytest.raises(TooManyRequests, match="one user"):
+        await first.open(place.repository, "app", owner="ann")
+    await first.open(place.repository, "app", owner="bob")
+    await second.cancel(upload)
+    await first.open(place.repository, "app", owner="ann")
 
 
 # -- the ways in, which store the same ---------------------------------------------------------------
@@ -648,6 +660,7 @@ async def test_bytes_that_could_not_be_made_durable_are_not_promised(
         store,
         Scratch(place.layout.root, store.disk),
         max_sessions=9,
+        max_sessions_of_one=9,
         session_ttl_seconds=9,
         max_size=None,
         lease_seconds=9,

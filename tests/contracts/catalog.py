@@ -786,6 +786,22 @@ class CatalogContract(CatalogFixtures):
         await catalog.close_upload("u1")
         await catalog.open_upload("u3", hosted, "app", "sha256", 3)
 
+    async def test_uploads_of_one_owner_are_limited(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+
+        async def opens(number: int, owner: str) -> bool:
+            try:
+                await catalog.open_upload(f"u{number}", hosted, "app", "sha256", 6, owner, 2)
+            except TooManyRequests:
+                return False
+            return True
+
+        assert [await opens(number, "ann") for number in range(3)] == [True, True, False]
+        assert [await opens(number, "bob") for number in range(3, 6)] == [True, True, False]
+        assert [await opens(number, "") for number in range(6, 9)] == [True, True, False]
+        await catalog.close_upload("u0")
+        assert await opens(9, "ann")
+
     # -- tokens and secrets --------------------------------------------------------------------------
 
     async def test_a_token_comes_back_as_it_was_stored(self, catalog: Catalog) -> None:

@@ -21,7 +21,7 @@ import pytest
 from tests.http.wire import eventually
 from tests.support.server import Server, running
 
-RATE, BURST = 40, 40
+RATE, BURST, SESSIONS = 40, 40, 20
 PASSWORD = "correct horse"
 MANIFEST = "/v2/none/manifests/none"
 
@@ -65,6 +65,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "NORA_AUTH_ENABLED": "true",
         "NORA_AUTH_ANONYMOUS_READ": "true",
         "NORA_AUTH_HTPASSWD_FILE": str(users),
+        "NORA_DOCKER_MAX_UPLOAD_SESSIONS_PER_USER": str(SESSIONS),
         "NORA_RATE_LIMIT_GENERAL_RPS": str(RATE),
         "NORA_RATE_LIMIT_GENERAL_BURST": str(BURST),
     }
@@ -146,6 +147,13 @@ def test_a_name_is_locked_at_one_address_by_all_workers(server: Server) -> None:
     assert Client(server, "192.0.2.31").ask(upload, "POST", basic("ann", PASSWORD))[0] == 202
     assert client.ask(upload, "POST", basic("ann", PASSWORD))[0] == 429  # also where it is known by now
     assert eventually(lambda: client.ask(upload, "POST", basic("ann", PASSWORD))[0] == 202)
+
+
+def test_one_user_cannot_take_all_upload_sessions(server: Server) -> None:
+    client, upload = Client(server, "192.0.2.21"), "/v2/app/blobs/uploads/"
+    statuses = [client.ask(upload, "POST", basic("ci", PASSWORD))[0] for _ in range(SESSIONS + 2)]
+    assert statuses == [202] * SESSIONS + [429] * 2
+    assert client.ask(upload, "POST", basic("bob", PASSWORD))[0] == 202
 
 
 def test_guesses_at_once_get_what_one_after_the_other_gets(server: Server) -> None:

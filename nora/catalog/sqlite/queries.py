@@ -223,6 +223,8 @@ LIST_IDLE_UPLOADS: Final = _UPLOAD + " WHERE upload.updated_at <= ? ORDER BY upl
 
 COUNT_UPLOADS: Final = "SELECT count(*) FROM upload"
 
+COUNT_UPLOADS_OF_OWNER: Final = "SELECT count(*) FROM upload WHERE owner = ? AND owner <> ''"
+
 # -- repositories ----------------------------------------------------------------------------------------
 
 IS_PROXY: Final = "SELECT 1 FROM repository WHERE id = ? AND kind = 'proxy'"
@@ -417,7 +419,8 @@ DELETE_LINK: Final = "DELETE FROM link WHERE package_id = ? AND blob_id = ?"
 # -- uploads ---------------------------------------------------------------------------------------------
 
 INSERT_UPLOAD: Final = """
-INSERT INTO upload (id, package_id, algorithm, hashes, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)"""
+INSERT INTO upload (id, package_id, algorithm, hashes, created_at, updated_at, owner)
+VALUES (?, ?, ?, ?, ?, ?, ?)"""
 
 SAVE_UPLOAD: Final = "UPDATE upload SET committed = ?, hashes = ?, updated_at = ? WHERE id = ?"
 

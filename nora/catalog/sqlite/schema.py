@@ -246,6 +246,11 @@ _BLOCKS: Final = (
     """,
 )
 
+_OWNERS_OF_UPLOADS: Final = (
+    "ALTER TABLE upload ADD COLUMN owner TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX upload_by_owner ON upload (owner) WHERE owner <> ''",
+)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FOUNDATION,
     _TOKENS,
@@ -256,6 +261,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _GROUNDS,
     _OPENED,
     _BLOCKS,
+    _OWNERS_OF_UPLOADS,
 )
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 

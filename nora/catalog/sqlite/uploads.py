@@ -28,13 +28,24 @@ class Uploads(Executor):
     """The methods of nora.catalog.uploads.Uploads."""
 
     async def open_upload(
-        self, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
+        self,
+        upload_id: str,
+        repository_id: int,
+        package: str,
+        algorithm: str,
+        limit: int,
+        owner: str = "",
+        owner_limit: int = 0,
     ) -> Upload:
+        def change(db: Connection) -> Upload:
+            check_room(db, limit, owner, owner_limit)
+            return open_upload(db, upload_id, repository_id, package, algorithm, owner)
+
         key = session_key(upload_id)
         slot = slot_of(*key)
         epoch = self._epochs[slot]
         opened = await self._write(
-            lambda db: open_upload(db, upload_id, repository_id, package, algorithm, limit),
+            change,
             (repository_id, package),
             durable=False,
         )
@@ -74,15 +85,23 @@ def session_key(upload_id: str) -> tuple[int, str]:
 # -- inside of a transaction -------------------------------------------------------------------------------
 
 
-def open_upload(
-    db: Connection, upload_id: str, repository_id: int, package: str, algorithm: str, limit: int
-) -> Upload:
-    """See Catalog.open_upload."""
+def check_room(db: Connection, limit: int, owner: str, owner_limit: int) -> None:
+    """Whether one more session may be opened. Raises TooManyRequests."""
     if db.execute(queries.COUNT_UPLOADS).fetchone()[0] >= limit:
         raise TooManyRequests(f"all {limit} upload sessions are in use", _RETRY_SECONDS)
+    if owner and db.execute(queries.COUNT_UPLOADS_OF_OWNER, (owner,)).fetchone()[0] >= owner_limit:
+        raise TooManyRequests(
+            f"all {owner_limit} upload sessions that one user may have open are in use", _RETRY_SECONDS
+        )
+
+
+def open_upload(
+    db: Connection, upload_id: str, repository_id: int, package: str, algorithm: str, owner: str
+) -> Upload:
+    """See Catalog.open_upload."""
     now = time.time()
     package_id = ensure_package(db, repository_id, package, now, opened=True)
-    db.execute(queries.INSERT_UPLOAD, (upload_id, package_id, algorithm, "{}", now, now))
+    db.execute(queries.INSERT_UPLOAD, (upload_id, package_id, algorithm, "{}", now, now, owner))
     return Upload(upload_id, repository_id, package, algorithm, 0, {}, now)
 
 

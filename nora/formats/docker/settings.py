@@ -35,6 +35,11 @@ class DockerSettings(ProxiedSettings):
         "Open upload sessions, all images together; the next one gets 429.",
         env=("NORA_MAX_UPLOAD_SESSIONS",),
     )
+    max_upload_sessions_per_user: int = setting(
+        500,
+        kinds.integer(1),
+        "Open upload sessions of one user, while authentication is on; the next one gets 429.",
+    )
     max_upload_size: int = setting(
         64 * 1024 * MIB,
         kinds.size(1),
@@ -85,7 +90,12 @@ class DockerSettings(ProxiedSettings):
 
 def upload_limits(settings: DockerSettings) -> UploadLimits:
     """What upload sessions may take."""
-    return UploadLimits(settings.max_upload_sessions, settings.max_upload_size, settings.upload_ttl)
+    return UploadLimits(
+        settings.max_upload_sessions,
+        settings.max_upload_size,
+        settings.upload_ttl,
+        settings.max_upload_sessions_per_user,
+    )
 
 
 def docker_hub() -> tuple[Upstream, ...]:

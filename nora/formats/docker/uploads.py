@@ -70,7 +70,9 @@ class UploadEndpoints:
         algorithm = resource.parameter("digest-algorithm") or "sha256"
         if algorithm not in _ALGORITHMS:
             raise InvalidDigest(f"digest-algorithm must be one of {', '.join(_ALGORITHMS)}")
-        upload = await self._uploads.open(target.id, image.package, algorithm)
+        principal = resource.principal
+        owner = "" if principal.is_anonymous else principal.name
+        upload = await self._uploads.open(target.id, image.package, algorithm, owner)
         return self._session(202, image, upload)
 
     async def status(self, resource: Resource) -> Response:

@@ -16,4 +16,4 @@ def test_denying_by_default_without_prefixes_is_told() -> None:
 
 
 def test_upload_sessions_may_take_what_is_said() -> None:
-    assert upload_limits(DockerSettings(max_upload_sessions=3)) == UploadLimits(3, 64 * 2**30, 3600)
+    assert upload_limits(DockerSettings(max_upload_sessions=3)) == UploadLimits(3, 64 * 2**30, 3600, 500)
