@@ -73,6 +73,8 @@ class Upstream:
     """Statuses that mean that it has nothing, `ABSENT` among them; None: just these."""
     allow_private: tuple[str, ...] | None = None
     """Hosts to which its redirects and links may lead wherever they are; None: as `proxy.allow_private`."""
+    token_hosts: tuple[str, ...] = ()
+    """Hosts beside its own site whose token service gets its credentials."""
     volatile: bool | None = None
     """Whether files are replaced there under their names; None: once that was seen."""
     prefix: str | None = None
@@ -190,6 +192,7 @@ _PLAIN: Mapping[str, Callable[[object], Any]] = {
     "timeout": kinds.duration(1).read,
     "absent": _absent,
     "allow_private": kinds.HOSTS.read,
+    "token_hosts": kinds.HOSTS.read,
     "volatile": kinds.BOOLEAN.read,
     "prefix": _prefix,
     "namespace": kinds.TEXT.read,

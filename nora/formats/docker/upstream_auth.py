@@ -12,6 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import TypeVar
 from urllib.parse import urlencode, urlsplit
 
@@ -20,6 +21,7 @@ import orjson
 from nora.config import Upstream
 from nora.errors import UpstreamFailed, UpstreamRefused, quoted
 from nora.outbound import Headers, Method, Reply, Terms, origin
+from nora.patterns import text_matcher
 from nora.proxy.upstream_auth import static_headers
 
 MAX_CHALLENGE = 4096
@@ -122,6 +124,7 @@ class RegistryAuthorization:
         self._url = setting.url
         self._origin = origin(setting.url)
         self._basic = _basic(setting.auth)
+        self._token_hosts = setting.token_hosts
         self._token_of_setting = static_headers(setting) if setting.token is not None else None
         self._get = get
         self._terms = Terms(
@@ -205,7 +208,19 @@ class RegistryAuthorization:
             usable = False
         if not usable or " " in realm:
             raise UpstreamFailed(f"{self._host} names a token service that is not asked: expected https")
+        host = (parts.hostname or "").lower()
+        if self._basic and not self._may_have_credentials(host):
+            raise UpstreamFailed(
+                f"the token service of {self._host} is {quoted(host)}, another site, which does not get its"
+                f' credentials: if it may have them, say token_hosts = ["{quoted(host)}"] at the upstream'
+            )
         return realm.partition("#")[0]
+
+    def _may_have_credentials(self, host: str) -> bool:
+        """Whether a token service is on the site of the upstream, or one that the operator has named."""
+        return is_same_site(self._host.lower(), host) or any(
+            text_matcher(pattern).fullmatch(host) for pattern in self._token_hosts
+        )
 
     def _password(self) -> Headers:
         return {"authorization": self._basic} if self._basic else {}
@@ -251,6 +266,25 @@ class RegistryAuthorization:
             return parse_token(reply.body, time.monotonic())
         except ValueError as error:
             raise UpstreamFailed(f"the token service of {self._host} gives no usable token") from error
+
+
+def is_same_site(host: str, other: str) -> bool:
+    """Whether a host is another one, below it, or in the domain that it is in: for `registry.example.com`
+    all of `example.com`, for `example.com` what is below that. Addresses are in no domain."""
+    if host == other:
+        return True
+    if _is_address(host) or _is_address(other):
+        return False
+    domain = host.partition(".")[2]
+    return other.endswith(f".{host}") or ("." in domain and (other == domain or other.endswith(f".{domain}")))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _make_room(kept: dict[str, T]) -> None:

@@ -290,6 +290,56 @@ def test_realms_that_get_no_credentials(realm: str) -> None:
     run(work)
 
 
+@pytest.mark.parametrize(
+    ("host", "other", "same"),
+    [
+        ("registry.example.com", "registry.example.com", True),
+        ("registry.example.com", "auth.example.com", True),
+        ("registry.example.com", "a.b.example.com", True),
+        ("registry.example.com", "example.com", True),
+        ("example.com", "auth.example.com", True),
+        ("registry-1.docker.io", "auth.docker.io", True),
+        ("registry.example.com", "example.org", False),
+        ("registry.example.com", "evilexample.com", False),
+        ("registry.example.com", "com", False),
+        ("example.com", "other.com", False),
+        ("example.com", "evil-example.com", False),
+        ("10.0.0.1", "10.0.0.1", True),
+        ("10.0.0.1", "11.0.0.1", False),
+        ("registry", "auth", False),
+        ("::1", "::2", False),
+    ],
+)
+def test_the_site_of_an_upstream(host: str, other: str, same: bool) -> None:
+    assert upstream_auth.is_same_site(host, other) is same
+
+
+def test_credentials_go_to_no_foreign_token_service() -> None:
+    foreign = 'Bearer realm="https://auth.example.net:8443/token"'
+
+    async def work() -> None:
+        server = TokenServer()
+        one = RegistryAuthorization(Upstream(URL, auth="a:b"), server)
+        with pytest.raises(UpstreamFailed, match=r'token_hosts = \["auth.example.net"\]'):
+            await one.challenged("GET", MANIFEST, [foreign])
+        assert server.asked == []
+        named = RegistryAuthorization(Upstream(URL, auth="a:b", token_hosts=("*.example.net",)), server)
+        assert await named.challenged("GET", MANIFEST, [foreign])
+        assert "authorization" in server.asked[0][1]
+
+    run(work)
+
+
+def test_who_has_no_credentials_asks_any_token_service() -> None:
+    async def work() -> None:
+        server = TokenServer()
+        one = RegistryAuthorization(Upstream(URL), server)
+        assert await one.challenged("GET", MANIFEST, ['Bearer realm="https://auth.example.net/token"'])
+        assert "authorization" not in server.asked[0][1]
+
+    run(work)
+
+
 def test_the_upstream_itself_may_be_asked_without_tls() -> None:
     server = TokenServer()
     one = RegistryAuthorization(Upstream("http://10.0.0.1:5000", auth="a:b"), server)
