@@ -17,14 +17,17 @@ here alone, and are durable for that. A directory as the blob store may share th
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nora.blobs.files import list_idle, remove_unheld
 from nora.blobs.layout import empty, make_directories
 
 if TYPE_CHECKING:
     from nora.blobs.disk import Disk
+
+YOUNG_SECONDS: Final = 60.0
 
 
 class ScratchLayout:
@@ -70,8 +73,26 @@ class Scratch(ScratchLayout):
         self.disk = disk
 
     async def sweep_downloads(self, idle_seconds: float) -> int:
-        """Remove what dead processes left of files on their way; how many. Never what somebody holds."""
-        return await self.disk.run(sweep, self.downloads, idle_seconds)
+        """Remove what was left of files on their way; how many. Never what somebody holds. What is younger
+        stays for who asks next, as long as it takes less than half of the room that is left."""
+        return await self.disk.run(sweep_parts, self.downloads, idle_seconds)
+
+
+def sweep_parts(folder: str, idle_seconds: float) -> int:
+    """As `sweep`, and of the rest that nobody has written for a minute the oldest, if it takes too much."""
+    removed = sweep(folder, idle_seconds)
+    disk = os.statvfs(folder)
+    room = disk.f_bavail * disk.f_frsize // 2
+    left = []
+    for name in list_idle(folder, YOUNG_SECONDS):
+        with suppress(FileNotFoundError):
+            found = os.stat(f"{folder}/{name}")
+            left.append((found.st_mtime, found.st_blocks * 512, name))
+    for _, size, name in sorted(left, reverse=True):
+        room -= size
+        if room < 0:
+            removed += remove_unheld(f"{folder}/{name}")
+    return removed
 
 
 def sweep(folder: str, idle_seconds: float) -> int:

@@ -46,6 +46,13 @@ class ProxySettings:
         "`reserved` - nobody, except for names of `reserved`.",
     )
     max_file_size: int = setting(64 * 1024 * MIB, kinds.size(1), "Largest file that is taken in.")
+    finish_below: int = setting(
+        64 * MIB,
+        kinds.size(),
+        "A file that nobody waits for any more is fetched to its end when at most so much is missing. Else "
+        "what has come is kept for an hour for who asks next, who goes on from there if the upstream has "
+        "Range, and a digest or a strong ETag tells that it is the same file; if not, it begins anew.",
+    )
     absent_ttl: int = setting(
         MINUTE, kinds.duration(), "How long it is remembered that an upstream does not have something."
     )

@@ -191,6 +191,20 @@ async def _passed(
     """Bytes first..stop (exclusive) straight from an upstream, kept by nobody: the client knows the digest of
     the whole. What the upstreams do not give is waited for after all."""
     work_for_all()  # the client has the head of its answer
+    with in_flight.wanted():
+        async with aclosing(_asked(file, in_flight, first, stop)) as pieces:
+            async for piece in pieces:
+                first += len(piece)
+                yield piece
+        if first < stop:
+            async for piece in in_flight.read(first, stop):
+                yield piece
+
+
+async def _asked(
+    file: FileRequest, in_flight: InFlightFile, first: int, stop: int
+) -> AsyncGenerator[bytes, None]:
+    """As many of these bytes as the upstreams give."""
     for address in file.addresses:
         headers = {**address.headers, "range": f"bytes={first}-{stop - 1}"}
         try:
@@ -208,5 +222,3 @@ async def _passed(
             _log.info("a part of a file of %s: %s", address.upstream.url, error)
         if first == stop:
             return
-    async for piece in in_flight.read(first, stop):
-        yield piece

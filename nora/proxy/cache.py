@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 EVICTION_PAGE: Final = 500
+PART_SECONDS: Final = 3600.0
+"""How long what has come of a file is kept for who asks next."""
 
 
 def _uncounted(registry: str, result: CacheResult) -> None:
@@ -48,8 +50,9 @@ class Cache:
 
     `is_online` says whether the upstreams of a repository may be asked, `absent_seconds` how long it is
     remembered that they do not have a file, `answer_seconds` how long a request waits for them. Of what is
-    used all the time a use is recorded once in `use_spacing` seconds. `count` is told of each document and
-    file of a format how it was had. `clock`: seconds since the epoch.
+    used all the time a use is recorded once in `use_spacing` seconds; what nobody waits for is brought in to
+    its end when at most `finish_below` bytes are missing. `count` is told of each document and file of a
+    format how it was had. `clock`: seconds since the epoch.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Cache:
         absent_seconds: float = 60.0,
         answer_seconds: float = inf,
         use_spacing: float = 0.0,
+        finish_below: float = inf,
         clock: Callable[[], float] = time.time,
         count: Callable[[str, CacheResult], None] = _uncounted,
     ) -> None:
@@ -74,7 +78,7 @@ class Cache:
         self._count = count
         self._negative = NegativeCache(scratch.negative_cache, clock)
         self._uses = Uses(catalog, clock, use_spacing)
-        self._downloads = Downloads(store, scratch, count, self._refuse_blocked)
+        self._downloads = Downloads(store, scratch, count, self._refuse_blocked, finish_below)
         self._documents = Documents(
             catalog,
             store,
@@ -99,8 +103,8 @@ class Cache:
     async def file(self, file: FileRequest) -> Blob | InFlightFile | None:
         """A file: stored, or on its way; None: no upstream has it, or none may be asked.
 
-        It goes on its way when it was not, and arrives whoever stops waiting for it. Raises UpstreamFailed
-        and its kinds, Blocked, StorageFull and StorageFailed.
+        It goes on its way when it was not, and arrives whoever stops waiting for it, unless too much is
+        missing when nobody does. Raises UpstreamFailed and its kinds, Blocked, StorageFull and StorageFailed.
         """
         blob = await file.found()
         if blob is not None:
@@ -199,8 +203,8 @@ class Cache:
         """Record when files and documents were last used."""
         await self._uses.flush()
 
-    async def sweep(self, idle_seconds: float = 60.0) -> int:
-        """Remove what dead processes left of files on their way; how many. Never what somebody holds."""
+    async def sweep(self, idle_seconds: float = PART_SECONDS) -> int:
+        """Remove what was left of files on their way; how many. Never what somebody holds."""
         return await self._scratch.sweep_downloads(idle_seconds)
 
     async def evict(self, repositories: Iterable[Repository], idle_seconds: float) -> int:

@@ -94,7 +94,8 @@ class Download:
         StorageFull, and what `wanted.store` raises.
         """
         await self._disk.run(self._take_over)
-        if self._temp is not None:
+        # Who comes now sees what was there before once the upstream goes on with it: it may begin anew
+        if self._temp is not None and (self._in_flight.begun or self._written == self.leader.total):
             self._in_flight.attempt(self._temp.path, self.leader.total)
             self._in_flight.advance(self._written)
         failed: UpstreamFailed | None = None
@@ -111,8 +112,9 @@ class Download:
         return None
 
     async def close(self, *, keep: bool) -> None:
-        """Let go of the part file: it stays for the next holder, or goes."""
-        if keep and self._temp is not None:
+        """Let go of the part file: it stays for the next holder, if that one can go on with it, or goes."""
+        can_go_on = self._file.expect.digest is not None or bool(self.leader.etag)
+        if keep and can_go_on and self._temp is not None:
             self._temp.close()
         else:
             await self._forget()

@@ -1,16 +1,19 @@
 """Files: each is fetched once for the whole machine, while everybody who wants it reads along.
 
 In each process one task for each file holds its lock and brings it in, or follows the process that does. The
-task belongs to nobody who waits: it goes on when all of them leave. When the holder dies its followers get
-the lock, and the first of them goes on where it ended.
+task belongs to nobody who waits: it goes on when all of them leave, unless much is missing. Then it stops,
+and its part stays for who asks next. When the holder stops or dies its followers get the lock, and the first
+of them goes on where it ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+import logging
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from math import inf
+from typing import TYPE_CHECKING, Final
 
 from nora.blobs.threads import uncancellable
 from nora.errors import NoraError, StorageBusy
@@ -31,6 +34,28 @@ if TYPE_CHECKING:
     from nora.proxy.base import FileRequest
 
 
+_log = logging.getLogger(__name__)
+
+LEFT_SECONDS: Final = 5.0
+"""How long nobody has to wait for a file until it counts as left: clients come back with another range."""
+MARK_SECONDS: Final = 1.0
+"""How often a follower tells the holder that somebody waits."""
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    """A file on its way in this process."""
+
+    in_flight: InFlightFile
+    lock: FetchLock
+    task: asyncio.Task[None] | None = None
+    leads: bool = False
+    """Whether it is this process that brings it in."""
+    timer: asyncio.TimerHandle | None = None
+    allowed: int = 0
+    """Until how many bytes are here it may go on although nobody waits."""
+
+
 class Downloads:
     """The files that are on their way in this process."""
 
@@ -40,13 +65,18 @@ class Downloads:
         scratch: Scratch,
         count: Callable[[str, CacheResult], None],
         refuse: Callable[[FileRequest, NewBlob], None],
+        finish_below: float,
     ) -> None:
-        """`refuse` raises when what has come may not be passed on."""
+        """`refuse` raises when what has come may not be passed on. What nobody waits for is brought in to
+        its end when at most `finish_below` bytes are missing."""
+        self._finish_below = finish_below
         self._refuse = refuse
         self._store = store
         self._scratch = scratch
         self._count = count
-        self._running: dict[str, tuple[InFlightFile, asyncio.Task[None]]] = {}
+        self._running: dict[str, _Running] = {}
+        self._stopping: dict[str, asyncio.Task[None]] = {}
+        """Who comes now waits until they have let go, instead of reading along what may begin anew."""
 
     def has(self, file: FileRequest) -> bool:
         """Whether the file is on its way for somebody else, as far as this process knows."""
@@ -58,25 +88,80 @@ class Downloads:
         running = self._running.get(file.coalescing_key)
         if running is None:
             admit_upstream()
-            in_flight = InFlightFile(self._store, self._scratch.disk)
-            task = spawn(self._run(in_flight, file), "bringing in a file")
-            running = self._running[file.coalescing_key] = in_flight, task
-        return running[0]
+            running = self._begin(file)
+        running.in_flight.left_at = asyncio.get_running_loop().time()
+        return running.in_flight
+
+    def _begin(self, file: FileRequest) -> _Running:
+        in_flight = InFlightFile(self._store, self._scratch.disk)
+        lock = FetchLock(self._scratch.disk, self._scratch.download(file.coalescing_key))
+        running = self._running[file.coalescing_key] = _Running(in_flight, lock)
+        in_flight.left = partial(self._look_later, file, running, LEFT_SECONDS)
+        running.task = spawn(self._run(running, file), "bringing in a file")
+        return running
 
     async def close(self) -> None:
         """Leave what is on its way to the other processes."""
-        tasks = [task for _, task in self._running.values()]
+        tasks = [one.task for one in self._running.values() if one.task is not None]
+        tasks += self._stopping.values()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self, in_flight: InFlightFile, file: FileRequest) -> None:
+    # -- what nobody waits for -------------------------------------------------------------------------
+
+    def _look_later(self, file: FileRequest, running: _Running, seconds: float) -> None:
+        if running.timer is None and not running.in_flight.over:
+            running.allowed = running.in_flight.written + int(min(self._finish_below, 1 << 62))
+            running.timer = asyncio.get_running_loop().call_later(seconds, self._look, file, running)
+
+    def _look(self, file: FileRequest, running: _Running) -> None:
+        """Stop what nobody has waited for some time, if too much of it is missing."""
+        running.timer = None
+        in_flight, loop = running.in_flight, asyncio.get_running_loop()
+        if in_flight.over or in_flight.is_wanted:
+            return  # when it is left again, it is looked at again
+        left = in_flight.left_at + LEFT_SECONDS - loop.time()
+        if left > 0:
+            self._look_later(file, running, left)
+        elif self._is_left(running):
+            self._stop(file, running)
+        else:
+            running.timer = loop.call_later(LEFT_SECONDS, self._look, file, running)
+
+    def _is_left(self, running: _Running) -> bool:
+        if not running.leads:
+            return True
+        total, written = running.in_flight.total, running.in_flight.written
+        is_long = written > running.allowed if total is None else total - written > self._finish_below
+        return is_long and not running.lock.is_marked(LEFT_SECONDS)
+
+    def _stop(self, file: FileRequest, running: _Running) -> None:
+        self._running.pop(file.coalescing_key, None)  # who comes now goes on with its part
+        if running.leads:
+            url = file.addresses[0].url if file.addresses else file.key
+            here, total = running.in_flight.written, running.in_flight.total
+            _log.info(
+                "%s is stopped at %d of %s bytes: nobody waits for it, and more than proxy.finish_below is "
+                "missing",
+                *(url, here, "unknown" if total is None else total),
+            )
+        if running.task is not None:
+            self._stopping[file.coalescing_key] = running.task
+            running.task.cancel()
+
+    # -- bringing in -----------------------------------------------------------------------------------
+
+    async def _run(self, running: _Running, file: FileRequest) -> None:
         work_for_all()
         admit_all()
-        lock = FetchLock(self._scratch.disk, self._scratch.download(file.coalescing_key))
+        in_flight, lock = running.in_flight, running.lock
         try:
+            if (before := self._stopping.pop(file.coalescing_key, None)) is not None:
+                await asyncio.wait((before,))
             leader = await self._follow(in_flight, lock)
             if leader is None:
+                running.leads = True
                 await self._lead(in_flight, lock, file)
             elif leader.failure is not None:
                 in_flight.fail(leader.failure)
@@ -88,19 +173,28 @@ class Downloads:
         except NoraError as error:
             in_flight.fail(Failure.of(error))
         finally:
-            self._running.pop(file.coalescing_key, None)
+            if self._running.get(file.coalescing_key) is running:
+                del self._running[file.coalescing_key]
+            if self._stopping.get(file.coalescing_key) is running.task:
+                del self._stopping[file.coalescing_key]
+            if running.timer is not None:
+                running.timer.cancel()
             lock.close()
             if not in_flight.over:
                 in_flight.fail(Failure.of(StorageBusy("the file could not be brought in; try again")))
 
     async def _follow(self, in_flight: InFlightFile, lock: FetchLock) -> LeaderState | None:
         """Watch the holder of the lock until it has ended, or the lock is ours."""
+        loop, marked = asyncio.get_running_loop(), -inf
         while True:
             leader = await lock.look()
             if leader is not None:
                 self._see(in_flight, lock, leader)
             if leader is None or leader.ended:
                 return leader
+            if in_flight.is_wanted and loop.time() - marked >= MARK_SECONDS:
+                marked = loop.time()
+                lock.mark()
             await asyncio.sleep(POLL_SECONDS)
 
     def _see(self, in_flight: InFlightFile, lock: FetchLock, leader: LeaderState) -> None:
@@ -113,7 +207,8 @@ class Downloads:
         before = lock.read()
         if before is None or before.ended:
             before = LeaderState()
-        self._see(in_flight, lock, before)
+        if in_flight.begun:
+            self._see(in_flight, lock, before)
         mismatch = partial(self._count, file.registry, "mismatch")
         refuse = partial(self._refuse, file)
         download = Download(self._store, self._scratch, file, lock, in_flight, before, mismatch, refuse)
@@ -121,7 +216,7 @@ class Downloads:
             await lock.write(before)
             blob = await file.found() or await download.run()
         except asyncio.CancelledError:
-            await uncancellable(download.close(keep=True))
+            await uncancellable(_keep_part(download, lock))
             raise
         except Exception as error:
             failure = Failure.of(error)
@@ -136,6 +231,12 @@ class Downloads:
             )
         )
         in_flight.finish(blob)
+
+
+async def _keep_part(download: Download, lock: FetchLock) -> None:
+    """What is written now keeps the state from the sweeper for as long as the part."""
+    await download.close(keep=True)
+    await lock.write(download.leader)
 
 
 async def _leave(download: Download, lock: FetchLock, leader: LeaderState) -> None:

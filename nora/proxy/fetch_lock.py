@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final, Literal
@@ -161,6 +162,15 @@ class FetchLock:
     async def write(self, leader: LeaderState) -> None:
         """Tell the others. The first one takes the room of all: it may raise StorageFull."""
         await self._disk.run(os.pwrite, self._fd, _encode(leader), 0)
+
+    def mark(self) -> None:
+        """Tell the holder that somebody waits for what it brings in."""
+        with suppress(OSError):  # it was removed, or the disk does not say: the holder may leave too early
+            os.utime(self._fd, (time.time(), os.fstat(self._fd).st_mtime))
+
+    def is_marked(self, seconds: float) -> bool:
+        """Whether somebody in another process has waited for it not so long ago."""
+        return self._fd >= 0 and time.time() - os.fstat(self._fd).st_atime < seconds
 
     async def end(self, leader: LeaderState) -> None:
         """Tell the last state and let go."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from nora.blobs.disk import translate
 from nora.errors import NotFound, StorageFailed, UpstreamFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 
     from nora.blobs.base import BlobStore
     from nora.blobs.disk import Disk
@@ -39,6 +40,11 @@ class InFlightFile:
         self._written = 0
         self._verified = False
         self._failure: Failure | None = None
+        self._waits = 0
+        self.left_at = 0.0
+        """When somebody last asked for it or stopped waiting for it, by the clock of the event loop."""
+        self.left: Callable[[], None] = _nothing
+        """Called when the last of those who wait for it has left."""
         self.over = False
         """Nothing more will come: the file is stored, or absent, or it failed."""
         self.blob: Blob | None = None
@@ -62,22 +68,47 @@ class InFlightFile:
             return max(0, self._written - WITHHELD_BYTES)
         return max(0, min(self._written, self.total - WITHHELD_BYTES))
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for it now."""
+        return self._waits > 0
+
+    @property
+    def written(self) -> int:
+        """How many bytes are here, right or not."""
+        return self._written
+
+    @contextmanager
+    def wanted(self) -> Iterator[None]:
+        """As long as somebody waits for it."""
+        self._waits += 1
+        try:
+            yield
+        finally:
+            self._waits -= 1
+            if not self._waits and not self.over:
+                self.left_at = asyncio.get_running_loop().time()
+                self.left()
+
     async def known(self) -> None:
         """Wait until an upstream gives it or it is over. Raises what it failed with."""
-        while not self.begun and not self.over:
-            await self._change()
+        with self.wanted():
+            while not self.begun and not self.over:
+                await self._change()
         self._fail()
 
     async def reaches(self, count: int) -> None:
         """Wait until `count` bytes may be read, or it is over. Raises what it failed with."""
-        while self.readable < count and not self.over:
-            await self._change()
+        with self.wanted():
+            while self.readable < count and not self.over:
+                await self._change()
         self._check()
 
     async def end(self) -> Blob | None:
         """Wait until it is stored: the blob, or None when it is absent. Raises what it failed with."""
-        while not self.over:
-            await self._change()
+        with self.wanted():
+            while not self.over:
+                await self._change()
         self._fail()
         return self.blob
 
@@ -86,30 +117,31 @@ class InFlightFile:
 
         Raises what it failed with, and UpstreamFailed when what was read is no part of the file any more.
         """
-        await self.reaches(start + 1)
-        if self._part is None or not self._part.is_open:
-            async for piece in self._stored(start, stop):
-                yield piece
-            return
-        reader = _Reader(self._part)
-        try:
-            while stop is None or start < stop:
-                self._check()
-                if reader.part is not self._part:
-                    raise UpstreamFailed("the file began anew in the middle of the answer")
-                limit = self.readable if stop is None else min(self.readable, stop)
-                if start < limit:
-                    piece = await reader.read(self._disk, start, min(PIECE_BYTES, limit - start))
-                    start += len(piece)
+        with self.wanted():
+            await self.reaches(start + 1)
+            if self._part is None or not self._part.is_open:
+                async for piece in self._stored(start, stop):
                     yield piece
-                elif self._verified:
-                    return
-                elif self.over:
-                    raise UpstreamFailed("the file came from elsewhere in the end")
-                else:
-                    await self._change()
-        finally:
-            reader.close()
+                return
+            reader = _Reader(self._part)
+            try:
+                while stop is None or start < stop:
+                    self._check()
+                    if reader.part is not self._part:
+                        raise UpstreamFailed("the file began anew in the middle of the answer")
+                    limit = self.readable if stop is None else min(self.readable, stop)
+                    if start < limit:
+                        piece = await reader.read(self._disk, start, min(PIECE_BYTES, limit - start))
+                        start += len(piece)
+                        yield piece
+                    elif self._verified:
+                        return
+                    elif self.over:
+                        raise UpstreamFailed("the file came from elsewhere in the end")
+                    else:
+                        await self._change()
+            finally:
+                reader.close()
 
     async def _stored(self, start: int, stop: int | None) -> AsyncIterator[bytes]:
         """From the store, for who comes when all is over."""
@@ -193,6 +225,10 @@ class InFlightFile:
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
+
+
+def _nothing() -> None:
+    """For nobody who wants to know."""
 
 
 class _Part:

@@ -20,6 +20,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 from nora.blobs.base import Expect
@@ -158,7 +159,9 @@ class Engine:
 
 
 @asynccontextmanager
-async def engine(root: Path, clock: Callable[[], float] = time.time) -> AsyncIterator[Engine]:
+async def engine(
+    root: Path, clock: Callable[[], float] = time.time, finish_below: float = inf
+) -> AsyncIterator[Engine]:
     """An engine on a data directory, which is made when it is not there."""
     layout = Layout(root)
     if not layout.catalog.exists():
@@ -178,6 +181,7 @@ async def engine(root: Path, clock: Callable[[], float] = time.time) -> AsyncIte
         Scratch(root, store.disk),
         is_online=lambda _: one.online,
         lease_seconds=LEASE_SECONDS,
+        finish_below=finish_below,
         clock=clock,
         count=lambda registry, result: counted.append((registry, result)),
     )
@@ -199,7 +203,11 @@ async def _fetch(root: Path, url: str, digest: str) -> None:
     async with engine(root) as one:
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
-        found = await one.cache.file(one.wanted(url, digest=None if digest == "-" else digest))
+        try:
+            found = await one.cache.file(one.wanted(url, digest=None if digest == "-" else digest))
+        except NoraError as error:  # who comes late may see nothing but the end
+            print(f"failed {error!r}", flush=True)
+            return
         assert found is not None
         hashed, first = hashlib.sha256(), True
         pieces = one.store.stream(found, 0, found.size) if isinstance(found, Blob) else found.read()
