@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -15,6 +17,7 @@ from nora.config import Config, repository_specs
 from nora.config.describe import declared, effective, proxies, reference, render_toml, toml_value
 from nora.errors import StartError
 from nora.formats import known_formats, load_config
+from nora.formats.upstream_checks import Checked, check_upstreams
 from nora.model import RepositorySpec
 
 
@@ -23,11 +26,12 @@ from nora.model import RepositorySpec
 @click.option(
     "--reference", "wants_reference", is_flag=True, help="Print all that can be set, as Markdown, and end."
 )
-def check_config(as_json: bool, wants_reference: bool) -> None:
+@click.option("--online", is_flag=True, help="Ask each upstream once whether it is what it should be.")
+def check_config(as_json: bool, wants_reference: bool, online: bool) -> None:
     """Print the effective configuration with secrets hidden.
 
     Standard output can be used as a config.toml; warnings go to standard error. Ends with 1 when `nora serve`
-    would not start with it.
+    would not start with it, or when an upstream that was asked is not what it should be.
     """
     if wants_reference:
         click.echo(reference(known_formats()), nl=False)
@@ -38,14 +42,24 @@ def check_config(as_json: bool, wants_reference: bool) -> None:
     except StartError as error:
         click.echo(str(error), err=True)
         sys.exit(1)
+    asked = asyncio.run(check_upstreams(config)) if online else []
     if as_json:
-        click.echo(_json(config, specs))
-        return
+        click.echo(_json(config, specs, asked))
+    else:
+        _print(config, specs, asked)
+    if any(one.problem for one in asked):
+        sys.exit(1)
+
+
+def _print(config: Config, specs: Sequence[RepositorySpec], asked: Sequence[Checked]) -> None:
     click.echo(render_toml(config), nl=False)
     for name, known in proxies(config, specs).items():
         click.echo(f"# {name} is {known['mode']} and asks {toml_value(known['upstreams'])}")
     for warning in _warnings(config):
         click.echo(f"warning: {warning}", err=True)
+    for one in asked:
+        told = f"error: {one.problem}" if one.problem else "fine"
+        click.echo(f"{one.proxy} {one.url}: {told}", err=True)
 
 
 def _warnings(config: Config) -> tuple[str, ...]:
@@ -53,7 +67,7 @@ def _warnings(config: Config) -> tuple[str, ...]:
     return (*config.warnings, *risks_of_files(config))
 
 
-def _json(config: Config, specs: Sequence[RepositorySpec]) -> bytes:
+def _json(config: Config, specs: Sequence[RepositorySpec], asked: Sequence[Checked]) -> bytes:
     return orjson.dumps(
         {
             "file": None if config.file is None else str(config.file),
@@ -62,6 +76,7 @@ def _json(config: Config, specs: Sequence[RepositorySpec]) -> bytes:
             "repositories": [spec.name for spec in specs],
             "proxies": proxies(config, specs),
             "warnings": _warnings(config),
+            "asked": [asdict(one) for one in asked],
         },
         option=orjson.OPT_INDENT_2,
     )

@@ -32,11 +32,15 @@ if TYPE_CHECKING:
     from nora.http.render_cache import RenderCache
     from nora.proxy.cache import Cache
     from nora.proxy.upstreams import Upstreams
-    from nora.resolve import Claims, Resolver
+    from nora.resolve import Claims, Resolver, Source
 
 GIB = 2**30
 Handler = Callable[[Request], Awaitable[Response]]
 """Answers a request below its format's mount, or raises a NoraError."""
+
+
+CheckUpstream = Callable[["Config", "Upstreams", "Source"], Awaitable[str]]
+"""See `Format.check_upstream`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,9 @@ class Format:
     shares_mount: bool = False
     """True when named repositories live below `mount` itself (OCI: the first name segment), False when
     they live below `/r/<name>/`."""
+    check_upstream: CheckUpstream | None = None
+    """Asks an upstream once whether it is one of this format: what is wrong and what to do, or nothing.
+    Raises UpstreamFailed."""
     parts: PartRules = field(default_factory=PartRules)
     """What removing a part of a cached package has to know."""
     commands: tuple[Command, ...] = ()

@@ -5,6 +5,7 @@ from nora.formats.docker.errors import render_error
 from nora.formats.docker.parts import PARTS
 from nora.formats.docker.routes import build
 from nora.formats.docker.settings import DockerSettings, docker_hub, upload_limits
+from nora.formats.docker.upstream_check import check_upstream
 
 FORMAT = Format(
     name="docker",
@@ -14,6 +15,7 @@ FORMAT = Format(
     default_upstreams=docker_hub,
     upload_limits=upload_limits,
     build=build,
+    check_upstream=check_upstream,
     render_error=render_error,
     can_proxy=True,
     shares_mount=True,

@@ -25,7 +25,7 @@ from nora.formats.docker.documents import (
 )
 from nora.formats.docker.names import Image
 from nora.formats.docker.settings import DockerSettings
-from nora.formats.docker.upstream_auth import RegistryAuthorization
+from nora.formats.docker.upstream_auth import RegistryAuthorization, registry_authorization
 from nora.model import Digest, Repository
 from nora.outbound import Headers, Method, Outbound, Reply, Stream
 from nora.proxy.base import Address, CacheKey, Policy, Upstream
@@ -310,27 +310,15 @@ class Remotes:
     def _remote(self, source: Source) -> Remote:
         found = self._remotes.get(source.id)
         if found is None:
-            made: list[RegistryAuthorization] = []
+            config, made = self._services.config, list[RegistryAuthorization]()
 
             def authorize(setting: UpstreamSetting, outbound: Outbound) -> RegistryAuthorization:
-                made.append(self._authorization(source, setting, outbound))
+                made.append(registry_authorization(config, source.repository.format, setting, outbound))
                 return made[-1]
 
             upstream = self._services.upstreams.of(source, authorize)
             found = self._remotes[source.id] = Remote.of(source, upstream, made[0])
         return found
-
-    def _authorization(
-        self, source: Source, setting: UpstreamSetting, outbound: Outbound
-    ) -> RegistryAuthorization:
-        config = self._services.config
-        timeouts = config.timeouts_of(source.repository.format)
-        return RegistryAuthorization(
-            setting,
-            outbound.get,
-            timeout_seconds=timeouts.total if setting.timeout is None else setting.timeout,
-            private=config.proxy.allow_private if setting.allow_private is None else setting.allow_private,
-        )
 
 
 def _component(namespace: str) -> str:

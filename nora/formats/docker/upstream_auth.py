@@ -18,9 +18,9 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from nora.config import Upstream
+from nora.config import Config, Upstream
 from nora.errors import UpstreamFailed, UpstreamRefused, quoted
-from nora.outbound import Headers, Method, Reply, Terms, origin
+from nora.outbound import Headers, Method, Outbound, Reply, Terms, origin
 from nora.patterns import text_matcher
 from nora.proxy.upstream_auth import static_headers
 
@@ -266,6 +266,19 @@ class RegistryAuthorization:
             return parse_token(reply.body, time.monotonic())
         except ValueError as error:
             raise UpstreamFailed(f"the token service of {self._host} gives no usable token") from error
+
+
+def registry_authorization(
+    config: Config, format_name: str, setting: Upstream, outbound: Outbound
+) -> RegistryAuthorization:
+    """The credentials for an upstream as the configuration has it."""
+    timeouts = config.timeouts_of(format_name)
+    return RegistryAuthorization(
+        setting,
+        outbound.get,
+        timeout_seconds=timeouts.total if setting.timeout is None else setting.timeout,
+        private=config.proxy.allow_private if setting.allow_private is None else setting.allow_private,
+    )
 
 
 def is_same_site(host: str, other: str) -> bool:

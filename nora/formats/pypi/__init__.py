@@ -9,6 +9,7 @@ from nora.formats.pypi.parts import PARTS
 from nora.formats.pypi.releases import RULES
 from nora.formats.pypi.routes import build
 from nora.formats.pypi.settings import PypiSettings, simple_index
+from nora.formats.pypi.upstream_check import check_upstream
 from nora.formats.release_commands import release_commands
 
 FORMAT = Format(
@@ -20,6 +21,7 @@ FORMAT = Format(
     version_order=version_order,
     also=("/legacy/", "/pypi/", "/integrity/"),
     build=build,
+    check_upstream=check_upstream,
     render_error=render_error,
     can_proxy=True,
     fold=canonicalize_name,

@@ -47,6 +47,8 @@ class Index:
         self._blobs = services.blobs
         self._max_bytes = services.settings(PypiSettings).max_index_size
         self._policies: dict[int, Policy] = {}
+        self._known: set[int] = set()
+        """Sources that have answered."""
 
     def policy(self, source: Source) -> Policy:
         """How long what a source says of a project is good for."""
@@ -78,7 +80,17 @@ class Index:
         upstream = self.upstream(source)
         url = f"{upstream.url}/{project}/"
         fetch = document_fetch(upstream, url, {"accept": ACCEPT}, parse, max_bytes=self._max_bytes)
-        return await self._cache.document(self.key(source, project), self.policy(source), fetch)
+        document = await self._cache.document(self.key(source, project), self.policy(source), fetch)
+        if source.id not in self._known:
+            self._known.add(source.id)
+            if document is None and self.is_online(source) and not upstream.url.endswith("simple"):
+                _log.warning(
+                    "%s has no %s, the first that it is asked for: is the address right? Most end with"
+                    " /simple; `nora check-config --online` looks at it",
+                    upstream.url,
+                    project,
+                )
+        return document
 
     async def current_page(self, source: Source, project: ProjectName) -> Cached | None:
         """The page of a project of which a file is here. It is asked for again when its time is over: who has

@@ -101,8 +101,9 @@ def test_names_of_the_team_come_from_its_index_only(
     shell = terminal()
     with ExitStack() as stack:
         server = started(stack, tmp_path, GUIDE.block("toml", product), site, indexes)
-        shell.env["NORA_CONFIG_PATH"] = str(tmp_path / "config.toml")
-        *_, install = typed(GUIDE.block("console"))
+        shell.env |= {"NORA_CONFIG_PATH": str(tmp_path / "config.toml"), "NORA_DOCKER_PROXY": "off"}
+        check, install = typed(GUIDE.block("console"))
+        assert ": error:" not in shell.type(check)
         shell.type(replaced(install, {"localhost:4000": server.address}))
     assert installed(Path(shell.env["VIRTUAL_ENV"])) | {"pip": "", "setuptools": ""} == {
         "acme_lib": "1.0",
@@ -111,6 +112,24 @@ def test_names_of_the_team_come_from_its_index_only(
         "setuptools": "",
     }
     assert not any("acme" in path for path in indexes.public.log.paths())
+
+
+def test_credentials_that_are_refused_are_told(
+    indexes: Indexes, terminal: NewTerminal, tmp_path: Path
+) -> None:
+    site, base, authorization = PRODUCTS["GitLab"]
+    serve_below(base, authorization, indexes)
+    shell = terminal()
+    with ExitStack() as stack:
+        block = GUIDE.block("toml", "GitLab")
+        server = started(stack, tmp_path, block, site, indexes, secret="of last year")
+        shell.env |= {"NORA_CONFIG_PATH": str(tmp_path / "config.toml"), "NORA_DOCKER_PROXY": "off"}
+        check, install = typed(GUIDE.block("console"))
+        assert "does not take the credentials" in shell.type(check, fails=True)
+        shell.type(replaced(install, {"localhost:4000": server.address}), fails=True)
+        log = server.log.read_text()
+        assert "does not take the credentials" in log
+        assert "of last year" not in log
 
 
 def test_images_of_the_prefix_come_from_the_own_registry(
