@@ -79,6 +79,8 @@ SWEEP_SECONDS = 60.0
 FLUSH_SECONDS = 10.0
 USE_SPACING = 3600.0  # seconds: evictions think in days
 EVICTION_SECONDS = 3600.0
+KEPT_SHARE = 8
+"""The part of the memory for hot answers that is for whole ones."""
 SWITCH_SECONDS = 0.0005
 """A busy thread must not keep the event loop from the interpreter lock: the default of 5 ms turns a read of
 5 µs into 5 ms (measured)."""
@@ -98,6 +100,7 @@ def build_app(
         limits=limits.RateLimits.build(config, memory, metrics),
         audit=audit,
         sites=Sites.build(config),
+        kept_bytes=config.cache.memory // KEPT_SHARE,
     )
     attempts = limits.Attempts.build(config, memory, metrics)
     Worker(config, app, metrics, memory.answers, attempts, audit, started_at or time.time())
@@ -300,7 +303,8 @@ class Worker:
     def _make_services(
         self, authenticator: Authenticator, repositories: Mapping[str, Repository]
     ) -> Services:
-        config, memory = self._config, MemoryCache(self._config.cache.memory)
+        config, room = self._config, self._config.cache.memory
+        memory = MemoryCache(room - room // KEPT_SHARE)
         resolver = make_resolver(config, self._catalog, repositories)
         upstreams = Upstreams.build(config, self._outbound, self._metrics, self._answers)
         return Services(

@@ -8,6 +8,14 @@ from typing import Protocol
 from nora.catalog.records import Package
 
 
+class Stamp(Protocol):
+    """How things stood with some packages."""
+
+    def holds(self) -> bool:
+        """Whether nothing of them has changed since, in any process, nor what is blocked."""
+        ...
+
+
 class Packages(Protocol):
     """The packages of a catalog. See nora.catalog.base for what holds for all methods."""
 
@@ -18,6 +26,11 @@ class Packages(Protocol):
     async def find_package(self, repository_id: int, package: str) -> Package | None:
         """A package. Point lookup, cheap when asked again, also of what is absent: it is what says that a
         document is still right, and whether a name may be asked of an upstream."""
+        ...
+
+    def stamp(self, keys: Sequence[tuple[int, str]]) -> Stamp | None:
+        """How things stand with packages (repository, name), whether they exist or not: what is read of them
+        from now on is true as long as the stamp holds. None while one of them changes."""
         ...
 
     async def list_packages(self, repository_id: int, after: str, limit: int, prefix: str = "") -> list[str]:

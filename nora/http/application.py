@@ -27,8 +27,9 @@ from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody, drain
 from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.clients import SCOPE_KEY as CLIENT_KEY
+from nora.http.kept_answers import INDIFFERENT, KeptAnswers
 from nora.http.limits import RateLimits
-from nora.http.send import Header, Receive, Scope, Send, transmit
+from nora.http.send import Header, Receive, Scope, Send, send_small, transmit
 from nora.http.sites import Sites
 from nora.observability.audit import Audit
 from nora.observability.logs import REQUEST_ID, TRACE
@@ -107,7 +108,9 @@ class NoraApplication(Application):
         limits: RateLimits | None = None,
         audit: Audit | None = None,
         sites: Sites | None = None,
+        kept_bytes: int = 0,
     ) -> None:
+        """`kept_bytes` is the room for answers that are given again."""
         with _without_developer_aids():
             super().__init__(router=Router())
         self._body_limit = body_limit
@@ -117,6 +120,7 @@ class NoraApplication(Application):
         self._audit = audit
         self._sites = sites or Sites()
         self._good_hosts = self._sites.good_hosts
+        self._kept = KeptAnswers(kept_bytes)
         self._mounts: dict[str, Mount] = {}
         self.attach("/", "system", _nothing, errors.render_json, limited=False)
         # Unique is all that an id must be: a random start for each process, then counted.
@@ -150,7 +154,7 @@ class NoraApplication(Application):
 
     async def _handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
-        request_id, host = self._identify(scope["headers"])
+        request_id, host, is_plain = self._identify(scope["headers"])
         method: str = scope["method"]
         path: str = scope["path"]
         body = None
@@ -164,6 +168,7 @@ class NoraApplication(Application):
         scope[CLIENT_KEY] = clients.address(scope)
         mount = self._find(path)
         limits = self._limits if mount.limited else None
+        kept = None
         try:
             if (
                 host not in self._good_hosts
@@ -175,17 +180,18 @@ class NoraApplication(Application):
                 self._sites.admit(host, scope)
             if limits is not None:
                 limits.admit(scope)
-            response = await mount.handler(request)
+            if is_plain:
+                kept = self._kept.recall(scope)
+            response = kept.response if kept is not None else await mount.handler(request)
         except Exception as error:  # noqa: BLE001 - this is the one place
             response = errors.answer(error, mount.render_error, request)
         if limits is not None:
             response = _concluded(limits, request, mount, response)
-        seconds = perf_counter() - began
-        mount.metrics.observe(method, response.status, seconds, scope.get("nora.event"))
-        if self._audit is not None:
-            self._audit.observe(scope, mount.name, response.status)
-        if _log.isEnabledFor(logging.DEBUG):
-            _tell(scope, response.status, seconds)
+        self._observe(scope, mount, response.status, perf_counter() - began)
+        if kept is not None:
+            await send_small(send, 200, [*kept.head, (b"x-request-id", request_id)], kept.body)
+            return
+        self._kept.put(scope, response, SECURITY_HEADERS)
         extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
         try:
             await transmit(response, extra, scope, receive, send)
@@ -194,22 +200,34 @@ class NoraApplication(Application):
         if body is not None and not body.finished:
             await drain(request, DRAIN_BYTES, DRAIN_SECONDS)
 
-    def _identify(self, headers: list[Header]) -> tuple[bytes, bytes | None]:
-        """The id of the request, the client's when it may be echoed, else a new one; and its `Host`."""
+    def _observe(self, scope: Scope, mount: Mount, status: int, seconds: float) -> None:
+        """Count an answer, and write it into the logs."""
+        mount.metrics.observe(scope["method"], status, seconds, scope.get("nora.event"))
+        if self._audit is not None:
+            self._audit.observe(scope, mount.name, status)
+        if _log.isEnabledFor(logging.DEBUG):
+            _tell(scope, status, seconds)
+
+    def _identify(self, headers: list[Header]) -> tuple[bytes, bytes | None, bool]:
+        """The id of the request, the client's when it may be echoed, else a new one; its `Host`; and whether
+        it has no header field that an answer may depend on."""
         host = sent = None
+        is_plain = True
         for name, value in headers:
             if name == b"host":
                 host = value if host is None else b"%b, %b" % (host, value)
             elif name == b"x-request-id":
                 sent = value
+            elif name not in INDIFFERENT:
+                is_plain = False
         if sent:
             text = sent.decode("latin-1")
             if is_request_id(text):
                 REQUEST_ID.set(text)
-                return sent, host
+                return sent, host, is_plain
         text = f"{self._id_prefix}{next(self._id_numbers):012x}"
         REQUEST_ID.set(text)
-        return text.encode(), host
+        return text.encode(), host, is_plain
 
     def _find(self, path: str) -> Mount:
         end = path.find("/", 1) + 1

@@ -10,6 +10,7 @@ from blacksheep import Request
 
 from nora.errors import BadRequest, MethodNotAllowed
 from nora.http.clients import CLIENTS_KEY, Clients
+from nora.http.kept_answers import STAMP_KEY, Stamp
 from nora.http.paths import Target
 from nora.model import ANONYMOUS, Action, Principal, Repository
 from nora.observability.audit import note
@@ -78,6 +79,18 @@ class RequestContext:
     def count_as(self, event: Literal["download", "upload"]) -> None:
         """What a successful answer counts as in the metrics: a package was pulled or published."""
         self.scope["nora.event"] = event
+
+    @property
+    def may_be_kept(self) -> bool:
+        """Whether the request says nothing but its method and its path: see `keep_while`."""
+        return STAMP_KEY in self.scope
+
+    def keep_while(self, stamp: Stamp | None) -> None:
+        """Let the answer be given again to whoever asks for the same path without credentials, conditions and
+        parameters. It depends on nothing else that a request says, and on rows that have not changed as long
+        as the stamp holds, which was taken before they were read."""
+        if stamp is not None and STAMP_KEY in self.scope:
+            self.scope[STAMP_KEY] = stamp
 
     def audit(self, action: Action, name: str = "", digest: str = "") -> None:
         """What the audit log tells of this request; said before it is done, so that failures are told too."""

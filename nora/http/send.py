@@ -223,20 +223,11 @@ async def transmit(
     can be told to a client after the head."""
     content = response.content
     status: int = response.status
-    head: list[Header] = [*response.headers.values, *extra]  # type: ignore[misc]
-    if content is None:
-        if status not in _BODYLESS:
-            head.append((b"content-length", b"0"))
-        await _send_small(send, status, head, b"")
-        return
-    head.append((b"content-type", content.type or b"application/octet-stream"))
-    size: int = content.length
-    if size >= 0:
-        head.append((b"content-length", b"%d" % size))
-    if scope["method"] == "HEAD":
-        await _send_small(send, status, head, b"")
+    head = head_of(response, extra)
+    if content is None or scope["method"] == "HEAD":
+        await send_small(send, status, head, b"")
     elif not isinstance(content, StreamedContent):
-        await _send_small(send, status, head, content.body)
+        await send_small(send, status, head, content.body)
     elif isinstance(content, FileContent):
         _opening.add()
         await send({"type": "http.response.start", "status": status, "headers": head})
@@ -246,7 +237,23 @@ async def transmit(
         await _send_pieces(content, receive, send)
 
 
-async def _send_small(send: Send, status: int, head: list[Header], body: bytes) -> None:
+def head_of(response: Response, extra: Sequence[Header]) -> list[Header]:
+    """All header fields of a response, with `extra` ones."""
+    content = response.content
+    head: list[Header] = [*response.headers.values, *extra]  # type: ignore[misc]
+    if content is None:
+        if response.status not in _BODYLESS:
+            head.append((b"content-length", b"0"))
+        return head
+    head.append((b"content-type", content.type or b"application/octet-stream"))
+    size: int = content.length
+    if size >= 0:
+        head.append((b"content-length", b"%d" % size))
+    return head
+
+
+async def send_small(send: Send, status: int, head: list[Header], body: bytes) -> None:
+    """Send a whole answer from memory."""
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

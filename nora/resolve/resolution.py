@@ -24,6 +24,7 @@ from nora.resolve.walk import Teller, Walk
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
+    from nora.catalog.packages import Stamp
     from nora.catalog.records import Package
     from nora.config import ProxySettings
     from nora.model import Repository
@@ -164,6 +165,11 @@ class Resolver:
             if found is not None:
                 return found
         return None
+
+    def hosted_stamp(self, repository: Repository, package: str) -> Stamp | None:
+        """How things stand with a package in all hosted members: what `find_hosted` finds of it from now on
+        is true as long as that holds. None while it changes."""
+        return self._catalog.stamp([(one.id, package) for one in self._plans[repository.id].hosted])
 
     async def every_hosted(self, repository: Repository, look: Look[T]) -> list[T]:
         """What each hosted member has, in order: they merge with each other."""

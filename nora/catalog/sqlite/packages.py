@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nora.catalog.records import Package
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor
-from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, UNKNOWN, ReadCache, slot_of
+from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, UNKNOWN, ReadCache, Stamp, slot_of
 from nora.catalog.sqlite.rows import package_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Packages(Executor):
                 return self._read_packages(keys)
             known.append(answer)
         return known
+
+    def stamp(self, keys: Sequence[tuple[int, str]]) -> Stamp | None:
+        return self._epochs.stamp([slot_of(*key) for key in keys])
 
     def _read_packages(self, keys: Sequence[tuple[int, str]]) -> list[Package | None]:
         known = [self._recent_packages.get(key) for key in keys]

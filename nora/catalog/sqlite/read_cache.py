@@ -62,6 +62,12 @@ class Epochs:
     def __getitem__(self, slot: int) -> int:
         return self._numbers[slot]
 
+    def stamp(self, slots: Iterable[int]) -> Stamp | None:
+        """How these slots stand; None while one of them changes."""
+        numbers = self._numbers
+        at = tuple((slot, numbers[slot]) for slot in slots)
+        return None if any(epoch & 1 for _, epoch in at) else Stamp(numbers, at)
+
     @contextmanager
     def changing(self, slots: Iterable[int]) -> Iterator[None]:
         """Around the commit of a change in these slots. One process at a time, under the turnstile."""
@@ -72,6 +78,23 @@ class Epochs:
         finally:
             for slot in slots:
                 self._numbers[slot] = (self._numbers[slot] | 1) + 1
+
+
+class Stamp:
+    """The epochs of some slots at one moment: see nora.catalog.packages.Stamp."""
+
+    __slots__ = ("_at", "_numbers")
+
+    def __init__(self, numbers: memoryview, at: tuple[tuple[int, int], ...]) -> None:
+        self._numbers = numbers
+        self._at = at
+
+    def holds(self) -> bool:
+        numbers = self._numbers
+        for slot, epoch in self._at:  # noqa: SIM110 - this is for each request, and a generator takes longer
+            if numbers[slot] != epoch:
+                return False
+        return True
 
 
 def slot_of(repository_id: int, package: str) -> int:

@@ -58,9 +58,13 @@ class Blobs:
             self._leases.note(hosted.id, image.package, blob)
             return blob
 
+        stamp = None
+        if resource.may_be_kept and resource.request.method != "HEAD":  # for which the file is looked at
+            stamp = self._resolver.hosted_stamp(image.repository, image.package)
         blob = await self._resolver.find_hosted(image.repository, look)
         if blob is None:
             return await self._cached(resource, digest, await self._remotes.resolve(image))
+        resource.keep_while(stamp)
         return await self._stored(resource, digest, blob)
 
     async def _cached(self, resource: Resource, digest: Digest, resolution: Resolution) -> Response:

@@ -53,12 +53,16 @@ class Manifests:
         def look(hosted: Repository) -> Awaitable[File | None]:
             return self._find(hosted.id, image, reference)
 
+        stamp = None
+        if resource.may_be_kept:
+            stamp = self._resolver.hosted_stamp(image.repository, image.package)
         file = await self._resolver.find_hosted(image.repository, look)
         if file is None:
             found = await self._pull_through(resource, reference)
         else:
             pushed = reference if isinstance(reference, Digest) else file.version or file.blob.digest
             found = Pulled(pushed, file.media_type, file.blob)
+            resource.keep_while(stamp)
         resource.count_as("download")
         digest = found.digest.encode()
         return await blob_response(
