@@ -15,7 +15,7 @@ from nora.catalog.blocks import Block
 from nora.catalog.records import NewFile
 from nora.errors import BadRequest, Blocked, NotFound
 from nora.model import Digest, RepositorySpec
-from tests.contracts.catalog import LEASE, CatalogFixtures, new_blob, release, sha256, sha512
+from tests.contracts.catalog import LEASE, CatalogFixtures, layer, new_blob, release, sha256, sha512
 from tests.contracts.catalog_cached import entry
 
 PROXY = RepositorySpec("proxy", "docker", "proxy", sources=("https://one.example", "https://two.example"))
@@ -157,6 +157,17 @@ class BlocksContract(CatalogFixtures):
             with pytest.raises(Blocked):
                 await write()
         assert await catalog.find_package(rows["other"], "app") is None
+
+    async def test_a_version_that_needs_blocked_content_is_not_published(
+        self, catalog: Catalog, rows: dict[str, int]
+    ) -> None:
+        """One that came from an upstream is kept: what is blocked of it is refused by itself."""
+        await catalog.add_blob(new_blob("layer"), rows["hosted"], "app", LEASE)
+        await catalog.add_block(block(digest=sha256("layer")))
+        with pytest.raises(Blocked):
+            await catalog.publish(release(rows["hosted"], "app", "one", needs=(layer("layer"),)), LEASE)
+        pulled = replace(layer("layer"), required=False)
+        await catalog.publish(release(rows["source 0"], "app", "one", needs=(pulled,)), LEASE)
 
     async def test_bytes_are_blocked_by_any_of_their_digests(
         self, catalog: Catalog, rows: dict[str, int]

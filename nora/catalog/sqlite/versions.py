@@ -32,6 +32,7 @@ class Versions(Executor):
     async def publish(self, release: Release, lease_seconds: float) -> list[Blob]:
         versions = (release.version, *(tag.name for tag in release.tags))
         digests = [digest for file in release.files for digest in digests_of(file.blob)]
+        digests += [one.digest for one in release.references if one.required]
         self.blocks().check(release.repository_id, release.package, versions, digests)
         touched = {release.package, *(file.path for file in release.files)}
         return await self._write(

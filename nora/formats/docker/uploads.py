@@ -51,6 +51,7 @@ class UploadEndpoints:
         image = resource.image
         target = image.target
         await self._claims.require(resource, image.package, self._remotes.spelled(image))
+        self._catalog.blocks().check(target.id, image.package)
         if (digest := resource.parameter("mount")) is not None:
             mounted = await self._mount(resource, digest, resource.parameter("from"))
             if mounted is not None:
@@ -58,6 +59,7 @@ class UploadEndpoints:
                 return self._created(image, mounted)
         elif (text := resource.parameter("digest")) is not None:
             whole = Digest(text)
+            self._catalog.blocks().check(target.id, image.package, digests=(whole,))
             resource.audit_image("write", whole)
             await self._uploads.put(
                 target.id,

@@ -1,0 +1,91 @@
+"""Blocks on the routes by which an image comes in, and what is left of what was refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from nora.blobs.layout import Layout
+from tests.support.in_process import application
+from tests.support.oci import IMAGE, digest, render
+
+pytestmark = pytest.mark.anyio
+LAYER = b"a layer that bites"
+
+
+async def block(http: httpx.AsyncClient, **what: str) -> int:
+    body = {"reason": "it bites", **what}
+    answer = await http.post("/api/v1/admin/blocks", json=body)
+    assert answer.status_code == 200, answer.text
+    number: int = answer.json()["id"]
+    return number
+
+
+async def push(http: httpx.AsyncClient, name: str, body: bytes) -> httpx.Response:
+    session = await http.post(f"/v2/{name}/blobs/uploads/")
+    if session.status_code != 202:
+        return session
+    return await http.put(session.headers["location"], params={"digest": digest(body)}, content=body)
+
+
+def objects(folder: Path) -> list[Path]:
+    root = Path(Layout(folder / "storage").root, "blobs")
+    return [one for one in root.rglob("*") if one.is_file()]
+
+
+def described(body: bytes) -> dict[str, Any]:
+    return {"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest(body), "size": len(body)}
+
+
+async def test_a_blocked_image_takes_no_upload(tmp_path: Path) -> None:
+    """Told before anything is sent."""
+    async with application(tmp_path) as http:
+        number = await block(http, repository="docker", name="team/bad")
+        for parameters in ({}, {"digest": digest(LAYER)}, {"mount": digest(LAYER), "from": "team/good"}):
+            answer = await http.post("/v2/team/bad/blobs/uploads/", params=parameters, content=LAYER)
+            assert answer.status_code == 403
+            assert "it bites" in answer.text
+        assert (await push(http, "team/good", LAYER)).status_code == 201
+        assert (await http.post("/api/v1/admin/blocks/lift", json={"id": number})).status_code == 200
+        assert (await push(http, "team/bad", LAYER)).status_code == 201
+
+
+async def test_refused_bytes_leave_nothing_and_those_that_were_here_stay(tmp_path: Path) -> None:
+    async with application(tmp_path) as http:
+        number = await block(http, digest=digest(LAYER))
+        assert (await push(http, "team/app", LAYER)).status_code == 403
+        answer = await http.post(
+            "/v2/team/app/blobs/uploads/", params={"digest": digest(LAYER)}, content=LAYER
+        )
+        assert answer.status_code == 403
+        assert objects(tmp_path) == []
+        await http.post("/api/v1/admin/blocks/lift", json={"id": number})
+        assert (await push(http, "team/app", LAYER)).status_code == 201
+        number = await block(http, digest=digest(LAYER))
+        there = objects(tmp_path)
+        assert (await push(http, "team/other", LAYER)).status_code == 403
+        assert objects(tmp_path) == there
+        await http.post("/api/v1/admin/blocks/lift", json={"id": number})
+        assert (await http.get(f"/v2/team/app/blobs/{digest(LAYER)}")).content == LAYER
+
+
+async def test_a_manifest_that_needs_a_blocked_layer_is_refused(tmp_path: Path) -> None:
+    async with application(tmp_path) as http:
+        config = b"{}"
+        for body in (config, LAYER):
+            assert (await push(http, "team/app", body)).status_code == 201
+        image = {
+            "schemaVersion": 2,
+            "mediaType": IMAGE,
+            "config": described(config),
+            "layers": [described(LAYER)],
+        }
+        await block(http, digest=digest(LAYER))
+        answer = await http.put(
+            "/v2/team/app/manifests/1", content=render(image), headers={"content-type": IMAGE}
+        )
+        assert answer.status_code == 403
+        assert "it bites" in answer.text
