@@ -31,6 +31,13 @@ def test_a_promise_is_kept_by_tests_or_comes_later(promise: str) -> None:
         assert _defines((ROOT / path).read_text("utf-8"), names), f"{node} does not exist"
 
 
+def test_the_quick_suite_has_a_coverage_gate() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["coverage"]
+    assert settings["report"]["fail_under"] >= 85
+    assert settings["run"]["source"] == ["nora"]
+    assert 'make --no-print-directory test ARGS="--cov ' in (ROOT / ".ci/sections.sh").read_text("utf-8")
+
+
 def _defines(source: str, names: list[str]) -> bool:
     body: list[ast.stmt] = ast.parse(source).body
     for name in names:
