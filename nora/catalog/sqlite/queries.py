@@ -4,7 +4,7 @@ CROSS JOIN says in which order the tables are visited: the plan depends on the k
 Parameters are positional.
 """
 
-# ruff: noqa: S105, S608 - what is put together here are the constants of this module; none is a secret
+# ruff: noqa: S608 - what is put together here are the constants of this module; none is a secret
 
 from __future__ import annotations
 
@@ -213,32 +213,7 @@ SELECT package.repository_id, package.name FROM link
 CROSS JOIN package ON package.id = link.package_id
 WHERE link.blob_id = ? LIMIT ?"""
 
-_UPLOAD: Final = """
-SELECT upload.id, package.repository_id, package.name, upload.algorithm, upload.committed, upload.hashes,
-upload.updated_at FROM upload CROSS JOIN package ON package.id = upload.package_id"""
-
-FIND_UPLOAD: Final = _UPLOAD + " WHERE upload.id = ?"
-
-LIST_IDLE_UPLOADS: Final = _UPLOAD + " WHERE upload.updated_at <= ? ORDER BY upload.updated_at LIMIT ?"
-
-COUNT_UPLOADS: Final = "SELECT count(*) FROM upload"
-
-COUNT_UPLOADS_OF_OWNER: Final = "SELECT count(*) FROM upload WHERE owner = ? AND owner <> ''"
-
-# -- repositories ----------------------------------------------------------------------------------------
-
 IS_PROXY: Final = "SELECT 1 FROM repository WHERE id = ? AND kind = 'proxy'"
-LIST_REPOSITORIES: Final = "SELECT id, name, format, kind, target_id FROM repository"
-LIST_MEMBERS: Final = "SELECT group_id, repository_id FROM member ORDER BY group_id, position"
-HOLDS_ANYTHING: Final = """
-SELECT 1 FROM repository WHERE id = ? AND (
-EXISTS (SELECT 1 FROM package WHERE package.repository_id = repository.id)
-OR EXISTS (SELECT 1 FROM file WHERE file.repository_id = repository.id))"""
-INSERT_REPOSITORY: Final = "INSERT INTO repository (name, format, kind) VALUES (?, ?, ?) RETURNING id"
-UPDATE_REPOSITORY: Final = "UPDATE repository SET format = ?, kind = ? WHERE id = ?"
-SET_TARGET: Final = "UPDATE repository SET target_id = ? WHERE id = ?"
-CLEAR_MEMBERS: Final = "DELETE FROM member WHERE group_id = ?"
-INSERT_MEMBER: Final = "INSERT INTO member (group_id, position, repository_id) VALUES (?, ?, ?)"
 
 # -- packages, versions, tags ----------------------------------------------------------------------------
 
@@ -415,55 +390,6 @@ RENEW_LINK: Final = """
 UPDATE link SET lease_until = ? WHERE package_id = ? AND blob_id = ? AND lease_until < ?"""
 
 DELETE_LINK: Final = "DELETE FROM link WHERE package_id = ? AND blob_id = ?"
-
-# -- uploads ---------------------------------------------------------------------------------------------
-
-INSERT_UPLOAD: Final = """
-INSERT INTO upload (id, package_id, algorithm, hashes, created_at, updated_at, owner)
-VALUES (?, ?, ?, ?, ?, ?, ?)"""
-
-SAVE_UPLOAD: Final = "UPDATE upload SET committed = ?, hashes = ?, updated_at = ? WHERE id = ?"
-
-DELETE_UPLOAD: Final = "DELETE FROM upload WHERE id = ? RETURNING package_id"
-
-# -- tokens and secrets ----------------------------------------------------------------------------------
-
-_TOKEN: Final = """
-SELECT id, secret_hash, owner, role, scopes, description, created_at, expires_at, last_used_at, grounds
-FROM token"""
-
-FIND_TOKEN: Final = _TOKEN + " WHERE secret_hash = ?"
-
-FIND_TOKEN_BY_ID: Final = _TOKEN + " WHERE id = ?"
-
-LIST_TOKENS: Final = _TOKEN + " WHERE id > ? ORDER BY id LIMIT ?"
-
-LIST_TOKENS_OF_OWNER: Final = _TOKEN + " WHERE owner = ? AND id > ? ORDER BY id LIMIT ?"
-
-INSERT_TOKEN: Final = """
-INSERT INTO token
-    (id, secret_hash, owner, role, scopes, description, created_at, expires_at, last_used_at, grounds)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-
-DELETE_TOKEN: Final = "DELETE FROM token WHERE id = ?"
-
-DELETE_TOKEN_OF_OWNER: Final = "DELETE FROM token WHERE id = ? AND owner = ?"
-
-END_TOKEN: Final = "UPDATE token SET expires_at = ? WHERE id = ?"
-
-NOTE_TOKEN_USE: Final = """
-UPDATE token SET last_used_at = ? WHERE id = ? AND coalesce(last_used_at, 0) < ?"""
-
-INSERT_SPENT: Final = "INSERT INTO spent (hash, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
-
-FIND_SPENT: Final = "SELECT 1 FROM spent WHERE hash = ?"
-
-FORGET_SPENT: Final = """
-DELETE FROM spent WHERE hash IN (SELECT hash FROM spent WHERE expires_at < ? ORDER BY expires_at LIMIT ?)"""
-
-FIND_SECRET: Final = "SELECT value FROM secret WHERE name = ?"
-
-INSERT_SECRET: Final = "INSERT INTO secret (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING"
 
 # -- the engine ------------------------------------------------------------------------------------------
 

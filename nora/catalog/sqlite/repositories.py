@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nora.catalog.sqlite import queries
+from nora.catalog.sqlite import repository_queries
 from nora.errors import ConfigError
 from nora.model import Repository, RepositorySpec
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def load(db: Connection) -> tuple[dict[str, int], dict[str, RepositorySpec]]:
     """What the rows say: ids and declarations by name."""
-    rows = db.execute(queries.LIST_REPOSITORIES).fetchall()
+    rows = db.execute(repository_queries.LIST_REPOSITORIES).fetchall()
     names = {row[0]: row[1] for row in rows}
     members: dict[int, list[str]] = {}
-    for group, member in db.execute(queries.LIST_MEMBERS).fetchall():
+    for group, member in db.execute(repository_queries.LIST_MEMBERS).fetchall():
         members.setdefault(group, []).append(names[member])
     specs = {
         name: RepositorySpec(name, format_, kind, tuple(members.get(id_, ())), names.get(target))
@@ -64,23 +64,23 @@ def sync(db: Connection, specs: Sequence[RepositorySpec]) -> dict[str, Repositor
         row = known.get(spec.name)
         if row is None:
             values = (spec.name, spec.format, spec.kind)
-            ids[spec.name] = db.execute(queries.INSERT_REPOSITORY, values).fetchone()[0]
+            ids[spec.name] = db.execute(repository_queries.INSERT_REPOSITORY, values).fetchone()[0]
         elif (row.format, row.kind) != (spec.format, spec.kind):
             _convert(db, ids[spec.name], row, spec)
     built = build(specs, ids)
     for spec in specs:
         id_ = ids[spec.name]
-        db.execute(queries.SET_TARGET, (ids[spec.target] if spec.target else None, id_))
-        db.execute(queries.CLEAR_MEMBERS, (id_,))
+        db.execute(repository_queries.SET_TARGET, (ids[spec.target] if spec.target else None, id_))
+        db.execute(repository_queries.CLEAR_MEMBERS, (id_,))
         members = [(id_, position, ids[name]) for position, name in enumerate(spec.members)]
-        db.executemany(queries.INSERT_MEMBER, members)
+        db.executemany(repository_queries.INSERT_MEMBER, members)
     return built
 
 
 def _convert(db: Connection, id_: int, row: RepositorySpec, spec: RepositorySpec) -> None:
-    if db.execute(queries.HOLDS_ANYTHING, (id_,)).fetchone():
+    if db.execute(repository_queries.HOLDS_ANYTHING, (id_,)).fetchone():
         raise ConfigError(
             f"repository {spec.name!r} is declared as {spec.kind} {spec.format}, but holds something as "
             f"{row.kind} {row.format}; declare another name for it"
         )
-    db.execute(queries.UPDATE_REPOSITORY, (spec.format, spec.kind, id_))
+    db.execute(repository_queries.UPDATE_REPOSITORY, (spec.format, spec.kind, id_))

@@ -6,7 +6,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from nora.catalog.sqlite import queries
+from nora.catalog.sqlite import token_queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import row_of, token_of
@@ -31,19 +31,19 @@ class Tokens(Executor):
         await self._write(lambda db: add_token(db, token))
 
     async def find_token(self, secret_hash: str) -> Token | None:
-        return self._token(queries.FIND_TOKEN, secret_hash)
+        return self._token(token_queries.FIND_TOKEN, secret_hash)
 
     async def find_token_by_id(self, token_id: str) -> Token | None:
-        return self._token(queries.FIND_TOKEN_BY_ID, token_id)
+        return self._token(token_queries.FIND_TOKEN_BY_ID, token_id)
 
     def _token(self, query: str, value: str) -> Token | None:
         return self._cached_read(self._recent_tokens, (*_ALL_TOKENS, query, value), query, (value,), token_of)
 
     async def list_tokens(self, user: str | None, after: str, limit: int) -> list[Token]:
         if user is None:
-            rows = self._rows(queries.LIST_TOKENS, (after, limit))
+            rows = self._rows(token_queries.LIST_TOKENS, (after, limit))
         else:
-            rows = self._rows(queries.LIST_TOKENS_OF_OWNER, (user, after, limit))
+            rows = self._rows(token_queries.LIST_TOKENS_OF_OWNER, (user, after, limit))
         return [token_of(*row) for row in rows]
 
     async def revoke_token(self, token_id: str, user: str | None) -> bool:
@@ -61,10 +61,10 @@ class Tokens(Executor):
         return await self._write(lambda db: spend(db, hashed, expires_at, now))
 
     async def is_spent(self, hashed: str) -> bool:
-        return self._row(queries.FIND_SPENT, (hashed,)) is not None
+        return self._row(token_queries.FIND_SPENT, (hashed,)) is not None
 
     async def secret(self, name: str) -> bytes:
-        row = self._row(queries.FIND_SECRET, (name,))
+        row = self._row(token_queries.FIND_SECRET, (name,))
         if row is None:
             return await self._write(lambda db: make_secret(db, name))
         value: bytes = row[0]
@@ -81,22 +81,22 @@ class Tokens(Executor):
 
 def add_token(db: Connection, token: Token) -> None:
     """See Catalog.add_token."""
-    db.execute(queries.INSERT_TOKEN, row_of(token))
+    db.execute(token_queries.INSERT_TOKEN, row_of(token))
 
 
 def revoke_token(db: Connection, token_id: str, user: str | None) -> bool:
     """See Catalog.revoke_token."""
     if user is None:
-        return db.execute(queries.DELETE_TOKEN, (token_id,)).rowcount > 0
-    return db.execute(queries.DELETE_TOKEN_OF_OWNER, (token_id, user)).rowcount > 0
+        return db.execute(token_queries.DELETE_TOKEN, (token_id,)).rowcount > 0
+    return db.execute(token_queries.DELETE_TOKEN_OF_OWNER, (token_id, user)).rowcount > 0
 
 
 def replace_token(db: Connection, token_id: str, token: Token, ends_at: float | None) -> bool:
     """See Catalog.replace_token."""
     if ends_at is None:
-        found = db.execute(queries.DELETE_TOKEN, (token_id,)).rowcount
+        found = db.execute(token_queries.DELETE_TOKEN, (token_id,)).rowcount
     else:
-        found = db.execute(queries.END_TOKEN, (ends_at, token_id)).rowcount
+        found = db.execute(token_queries.END_TOKEN, (ends_at, token_id)).rowcount
     if found:
         add_token(db, token)
     return found > 0
@@ -104,17 +104,17 @@ def replace_token(db: Connection, token_id: str, token: Token, ends_at: float | 
 
 def note_token_uses(db: Connection, uses: Mapping[str, float]) -> None:
     """See Catalog.note_token_uses: of two times the later one stays."""
-    db.executemany(queries.NOTE_TOKEN_USE, [(when, token_id, when) for token_id, when in uses.items()])
+    db.executemany(token_queries.NOTE_TOKEN_USE, [(when, token_id, when) for token_id, when in uses.items()])
 
 
 def spend(db: Connection, hashed: str, expires_at: float, now: float) -> bool:
     """See Catalog.spend. A few are forgotten each time: more than are added, and never many."""
-    db.execute(queries.FORGET_SPENT, (now, FORGOTTEN_AT_ONCE))
-    return db.execute(queries.INSERT_SPENT, (hashed, expires_at)).rowcount > 0
+    db.execute(token_queries.FORGET_SPENT, (now, FORGOTTEN_AT_ONCE))
+    return db.execute(token_queries.INSERT_SPENT, (hashed, expires_at)).rowcount > 0
 
 
 def make_secret(db: Connection, name: str) -> bytes:
     """The secret of this name, made if there is none: under the write lock, so that there is one only."""
-    db.execute(queries.INSERT_SECRET, (name, os.urandom(SECRET_BYTES)))
-    value: bytes = db.execute(queries.FIND_SECRET, (name,)).fetchone()[0]
+    db.execute(token_queries.INSERT_SECRET, (name, os.urandom(SECRET_BYTES)))
+    value: bytes = db.execute(token_queries.FIND_SECRET, (name,)).fetchone()[0]
     return value

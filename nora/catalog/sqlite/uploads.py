@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from nora.catalog.records import Upload
-from nora.catalog.sqlite import queries
+from nora.catalog.sqlite import queries, upload_queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.packages import ensure_package
 from nora.catalog.sqlite.read_cache import ReadCache, slot_of
@@ -54,7 +54,9 @@ class Uploads(Executor):
 
     async def find_upload(self, upload_id: str) -> Upload | None:
         key = session_key(upload_id)
-        return self._cached_read(self._recent_uploads, key, queries.FIND_UPLOAD, (upload_id,), upload_of)
+        return self._cached_read(
+            self._recent_uploads, key, upload_queries.FIND_UPLOAD, (upload_id,), upload_of
+        )
 
     async def save_upload(self, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
         return await self._write(
@@ -65,11 +67,11 @@ class Uploads(Executor):
         return await self._write_found(lambda db, slots: abandon_upload(db, slots, upload_id), durable=False)
 
     async def count_uploads(self) -> int:
-        count: int = self._rows(queries.COUNT_UPLOADS, ())[0][0]
+        count: int = self._rows(upload_queries.COUNT_UPLOADS, ())[0][0]
         return count
 
     async def list_idle_uploads(self, idle_seconds: float, limit: int) -> list[Upload]:
-        rows = self._rows(queries.LIST_IDLE_UPLOADS, (time.time() - idle_seconds, limit))
+        rows = self._rows(upload_queries.LIST_IDLE_UPLOADS, (time.time() - idle_seconds, limit))
         return [upload_of(*row) for row in rows]
 
     @cached_property
@@ -87,9 +89,9 @@ def session_key(upload_id: str) -> tuple[int, str]:
 
 def check_room(db: Connection, limit: int, owner: str, owner_limit: int) -> None:
     """Whether one more session may be opened. Raises TooManyRequests."""
-    if db.execute(queries.COUNT_UPLOADS).fetchone()[0] >= limit:
+    if db.execute(upload_queries.COUNT_UPLOADS).fetchone()[0] >= limit:
         raise TooManyRequests(f"all {limit} upload sessions are in use", _RETRY_SECONDS)
-    if owner and db.execute(queries.COUNT_UPLOADS_OF_OWNER, (owner,)).fetchone()[0] >= owner_limit:
+    if owner and db.execute(upload_queries.COUNT_UPLOADS_OF_OWNER, (owner,)).fetchone()[0] >= owner_limit:
         raise TooManyRequests(
             f"all {owner_limit} upload sessions that one user may have open are in use", _RETRY_SECONDS
         )
@@ -101,19 +103,19 @@ def open_upload(
     """See Catalog.open_upload."""
     now = time.time()
     package_id = ensure_package(db, repository_id, package, now, opened=True)
-    db.execute(queries.INSERT_UPLOAD, (upload_id, package_id, algorithm, "{}", now, now, owner))
+    db.execute(upload_queries.INSERT_UPLOAD, (upload_id, package_id, algorithm, "{}", now, now, owner))
     return Upload(upload_id, repository_id, package, algorithm, 0, {}, now)
 
 
 def save_upload(db: Connection, upload_id: str, offset: int, hashes: dict[str, str]) -> bool:
     """See Catalog.save_upload."""
     values = (offset, orjson.dumps(hashes).decode(), time.time(), upload_id)
-    return bool(db.execute(queries.SAVE_UPLOAD, values).rowcount)
+    return bool(db.execute(upload_queries.SAVE_UPLOAD, values).rowcount)
 
 
 def close_upload(db: Connection, upload_id: str) -> int | None:
     """Forget a session that has brought what it was for; the id of its package, None when there was none."""
-    row = db.execute(queries.DELETE_UPLOAD, (upload_id,)).fetchone()
+    row = db.execute(upload_queries.DELETE_UPLOAD, (upload_id,)).fetchone()
     return row[0] if row else None
 
 
