@@ -282,6 +282,8 @@ class UpstreamFailed(NoraError):
 
     transient: bool = False
     """Whether the same request may well be answered in a moment, and was not tried again yet."""
+    is_unreachable: bool = False
+    """Whether no connection came about, whatever was to be asked."""
     origin: str = ""
     """Who failed (see `nora.outbound.origin`), which after a redirect is not who was asked. Empty: nobody."""
     source: str = ""

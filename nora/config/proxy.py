@@ -151,7 +151,10 @@ class BreakerSettings:
         True, kinds.BOOLEAN, "Leave an upstream alone that fails again and again, for a while."
     )
     failure_threshold: int = setting(
-        5, kinds.integer(1), "So many failures in a row.", env=("NORA_CB_THRESHOLD",)
+        5,
+        kinds.integer(1),
+        "So many failures in a row, of different resources or because no connection came about.",
+        env=("NORA_CB_THRESHOLD",),
     )
     reset_timeout: int = setting(30, kinds.duration(1), "Until it is tried again, by one request.")
     overrides: Overrides = setting(

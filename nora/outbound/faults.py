@@ -24,6 +24,12 @@ def transient(error: E, url: str) -> E:
     return error
 
 
+def _unreachable(error: E, url: str) -> E:
+    """An error of whoever is at `url`, to whom there is no connection."""
+    error.is_unreachable = True
+    return transient(error, url)
+
+
 def refusal(status: int, headers: Headers, url: str) -> UpstreamFailed | None:
     """The error that a status is, where it means that nobody answered what was asked: 429 and 5xx."""
     if status != 429 and status < 500:
@@ -64,13 +70,15 @@ def translated(url: str) -> Iterator[None]:
         yield
     except httpcore.PoolTimeout as error:
         raise UpstreamUnavailable(f"too many requests to {host} are under way") from error
+    except httpcore.ConnectTimeout as error:
+        raise _unreachable(UpstreamTimeout(f"{host} did not answer in time"), url) from error
     except httpcore.TimeoutException as error:
         raise transient(UpstreamTimeout(f"{host} did not answer in time"), url) from error
     except httpcore.ConnectError as error:
         if isinstance(error.__context__, ssl.SSLError):  # httpcore takes the cause away
             message = f"no secure connection to {host}{_why(error)}; see NORA_TLS_CA_CERT"
             raise UpstreamFailed(message) from error
-        raise transient(UpstreamUnavailable(f"{host} cannot be reached{_why(error)}"), url) from error
+        raise _unreachable(UpstreamUnavailable(f"{host} cannot be reached{_why(error)}"), url) from error
     except httpcore.ProxyError as error:
         raise UpstreamUnavailable(f"the outbound proxy does not let NORA through to {host}") from error
     except (httpcore.NetworkError, httpcore.ProtocolError) as error:

@@ -27,6 +27,8 @@ DOCUMENTS = 32
 """Documents that are asked of one host at once."""
 FILES = 64
 """Files that come from one host at once."""
+SILENCE_SECONDS = 5.0
+"""A host that was given less before the client's own deadline was there is not one that did not answer."""
 MAX_HOSTS = 1024
 MAX_NAMES = 64
 """Hosts that metrics name. The documents of an upstream may name any number of them."""
@@ -61,24 +63,35 @@ class Host:
         finally:
             lane.release()
 
-    async def call(self, work: Callable[[], Awaitable[T]], seconds: float, *, retries: bool = True) -> T:
-        """What `work` returns, with `retries` tried again where that may help. What it returns was an answer.
+    async def call(
+        self,
+        resource: str,
+        work: Callable[[Attempt], Awaitable[T]],
+        seconds: float,
+        *,
+        whole: float,
+        retries: bool = True,
+    ) -> T:
+        """What `work` returns, with `retries` tried again where that may help. What it returns was an answer;
+        it notes on the attempt that one has begun. `whole` is the time for an answer, of which the client may
+        have left only `seconds`.
 
         Raises UpstreamFailed and its kinds; UpstreamUnavailable at once while the host is left alone.
         """
-        with self.breaker.attempt() as attempt:
+        with self.breaker.attempt(resource) as attempt:
             try:
                 async with asyncio.timeout(seconds):
                     may = partial(self._may_retry, attempt) if retries else _never
-                    found = await self._retries.run(work, seconds, may)
+                    found = await self._retries.run(partial(work, attempt), seconds, may)
             except TimeoutError as error:
-                attempt.failed()
+                if not attempt.has_begun and seconds >= min(SILENCE_SECONDS, whole / 2):
+                    attempt.failed()
                 raise UpstreamTimeout(f"{self.name} did not answer within {seconds:g} s") from error
             except UpstreamFailed as error:
                 if isinstance(error, UpstreamLimited):
                     attempt.succeeded()
                 elif error.origin == self.origin:
-                    attempt.failed()
+                    attempt.failed(is_unreachable=error.is_unreachable)
                 raise
             attempt.succeeded()
             return found

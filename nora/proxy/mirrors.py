@@ -9,7 +9,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from nora.errors import UpstreamFailed
+from nora.errors import UpstreamFailed, UpstreamUnavailable
 from nora.outbound import Headers, Method, Reply, Stream
 from nora.proxy.base import Upstream
 
@@ -106,10 +106,15 @@ class _Failures:
 
     @property
     def first(self) -> UpstreamFailed:
-        """Of the address that should have answered; the log says what the others did."""
+        """Of the address that should have answered; the log says what the others did. Any may answer whoever
+        comes back: the shortest wait is what is told."""
         for address, error in self._failed[1:]:
             _log.debug("%s: %s", address.url, error)
-        return self._failed[0][1]
+        found = self._failed[0][1]
+        if isinstance(found, UpstreamUnavailable):
+            waits = [error.retry_after for _, error in self._failed if isinstance(error, UpstreamUnavailable)]
+            found.retry_after = min(waits)
+        return found
 
 
 def is_below(url: str, base: str) -> bool:

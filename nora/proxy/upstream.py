@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from nora.config import Breaker, Timeouts
-from nora.errors import UpstreamFailed, UpstreamRefused, UpstreamTimeout, UpstreamUnavailable
+from nora.errors import (
+    UpstreamFailed,
+    UpstreamLimited,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from nora.observability.upstreams import Outcome
 from nora.outbound import Headers, Method, Outbound, Reply, Stream, Terms, host_of, origin
 from nora.outbound.faults import check_size, refusal, transient
 from nora.outbound.headers import parse_quota
 from nora.proxy.base import Authorization
+from nora.proxy.breaker import Attempt
 from nora.proxy.hosts import Host, Hosts
 from nora.resolve.deadline import seconds_left
 
 if TYPE_CHECKING:
     from nora.catalog.records import Cached
 
+T = TypeVar("T")
+
 ABSENT = frozenset({404, 410})
 _CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 LONGEST_HOLD = 60
-"""Seconds for which an upstream that says when to come back is not asked, however much longer it said: what
-it limits may be limited for one image or account only."""
+"""Seconds for which an upstream that says when to come back is not asked, and for which clients are told to
+wait, however much longer it said: what it limits may be limited for one image or account only."""
 
 MAX_HOLDS = 256
-"""Hosts of which is remembered that they are not asked."""
+"""Hosts, or resources, of which is remembered that they are not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +86,9 @@ class ConfiguredUpstream:
         self._outbound = outbound
         self._hosts = hosts
         hosts.of(url, limits.breaker)  # metrics name it from the beginning
-        self._holds: dict[tuple[str, str], tuple[float, UpstreamUnavailable]] = {}
+        self._holds: dict[tuple[str, str, str], tuple[float, UpstreamUnavailable]] = {}
+        """By origin, lane and resource; no resource: all of them. What 429 says is said of the client, what
+        503 says is said of what was asked for."""
         self._inside = False
 
     def hurried(self, head_seconds: float) -> ConfiguredUpstream:
@@ -101,15 +112,16 @@ class ConfiguredUpstream:
         host = self._hosts.of(url, self._limits.breaker)
         sent = {"accept-encoding": "identity" if method == "HEAD" else "gzip", **(headers or {})}
 
-        async def once() -> Reply:
+        async def once(attempt: Attempt) -> Reply:
             async with self._request(host, method, url, sent, max_bytes) as answer:
+                attempt.has_begun = True
                 if method == "HEAD" or answer.status == 304 or answer.status >= 400:
                     return Reply(answer.status, answer.headers, b"", answer.url, answer.is_inside)
                 return await answer.reply()
 
-        with self._held(host, method):
+        with self._held(host, method, url):
             async with host.place(host.documents, self._seconds()) as seconds:
-                reply = await host.call(once, seconds, retries=self._retries)
+                reply = await self._call(host, url, once, seconds)
         if self._is_absent(reply.status):
             return None
         if reply.status == 304 and _CONDITIONS.isdisjoint(sent):
@@ -127,13 +139,13 @@ class ConfiguredUpstream:
         sent = {"accept-encoding": "identity", **(headers or {})}
         async with AsyncExitStack() as stack:
 
-            async def once() -> Stream:
+            async def once(_: Attempt) -> Stream:
                 return await stack.enter_async_context(self._request(host, "GET", url, sent, max_bytes))
 
-            with self._held(host, "stream"):
+            with self._held(host, "stream", url):
                 place = host.place(host.files, self._seconds())
                 seconds = await stack.enter_async_context(place)
-                answer = await host.call(once, seconds, retries=self._retries)
+                answer = await self._call(host, url, once, seconds)
             if self._is_absent(answer.status):
                 yield None
                 return
@@ -142,9 +154,10 @@ class ConfiguredUpstream:
             check_size(answer.length or 0, max_bytes, answer.url)
             yield answer
 
-    @property
-    def _retries(self) -> bool:
-        return self._limits.head_seconds is None
+    async def _call(self, host: Host, url: str, once: Callable[[Attempt], Awaitable[T]], seconds: float) -> T:
+        limits = self._limits
+        whole, may_retry = limits.timeouts.total, limits.head_seconds is None
+        return await host.call(url, once, seconds, whole=whole, retries=may_retry)
 
     def _seconds(self) -> float:
         """How long there is for all tries. Raises UpstreamTimeout where the client has waited long enough."""
@@ -240,27 +253,30 @@ class ConfiguredUpstream:
         )
 
     @contextmanager
-    def _held(self, host: Host, lane: str) -> Iterator[None]:
+    def _held(self, host: Host, lane: str, url: str) -> Iterator[None]:
         """Do not ask while the upstream has said not to; learn when it says so."""
-        now, key = self._hosts.clock(), (host.origin, lane)
-        since, error = self._holds.get(key, (now, None))
-        if error is not None and now - since < min(error.retry_after, LONGEST_HOLD):
-            raise type(error)(str(error), max(1, ceil(error.retry_after - (now - since))))
-        self._holds.pop(key, None)
+        now = self._hosts.clock()
+        for key in ((host.origin, lane, ""), (host.origin, lane, url)):
+            since, error = self._holds.get(key, (now, None))
+            if error is not None and now - since < error.retry_after:
+                raise type(error)(str(error), max(1, ceil(error.retry_after - (now - since))))
+            self._holds.pop(key, None)
         try:
             yield
         except UpstreamUnavailable as told:
             if told.is_told and told.origin == host.origin:
-                self._note_hold(key, told)
+                told.retry_after = min(told.retry_after, LONGEST_HOLD)
+                resource = "" if isinstance(told, UpstreamLimited) else url
+                self._note_hold((host.origin, lane, resource), told)
             raise
 
-    def _note_hold(self, key: tuple[str, str], told: UpstreamUnavailable) -> None:
+    def _note_hold(self, key: tuple[str, str, str], told: UpstreamUnavailable) -> None:
         now = self._hosts.clock()
         if len(self._holds) >= MAX_HOLDS:  # pages name any number of hosts
-            for one in [one for one, held in self._holds.items() if now - held[0] >= LONGEST_HOLD]:
+            for one in [one for one, held in self._holds.items() if now - held[0] >= held[1].retry_after]:
                 del self._holds[one]
         if len(self._holds) < MAX_HOLDS:
-            self._holds[key] = (now, told)
+            self._holds[key] = (now, type(told)(str(told), told.retry_after))  # who catches it may change it
 
 
 def _outcome(status: int) -> Outcome:

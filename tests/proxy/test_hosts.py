@@ -41,7 +41,7 @@ def test_there_are_not_more_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def body() -> None:
         first = world.hosts.of("https://0.example.com", OPTIONS)
-        with first.breaker.attempt() as attempt:
+        with first.breaker.attempt("/a") as attempt:
             attempt.failed()
         second = world.hosts.of("https://1.example.com", OPTIONS)
         for number in range(2, 10):
@@ -60,14 +60,14 @@ def test_a_host_that_has_recovered_is_asked_by_all_workers() -> None:
         first, second = (one.of("https://x.example.com/", OPTIONS).breaker for one in (world.hosts, other))
         stranger = other.of("https://y.example.com/", OPTIONS).breaker
         for breaker in (second, stranger):
-            with breaker.attempt() as attempt:
+            with breaker.attempt("/a") as attempt:
                 attempt.failed()
         world.now += 5
-        with first.attempt() as attempt:  # this one has not noticed that anything was wrong
+        with first.attempt("/a") as attempt:  # this one has not noticed that anything was wrong
             attempt.succeeded()
-        with second.attempt() as attempt:
+        with second.attempt("/a") as attempt:
             assert attempt.is_probe
-        with pytest.raises(UpstreamUnavailable), stranger.attempt():
+        with pytest.raises(UpstreamUnavailable), stranger.attempt("/a"):
             pass
 
     world.run(body)
@@ -99,7 +99,7 @@ def test_one_whose_breaker_is_off_is_always_asked() -> None:
     async def body() -> None:
         host = world.hosts.of("https://x.example.com", Breaker(False, 1, 30))
         for _ in range(5):
-            with host.breaker.attempt() as attempt:
+            with host.breaker.attempt("/a") as attempt:
                 attempt.failed()
 
     world.run(body)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn, cast
 
 import pytest
 
-from nora.config import Breaker, Timeouts
-from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, UpstreamUnavailable
+from nora.config import Breaker
+from nora.errors import UpstreamLimited, UpstreamUnavailable
 from nora.outbound import Headers, Method, Outbound
 from nora.outbound.faults import transient
 from nora.proxy.upstream import LONGEST_HOLD, MAX_HOLDS
 from tests.proxy.asking import LIMIT, World, failing, read
-from tests.support.answers import NEVER, Answer, document, redirect
+from tests.support.answers import Answer, document, redirect
 from tests.support.upstream import Upstream
 
 # -- limits of the upstream -------------------------------------------------------------------------------
@@ -56,11 +54,34 @@ def test_a_limit_of_a_day_is_looked_at_again_sooner(up: Upstream) -> None:
         for count in (1, 2):
             error = await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
             assert isinstance(error, UpstreamLimited)
-            assert error.retry_after == 86400
+            assert error.retry_after == LONGEST_HOLD, "what clients are told is what holds"
             assert up.log.count() == count
             world.now += LONGEST_HOLD
 
     world.run(later)
+
+
+def test_when_to_come_back_for_one_document_is_said_of_that_alone(up: Upstream) -> None:
+    up.serve("/bad", Answer(status=503, headers={"retry-after": "40"}))
+    up.serve("/good", document(b"hello"))
+    world = World()
+
+    async def story() -> None:
+        one = world.upstream(up.url)
+        for count in (40, 30):
+            error = await failing(one.ask("GET", f"{up.url}/bad", max_bytes=LIMIT))
+            assert isinstance(error, UpstreamUnavailable)
+            assert error.retry_after == count
+            assert await one.ask("GET", f"{up.url}/good", max_bytes=LIMIT) is not None
+            world.now += 10
+        assert up.log.count("GET", "/bad") == 1
+        up.serve("/bad", Answer(status=429, headers={"retry-after": "40"}))
+        world.now += 30
+        for wanted in ("bad", "good"):
+            error = await failing(one.ask("GET", f"{up.url}/{wanted}", max_bytes=LIMIT))
+            assert isinstance(error, UpstreamLimited), "this is said of who asks, whatever is asked for"
+
+    world.run(story)
 
 
 class Limited:
@@ -82,7 +103,7 @@ def test_limits_of_any_number_of_hosts_take_little_room() -> None:
         assert len(one._holds) <= MAX_HOLDS
         world.now += LONGEST_HOLD
         await failing(one.ask("GET", "https://last.example.com/a", max_bytes=LIMIT))
-        assert [host for host, _ in one._holds] == ["https://last.example.com:443"]
+        assert [host for host, *_ in one._holds] == ["https://last.example.com:443"]
 
     world.run(ask_all)
 
@@ -106,93 +127,6 @@ def test_what_is_left_of_a_quota_is_shown(up: Upstream) -> None:
     world.run(lambda: world.upstream(up.url).ask("GET", f"{up.url}/a", max_bytes=LIMIT))
     assert world.value("nora_upstream_ratelimit_limit", host="127.0.0.1") == 100
     assert world.value("nora_upstream_ratelimit_remaining", host="127.0.0.1") == 76
-
-
-# -- the breaker ------------------------------------------------------------------------------------------
-
-
-def test_a_host_that_fails_is_left_alone_and_found_again(up: Upstream, other: Upstream) -> None:
-    up.fault = Answer(status=500)
-    for one in (up, other):
-        one.serve("/a", document(b"hello"))
-    world = World()
-
-    async def story() -> None:
-        one = world.upstream(up.url)
-        for _ in range(2):
-            assert (await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))).status == 503
-        asked = up.log.count()
-        refused = await failing(read(world.upstream(f"{up.url}/b"), f"{up.url}/b/a"))
-        assert isinstance(refused, UpstreamUnavailable)
-        assert refused.retry_after == 30
-        assert up.log.count() == asked, "it is the host's, whoever asks"
-        assert await world.upstream(other.url).ask("GET", f"{other.url}/a", max_bytes=LIMIT) is not None
-        world.now += 30
-        await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
-        assert up.log.count() == asked + 1, "a probe is one request"
-        up.fault = None
-        world.now += 30
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
-
-    world.run(story)
-    assert world.value("nora_circuit_breaker_rejections_total", host="127.0.0.1") == 1
-    assert world.value("nora_circuit_breaker_state", host="127.0.0.1") == 0
-
-
-def test_a_probe_that_is_cancelled_keeps_nobody_out(up: Upstream) -> None:
-    up.fault = Answer(status=500)
-    up.serve("/a", document(b"hello"))
-    world = World(tries=1)
-
-    async def story() -> None:
-        one = world.upstream(up.url)
-        for _ in range(2):
-            await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
-        world.now += 30
-        up.fault = Answer(delay=NEVER)
-        probe = asyncio.ensure_future(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT))
-        await asyncio.to_thread(up.log.wait, "GET", "/a", 3)
-        assert isinstance(await failing(one.ask("GET", f"{up.url}/a", max_bytes=LIMIT)), UpstreamUnavailable)
-        probe.cancel()
-        with suppress(asyncio.CancelledError):
-            await probe
-        up.fault = None
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
-
-    world.run(story)
-    assert world.outcomes() == {"failed": 2, "cancelled": 1, "ok": 1}
-
-
-def test_silence_opens_it_too(up: Upstream) -> None:
-    up.serve("/a", Answer(delay=NEVER))
-    world = World(timeouts=Timeouts(5, 5, 1), breaker=Breaker(True, 1, 30), tries=1)
-
-    async def twice() -> tuple[UpstreamFailed, UpstreamFailed]:
-        one = world.upstream(up.url)
-        return (
-            await failing(read(one, f"{up.url}/a")),
-            await failing(read(one, f"{up.url}/a")),
-        )
-
-    first, second = world.run(twice)
-    assert isinstance(first, UpstreamTimeout)
-    assert isinstance(second, UpstreamUnavailable)
-    assert up.log.count() == 1
-
-
-def test_where_a_redirect_leads_is_not_its_fault(up: Upstream, other: Upstream) -> None:
-    other.fault = Answer(status=500)
-    up.serve("/away", redirect(f"{other.url}/a"))
-    up.serve("/a", document(b"hello"))
-    world = World(breaker=Breaker(True, 1, 30), private=("*",))
-
-    async def story() -> None:
-        one = world.upstream(up.url)
-        for _ in range(3):
-            assert (await failing(one.ask("GET", f"{up.url}/away", max_bytes=LIMIT))).status == 503
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is not None
-
-    world.run(story)
 
 
 # -- credentials and private networks ---------------------------------------------------------------------

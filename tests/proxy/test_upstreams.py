@@ -148,6 +148,25 @@ def test_a_mirror_answers_while_the_first_address_fails(tmp_path: Path, up: Upst
     world.run(body)
 
 
+def test_clients_wait_no_longer_than_until_any_address_may_answer(tmp_path: Path, up: Upstream) -> None:
+    up.serve("/first/simple/a", Answer(status=503, headers={"retry-after": "50"}))
+    up.serve("/second/simple/a", Answer(status=503, headers={"retry-after": "20"}))
+    config = configured(
+        tmp_path,
+        f'upstreams = [{{ url = "{up.url}/first/simple", mirrors = ["{up.url}/second/simple"] }}]\n'
+        "[proxy]\nretries = 0\n",
+    )
+    world = World()
+
+    async def body() -> None:
+        upstream = make(world, config).of(sources_of(config)[0][0])
+        error = await failing(upstream.ask("GET", f"{upstream.url}/a", max_bytes=LIMIT))
+        assert isinstance(error, UpstreamUnavailable)
+        assert error.retry_after == 20
+
+    world.run(body)
+
+
 def test_what_a_page_of_a_mirror_links_to_is_had_from_any_address(tmp_path: Path, up: Upstream) -> None:
     """Whose link it is, is asked first, with its credentials; then the others, as while that one fails."""
     up.serve("/second/files/a", Answer(status=500))
