@@ -9,7 +9,8 @@ What they look at are epochs: numbers in a small file that all processes of a ca
 it is, moves the epoch of its slot: to an odd number before the commit, to the next even one after it. An
 answer is kept with the epoch that stood before it was read, unless that is odd, and is true as long as the
 same number stands there. A process that dies in between leaves an odd epoch: nothing of that slot is kept
-until the next commit there. The file needs no durability: after a restart nobody remembers anything.
+until the next commit there, or the first one of another process. The file needs no durability: after a
+restart nobody remembers anything.
 """
 
 from __future__ import annotations
@@ -67,6 +68,12 @@ class Epochs:
         numbers = self._numbers
         at = tuple((slot, numbers[slot]) for slot in slots)
         return None if any(epoch & 1 for _, epoch in at) else Stamp(numbers, at)
+
+    def settle(self) -> None:
+        """Move on what processes have left that died in a commit. Under the turnstile: nobody commits now."""
+        for slot in ALL_SLOTS:
+            if self._numbers[slot] & 1:
+                self._numbers[slot] += 1
 
     @contextmanager
     def changing(self, slots: Iterable[int]) -> Iterator[None]:

@@ -73,6 +73,8 @@ class Writer:
         self._db: Connection | None = None
         self._full_sync: bool | None = None
         self._groups = 0
+        self._settled = False
+        """Whether it has looked at what processes before it left."""
         self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
         self._thread.start()
 
@@ -141,6 +143,9 @@ class Writer:
         try:
             db = self._prepared(any(change.durable for change in group))
             with self._turnstile:
+                if not self._settled:
+                    self._epochs.settle()
+                    self._settled = True
                 db.execute("BEGIN IMMEDIATE")
                 try:
                     for change in group:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nora.catalog.records import TagWrite
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.catalog.sqlite.read_cache import SLOTS, UNKNOWN, Epochs, ReadCache, epochs_path, slot_of
+from nora.catalog.sqlite.read_cache import ALL_SLOTS, SLOTS, UNKNOWN, Epochs, ReadCache, epochs_path, slot_of
 from nora.errors import Conflict
 from tests.contracts.catalog import HOSTED, LEASE, new_blob, release, sha256, token
 
@@ -183,6 +183,21 @@ def test_a_writer_that_died_in_its_commit_leaves_nothing_to_recall(path: Path) -
         pass
     recent.put("key", 5, epochs[5], "sure")
     assert recent.get("key") == "sure"
+
+
+async def test_what_a_dead_writer_left_is_settled_by_the_next_process(path: Path) -> None:
+    """It may have been at a change of what is blocked, which is of all packages."""
+    child = os.fork()
+    if child == 0:
+        with Epochs(path).changing(ALL_SLOTS):
+            os._exit(0)
+    os.waitpid(child, 0)
+    epochs = Epochs(path)
+    assert all(epochs[slot] & 1 for slot in ALL_SLOTS)
+    catalog = SQLiteCatalog.open(path)
+    await catalog.sync_repositories([HOSTED])
+    await catalog.close()
+    assert not any(epochs[slot] & 1 for slot in ALL_SLOTS)
 
 
 def test_the_least_recently_used_answer_goes(path: Path) -> None:
