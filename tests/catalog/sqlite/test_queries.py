@@ -8,14 +8,14 @@ from contextlib import closing
 
 import pytest
 
-from nora.catalog.sqlite import admin_queries, queries, token_queries, upload_queries
+from nora.catalog.sqlite import admin_queries, queries, repository_queries, token_queries, upload_queries
 from nora.catalog.sqlite.schema import MIGRATIONS
 
+MODULES = (admin_queries, queries, repository_queries, token_queries, upload_queries)
 READS = {
     name: text
-    for name, text in (
-        vars(queries) | vars(admin_queries) | vars(token_queries) | vars(upload_queries)
-    ).items()
+    for module in MODULES
+    for name, text in vars(module).items()
     if name.isupper() and not name.startswith("_") and text.lstrip().startswith("SELECT")
 }
 SMALL = {"LIST_REPOSITORIES", "LIST_MEMBERS", "COUNT_UPLOADS", "READ_ROWS", "READ_BLOCKS", "COUNT_BLOCKS"}
