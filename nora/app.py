@@ -339,6 +339,7 @@ class Worker:
                 lease_seconds=LEASE_SECONDS,
                 absent_seconds=config.proxy.absent_ttl,
                 answer_seconds=config.proxy.answer_timeout,
+                silence_seconds=config.proxy.read_timeout,
                 use_spacing=min(USE_SPACING, config.proxy.unused_ttl / 24),
                 finish_below=config.proxy.finish_below,
                 count=self._metrics.count_cache,

@@ -49,10 +49,11 @@ class Cache:
     """The cache of one worker. All workers of a machine share what is in it.
 
     `is_online` says whether the upstreams of a repository may be asked, `absent_seconds` how long it is
-    remembered that they do not have a file, `answer_seconds` how long a request waits for them. Of what is
-    used all the time a use is recorded once in `use_spacing` seconds; what nobody waits for is brought in to
-    its end when at most `finish_below` bytes are missing. `count` is told of each document and file of a
-    format how it was had. `clock`: seconds since the epoch.
+    remembered that they do not have a file, `answer_seconds` how long a request waits for them,
+    `silence_seconds` how long for a process that asks them and is not heard of any more. Of what is used all
+    the time a use is recorded once in `use_spacing` seconds; what nobody waits for is brought in to its end
+    when at most `finish_below` bytes are missing. `count` is told of each document and file of a format how
+    it was had. `clock`: seconds since the epoch.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Cache:
         lease_seconds: float,
         absent_seconds: float = 60.0,
         answer_seconds: float = inf,
+        silence_seconds: float = inf,
         use_spacing: float = 0.0,
         finish_below: float = inf,
         clock: Callable[[], float] = time.time,
@@ -78,7 +80,9 @@ class Cache:
         self._count = count
         self._negative = NegativeCache(scratch.negative_cache, clock)
         self._uses = Uses(catalog, clock, use_spacing)
-        self._downloads = Downloads(store, scratch, count, self._refuse_blocked, finish_below)
+        self._downloads = Downloads(
+            store, scratch, count, self._refuse_blocked, finish_below, silence_seconds
+        )
         self._documents = Documents(
             catalog,
             store,
@@ -88,6 +92,7 @@ class Cache:
             is_online=is_online,
             lease_seconds=lease_seconds,
             answer_seconds=answer_seconds,
+            silence_seconds=silence_seconds,
             clock=clock,
             count=count,
         )

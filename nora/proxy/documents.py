@@ -75,6 +75,7 @@ class Documents:
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
         answer_seconds: float,
+        silence_seconds: float,
         clock: Callable[[], float],
         count: Callable[[str, CacheResult], None],
     ) -> None:
@@ -85,6 +86,7 @@ class Documents:
         self._is_online = is_online
         self._lease_seconds = lease_seconds
         self._answer_seconds = answer_seconds
+        self._silence_seconds = silence_seconds
         self._clock = clock
         self._count = count
         self._asking: dict[str, _Asking] = {}
@@ -151,7 +153,8 @@ class Documents:
         work_for_all()
         admit_all()
         since = self._clock()
-        lock = FetchLock(self._scratch.disk, self._scratch.download(f"document {_key(place)}"))
+        path = self._scratch.download(f"document {_key(place)}")
+        lock = FetchLock(self._scratch.disk, path, self._silence_seconds)
         try:
             leader = await lock.take()
             if leader is None:
@@ -173,11 +176,12 @@ class Documents:
         """Ask, unless another process did while we waited; then tell those who wait for us."""
         try:
             await lock.write(LeaderState())
-            cached = await self._catalog.find_cached(place.repository.id, place.path)
-            if cached is None and self._negative.has(_key(place)):
-                pass
-            elif cached is None or not (cached.fetched_at > since or self._clock() < cached.fresh_until):
-                cached = await self._refresh(cached, place, policy, fetch)
+            async with lock.beating():
+                cached = await self._catalog.find_cached(place.repository.id, place.path)
+                if cached is None and self._negative.has(_key(place)):
+                    pass
+                elif cached is None or not (cached.fetched_at > since or self._clock() < cached.fresh_until):
+                    cached = await self._refresh(cached, place, policy, fetch)
         except Exception as error:
             await uncancellable(lock.end(LeaderState(state="failed", failure=Failure.of(error))))
             raise

@@ -66,9 +66,12 @@ class Downloads:
         count: Callable[[str, CacheResult], None],
         refuse: Callable[[FileRequest, NewBlob], None],
         finish_below: float,
+        silence_seconds: float,
     ) -> None:
         """`refuse` raises when what has come may not be passed on. What nobody waits for is brought in to
-        its end when at most `finish_below` bytes are missing."""
+        its end when at most `finish_below` bytes are missing. A process that brings something in, and of
+        which nothing is heard for `silence_seconds`, is not waited for."""
+        self._silence_seconds = silence_seconds
         self._finish_below = finish_below
         self._refuse = refuse
         self._store = store
@@ -94,7 +97,8 @@ class Downloads:
 
     def _begin(self, file: FileRequest) -> _Running:
         in_flight = InFlightFile(self._store, self._scratch.disk)
-        lock = FetchLock(self._scratch.disk, self._scratch.download(file.coalescing_key))
+        path = self._scratch.download(file.coalescing_key)
+        lock = FetchLock(self._scratch.disk, path, self._silence_seconds)
         running = self._running[file.coalescing_key] = _Running(in_flight, lock)
         in_flight.left = partial(self._look_later, file, running, LEFT_SECONDS)
         running.task = spawn(self._run(running, file), "bringing in a file")
@@ -214,7 +218,8 @@ class Downloads:
         download = Download(self._store, self._scratch, file, lock, in_flight, before, mismatch, refuse)
         try:
             await lock.write(before)
-            blob = await file.found() or await download.run()
+            async with lock.beating():
+                blob = await file.found() or await download.run()
         except asyncio.CancelledError:
             await uncancellable(_keep_part(download, lock))
             raise

@@ -3,7 +3,8 @@
 A fetch lock is a file named by what is asked for. Its holder has the lock of it, which the kernel frees
 however the holder ends, and writes a state into it. Those who find it held wait for the lock, or for the
 holder's last state. The file goes with its holder: whoever gets the lock of a file that was removed begins
-again, unless the last state is in it.
+again, unless the last state is in it. While it works the holder beats: who sees nothing of it for too long
+takes it for stopped, and gives up. There is no lock to be had from a process that is stopped, but alive.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import TYPE_CHECKING, Final, Literal
 from zlib import crc32
 
@@ -32,6 +35,7 @@ from nora.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from nora.http.tasks import spawn
 from nora.locks import lock_descriptor
 
 if TYPE_CHECKING:
@@ -41,6 +45,10 @@ POLL_SECONDS: Final = 0.02
 """How often those who wait look."""
 WORD_BYTES: Final = 4096
 """The room of a state in its file, taken at the beginning: the disk may be full later."""
+BEAT_BYTES: Final = 8
+"""The last of them: a number that grows."""
+BEATS: Final = 6
+"""In the time after which a holder is taken for stopped."""
 
 _KINDS: Final[dict[str, type[NoraError]]] = {
     kind.__name__: kind
@@ -121,16 +129,21 @@ class FetchLock:
     """One try to be the one who asks. `close` it in any case; a lock that is closed without `end` is free
     for whoever waits, as if its holder had died."""
 
-    __slots__ = ("_disk", "_fd", "_waited", "path")
+    __slots__ = ("_disk", "_fd", "_heard", "_heard_at", "_silence", "_waited", "path")
 
-    def __init__(self, disk: Disk, path: str) -> None:
+    def __init__(self, disk: Disk, path: str, silence_seconds: float = inf) -> None:
+        """After `silence_seconds` without a word of its holder nobody waits for it any more."""
         self._disk = disk
         self.path = path
         self._fd = -1
         self._waited = False
+        self._silence = silence_seconds
+        self._heard = b""
+        self._heard_at = inf
 
     async def take(self) -> LeaderState | None:
-        """Wait until the lock is ours, which is None, or its holder has said how it ended."""
+        """Wait until the lock is ours, which is None, or its holder has said how it ended. Raises what `look`
+        does."""
         while True:
             leader = await self.look()
             if leader is None or leader.ended:
@@ -138,12 +151,17 @@ class FetchLock:
             await asyncio.sleep(POLL_SECONDS)
 
     async def look(self) -> LeaderState | None:
-        """The holder's state, ended or not; None: the lock is ours now. Raises StorageFailed, StorageFull."""
+        """The holder's state, ended or not; None: the lock is ours now.
+
+        Raises UpstreamTimeout for a holder that is stopped, StorageFailed, StorageFull.
+        """
         if self._fd < 0:
             await self._disk.run(self._open)
         if not lock_descriptor(self._fd, block=False):
             self._waited = True
-            return self.read() or LeaderState()
+            record = os.pread(self._fd, WORD_BYTES, 0)
+            self._listen(record)
+            return _decode(record) or LeaderState()
         leader = self.read()
         if self._waited and leader is not None and leader.ended:
             return leader
@@ -154,6 +172,34 @@ class FetchLock:
             # Its holder was killed before it could remove the file: nobody is to take that for ours.
             os.ftruncate(self._fd, 0)
         return None
+
+    def _listen(self, record: bytes) -> None:
+        now = time.monotonic()
+        if self._heard_at == inf or record != self._heard:
+            self._heard, self._heard_at = record, now
+        elif now - self._heard_at > self._silence:
+            raise UpstreamTimeout(
+                "the process that asks the upstream for this has stopped: nothing was heard of it for "
+                f"{self._silence:g} s (proxy.read_timeout)"
+            )
+
+    @asynccontextmanager
+    async def beating(self) -> AsyncIterator[None]:
+        """Let the others hear that the holder is alive, until it is said how it ended."""
+        task = None if self._silence == inf else spawn(self._beat(), "telling followers of a fetch")
+        try:
+            yield
+        finally:
+            if task is not None:
+                task.cancel()
+
+    async def _beat(self) -> None:
+        number = 0
+        while self._fd >= 0:
+            number += 1
+            with suppress(OSError):  # they give up, then
+                os.pwrite(self._fd, b"%0*x" % (BEAT_BYTES, number), WORD_BYTES - BEAT_BYTES)
+            await asyncio.sleep(self._silence / BEATS)
 
     def read(self) -> LeaderState | None:
         """What is written now; None for nothing, and for one that is just being written."""
@@ -192,18 +238,18 @@ class FetchLock:
         if self._fd >= 0:
             descriptor, self._fd = self._fd, -1
             os.close(descriptor)
-        self._waited = False
+        self._waited, self._heard_at = False, inf
 
 
 def _encode(leader: LeaderState) -> bytes:
     text = orjson.dumps(asdict(leader))
-    if len(text) > WORD_BYTES - 16:  # a validator of kilobytes is not worth a resumption
+    if len(text) > WORD_BYTES - 8 - BEAT_BYTES:  # a validator of kilobytes is not worth a resumption
         text = orjson.dumps(asdict(leader) | {"url": "", "etag": ""})
     return (b"%08x" % crc32(text) + text).ljust(WORD_BYTES)
 
 
 def _decode(record: bytes) -> LeaderState | None:
-    text = record[8:].rstrip()
+    text = record[8 : WORD_BYTES - BEAT_BYTES].rstrip()
     if not text or record[:8] != b"%08x" % crc32(text):
         return None
     fields = orjson.loads(text)

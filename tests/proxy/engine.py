@@ -5,7 +5,7 @@
 
 As a program it is one of several processes on a data directory, which a test may kill:
 
-    python -m tests.proxy.engine ROOT URL DIGEST        ("-": not known)
+    python -m tests.proxy.engine ROOT URL DIGEST SILENCE        ("-": not known)
 
 Waits for a line on its standard input; prints `first` when it has read a byte of the file, then `done` with
 the digest of what it read, or `failed` with the error.
@@ -160,7 +160,10 @@ class Engine:
 
 @asynccontextmanager
 async def engine(
-    root: Path, clock: Callable[[], float] = time.time, finish_below: float = inf
+    root: Path,
+    clock: Callable[[], float] = time.time,
+    finish_below: float = inf,
+    silence_seconds: float = inf,
 ) -> AsyncIterator[Engine]:
     """An engine on a data directory, which is made when it is not there."""
     layout = Layout(root)
@@ -182,6 +185,7 @@ async def engine(
         is_online=lambda _: one.online,
         lease_seconds=LEASE_SECONDS,
         finish_below=finish_below,
+        silence_seconds=silence_seconds,
         clock=clock,
         count=lambda registry, result: counted.append((registry, result)),
     )
@@ -199,8 +203,8 @@ def digest_of(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-async def _fetch(root: Path, url: str, digest: str) -> None:
-    async with engine(root) as one:
+async def _fetch(root: Path, url: str, digest: str, silence_seconds: float) -> None:
+    async with engine(root, silence_seconds=silence_seconds) as one:
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         try:
@@ -227,7 +231,8 @@ async def _fetch(root: Path, url: str, digest: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    asyncio.run(_fetch(Path(arguments[0]), arguments[1], arguments[2]))
+    root, url, digest, silence_seconds = arguments
+    asyncio.run(_fetch(Path(root), url, digest, float(silence_seconds)))
 
 
 if __name__ == "__main__":

@@ -174,3 +174,35 @@ def test_a_fault_of_ours_is_told_without_its_text() -> None:
     told = Failure.of(KeyError("secret")).error()
     assert told.status == 500
     assert "secret" not in str(told)
+
+
+def test_nobody_waits_for_a_holder_that_says_nothing_any_more(disk: Disk, path: str) -> None:
+    async def body() -> None:
+        holder, other = (FetchLock(disk, path, 0.1) for _ in range(2))
+        assert await holder.take() is None
+        await holder.write(LeaderState())
+        with pytest.raises(UpstreamTimeout, match=r"proxy\.read_timeout"):
+            await other.take()
+        other.close()
+        await holder.end(LeaderState(state="absent"))
+
+    asyncio.run(body())
+
+
+def test_a_holder_that_beats_is_waited_for(disk: Disk, path: str) -> None:
+    async def body() -> None:
+        holder, other = FetchLock(disk, path, 0.3), FetchLock(disk, path, 0.3)
+        assert await holder.take() is None
+        state = LeaderState(url="x" * 5000, etag="y" * 5000)
+        await holder.write(state)
+        waiting = asyncio.ensure_future(other.take())
+        async with holder.beating():
+            await asyncio.sleep(0.7)
+        assert not waiting.done()
+        await holder.end(LeaderState(state="absent"))
+        found = await waiting
+        assert found is not None
+        assert found.state == "absent"
+        other.close()
+
+    asyncio.run(body())

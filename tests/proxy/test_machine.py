@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,9 +43,9 @@ def data(tmp_path: Path) -> Path:
 class Process:
     """One worker that fetches one file."""
 
-    def __init__(self, data: Path, url: str, digest: str) -> None:
+    def __init__(self, data: Path, url: str, digest: str, silence: str) -> None:
         self.process = subprocess.Popen(
-            (sys.executable, "-m", "tests.proxy.engine", str(data), url, digest),
+            (sys.executable, "-m", "tests.proxy.engine", str(data), url, digest, silence),
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -69,9 +70,9 @@ class Process:
 
 
 @contextlib.contextmanager
-def processes(data: Path, url: str, digest: str, count: int) -> Iterator[list[Process]]:
+def processes(data: Path, url: str, digest: str, count: int, silence: str = "inf") -> Iterator[list[Process]]:
     """So many workers, ready; all of them are gone afterwards."""
-    workers = [Process(data, url, digest) for _ in range(count)]
+    workers = [Process(data, url, digest, silence) for _ in range(count)]
     try:
         for worker in workers:
             assert worker.line() == "ready"
@@ -165,3 +166,38 @@ def test_a_killed_leader_leaves_what_is_swept(up: Upstream, data: Path) -> None:
         assert len(os.listdir(data / "downloads")) == 2
     ScratchLayout(data).empty()
     assert os.listdir(data / "downloads") == []
+
+
+def test_followers_of_a_leader_that_is_stopped_give_up(up: Upstream, data: Path) -> None:
+    """It is alive, and has the lock; once it is dead, whoever asks next goes on with what it has left."""
+    up.serve("/a", document(DATA, hold=2_000_000, gate="rest"))
+    digest = digest_of(DATA)
+    with processes(data, f"{up.url}/a", digest, 3, silence="1") as (leader, follower, next_one):
+        leader.go()
+        assert leader.line() == "first"
+        leader.process.send_signal(signal.SIGSTOP)
+        follower.go()
+        assert follower.line() == "first"
+        told = follower.line()
+        assert told.startswith("failed UpstreamTimeout"), told
+        assert "proxy.read_timeout" in told
+        up.serve("/a", document(DATA))
+        next_one.go()
+        assert next_one.line() == "first"
+        leader.process.kill()
+        assert next_one.line() == f"done {digest}"
+    _, rest = up.log.of("GET")
+    assert rest.headers["range"].startswith("bytes="), "it goes on with what is there"
+
+
+def test_a_leader_whose_upstream_says_nothing_is_waited_for(up: Upstream, data: Path) -> None:
+    up.serve("/a", document(DATA, hold=2_000_000, gate="rest"))
+    with processes(data, f"{up.url}/a", digest_of(DATA), 2, silence="0.5") as (leader, follower):
+        leader.go()
+        assert leader.line() == "first"
+        follower.go()
+        assert follower.line() == "first"
+        assert not select.select((follower.process.stdout,), (), (), 1.5)[0], "it has given up"
+        up.open("rest")
+        for worker in (leader, follower):
+            assert worker.line() == f"done {digest_of(DATA)}"
