@@ -165,9 +165,10 @@ WHERE package.repository_id = ? AND package.name = ?
 LIMIT 8"""
 
 LIST_TAGS: Final = """
+SELECT json_group_array(name) FROM (
 SELECT tag.name FROM package CROSS JOIN tag ON tag.package_id = package.id AND tag.name > ?
 WHERE package.repository_id = ? AND package.name = ?
-ORDER BY tag.name LIMIT ?"""
+ORDER BY tag.name LIMIT ?)"""
 
 # The size of a document is in the row; what is long of it is in pages of its own, which are not read for it.
 LIST_SIZES_ABOUT: Final = """

@@ -32,7 +32,10 @@ class Tags(Executor):
         return self._cached_read(self._recent_tags, key, queries.FIND_TAGGED_FILE, values, file_of)
 
     async def list_tags(self, repository_id: int, package: str, after: str, limit: int) -> list[str]:
-        return [name for (name,) in self._rows(queries.LIST_TAGS, (after, repository_id, package, limit))]
+        row = self._row(queries.LIST_TAGS, (after, repository_id, package, limit))
+        assert row is not None  # an aggregate always has one
+        tags: list[str] = orjson.loads(row[0])
+        return tags
 
     async def set_tag(self, repository_id: int, package: str, tag: TagWrite, version: str) -> bool:
         place = (repository_id, package)
