@@ -9,6 +9,9 @@ from nora.errors import Denied, Unauthenticated
 from nora.model import ANONYMOUS, REMOVALS, ROLES, Action, Principal, Repository, Scope
 from nora.patterns import path_matcher
 
+MOST_TOLD = 5
+"""Scopes in a message."""
+
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
@@ -72,11 +75,22 @@ class Access:
             )
         raise Denied(
             f"{principal.name} may not {action} {name or (repository and repository.name) or 'here'}"
+            f"{_limits_of(principal)}"
         )
 
     def readable_by_all(self, repository: Repository) -> bool:
         """Whether no credentials are needed to read a repository."""
         return self.decide(ANONYMOUS, "read", repository, None)
+
+
+def _limits_of(principal: Principal) -> str:
+    """What its token is limited to, for who holds it."""
+    if not principal.scopes:
+        return f": its role is {principal.role}"
+    places = dict.fromkeys(
+        f"{one.repository}:{one.name}:{','.join(sorted(one.actions))}" for one in principal.scopes
+    )
+    return f": it is limited to {' '.join([*places][:MOST_TOLD])}"
 
 
 def _allows(

@@ -256,7 +256,7 @@ class Authenticator:
         if is_token(text):
             token = await self._tokens.verify(text)
             if token is None:
-                raise Unauthenticated("the token is unknown, revoked or expired")
+                raise Unauthenticated("the token is unknown, revoked or expired: log in with another one")
             return Principal(token.user, "token", token.role, token.scopes, f"token:{token.id}")
         if _is_jwt(text) and self._identities is not None:
             return await self._identities.verify(text)

@@ -131,6 +131,7 @@ def revoke(token_id: str) -> None:
     """Make the token of an ID (see `list`) worthless, at once."""
     if not run(_config(), lambda tokens: tokens.revoke(token_id)):
         fail(f"there is no token {token_id}")
+    click.echo(f"revoked: {token_id}", err=True)
 
 
 def run(config: Config, work: Callable[[Tokens], Awaitable[T]], *, creates: bool | None = None) -> T:

@@ -76,6 +76,13 @@ class Resolver:
         """Whether anybody may be asked for names of a repository."""
         return bool(self._plans[repository.id].sources)
 
+    def offline_hint(self, repository: Repository) -> str:
+        """The end of a sentence about something that is not here, where nobody may be asked for it."""
+        sources = self._plans[repository.id].sources
+        if not sources or any(self.sources.is_online(one.repository) for one in sources):
+            return ""
+        return " here, and no upstream is asked: proxy.mode is offline"
+
     def row_keys(
         self, repository: Repository, name: str, spelled: Mapping[int, str] | None = None
     ) -> list[tuple[int, str]]:

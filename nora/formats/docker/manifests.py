@@ -162,9 +162,10 @@ class Manifests:
         return file
 
     async def _absent(self, image: Image, reference: str) -> PackageNotFound | VersionNotFound:
+        hint = self._resolver.offline_hint(image.repository)
         if await self._remotes.is_known(image):
-            return VersionNotFound(f"{image.full_name} has no manifest {reference[:140]}")
-        return PackageNotFound(f"there is no image {image.full_name}")
+            return VersionNotFound(f"{image.full_name} has no manifest {reference[:140]}{hint}")
+        return PackageNotFound(f"there is no image {image.full_name}{hint}")
 
     def _tag_writes(self, request: Request, tags: list[Tag]) -> tuple[TagWrite, ...]:
         """The tags to set, with the conditions of the request (RFC 9110, 13.1) and of the settings."""

@@ -98,7 +98,7 @@ class TokenService:
         found = self._sessions.read_refresh(refresh)
         holder = None if found is None else await self._authenticator.renew(found)
         if holder is None:
-            raise Unauthenticated("the refresh token is not valid")
+            raise Unauthenticated("the login is not valid any more: log in again")
         resource.scope["nora.principal"] = holder
         return holder
 

@@ -144,7 +144,7 @@ class Finder:
         hosted = await self._resolver.every_hosted(repository, look)
         cached = await self._resolver.every(resolution, ask)
         if not hosted and not cached:
-            raise absent(resolution)
+            raise absent(resolution, self._resolver.offline_hint(repository))
         return Sources(tuple(hosted), tuple(cached))
 
     async def stored(self, project: ProjectName, sources: Sources) -> list[bytes]:
@@ -181,13 +181,13 @@ class Finder:
         return held_page(project, page, rows)
 
 
-def absent(resolution: Resolution) -> NotFound | Denied:
-    """What is said of a project that is not here. For a name of ours not that there is none: uv would look
-    for it elsewhere."""
+def absent(resolution: Resolution, hint: str = "") -> NotFound | Denied:
+    """What is said of a project that is not here; `hint`: why not. For a name of ours not that there is none:
+    uv would look for it elsewhere."""
     project = resolution.name
     if resolution.ours:
         return Denied(f"{project} is a name of this registry, and nothing was published under it")
-    return PackageNotFound(f"there is no project {project}")
+    return PackageNotFound(f"there is no project {project}{hint}")
 
 
 def combined(stored: Sequence[bytes], additions: Sequence[bytes]) -> Project:
