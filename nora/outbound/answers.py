@@ -40,6 +40,8 @@ class Reply:
     """Where it came from after redirects."""
     is_inside: bool = False
     """As `Stream.is_inside`."""
+    is_delimited: bool = True
+    """Whether it is known to be whole: as `Stream.is_delimited`, or compressed."""
 
 
 class Stream:
@@ -66,6 +68,9 @@ class Stream:
         declared = self.headers.get("content-length", "")
         self.length = int(declared) if declared.isascii() and declared.isdigit() else None
         """The declared size of the body in bytes."""
+        self.is_delimited = self._bodiless or self.length is not None or "transfer-encoding" in self.headers
+        """Whether the answer says where its body ends. Where it does not, the end of the connection is the
+        end of the body, and nobody can tell it from a cut (RFC 9112, 8)."""
         self.received = 0
         """Bytes of the body so far, as they are on the wire."""
         self.is_broken = False
@@ -121,7 +126,8 @@ class Stream:
                         raise UpstreamFailed(f"{host_of(self.url)} goes on after the end of its answer")
         if expand is not None and self.received and not expand.eof:
             raise transient(UpstreamFailed(f"{host_of(self.url)} ends in the middle of its answer"), self.url)
-        return Reply(self.status, self.headers, body.getvalue(), self.url, self.is_inside)
+        is_whole = self.is_delimited or expand is not None
+        return Reply(self.status, self.headers, body.getvalue(), self.url, self.is_inside, is_whole)
 
     async def _expand(self, expand: zlib._Decompress, piece: bytes, body: BytesIO) -> None:
         """Append what a piece expands to, in steps that keep nobody else waiting."""

@@ -179,6 +179,7 @@ class Download:
             total = self.leader.total if total is None else total
             self._check_same(answer)
         self._check_total(total, self.leader.total if resumed else None)
+        self._check_end(answer)
         total = self._file.expect.size if total is None else total
         if resumed:
             self._patched = True
@@ -210,6 +211,16 @@ class Download:
                 self._mismatch()
                 raise UpstreamFailed(f"the upstream announces {total} bytes, not {expected}")
         self._check_size(total or 0)
+
+    def _check_end(self, answer: Stream) -> None:
+        """That it can be told in the end whether all of the file has come."""
+        file = self._file
+        is_known = file.expect.digest is not None or file.expect.size is not None or file.check is not None
+        if not (is_known or answer.is_delimited):
+            raise UpstreamRefused(
+                "the upstream does not say where the file ends (no Content-Length), and no hash or size "
+                "of it is known: what is cut off could not be told from the whole"
+            )
 
     def _check_size(self, size: int) -> None:
         if size > self._file.max_bytes:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -70,7 +71,9 @@ def test_a_file_is_fetched_once_and_stored(
     up.serve("/a", document(data, framing=framing))
 
     async def body(one: Engine) -> None:
-        wanted = one.wanted(f"{up.url}/a", digest=digest_of(data) if known else None)
+        is_unknown = framing == "close" and not known
+        expected = len(data) if is_unknown else None  # else nobody could say whether it is whole
+        wanted = one.wanted(f"{up.url}/a", digest=digest_of(data) if known else None, size=expected)
         results = await asyncio.gather(*(one.cache.file(wanted) for _ in range(5)))
         assert [await one.read(found) for found in results] == [data] * 5
         for found in results:
@@ -582,5 +585,22 @@ def test_what_cannot_be_stored_in_the_end_was_right_for_who_read_it(
             await one.read(found)
         with pytest.raises(StorageFull):
             await found.known()
+
+    run(body)
+
+
+@pytest.mark.parametrize("fault", ["chunked", "reset-chunked", "close", "whole-close"])
+def test_what_cannot_be_told_from_the_whole_is_not_kept(up: Upstream, run: Run, fault: str) -> None:
+    """No length, no hash: a cut that shows is an error, and where none could show nothing is taken."""
+    framing: Literal["chunked", "close"] = "close" if fault.endswith("close") else "chunked"
+    cut = None if fault == "whole-close" else 1_000_000
+    up.serve("/a", document(DATA, framing=framing, cut=cut, reset=fault.startswith("reset"), etag=None))
+
+    async def body(one: Engine) -> None:
+        with pytest.raises(UpstreamFailed, match="does not say where" if framing == "close" else "middle"):
+            await one.read(await one.cache.file(one.wanted(f"{up.url}/a")))
+        await _settled(one)
+        assert _objects(one) == []
+        assert await one.wanted(f"{up.url}/a").find() is None
 
     run(body)

@@ -303,7 +303,8 @@ class CachedFiles:
         if reply is None:
             return None
         told = {} if listed.core_metadata is True else listed.core_metadata
-        if not (_IS_METADATA.search(reply.body) and are_right(BytesIO(reply.body), told)):
+        is_whole = bool(told) or reply.is_delimited
+        if not (is_whole and _IS_METADATA.search(reply.body) and are_right(BytesIO(reply.body), told)):
             _log.warning("the core metadata at %s is not what its page says", url)
             return None
         document = remember_mark(mark_of(listed.hashes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from typing import Final
 
@@ -33,6 +34,9 @@ JSON_WORK: Final = 4
 HTML_WORK: Final = 16
 """How much more work a byte is than most: a page of 1 MiB can list so many files that it takes half a second
 as JSON, two as HTML."""
+END_BYTES: Final = 1024
+_END: Final = re.compile(rb"</(?:html|body)\s*>", re.IGNORECASE)
+"""Stands at the end of a page. What is cut off of JSON is none, and of HTML a page with fewer files."""
 JUST_NOW: Final = 10.0
 """Seconds for which a page that came is good for its files, whatever its time is: installers ask for both."""
 
@@ -64,6 +68,10 @@ class Index:
         async def parse(reply: Reply) -> Fetched:
             declared = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
             is_json = declared in _JSON
+            if not (is_json or reply.is_delimited or _END.search(reply.body[-END_BYTES:])):
+                raise UpstreamFailed(
+                    f"the page of {project} may have been cut off: it has no Content-Length and no </html>"
+                )
             work = len(reply.body) * (JSON_WORK if is_json else HTML_WORK)
             before = await self._catalog.find_cached(source.id, page_path(project))
             known = b"" if before is None or is_volatile(before) else await self._blobs.read(before.blob)
