@@ -53,6 +53,7 @@ from nora.formats.base import CommandServices, Format, Services, UploadLimits
 from nora.http import limits
 from nora.http.application import NoraApplication
 from nora.http.clients import Clients
+from nora.http.connections import LOOK_SECONDS
 from nora.http.errors import render_json
 from nora.http.memory import MemoryCache
 from nora.http.render_cache import RenderCache
@@ -349,6 +350,7 @@ class Worker:
     def _jobs(self, services: Services, proxies: Sequence[Repository]) -> Iterator[asyncio.Task[None]]:
         """What is done again and again."""
         cache, unused = services.cache, self._config.proxy.unused_ttl
+        yield every(LOOK_SECONDS, self._app.watch(self._config.server).run, "looking at connections")
         yield every(FLUSH_SECONDS, self._leases.flush, "renewing leases")
         yield every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens")
         yield every(FLUSH_SECONDS, cache.flush, "noting the use of what is cached")

@@ -22,11 +22,13 @@ from blacksheep.contents import ASGIContent
 from blacksheep.server import application as application_module
 
 from nora._speedups import is_request_id
+from nora.config import ServerSettings
 from nora.errors import BadRequest, ClientGone, NotFound, TooManyRequests
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody, drain
 from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.clients import SCOPE_KEY as CLIENT_KEY
+from nora.http.connections import ConnectionLimits, ConnectionWatch
 from nora.http.kept_answers import INDIFFERENT, KeptAnswers
 from nora.http.limits import RateLimits
 from nora.http.send import Header, Receive, Scope, Send, send_small, transmit
@@ -121,6 +123,8 @@ class NoraApplication(Application):
         self._sites = sites or Sites()
         self._good_hosts = self._sites.good_hosts
         self._kept = KeptAnswers(kept_bytes)
+        self._in_flight: dict[int, tuple[str, str] | None] = {}
+        self._files_sent: dict[str, float] = {}
         self._mounts: dict[str, Mount] = {}
         self.attach("/", "system", _nothing, errors.render_json, limited=False)
         # Unique is all that an id must be: a random start for each process, then counted.
@@ -140,6 +144,11 @@ class NoraApplication(Application):
         of `/` gets what no other does."""
         self._mounts[prefix] = Mount(name, handler, render_error, self._metrics.mount(name), limited)
 
+    def watch(self, settings: ServerSettings) -> ConnectionWatch:
+        """Who looks at the connections by which requests come."""
+        limits = ConnectionLimits.build(settings)
+        return ConnectionWatch(settings.port, limits, self._clients, self._in_flight, self._files_sent)
+
     def routes(self) -> Iterator[tuple[str, str]]:
         """Method and path of everything that is answered, as the handlers of the mounts tell it by a method
         `routes` of theirs. One that tells nothing may answer anything: `*`."""
@@ -153,6 +162,14 @@ class NoraApplication(Application):
         return super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
 
     async def _handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        number = id(scope)
+        self._in_flight[number] = scope.get("client")
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            del self._in_flight[number]
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
         request_id, host, is_plain = self._identify(scope["headers"])
         method: str = scope["method"]
@@ -194,7 +211,7 @@ class NoraApplication(Application):
         self._kept.put(scope, response, SECURITY_HEADERS)
         extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
         try:
-            await transmit(response, extra, scope, receive, send)
+            await transmit(response, extra, scope, receive, send, self._files_sent)
         except ClientGone:
             return
         if body is not None and not body.finished:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from time import monotonic
 from typing import Any
 
 from blacksheep import Content, Request, Response, StreamedContent
@@ -216,11 +217,17 @@ def stat_to_send(path: str) -> os.stat_result:
 
 
 async def transmit(
-    response: Response, extra: Sequence[Header], scope: Scope, receive: Receive, send: Send
+    response: Response,
+    extra: Sequence[Header],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    files_sent: dict[str, float],
 ) -> None:
     """Send a response with `extra` headers. Raises ClientGone when the client leaves in the middle of a
     streamed body, and whatever the body raises: the server then cuts the connection, which is all that
-    can be told to a client after the head."""
+    can be told to a client after the head. When the server was told to send a file by HTTP/2 is noted in
+    `files_sent`, by the port of the peer."""
     content = response.content
     status: int = response.status
     head = head_of(response, extra)
@@ -232,6 +239,8 @@ async def transmit(
         _opening.add()
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": _PATHSEND, "path": content.path})
+        if scope["http_version"] == "2":
+            files_sent[scope["client"][1]] = monotonic()
     else:
         await send({"type": "http.response.start", "status": status, "headers": head})
         await _send_pieces(content, receive, send)

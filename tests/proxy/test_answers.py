@@ -82,7 +82,7 @@ class Client:
 
         error: Exception | None = None
         try:
-            await transmit(response, (), scope, receive, send)
+            await transmit(response, (), scope, receive, send, {})
         except NoraError as failed:
             error = failed
         head, *parts = messages
