@@ -9,9 +9,11 @@ a second: Linux knows of each when bytes last moved.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import socket
+import stat
 import struct
 import sys
 import time
@@ -177,15 +179,14 @@ class ConnectionWatch:
 
 
 class OpenSockets:
-    """The sockets of this process, looked at without a descriptor more: there may be none left.
+    """The sockets of this process, looked at by the descriptors that the server has: there may be none left.
 
-    Whatever is looked at is copied to one descriptor that is kept for that, and stays the same there, however
-    the server goes on with its own.
+    No descriptor is ever copied. Closing a copy of a file's would give up all locks that the process has on
+    that file (fcntl(2)), those of the catalog among them. So what a number means may change while it is
+    looked at: a connection that has just come may then be ended instead of one that has just gone.
     """
 
     def __init__(self) -> None:
-        self._nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        self._kept = os.dup(self._nothing)
         self._spares: list[int] = []
         self._listeners: list[int] = []
         self.exhausted = False
@@ -195,14 +196,12 @@ class OpenSockets:
     def close(self) -> None:
         """Give the descriptors back."""
         self._release()
-        os.close(self._nothing)
-        os.close(self._kept)
 
     def reserve(self) -> None:
         """Keep some descriptors for when there are no others."""
         with suppress(OSError):
             while len(self._spares) < SPARES:
-                self._spares.append(os.dup(self._nothing))
+                self._spares.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
 
     def _release(self) -> None:
         while self._spares:
@@ -221,15 +220,13 @@ class OpenSockets:
     @contextmanager
     def opened(self, descriptor: int) -> Iterator[socket.socket]:
         """What a descriptor is of. Raises OSError where it is no socket."""
-        os.dup2(descriptor, self._kept, inheritable=False)
+        if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+        found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, descriptor)
         try:
-            found = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, self._kept)
-            try:
-                yield found
-            finally:
-                found.detach()
+            yield found
         finally:
-            os.dup2(self._nothing, self._kept, inheritable=False)
+            found.detach()
 
     def connections(self, port: int) -> Iterator[Connection]:
         """The connections on which clients reached a port."""
@@ -237,7 +234,7 @@ class OpenSockets:
         for number in self._numbers():
             with suppress(OSError), self.opened(number) as found:
                 own = found.getsockname()  # a text where it is no address of the internet
-                if not isinstance(own, tuple) or own[1] != port or number == self._kept:
+                if not isinstance(own, tuple) or own[1] != port:
                     continue
                 if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                     self._listeners.append(number)

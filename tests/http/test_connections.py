@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import h2.config
 import h2.connection
@@ -279,3 +282,22 @@ def test_connections_are_seen_when_no_descriptor_is_left(
 )
 def test_a_client_of_ipv6_is_a_network(address: str, network: str) -> None:
     assert network_of(address) == network
+
+
+def test_locks_on_files_stay_while_connections_are_looked_at(tmp_path: Path) -> None:
+    """Whoever closes a copy of a descriptor gives up the locks that the process has on its file."""
+    path = tmp_path / "locked"
+    look = (
+        "import fcntl, sys\n"
+        "try: fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+        "except OSError: sys.exit(3)"
+    )
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(path.open("w+b"))
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        sockets = stack.enter_context(contextlib.closing(OpenSockets()))
+        listener = stack.enter_context(socket.create_server((HOST, 0)))
+        stack.enter_context(socket.create_connection(listener.getsockname()))
+        stack.enter_context(listener.accept()[0])
+        assert len(list(sockets.connections(listener.getsockname()[1]))) == 1
+        assert subprocess.run([sys.executable, "-c", look, path], check=False).returncode == 3
