@@ -37,6 +37,7 @@ that catches them on the way to a client.
     ├── Misdirected           421      the server is asked under a name that is not its own
     ├── TooManyRequests       429
     ├── ClientGone            499      nobody is left to answer
+    ├── CodingNotSupported    501      the body is coded in a way that is not understood
     ├── StorageFailed         500      the disk, the bucket or the catalog failed
     │   └── StorageBusy       503      it may work in a moment
     ├── UpstreamFailed        502      somebody whom NORA asked gave no answer that can be used
@@ -173,6 +174,12 @@ class BlobNotFound(NotFound):
 
 class UploadNotFound(NotFound):
     """No such upload session in the package: finished, cancelled, expired or never opened."""
+
+
+class CodingNotSupported(NoraError):
+    """The body comes in a transfer coding that is not understood (RFC 9112, 6.1)."""
+
+    status = 501
 
 
 class MethodNotAllowed(NoraError):

@@ -155,6 +155,11 @@ def test_no_route_is_missing(tmp_path: Path) -> None:
     assert asyncio.run(listing()) == {entry["route"] for entry in ROUTES}
 
 
+def test_head_is_answered_wherever_get_is() -> None:
+    routes = {entry["route"] for entry in ROUTES}
+    assert {f"HEAD {one.removeprefix('GET ')}" for one in routes if one.startswith("GET ")} <= routes
+
+
 @pytest.mark.parametrize("name", MATRIX["class"])
 def test_every_class_speaks_of_every_caller(name: str) -> None:
     assert MATRIX["class"][name].keys() == CALLERS

@@ -227,9 +227,9 @@ class TagWrite:
     name: str
     replace: bool = True
     """False: a tag that already points to another version raises Conflict (immutable tags)."""
-    expected: str | None = None
-    """When set: the version that the tag must point to now, "*" for any, "" for none; else
-    PreconditionFailed."""
+    expected: str | tuple[str, ...] | None = None
+    """When set: the version that the tag must point to now, or several of which it is one, "*" for any, ""
+    for none; else PreconditionFailed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from blacksheep.server import application as application_module
 
 from nora._speedups import is_request_id
 from nora.config import ServerSettings
-from nora.errors import BadRequest, ClientGone, NotFound, TooManyRequests
+from nora.errors import BadRequest, ClientGone, CodingNotSupported, NotFound, TooManyRequests
 from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody, drain
 from nora.http.clients import CLIENTS_KEY, Clients
@@ -193,7 +193,7 @@ class NoraApplication(Application):
                 or not (path.isascii() and path.isprintable())
                 or "%" in path
             ):
-                _check_path(path)
+                _check(path, scope["headers"])
                 self._sites.admit(host, scope)
             if limits is not None:
                 limits.admit(scope)
@@ -279,7 +279,11 @@ def _tell(scope: Scope, status: int, seconds: float) -> None:
         _log.log(TRACE, "%s %s had %s", method, path, ", ".join(headers))
 
 
-def _check_path(path: str) -> None:
-    """Control characters, NUL among them, are in no name; nor is one that a second decoding would reveal."""
+def _check(path: str, headers: list[Header]) -> None:
+    """Control characters, NUL among them, are in no name; nor is one that a second decoding would reveal. The
+    server puts chunks together: what they hold in another coding would be taken as it is."""
+    for name, value in headers:
+        if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+            raise CodingNotSupported("send the body as it is: no transfer coding is taken but chunked")
     if _control_character(path):
         raise BadRequest("the path has a control character")

@@ -31,6 +31,14 @@ def test_chunked_body_is_received_whole(client: httpx.Client) -> None:
     assert client.put("/toy/echo", content=(bytes(1000) for _ in range(50))).text == "50000"
 
 
+def test_a_body_in_another_coding_than_chunks_is_refused(toy: Server) -> None:
+    request = (
+        b"PUT /toy/read HTTP/1.1\r\nhost: localhost\r\n"
+        b"transfer-encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    )
+    assert ask(toy, request).status == 501
+
+
 def test_more_than_the_limit_is_refused_by_its_announcement(toy: Server) -> None:
     request = (
         b"PUT /toy/echo HTTP/1.1\r\nhost: localhost\r\n"

@@ -59,8 +59,10 @@ def check_tag(db: Connection, package: int, version: str, tag: TagWrite) -> None
         return
     row = db.execute(queries.FIND_TAG, (package, tag.name)).fetchone()
     current: str = row[0] if row else ""
-    if tag.expected is not None and current != tag.expected and not (tag.expected == "*" and current):
-        raise PreconditionFailed(f"the tag {tag.name} points to {current or 'nothing'}")
+    if tag.expected is not None:
+        expected = (tag.expected,) if isinstance(tag.expected, str) else tag.expected
+        if current not in expected and not ("*" in expected and current):
+            raise PreconditionFailed(f"the tag {tag.name} points to {current or 'nothing'}")
     if not tag.replace and current not in ("", version):
         raise Conflict(f"the tag {tag.name} points to {current} and may not be moved")
 

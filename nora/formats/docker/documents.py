@@ -25,6 +25,7 @@ MAX_PAGE = 10_000
 """Entries of a listing without `n`, and the most that `n` gives."""
 
 _LINK = re.compile(r"<([^<>]*)>([^<,]*)")
+_VALIDATOR = re.compile(r'(W/)?"([^"]*)"')
 _NEXT = re.compile(r';[ \t]*rel[ \t]*=[ \t]*"?next"?[ \t]*(?:;|$)', re.IGNORECASE)
 
 
@@ -34,7 +35,15 @@ def parse_page_size(text: str | None) -> int:
         return MAX_PAGE
     if not (text.isascii() and text.isdigit()):
         raise InvalidPage("n must be a non-negative number")
-    return min(int(text[:10]), MAX_PAGE)
+    return min(int(text.lstrip("0")[:10] or "0"), MAX_PAGE)
+
+
+def parse_if_match(text: str) -> tuple[str, ...]:
+    """The validators of an `If-Match` (RFC 9110, 13.1.1): `*`, or strong ones, since weak ones never match.
+    One without quotes is taken as it is."""
+    if '"' not in text:
+        return (text.strip(),)
+    return tuple(tag for weak, tag in _VALIDATOR.findall(text) if not weak)
 
 
 def render_names(key: str, names: Sequence[str], **fields: str) -> bytes:

@@ -28,6 +28,7 @@ _CODES: dict[type[errors.NoraError], str] = {
     errors.UploadNotFound: "BLOB_UPLOAD_UNKNOWN",
     errors.NotFound: "UNSUPPORTED",
     errors.MethodNotAllowed: "UNSUPPORTED",
+    errors.CodingNotSupported: "UNSUPPORTED",
     errors.RequestTimeout: "BLOB_UPLOAD_INVALID",
     errors.Conflict: "DENIED",
     errors.PreconditionFailed: "DENIED",

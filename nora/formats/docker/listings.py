@@ -45,7 +45,7 @@ class Listings:
 
     async def tags(self, resource: Resource) -> Response:
         """`tags/list`: byte order, `last` is exclusive and need not exist."""
-        image = resource.image
+        image, size = resource.image, parse_page_size(resource.parameter("n"))  # before anybody is asked
 
         async def look(hosted: Repository) -> Page | None:
             self._catalog.blocks().check(hosted.id, image.package)
@@ -60,11 +60,12 @@ class Listings:
         pages += await self._resolver.every(await self._remotes.resolve(image), ask)
         if not pages:
             raise PackageNotFound(f"there is no image {quoted(image.full_name)}")
-        return await self._names(resource, "tags", pages, name=image.full_name)
+        return await self._names(resource, "tags", pages, size, name=image.full_name)
 
     async def catalog(self, resource: Resource) -> Response:
         """`_catalog`: the images that hold a manifest, by their full names; those that may be read."""
         principal = await self._authorizer.authorize_listing(resource.request)
+        size = parse_page_size(resource.parameter("n"))
         places = [("", self._images.default)]
         places += [(f"{name}/", repository) for name, repository in self._images.named.items()]
         pages = [
@@ -72,10 +73,11 @@ class Listings:
             for prefix, repository in places
             for number in repository.row_ids
         ]
-        return await self._names(resource, "repositories", pages)
+        return await self._names(resource, "repositories", pages, size)
 
-    async def _names(self, resource: Resource, key: str, pages: list[Page], **fields: str) -> Response:
-        size = parse_page_size(resource.parameter("n"))
+    async def _names(
+        self, resource: Resource, key: str, pages: list[Page], size: int, **fields: str
+    ) -> Response:
         last = resource.parameter("last") or ""
         names = await _merge(pages, last, size + 1) if size else []
         headers = [API_VERSION]

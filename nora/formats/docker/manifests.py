@@ -11,6 +11,7 @@ from nora.blobs.base import Expect
 from nora.catalog.records import Blob, File, NewBlob, NewFile, Release, TagWrite
 from nora.errors import BlobNotFound, Conflict, MissingReferences, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
+from nora.formats.docker.documents import parse_if_match
 from nora.formats.docker.names import Image, Tag, parse_reference
 from nora.formats.docker.publish import ParsedManifest, parse_manifest
 from nora.formats.docker.pull_through import Pulled, PullThrough
@@ -169,9 +170,9 @@ class Manifests:
 
     def _tag_writes(self, request: Request, tags: list[Tag]) -> tuple[TagWrite, ...]:
         """The tags to set, with the conditions of the request (RFC 9110, 13.1) and of the settings."""
-        expected: str | None = None
-        if (if_match := request.get_first_header(b"if-match")) is not None:
-            expected = if_match.decode("latin-1").strip().strip('"')
+        expected: str | tuple[str, ...] | None = None
+        if if_match := request.get_headers(b"if-match"):
+            expected = parse_if_match(b", ".join(if_match).decode("latin-1"))
         elif request.get_first_header(b"if-none-match") == b"*":
             expected = ""
         immutable = self._settings.is_immutable

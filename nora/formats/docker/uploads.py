@@ -75,7 +75,7 @@ class UploadEndpoints:
         principal = resource.principal
         owner = "" if principal.is_anonymous else principal.name
         upload = await self._uploads.open(target.id, image.package, algorithm, owner)
-        return self._session(202, image, upload)
+        return self._session(202, image, upload, is_new=True)
 
     async def status(self, resource: Resource) -> Response:
         """GET: how far the session is."""
@@ -161,19 +161,18 @@ class UploadEndpoints:
             resource.request, limit=self._settings.max_upload_size, idle_seconds=self._idle_seconds
         )
 
-    def _session(self, status: int, image: Image, upload: Upload) -> Response:
+    def _session(self, status: int, image: Image, upload: Upload, *, is_new: bool = False) -> Response:
         location = f"{self._base}/v2/{image.full_name}/blobs/uploads/{upload.id}"
-        return Response(
-            status,
-            [
-                API_VERSION,
-                (b"location", location.encode()),
-                (b"range", b"0-%d" % max(upload.offset - 1, 0)),
-                (b"docker-upload-uuid", upload.id.encode()),
-                # `Range` cannot tell an empty session from one of a single byte
-                (b"x-nora-upload-offset", b"%d" % upload.offset),
-            ],
-        )
+        headers = [
+            API_VERSION,
+            (b"location", location.encode()),
+            (b"docker-upload-uuid", upload.id.encode()),
+            # `Range` cannot tell an empty session from one of a single byte
+            (b"x-nora-upload-offset", b"%d" % upload.offset),
+        ]
+        if upload.offset or not is_new:  # clients want one after they have sent something, and when they ask
+            headers.append((b"range", b"0-%d" % max(upload.offset - 1, 0)))
+        return Response(status, headers)
 
     def _created(self, image: Image, digest: Digest) -> Response:
         location = f"{self._base}/v2/{image.full_name}/blobs/{digest}"

@@ -110,7 +110,7 @@ class Files:
         return await self._find(resource, look, ask)
 
     async def _provenance(self, resource: Resource, filename: str) -> Response:
-        accept = resource.header(b"accept") or "*/*"
+        accept = resource.accept or "*/*"
         if "json" not in accept and "*/*" not in accept and "application/*" not in accept:
             raise NotAcceptable((INTEGRITY.decode(),))
 

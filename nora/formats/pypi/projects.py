@@ -115,7 +115,7 @@ def make_list(names: Sequence[str], page_type: str, encoding: str) -> bytes:
 
 
 def _page_type(resource: Resource) -> PageType:
-    return negotiate(resource.header(b"accept"), resource.parameter("format") or None)
+    return negotiate(resource.accept, resource.parameter("format") or None)
 
 
 def _redirect(resource: Resource) -> Response:

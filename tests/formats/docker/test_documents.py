@@ -11,7 +11,15 @@ from nora.formats.docker import documents
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [(None, documents.MAX_PAGE), ("0", 0), ("5", 5), ("9" * 40, documents.MAX_PAGE)]
+    ("text", "size"),
+    [
+        (None, documents.MAX_PAGE),
+        ("0", 0),
+        ("5", 5),
+        ("0" * 20 + "5", 5),
+        ("0" * 20, 0),
+        ("9" * 40, documents.MAX_PAGE),
+    ],
 )
 def test_page_size(text: str | None, size: int) -> None:
     assert documents.parse_page_size(text) == size
@@ -21,6 +29,21 @@ def test_page_size(text: str | None, size: int) -> None:
 def test_bad_page_size(text: str) -> None:
     with pytest.raises(InvalidPage):
         documents.parse_page_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "tags"),
+    [
+        ('"a"', ("a",)),
+        ('"a", "b"', ("a", "b")),
+        ('W/"a", "b"', ("b",)),
+        ('W/"a"', ()),
+        ("*", ("*",)),
+        ("sha256:ab", ("sha256:ab",)),
+    ],
+)
+def test_conditions_are_lists_of_strong_validators(text: str, tags: tuple[str, ...]) -> None:
+    assert documents.parse_if_match(text) == tags
 
 
 def test_names_are_golden_bytes() -> None:

@@ -15,15 +15,15 @@ UPLOAD = "0b9c7a3e-0000-4000-8000-000000000000"
     ("path", "allow"),
     [
         ("/v2/", "GET, HEAD"),
-        ("/v2/_catalog", "GET"),
+        ("/v2/_catalog", "GET, HEAD"),
         ("/v2/token", "GET, HEAD, POST"),
-        ("/v2/_oci/ext/discover", "GET"),
-        ("/v2/a/tags/list", "GET"),
+        ("/v2/_oci/ext/discover", "GET, HEAD"),
+        ("/v2/a/tags/list", "GET, HEAD"),
         ("/v2/a/manifests/1", "GET, HEAD, PUT, DELETE"),
         (f"/v2/a/blobs/{DIGEST}", "GET, HEAD, DELETE"),
         ("/v2/a/blobs/uploads/", "POST"),
-        (f"/v2/a/blobs/uploads/{UPLOAD}", "GET, PATCH, PUT, DELETE"),
-        (f"/v2/a/referrers/{DIGEST}", "GET"),
+        (f"/v2/a/blobs/uploads/{UPLOAD}", "GET, HEAD, PATCH, PUT, DELETE"),
+        (f"/v2/a/referrers/{DIGEST}", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_is_405_and_names_the_right_ones(http: httpx.Client, path: str, allow: str) -> None:
