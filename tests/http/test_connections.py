@@ -266,7 +266,7 @@ def test_connections_are_seen_when_no_descriptor_is_left(
 
     monkeypatch.setattr(os, "scandir", refuse)
     monkeypatch.setattr(os, "dup", refuse)
-    monkeypatch.setattr("nora.http.connections.descriptor_budget", lambda: DescriptorBudget(1024))
+    monkeypatch.setattr("nora.http.connections.descriptor_budget", lambda: DescriptorBudget(1 << 17))
     (found,) = sockets.connections(peers.port)
     assert (found.address, str(found.port), found.silent) == (HOST, port_of(server), False)
 
