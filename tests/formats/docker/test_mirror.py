@@ -72,6 +72,14 @@ def test_a_pull(hub: Mirror, repository: Name) -> None:
     assert image.get_manifest("latest", if_none_match=f'"{manifest.digest}"').status_code == 304
 
 
+@pytest.mark.parametrize("size", ["-1", "1e99", "x", ""])
+def test_a_bad_page_size_asks_nobody(hub: Mirror, repository: Name, size: str) -> None:
+    image = hub.image(repository("app"))
+    answer = image.client.get(f"{image.path}/tags/list", params={"n": size})
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "PAGINATION_NUMBER_INVALID")
+    assert hub.up.log.requests == []
+
+
 def test_a_head_never_costs_a_get(hub: Mirror, repository: Name) -> None:
     name = repository("app")
     manifest = hub.registry.image(name)

@@ -44,6 +44,11 @@ def test_negotiation(http: httpx.Client, published: str, accept: str, media_type
     assert answer.headers["cache-control"] == "no-cache"
 
 
+def test_several_accept_fields_are_one_list(http: httpx.Client, published: str) -> None:
+    answer = http.get(published, headers=[("accept", f"{HTML};q=0.2"), ("accept", JSON)])
+    assert answer.headers["content-type"] == JSON
+
+
 def test_nothing_acceptable(http: httpx.Client, published: str) -> None:
     assert http.get(published, headers={"accept": "image/png"}).status_code == 406
     answer = http.get(f"{published}?format={JSON}", headers={"accept": "image/png"})
