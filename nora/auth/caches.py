@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from nora.auth.endpoints import ServerEndpoint
 from nora.errors import BadRequest
 from nora.http.context import RequestContext
-from nora.http.fields import Fields, answering, read_fields, text_of
+from nora.http.fields import Fields, answering, read_fields, read_limit, text_of
 from nora.http.router import Endpoint
 from nora.model import Digest
 from nora.observability.audit import note
@@ -68,10 +68,8 @@ class CacheApi:
 
     async def _list(self, context: RequestContext) -> object:
         after = _number(context.parameter("after") or "0", "after")
-        limit = _number(context.parameter("limit") or str(MOST_SHOWN), "limit")
-        if not 1 <= limit <= MOST_SHOWN:
-            raise BadRequest(f"limit is a whole number from 1 to {MOST_SHOWN}")
-        return {"blocks": [_shown(one) for one in await self._blocking.list(after, limit)]}
+        found = await self._blocking.list(after, read_limit(context, MOST_SHOWN))
+        return {"blocks": [_shown(one) for one in found]}
 
     async def _block(self, context: RequestContext) -> object:
         fields = await read_fields(context.request, frozenset({"reason"}), _BLOCK)

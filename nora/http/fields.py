@@ -51,7 +51,7 @@ def text_of(fields: Fields, name: str) -> str:
 def read_limit(context: RequestContext, most: int) -> int:
     """The query's `limit`, as many as there may be without one. Raises BadRequest."""
     limit = context.parameter("limit") or str(most)
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= most):
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 19 and 1 <= int(limit) <= most):
         raise BadRequest(f"limit is a whole number from 1 to {most}")
     return int(limit)
 

@@ -298,6 +298,13 @@ def test_blocks_are_listed_in_pages(admin: httpx.Client) -> None:
     assert admin.get(f"{BLOCKS}?after={numbers[0]}").json() == {"blocks": []}
 
 
+@pytest.mark.parametrize("path", [BLOCKS, "/api/v1/admin/tokens", "/api/v1/admin/packages?repository=pypi"])
+def test_a_page_is_bounded_however_its_size_is_written(admin: httpx.Client, path: str) -> None:
+    for size in ("0", "1001", "0000000011111", "1" * 30, "x"):
+        answer = admin.get(path, params={**httpx.QueryParams(path.partition("?")[2]), "limit": size})
+        assert answer.status_code == 400, size
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
