@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nora.auth.scopes import write_scope
 from nora.errors import Denied, Unauthenticated
 from nora.model import ANONYMOUS, REMOVALS, ROLES, Action, Principal, Repository, Scope
 from nora.patterns import path_matcher
@@ -87,9 +88,7 @@ def _limits_of(principal: Principal) -> str:
     """What its token is limited to, for who holds it."""
     if not principal.scopes:
         return f": its role is {principal.role}"
-    places = dict.fromkeys(
-        f"{one.repository}:{one.name}:{','.join(sorted(one.actions))}" for one in principal.scopes
-    )
+    places = dict.fromkeys(map(write_scope, principal.scopes))
     return f": it is limited to {' '.join([*places][:MOST_TOLD])}"
 
 

@@ -31,12 +31,6 @@ def parse_parameters(data: bytes) -> Parameters:
         raise BadRequest(f"at most {MOST_PARAMETERS} parameters") from None
 
 
-def accepted(request: Request) -> str | None:
-    """All `Accept` fields as one; None where there is none."""
-    values = request.get_headers(b"accept")
-    return b", ".join(values).decode("latin-1") if values else None
-
-
 class RequestContext:
     """A request, what it does, and who is asking: the router fills it in from left to right."""
 
@@ -79,8 +73,9 @@ class RequestContext:
 
     @property
     def accept(self) -> str | None:
-        """What the client takes: all `Accept` fields are one list (RFC 9110, 5.3)."""
-        return accepted(self.request)
+        """What the client takes, if it says so: all `Accept` fields are one list (RFC 9110, 5.3)."""
+        values = self.request.get_headers(b"accept")
+        return b", ".join(values).decode("latin-1") if values else None
 
     def header(self, name: bytes) -> str | None:
         """A request header, name in lower case."""
