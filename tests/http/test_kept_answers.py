@@ -13,6 +13,8 @@ import httpx
 import pytest
 from blacksheep import Content, Response
 
+from nora.blobs.leases import Leases
+from nora.catalog.records import Blob
 from nora.errors import Denied
 from nora.formats.docker import blobs, manifests
 from nora.http.kept_answers import INDIFFERENT, LARGEST_BODY, OVERHEAD, STAMP_KEY, KeptAnswers
@@ -90,12 +92,36 @@ async def test_head_and_get_are_kept_apart(http: httpx.AsyncClient, made: list[s
     assert made == [TAG, TAG]
 
 
+@pytest.mark.parametrize("left", [None, b"", b"other bytes"])
 async def test_the_file_of_a_blob_is_looked_at_for_each_head(
-    http: httpx.AsyncClient, made: list[str]
+    http: httpx.AsyncClient, made: list[str], tmp_path: Path, left: bytes | None
 ) -> None:
     for _ in range(3):
         assert (await http.head(LAYER)).status_code == 200
-    assert made == [LAYER] * 3
+    assert made == [LAYER]
+    [file] = (tmp_path / "storage" / "blobs" / "sha256").glob(f"*/{sha256(BLOB).hexdigest()}-*")
+    file.chmod(0o600)
+    file.unlink() if left is None else file.write_bytes(left)
+    assert (await http.head(LAYER)).status_code == 404
+    upload = f"/v2/app/blobs/uploads/?digest={digest(BLOB)}"
+    assert (await http.post(upload, content=BLOB)).status_code == 201
+    for _ in range(2):
+        assert (await http.head(LAYER)).status_code == 200
+
+
+async def test_each_head_of_a_blob_renews_its_lease(
+    http: httpx.AsyncClient, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+
+    def note(self: Leases, repository: int, package: str, blob: Blob) -> None:
+        noted.append(f"{package} {blob.digest}")
+
+    monkeypatch.setattr(Leases, "note", note)
+    for _ in range(3):
+        await http.head(LAYER)
+    assert made == [LAYER]
+    assert noted == [f"app {digest(BLOB)}"] * 3
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from blacksheep import Response
 
@@ -15,6 +17,7 @@ from nora.formats.docker.pull_through import MayRead, PullThrough
 from nora.formats.docker.resource import API_VERSION, Resource
 from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream import Remotes
+from nora.http.kept_answers import Stamp
 from nora.http.send import Header, blob_response
 from nora.model import Digest, Repository
 from nora.proxy.answers import file_response
@@ -48,19 +51,23 @@ class Blobs:
         """GET and HEAD, with ranges. A HEAD hit renews the lease: the client will not upload again."""
         image = resource.image
         digest = Digest(resource.reference)
+        stamp: Stamp | None = None
+        if resource.may_be_kept:
+            stamp = self._resolver.hosted_stamp(image.repository, image.package)
 
         async def look(hosted: Repository) -> Blob | None:
+            nonlocal stamp
             blob = await self._catalog.find_linked_blob(hosted.id, image.package, digest)
             if blob is None or resource.request.method != "HEAD":
                 return blob
             if not await self._blobs.is_whole(blob):  # so that what was lost is pushed again
                 return None
-            self._leases.note(hosted.id, image.package, blob)
+            renew = partial(self._leases.note, hosted.id, image.package, blob)
+            renew()
+            path = self._blobs.path(blob) if stamp is not None else None
+            stamp = _WhileThere(stamp, Path(path), blob.size, renew) if stamp and path else None
             return blob
 
-        stamp = None
-        if resource.may_be_kept and resource.request.method != "HEAD":  # for which the file is looked at
-            stamp = self._resolver.hosted_stamp(image.repository, image.package)
         blob = await self._resolver.find_hosted(image.repository, look)
         if blob is None:
             return await self._cached(resource, digest, await self._remotes.resolve(image))
@@ -130,6 +137,27 @@ class Blobs:
         if await self._remotes.is_known(image):
             return BlobNotFound(f"{image.full_name} has no blob {digest}")
         return PackageNotFound(f"there is no image {image.full_name}")
+
+
+class _WhileThere:
+    """The stamp of the answer to a HEAD, for which its file is looked at and its lease renewed each time."""
+
+    def __init__(self, stamp: Stamp, file: Path, size: int, renew: Callable[[], None]) -> None:
+        self._stamp = stamp
+        self._file = file
+        self._size = size
+        self._renew = renew
+
+    def holds(self) -> bool:
+        if not self._stamp.holds():
+            return False
+        try:
+            is_there = self._file.stat().st_size == self._size
+        except OSError:
+            return False  # what that means is found out where the answer is made anew
+        if is_there:
+            self._renew()
+        return is_there
 
 
 def _etag(digest: Digest) -> bytes:
