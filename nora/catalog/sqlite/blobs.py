@@ -188,10 +188,12 @@ def mount_blob(
     lease_seconds: float,
     blocks: BlockSet,
 ) -> Blob | None:
-    """See Catalog.mount_blob. `blocks` may be about any digest of the bytes."""
+    """See Catalog.mount_blob. `blocks` may be about any digest of the bytes, and about packages that have
+    them: of these nothing is given."""
     blob = find_blob(db, digest)
     blocks.check(repository_id, package, digests=(digest, *(() if blob is None else (blob[1],))))
-    if blob is None or not any(_holds(db, source, blob[0]) for source in sources):
+    given = [source for source in sources if not (blocks and blocks.is_hidden(*source))]
+    if blob is None or not any(_holds(db, source, blob[0]) for source in given):
         return None
     now = time.time()
     return link(db, ensure_package(db, repository_id, package, now), blob, now + lease_seconds)

@@ -9,11 +9,12 @@ a manifest that is cached under the same name refers to it, so that the probes o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, Cached, File, NewBlob, NewFile, Release
-from nora.errors import InvalidManifest, UpstreamFailed, VersionNotFound, quoted
+from nora.errors import Blocked, InvalidManifest, UpstreamFailed, VersionNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.docker.names import Image, Tag
 from nora.formats.docker.publish import parse_manifest
@@ -286,7 +287,8 @@ class PullThrough:
             return await self._catalog.mount_blob(digest, same, repository, package, self._lease)
         for _, other in same:
             if may_read is not None and may_read(other):
-                return await self._catalog.find_linked_blob(repository, other, digest)
+                with suppress(Blocked):  # the other image
+                    return await self._catalog.find_linked_blob(repository, other, digest)
         return None
 
     async def promote_cached_blobs(self, image: Image, target: Repository, digests: Sequence[str]) -> bool:

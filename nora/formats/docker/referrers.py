@@ -93,6 +93,7 @@ class Referrers:
             found.add(map(referrer_descriptor, rows), has_more=has_more)
 
         async def look(hosted: Repository) -> bool:
+            self._catalog.blocks().check(hosted.id, image.package)
             await take(hosted.id, image.package)
             described.extend(await self._fallback(hosted.id, image, wanted))
             return True

@@ -5,12 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import httpx
 import pytest
 
 from nora.blobs.layout import Layout
+from tests.formats.docker.mirrors import ONLINE
 from tests.support.in_process import application
 from tests.support.oci import IMAGE, digest, render
+from tests.support.oci_upstream import OCIUpstream
+from tests.support.upstream import upstream
 
 pytestmark = pytest.mark.anyio
 LAYER = b"a layer that bites"
@@ -89,3 +93,65 @@ async def test_a_manifest_that_needs_a_blocked_layer_is_refused(tmp_path: Path) 
         )
         assert answer.status_code == 403
         assert "it bites" in answer.text
+
+
+async def test_nothing_is_mounted_out_of_a_blocked_image(tmp_path: Path) -> None:
+    """Whoever knows a digest would get bytes that are refused under the name that has them."""
+    async with application(tmp_path) as http:
+        assert (await push(http, "team/bad", LAYER)).status_code == 201
+        number = await block(http, repository="docker", name="team/bad")
+        mount = {"mount": digest(LAYER)}
+        for parameters in (mount, {**mount, "from": "team/bad"}):
+            answer = await http.post("/v2/team/other/blobs/uploads/", params=parameters)
+            assert answer.status_code == 202, "the client is to upload it"
+            assert (await http.get(f"/v2/team/other/blobs/{digest(LAYER)}")).status_code == 404
+        assert (await push(http, "team/good", LAYER)).status_code == 201
+        answer = await http.post("/v2/team/other/blobs/uploads/", params=mount)
+        assert answer.status_code == 201, "somebody else has it, too"
+        await http.post("/api/v1/admin/blocks/lift", json={"id": number})
+        answer = await http.post("/v2/team/third/blobs/uploads/", params={**mount, "from": "team/bad"})
+        assert answer.status_code == 201
+
+
+async def test_a_layer_that_a_blocked_image_has_too_is_still_given(tmp_path: Path) -> None:
+    """Also where what one image may have of another depends on who asks."""
+    users = tmp_path / "users"
+    users.write_text(f"admin:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n")
+    closed = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users)}
+    with upstream() as up:
+        hub = OCIUpstream()
+        hub.mount(up)
+        for name in ("team/bad", "team/good"):
+            hub.image(name, "1", LAYER, seed=name)
+        settings = {**ONLINE, **closed, "NORA_DOCKER_UPSTREAMS": up.url}
+        async with application(tmp_path, **settings) as http:
+            http.auth = ("admin", "secret")
+            for name in ("team/bad", "team/good"):
+                assert (await http.get(f"/v2/{name}/manifests/1")).status_code == 200
+            assert (await http.get(f"/v2/team/bad/blobs/{digest(LAYER)}")).content == LAYER
+        async with application(tmp_path, **settings) as http:  # the layer is kept by now
+            http.auth = ("admin", "secret")
+            await block(http, repository="docker", name="team/bad")
+            assert (await http.get(f"/v2/team/bad/blobs/{digest(LAYER)}")).status_code == 403
+            assert (await http.get(f"/v2/team/good/blobs/{digest(LAYER)}")).content == LAYER
+
+
+async def test_what_refers_to_manifests_of_a_blocked_image_is_not_listed(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[repositories.mine]\nformat = "docker"\n')
+    async with application(tmp_path, NORA_CONFIG_PATH=str(config)) as http:
+        subject = digest(b"some image")
+        artifact = {
+            "schemaVersion": 2,
+            "mediaType": IMAGE,
+            "config": described(b"{}"),
+            "layers": [],
+            "subject": {"mediaType": IMAGE, "digest": subject, "size": 10},
+        }
+        assert (await push(http, "mine/team/bad", b"{}")).status_code == 201
+        path, of_type = "/v2/mine/team/bad/manifests/1", {"content-type": IMAGE}
+        assert (await http.put(path, content=render(artifact), headers=of_type)).status_code == 201
+        listed = f"/v2/mine/team/bad/referrers/{subject}"
+        assert len((await http.get(listed)).json()["manifests"]) == 1
+        await block(http, repository="mine", name="team/bad")
+        assert (await http.get(listed)).status_code == 403
