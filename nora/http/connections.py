@@ -32,12 +32,14 @@ _log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 PRESSED_LOOK_SECONDS: Final = 0.05
-"""Between two looks, while silent connections take the places of others."""
+"""Between two looks, while what the next one may close takes the places of others."""
 SILENT_SECONDS: Final = 0.5
 """How long a client may take for its first byte when places are scarce."""
 FILE_SECONDS: Final = 600.0
 """How long a connection of HTTP/2 that was sent a file may be idle: its client may have stopped reading."""
 SPARES: Final = 16
+MOST_REFUSED: Final = 4096
+"""Of those who wait to be accepted, at one look: others may come as fast as they are refused."""
 _LOG_SECONDS: Final = 60.0
 _TCP_INFO: Final = 11
 _INFO: Final = struct.Struct("=24xI16xI4xI72xQ8xI")
@@ -111,15 +113,15 @@ class ConnectionWatch:
         self._told_at = -_LOG_SECONDS
 
     async def run(self) -> None:
-        """Look once, and again and again for as long as places are scarce."""
-        scarce = sys.platform.startswith("linux")
-        while scarce:
-            scarce = await asyncio.to_thread(self.look)
-            if scarce:
+        """Look once, and again and again for as long as that makes room."""
+        pressed = sys.platform.startswith("linux")
+        while pressed:
+            pressed = await asyncio.to_thread(self.look)
+            if pressed:
                 await asyncio.sleep(PRESSED_LOOK_SECONDS)
 
     def look(self) -> bool:
-        """Close what is not to be kept. Whether there are too many silent ones."""
+        """Close what is not to be kept. Whether places are scarce, and the next look may make room."""
         found = list(self._sockets.connections(self._port))
         busy = {int(peer[1]) for peer in list(self._in_flight.values()) if peer is not None}
         scarce = self._limits.are_scarce(len(found))
@@ -129,7 +131,8 @@ class ConnectionWatch:
         self._suspects = frozenset(one.key for one in idle)
         if scarce:
             self._close((one for one in found if one.silent and one.idle > SILENT_SECONDS), socket.SHUT_RDWR)
-        self._close(self._beyond_share(found, busy), socket.SHUT_RDWR)
+        beyond = list(self._beyond_share(found, busy))
+        self._close(beyond, socket.SHUT_RDWR)
         if self._sockets.exhausted:
             self._sockets.empty_queue()
         elif not scarce:
@@ -137,7 +140,7 @@ class ConnectionWatch:
         present = {str(one.port) for one in found}
         for port in [port for port in list(self._files_sent) if port not in present]:
             self._files_sent.pop(port, None)
-        return scarce
+        return self._sockets.exhausted or (scarce and (bool(beyond) or any(one.silent for one in found)))
 
     def _is_late(self, one: Connection) -> bool:
         if one.idle < self._limits.header_timeout:
@@ -214,7 +217,7 @@ class OpenSockets:
         self._release()
         for listener in self._listeners:
             with suppress(OSError), self.opened(listener) as found:
-                while True:  # to the end of the queue: then it would block, which is an OSError
+                for _ in range(MOST_REFUSED):  # at the end of the queue it would block: an OSError
                     found.accept()[0].close()
 
     @contextmanager

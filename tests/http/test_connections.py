@@ -254,6 +254,31 @@ def test_who_says_nothing_makes_room_where_places_are_scarce(
     assert not any(map(ended, (spoke, *others)))
 
 
+def test_who_speaks_is_not_looked_at_all_the_time_where_places_are_scarce(stack: contextlib.ExitStack) -> None:
+    peers = Peers(stack, ConnectionLimits(header_timeout=30, most=8))
+    for number in range(2, 9):
+        peers.connect(b"x", host=f"127.0.0.{number}")
+    assert not peers.watch.look()
+    for number in range(2, 9):
+        peers.connect(b"x", host=f"127.0.0.{number % 2 + 2}")
+    assert peers.watch.look()  # there is one with more than its share, whose next ones wait for its places
+
+
+def test_no_more_than_so_many_who_wait_are_refused_at_a_look(
+    stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nora.http.connections.MOST_REFUSED", 2)
+    listener = stack.enter_context(socket.create_server((HOST, 0)))
+    listener.setblocking(False)
+    waiting = [stack.enter_context(socket.create_connection(listener.getsockname())) for _ in range(3)]
+    sockets = stack.enter_context(contextlib.closing(OpenSockets()))
+    assert list(sockets.connections(listener.getsockname()[1])) == []
+    sockets.empty_queue()
+    for refused in waiting[:2]:
+        assert is_closed(refused)
+    stack.enter_context(listener.accept()[0])  # the third one is still there
+
+
 def test_connections_are_seen_when_no_descriptor_is_left(
     stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
