@@ -137,13 +137,15 @@ def _normal_or_none(text: str) -> str | None:
 def version_of(filename: str) -> str | None:
     """The version that a listed file belongs to; None where its name does not say it.
 
-    For whole listings: far quicker than `parse_filename`, and does not mind what else is in the name.
+    For whole listings: far quicker than `parse_filename`, and does not mind what else is in the name. It knows
+    the version of whatever an installer takes: a block of it would not hold otherwise.
     """
-    if filename.endswith(".whl"):
+    lower = filename.lower()
+    if lower.endswith((".whl", ".egg")):
         parts = filename.split("-", 2)
         return _normal_or_none(parts[1]) if len(parts) == 3 else None
-    for end in (".tar.gz", ".zip", ".tar.bz2", ".tgz"):
-        if filename.endswith(end):
+    for end in (".tar.gz", ".zip", ".tar.bz2", ".tgz", ".tar.xz", ".tar.z"):
+        if lower.endswith(end):
             _, dash, version = filename[: -len(end)].rpartition("-")
             return _normal_or_none(version) if dash else None
     return None

@@ -118,6 +118,8 @@ def test_relics_are_listed_and_not_taken_in(filename: str) -> None:
         *(("foo-bar-1.0.tar.gz", "1.0"), ("foo-1.0-py3-none-any.whl", "1.0"), ("foo-1.0.tgz", "1.0")),
         *(("foo-1.0.win32.exe", None), ("foo-x.zip", None), ("foo.zip", None), ("foo.whl", None)),
         (f"foo-{'1' * 5000}.zip", None),
+        *(("foo-1.0.tar.xz", "1.0"), ("foo-bar-1.0.ZIP", "1.0"), ("foo-1.0.tar.Z", "1.0")),
+        *(("foo-1.0-py3.8.egg", "1.0"), ("foo-1.0-PY3-none-any.WHL", "1.0")),
     ],
 )
 def test_the_version_of_a_listed_file(filename: str, version: str | None) -> None:
