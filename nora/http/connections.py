@@ -40,6 +40,9 @@ FILE_SECONDS: Final = 600.0
 SPARES: Final = 16
 MOST_REFUSED: Final = 4096
 """Of those who wait to be accepted, at one look: others may come as fast as they are refused."""
+MOST_NUMBERS: Final = 1 << 17
+"""Descriptors are given out from below: those of connections are far below it, whatever the limit is."""
+_NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _LOG_SECONDS: Final = 60.0
 _TCP_INFO: Final = 11
 _INFO: Final = struct.Struct("=24xI16xI4xI72xQ8xI")
@@ -249,9 +252,10 @@ class OpenSockets:
             with os.scandir("/proc/self/fd") as descriptors:
                 self.exhausted = False
                 return [int(one.name) for one in descriptors]
-        except OSError:  # no descriptor is left to read that directory
-            self.exhausted = True
-            return range(descriptor_budget().limit)
+        except OSError as error:
+            self.exhausted = error.errno in _NONE_LEFT
+            # Without that directory (a sandbox has no /proc) nothing is known of connections
+            return range(min(descriptor_budget().limit, MOST_NUMBERS)) if self.exhausted else ()
 
 
 def _connection(number: int, found: socket.socket) -> Connection:

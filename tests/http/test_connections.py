@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import h2.config
@@ -144,6 +145,7 @@ class Peers:
     def __init__(self, stack: contextlib.ExitStack, limits: ConnectionLimits, trusted: str = "") -> None:
         self._stack = stack
         self._listener = stack.enter_context(socket.create_server((HOST, 0)))
+        self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self.in_flight: dict[int, tuple[str, str] | None] = {}
         self.files_sent: dict[str, float] = {}
@@ -254,7 +256,9 @@ def test_who_says_nothing_makes_room_where_places_are_scarce(
     assert not any(map(ended, (spoke, *others)))
 
 
-def test_who_speaks_is_not_looked_at_all_the_time_where_places_are_scarce(stack: contextlib.ExitStack) -> None:
+def test_who_speaks_is_not_looked_at_all_the_time(
+    stack: contextlib.ExitStack,
+) -> None:
     peers = Peers(stack, ConnectionLimits(header_timeout=30, most=8))
     for number in range(2, 9):
         peers.connect(b"x", host=f"127.0.0.{number}")
@@ -294,6 +298,39 @@ def test_connections_are_seen_when_no_descriptor_is_left(
     monkeypatch.setattr("nora.http.connections.descriptor_budget", lambda: DescriptorBudget(1 << 17))
     (found,) = sockets.connections(peers.port)
     assert (found.address, str(found.port), found.silent) == (HOST, port_of(server), False)
+
+
+def test_nobody_is_refused_where_there_is_no_directory_of_descriptors(
+    stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    peers = Peers(stack, ConnectionLimits(header_timeout=0, most=1))
+    its = [peers.connect() for _ in range(3)]
+    waiting = stack.enter_context(socket.create_connection((HOST, peers.port)))
+    assert not peers.watch.look()
+    waiting.settimeout(0.05)
+    assert not any(map(ended, (*its, waiting)))
+
+
+def test_descriptors_that_there_may_be_by_the_billion_are_not_all_looked_at(
+    stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As containers may have them; that the whole system has none left is another's doing, too."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENFILE, "Too many open files in system")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    monkeypatch.setattr("nora.http.connections.descriptor_budget", lambda: DescriptorBudget(1 << 30))
+    peers = Peers(stack, ConnectionLimits(header_timeout=30, most=12))
+    server = peers.connect(b"x")
+    sockets = stack.enter_context(contextlib.closing(OpenSockets()))
+    numbers = sockets._numbers()
+    assert server.fileno() in numbers
+    assert len(list(islice(numbers, 1 << 18))) <= 1 << 17
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,8 @@ def _normal_or_none(text: str) -> str | None:
 def version_of(filename: str) -> str | None:
     """The version that a listed file belongs to; None where its name does not say it.
 
-    For whole listings: far quicker than `parse_filename`, and does not mind what else is in the name. It knows
-    the version of whatever an installer takes: a block of it would not hold otherwise.
+    For whole listings: far quicker than `parse_filename`, and does not mind what else is in the name. It
+    knows the version of whatever an installer takes: a block of it would not hold otherwise.
     """
     lower = filename.lower()
     if lower.endswith((".whl", ".egg")):
