@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from nora.catalog.blocks import Block
-from nora.errors import BadRequest, NotFound, quoted
+from nora.errors import BadRequest, NotFound
 from nora.resolve.purging import PartRules
+from nora.resolve.repositories import find_repository
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
@@ -41,7 +42,7 @@ class Blocking:
     async def block_digest(self, digest: Digest, repository: str, *, reason: str, by: str) -> Block:
         """Bytes; without a repository everywhere. Raises NotFound, BadRequest."""
         if repository:
-            self._find(repository)
+            find_repository(self._repositories, repository)
         return await self._catalog.add_block(
             Block(
                 repository=repository,
@@ -59,7 +60,7 @@ class Blocking:
         NotFound, BadRequest."""
         if not repository or not name:
             raise BadRequest("say what to block: a name in a repository, or a digest")
-        found = self._find(repository)
+        found = find_repository(self._repositories, repository)
         rules = self._rules.get(found.format) or PartRules()
         return await self._catalog.add_block(
             Block(
@@ -82,12 +83,6 @@ class Blocking:
         found = await self._catalog.lift_block(block_id)
         if found is None:
             raise NotFound(f"there is no block {block_id}")
-        return found
-
-    def _find(self, name: str) -> Repository:
-        found = self._repositories.get(name)
-        if found is None:
-            raise NotFound(f"there is no repository {quoted(name)}")
         return found
 
 

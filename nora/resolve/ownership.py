@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nora.errors import NotFound, quoted
 from nora.resolve.patterns import Fold
+from nora.resolve.repositories import find_repository
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
@@ -57,10 +58,7 @@ class Ownership:
 
     def repository(self, name: str) -> Repository:
         """A repository of any kind. Raises NotFound."""
-        found = self._repositories.get(name)
-        if found is None:
-            raise NotFound(f"there is no repository {quoted(name)}")
-        return found
+        return find_repository(self._repositories, name)
 
     async def list(self, repository: Repository, after: str, limit: int) -> list[str]:
         """Names after `after`, in byte order."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from nora.catalog.records import Part, Purged
 from nora.errors import BadRequest, NotFound, quoted
+from nora.resolve.repositories import find_repository
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
@@ -77,9 +78,7 @@ class Purging:
 
     async def purge(self, repository: str, wanted: Wanted) -> Purged:
         """Remove it, in every worker. Raises BadRequest, NotFound when nothing of it is cached."""
-        found = self._repositories.get(repository)
-        if found is None:
-            raise NotFound(f"there is no repository {quoted(repository)}")
+        found = find_repository(self._repositories, repository)
         if wanted.version and not wanted.name:
             raise BadRequest("say of which name the version is")
         if not (wanted.name or wanted.file or wanted.digest):
