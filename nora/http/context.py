@@ -11,6 +11,7 @@ from blacksheep import Request
 from nora.errors import BadRequest, MethodNotAllowed
 from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.kept_answers import STAMP_KEY, Stamp
+from nora.http.negotiation import accept_of
 from nora.http.paths import Target
 from nora.model import ANONYMOUS, Action, Principal, Repository
 from nora.observability.audit import note
@@ -73,9 +74,8 @@ class RequestContext:
 
     @property
     def accept(self) -> str | None:
-        """What the client takes, if it says so: all `Accept` fields are one list (RFC 9110, 5.3)."""
-        values = self.request.get_headers(b"accept")
-        return b", ".join(values).decode("latin-1") if values else None
+        """What the client takes, if it says so."""
+        return accept_of(self.request)
 
     def header(self, name: bytes) -> str | None:
         """A request header, name in lower case."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
+from blacksheep import Request
+
 from nora.errors import NotAcceptable
 
 REMEMBERED_LENGTH: Final = 512
@@ -13,6 +15,12 @@ _REMEMBERED: Final = 256
 """Headers of at most that length: a client sends the same one each time, and there are few clients."""
 
 T = TypeVar("T")
+
+
+def accept_of(request: Request) -> str | None:
+    """What a client takes, if it says so: all `Accept` fields are one list (RFC 9110, 5.3)."""
+    values = request.get_headers(b"accept")
+    return b", ".join(values).decode("latin-1") if values else None
 
 
 def weighted(header: str) -> list[tuple[str, float]]:

@@ -9,15 +9,16 @@ import orjson
 from blacksheep import Content, Request, Response
 
 from nora import errors
+from nora.http.negotiation import accept_of
 
 PROBLEM: Final = b"application/problem+json"
 TEXT: Final = b"text/plain; charset=utf-8"
 RETRY_SECONDS: Final = 5
 
 
-def reads_problems(accept: bytes | None) -> bool:
-    """Whether an Accept header lists JSON."""
-    return accept is not None and (b"application/json" in accept or b"+json" in accept)
+def reads_problems(accept: str | None) -> bool:
+    """Whether a list of media types has JSON."""
+    return accept is not None and ("application/json" in accept or "+json" in accept)
 
 
 def render_error(error: errors.NoraError, request: Request) -> Response:
@@ -31,7 +32,7 @@ def render_error(error: errors.NoraError, request: Request) -> Response:
     if isinstance(error, errors.UpstreamTimeout) or (type(error) is errors.UpstreamFailed and error.origin):
         status = 503
         headers.append((b"retry-after", b"%d" % RETRY_SECONDS))
-    if reads_problems(request.get_first_header(b"accept")):
+    if reads_problems(accept_of(request)):
         body = {"type": "about:blank", "title": _title(status), "status": status, "detail": str(error)}
         return Response(status, headers, Content(PROBLEM, orjson.dumps(body)))
     return Response(status, headers, Content(TEXT, f"{error}\n".encode("utf-8", "replace")))
