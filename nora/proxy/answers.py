@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -29,6 +30,8 @@ HEAD_WAIT_SECONDS: Final = 10.0
 """How long the head of an answer waits for the first byte of its body: until then an error has its status.
 So long a part waits for its bytes, too, before it is asked for by itself."""
 PIECE_BYTES: Final = 64 << 10
+LONGEST_AGE: Final = 86_400
+NO_CACHE: Final = (b"cache-control", b"no-cache")
 _ACCEPT_RANGES: Final = (b"accept-ranges", b"bytes")
 _STALE: Final = ((b"x-nora-stale", b"true"), (b"warning", b'110 - "Response is Stale"'))
 
@@ -49,6 +52,21 @@ class Services(Protocol):
 def stale_headers(document: Document) -> tuple[Header, ...]:
     """What the answer made of a document says about its age: nothing, unless it is stale (RFC 9111, 5.5)."""
     return _STALE if document.is_stale else ()
+
+
+def age_headers(documents: Sequence[Document], *, public: bool) -> tuple[Header, ...]:
+    """For as long as nobody would be asked for what they are made of; a stale copy not at all."""
+    stale = staleness(documents)
+    if stale:
+        return (NO_CACHE, *stale)
+    fresh_until = min(document.cached.fresh_until for document in documents)
+    age = int(max(0.0, min(fresh_until - time.time(), LONGEST_AGE)))
+    return ((b"cache-control", b"%b, max-age=%d" % (b"public" if public else b"private", age)),)
+
+
+def staleness(documents: Sequence[Document]) -> tuple[Header, ...]:
+    """As `stale_headers`, of an answer that is made of several."""
+    return tuple({header for document in documents for header in stale_headers(document)})
 
 
 async def file_response(

@@ -27,13 +27,14 @@ from nora.formats.pypi.names import ProjectName, is_filename, normalize_version,
 from nora.formats.pypi.parts import without_in_json
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.settings import PypiSettings
-from nora.formats.pypi.sources import NO_CACHE, HostedPart, absent, age_headers
+from nora.formats.pypi.sources import HostedPart, absent
 from nora.formats.pypi.upstream import Index
 from nora.http.encodings import Encoding, compress
 from nora.http.render_cache import MakeEncoded
 from nora.http.send import Header
 from nora.model import Repository
 from nora.outbound import Reply
+from nora.proxy.answers import NO_CACHE, age_headers
 from nora.proxy.base import CacheKey, Document, Fetched
 from nora.proxy.offload import offload
 from nora.proxy.upstreams import document_fetch

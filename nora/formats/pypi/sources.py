@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
@@ -22,15 +21,12 @@ from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.parts import without
 from nora.formats.pypi.upstream import Index
 from nora.model import Repository
-from nora.proxy.answers import stale_headers
+from nora.proxy.answers import NO_CACHE, age_headers, staleness
 from nora.proxy.base import Document
 from nora.proxy.offload import QUICK_BYTES
 from nora.resolve import Candidate, Resolution, Source
 
 Header = tuple[bytes, bytes]
-
-LONGEST_AGE: Final = 86_400
-NO_CACHE: Final = (b"cache-control", b"no-cache")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +82,8 @@ class Sources:
         is there for the next command."""
         documents = [part.document for part in self.cached if part.document is not None]
         if self.hosted or not documents:
-            return (NO_CACHE, *_staleness(documents))
+            return (NO_CACHE, *staleness(documents))
         return age_headers(documents, public=public)
-
-
-def age_headers(documents: Sequence[Document], *, public: bool) -> tuple[Header, ...]:
-    """For as long as nobody would be asked for what they are made of; a stale copy not at all."""
-    stale = _staleness(documents)
-    if stale:
-        return (NO_CACHE, *stale)
-    fresh_until = min(document.cached.fresh_until for document in documents)
-    age = int(max(0.0, min(fresh_until - time.time(), LONGEST_AGE)))
-    return ((b"cache-control", b"%b, max-age=%d" % (b"public" if public else b"private", age)),)
-
-
-def _staleness(documents: Sequence[Document]) -> tuple[Header, ...]:
-    return tuple({header for document in documents for header in stale_headers(document)})
 
 
 class Finder:
