@@ -15,7 +15,7 @@ from nora.auth.authorizer import Authorizer
 from nora.catalog.records import Version
 from nora.errors import BadRequest, VersionNotFound
 from nora.formats.base import Services
-from nora.formats.cargo.hosted import Spellings, about
+from nora.formats.cargo.hosted import about, spelling
 from nora.formats.cargo.index import YANKED, joined, lines
 from nora.formats.cargo.names import CrateName, canonical, parse_version, version_order
 from nora.formats.cargo.owners import require_owner
@@ -26,6 +26,7 @@ from nora.formats.releases import Releases
 from nora.http.fields import json_answer
 from nora.model import Principal, Repository
 from nora.proxy.offload import offload
+from nora.resolve import Candidate
 from nora.resolve.listing import package_names
 
 MOST_FOUND: Final = 100
@@ -42,7 +43,7 @@ class Api:
         self._catalog = services.catalog
         self._finder = finder
         self._releases = Releases(services.catalog, RULES)
-        self._spellings = Spellings(services.catalog)
+        self._resolver = services.resolver
         self._listed: dict[int, tuple[Sequence[str], float]] = {}
 
     async def yank(self, resource: Resource) -> Response:
@@ -73,7 +74,7 @@ class Api:
         query = resource.parameter("q") or ""
         if len(query) > LONGEST_QUERY:
             raise BadRequest(f"q is a text of at most {LONGEST_QUERY} characters")
-        words = [canonical(word) for word in query.split()]
+        words = [canonical(word) for word in query.replace("+", " ").split()]  # cargo joins words by it
         per_page = min(_number(resource, "per_page", USUALLY_FOUND), MOST_FOUND)
         first = (_number(resource, "page", 1) - 1) * per_page
         names = [
@@ -97,32 +98,26 @@ class Api:
 
     async def _found(self, repository: Repository, name: str) -> Mapping[str, Any] | None:
         """What a search shows of a crate; nobody is asked for it."""
-        for hosted in repository.hosted:
-            versions = await self._catalog.list_versions(hosted.id, name)
-            if versions:
-                newest = _newest([one.name for one in versions if one.state != YANKED] or [versions[-1].name])
-                said = next(about(one) for one in versions if one.name == newest)
-                return {
-                    "name": await self._spelled(hosted, name),
-                    "max_version": newest,
-                    "description": said.get("description", ""),
-                }
-        return await self._cached(repository, name)
 
-    async def _spelled(self, hosted: Repository, name: str) -> str:
-        package = await self._catalog.find_package(hosted.id, name)
-        spelled = None if package is None else await self._spellings.of(hosted, package)
-        return spelled or name
+        async def look(hosted: Repository) -> Mapping[str, Any] | None:
+            package = await self._catalog.find_package(hosted.id, name)
+            versions = [] if package is None else await self._catalog.list_versions(hosted.id, name)
+            live = [one.name for one in versions if one.state != YANKED]
+            if not versions:
+                return None
+            newest = _newest(live or [one.name for one in versions])
+            said = next(about(one) for one in versions if one.name == newest)
+            return _shown(spelling(versions) or name, newest, said.get("description", ""))
 
-    async def _cached(self, repository: Repository, name: str) -> Mapping[str, Any] | None:
-        for source in repository.proxied:
-            rows = await self._catalog.list_package_files(source.id, name)
-            versions = [row.version for row in rows if row.version is not None]
-            if versions:
-                path = next(row.path for row in rows if row.version is not None)
-                spelled = path.split("/")[1]
-                return {"name": spelled, "max_version": _newest(versions), "description": ""}
-        return None
+        async def held(candidate: Candidate) -> Mapping[str, Any] | None:
+            rows = await self._catalog.list_package_files(candidate.source.id, name)
+            here = [(row.path.split("/")[1], row.version) for row in rows if row.version is not None]
+            return _shown(here[0][0], _newest([version for _, version in here]), "") if here else None
+
+        found = await self._resolver.find_hosted(repository, look)
+        if found is None:
+            found = await self._resolver.held(await self._resolver.resolve(repository, name), held)
+        return found
 
     # -- what there is to know of a crate --------------------------------------------------------------
 
@@ -219,6 +214,10 @@ def dependencies_of(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
         for one in fields.get("deps") or []
         if isinstance(one, dict)
     ]
+
+
+def _shown(name: str, version: str, description: str) -> Mapping[str, Any]:
+    return {"name": name, "max_version": version, "description": description}
 
 
 def _of(entries: Iterable[dict[str, Any]], resource: Resource) -> dict[str, Any]:
