@@ -5,8 +5,7 @@ Everything is made of the lines of the index, and of what was said at publicatio
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from blacksheep import Response
@@ -27,12 +26,11 @@ from nora.http.fields import json_answer
 from nora.model import Principal, Repository
 from nora.proxy.offload import offload
 from nora.resolve import Candidate
-from nora.resolve.listing import package_names
+from nora.resolve.listing import Names
 
 MOST_FOUND: Final = 100
 USUALLY_FOUND: Final = 10
 LONGEST_QUERY: Final = 200
-LISTED_SECONDS: Final = 5.0
 
 
 class Api:
@@ -44,7 +42,7 @@ class Api:
         self._finder = finder
         self._releases = Releases(services.catalog, RULES)
         self._resolver = services.resolver
-        self._listed: dict[int, tuple[Sequence[str], float]] = {}
+        self._listed = Names(services.catalog)
 
     async def yank(self, resource: Resource) -> Response:
         """`cargo yank`."""
@@ -88,10 +86,7 @@ class Api:
         return json_answer({"crates": crates, "meta": {"total": len(names)}})
 
     async def _names(self, repository: Repository, principal: Principal) -> Iterable[str]:
-        names, until = self._listed.get(repository.id, ((), 0.0))
-        if time.monotonic() >= until:
-            names = sorted({name async for name in package_names(self._catalog, repository)})
-            self._listed[repository.id] = names, time.monotonic() + LISTED_SECONDS
+        names = await self._listed.of(repository)
         if not principal.scopes:
             return names
         return [name for name in names if self._authorizer.may_read(principal, repository, name)]

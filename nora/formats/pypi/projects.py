@@ -6,7 +6,6 @@ compressed on the way.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from blacksheep import Response
@@ -22,10 +21,7 @@ from nora.http.encodings import Encoding, compress, compress_pieces
 from nora.http.render_cache import VARY_ALL
 from nora.model import Principal, Repository
 from nora.proxy.offload import SMALL_BYTES, offload
-from nora.resolve.listing import package_names
-
-LISTED_AT_ONCE = 1000
-LISTED_SECONDS = 5.0
+from nora.resolve.listing import Names
 
 
 class Projects:
@@ -34,10 +30,8 @@ class Projects:
     def __init__(self, services: Services, authorizer: Authorizer, finder: Finder) -> None:
         self._authorizer = authorizer
         self._finder = finder
-        self._catalog = services.catalog
         self._render_cache = services.render_cache
-        self._listed: dict[int, tuple[Sequence[str], float]] = {}
-        """The names in a repository by its id, and until when they are good enough."""
+        self._listed = Names(services.catalog)
 
     async def page(self, resource: Resource) -> Response:
         """GET and HEAD of a project; its canonical address is its normalized name with a slash."""
@@ -82,13 +76,8 @@ class Projects:
         )
 
     async def _names(self, repository: Repository, principal: Principal) -> Sequence[str]:
-        """What the principal may read. A long list is read anew every few seconds only: clients keep it for
-        longer than that."""
-        names, until = self._listed.get(repository.id, ((), 0.0))
-        if time.monotonic() >= until:
-            names = sorted({name async for name in package_names(self._catalog, repository)})
-            seconds = LISTED_SECONDS if len(names) > LISTED_AT_ONCE else 0.0
-            self._listed[repository.id] = names, time.monotonic() + seconds
+        """What the principal may read."""
+        names = await self._listed.of(repository)
         if not principal.scopes:
             return names
         return [name for name in names if self._authorizer.may_read(principal, repository, name)]
