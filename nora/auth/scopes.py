@@ -33,6 +33,8 @@ class Reached(NamedTuple):
     """The repository that they are decided about: that itself, or the group that it is behind."""
     fold: Callable[[str], str]
     """How names are spelled there (see `nora.formats.base.Format.fold`)."""
+    has_paths: bool = False
+    """Whether names have slashes there."""
 
 
 def parse_scope(text: str) -> Scope:
@@ -123,12 +125,18 @@ class ScopeRules:
         repository, colon, name = place.partition(":")
         if not colon:  # one of the two is missing
             known = repository in self._repositories
-            repository, name = (repository, "**") if known else (self._names[0], repository)
+            repository, name = (repository, "**") if known else (self._likely(repository), repository)
         words = {_action(word) for word in actions.split(",") if word}
         if not place or not words or not words <= SCOPED_ACTIONS:
             return ""
         meant = Scope(repository or "**", name or "**", cast("frozenset[Action]", frozenset(words)))
         return f"; did you mean {quoted(write_scope(meant))}?"
+
+    def _likely(self, name: str) -> str:
+        """A repository that may have such a name."""
+        return next(
+            (one.name for one in self._repositories.values() if one.has_paths and "/" in name), self._names[0]
+        )
 
 
 def _action(word: str) -> str:

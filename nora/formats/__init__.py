@@ -71,5 +71,10 @@ def name_folds() -> dict[str, Callable[[str], str]]:
 
 def scope_rules(config: Config) -> ScopeRules:
     """What the scopes of tokens may say. Raises ConfigError."""
-    folds, found = name_folds(), reached_repositories(config)
-    return ScopeRules({name: Reached(spec.name, folds[spec.format]) for name, spec in found.items()})
+    formats = {one.name: one for one in discover()}
+    return ScopeRules(
+        {
+            name: Reached(spec.name, formats[spec.format].fold, has_paths=formats[spec.format].shares_mount)
+            for name, spec in reached_repositories(config).items()
+        }
+    )

@@ -155,7 +155,7 @@ def test_a_token_that_nobody_asks_for_is_told() -> None:
         ("docker:x:read,", "repository:name:actions"),
         ("docker:x: read", "did you mean docker:x:read"),
         ("docker:x y:read", "repository:name:actions"),
-        ("npm*:x:read", "fits no repository; there are docker, pypi"),
+        ("nuget*:x:read", "fits no repository; there are cargo, cargo-hosted"),
         ("pypi:My_Project:read", "pypi:my-project:read"),
         ("docker:team/*:read,write", "--role write"),
         ("docker:team/*:delete", "--role write"),
