@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from nora.cli.check_config import command
 from tests.support.answers import NEVER, Answer, Asked, document
+from tests.support.crate_index import CrateIndex
 from tests.support.in_process import application
 from tests.support.oci_upstream import OCIUpstream
 from tests.support.pypi_index import PyPIIndex
@@ -29,7 +30,8 @@ def index(upstream: Upstream) -> PyPIIndex:
 def check(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) -> Result:
     """The command, with whom the formats ask, and nobody else."""
     monkeypatch.chdir(folder)
-    env = {"NORA_PROXY_RETRIES": "0", "NORA_DOCKER_PROXY": "off", "NORA_PYPI_PROXY": "off", **environ}
+    off = dict.fromkeys(("NORA_CARGO_PROXY", "NORA_DOCKER_PROXY", "NORA_PYPI_PROXY"), "off")
+    env = {"NORA_PROXY_RETRIES": "0", **off, **environ}
     return CliRunner().invoke(command, ["--online"], env=env)
 
 
@@ -172,3 +174,17 @@ async def test_the_first_absence_at_an_odd_address_is_told_once(
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+def test_a_sparse_index_is_told_from_what_is_none(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    CrateIndex(prefix="/index").mount(upstream)
+    upstream.serve("/api/config.json", document(b"{}", "application/json"))
+    for path, told in (
+        ("/index", "fine"),
+        ("", "there is no config.json"),
+        ("/api", "does not say where crates are"),
+    ):
+        result = check(tmp_path, monkeypatch, NORA_CARGO_PROXY=upstream.url + path)
+        assert (result.exit_code == 0, told in result.stderr) == (told == "fine", True), result.stderr

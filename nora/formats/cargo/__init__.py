@@ -6,6 +6,7 @@ from nora.formats.cargo.names import canonical, version_order
 from nora.formats.cargo.releases import RULES
 from nora.formats.cargo.routes import build
 from nora.formats.cargo.settings import CargoSettings, sparse_index
+from nora.formats.cargo.upstream_check import check_upstream
 from nora.formats.release_commands import release_commands
 
 FORMAT = Format(
@@ -19,5 +20,6 @@ FORMAT = Format(
     render_error=render_error,
     can_proxy=True,
     fold=canonical,
+    check_upstream=check_upstream,
     commands=release_commands(RULES),
 )

@@ -22,7 +22,7 @@ from nora.resolve import Source
 CONFIG: Final = "config.json"
 LARGEST_CONFIG: Final = 64 << 10
 TEXT: Final = "text/plain; charset=utf-8"
-_ACCEPT: Final = {"accept": "text/plain, application/json;q=0.9, */*;q=0.1"}
+ACCEPT: Final = {"accept": "text/plain, application/json;q=0.9, */*;q=0.1"}
 _PARTS: Final = ("{crate}", "{version}", "{prefix}", "{lowerprefix}", "{sha256-checksum}")
 
 
@@ -63,7 +63,7 @@ class Index:
 
         upstream = self.upstream(source)
         url = f"{upstream.url}/{crate.index_path}"
-        fetch = document_fetch(upstream, url, _ACCEPT, parse, max_bytes=self._max_bytes)
+        fetch = document_fetch(upstream, url, ACCEPT, parse, max_bytes=self._max_bytes)
         key = CacheKey(repository=source.repository, path=index_path(crate), package=crate)
         return await self._cache.document(key, self.policy(source), fetch)
 
@@ -84,7 +84,7 @@ class Index:
             read_config(reply.body, reply.url)
             return Fetched(body=reply.body, media_type="application/json", upstream_url=reply.url)
 
-        fetch = document_fetch(upstream, url, _ACCEPT, parse, max_bytes=LARGEST_CONFIG)
+        fetch = document_fetch(upstream, url, ACCEPT, parse, max_bytes=LARGEST_CONFIG)
         key = CacheKey(repository=source.repository, path=CONFIG)
         document = await self._cache.document(key, self.policy(source), fetch)
         if document is None:
