@@ -23,7 +23,9 @@ from nora.app import build_app
 from nora.blobs.layout import Layout
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.formats import load_config
+from nora.formats.cargo.names import prefix_of
 from tests.support.access import Credentials, make_token, revoke_tokens, write_users
+from tests.support.crates import Built as BuiltCrate
 from tests.support.oci import IMAGE, Image, Repository, digest
 from tests.support.server import Server, running
 from tests.support.wheels import Built, Release
@@ -179,7 +181,7 @@ def is_head(entry: dict[str, Any]) -> bool:
 
 
 def names_something(entry: dict[str, Any]) -> bool:
-    return "{name}" in entry["route"] or "{project}" in entry["route"]
+    return any(name in entry["route"] for name in ("{name}", "{project}", "{crate}"))
 
 
 def title(entry: dict[str, Any]) -> str:
@@ -272,6 +274,7 @@ class Content:
 
     image: Image | None
     wheel: Built
+    crate: BuiltCrate
     session: str
 
 
@@ -281,8 +284,11 @@ def prepare(place: Place, entry: dict[str, Any], *, published: bool = False) -> 
     wheel = Release(project=f"python-{next(NUMBERS)}").wheel()
     if "{project}" in path and published:
         upload(place.admin, "/legacy/", wheel)
+    crate = BuiltCrate(f"cargo-{next(NUMBERS)}")
+    if "{crate}" in path and published:
+        assert place.admin.put("/cargo/api/v1/crates/new", content=crate.publication()).status_code == 200
     session = Repository(place.admin, NAME).start().rpartition("/")[2] if "{id}" in path else ""
-    return Content(image, wheel, session)
+    return Content(image, wheel, crate, session)
 
 
 def seen_by(
@@ -321,8 +327,14 @@ def send(
         "secret": who.secret if who else "",
         "id": content.session,
     }
+    if path.startswith("/cargo/"):
+        values |= crate_values(content.crate, path)
     values["reference"] = entry.get("reference", "1").format(**values)
-    bodies = {"chunk": CHUNK, "manifest": image.manifest if image else b""}
+    bodies = {
+        "chunk": CHUNK,
+        "manifest": image.manifest if image else b"",
+        "crate": content.crate.publication(),
+    }
     body = bodies.get(entry.get("body", ""))
     headers = {} if "form" in entry or entry.get("class") == "password" else headers_of(who)
     if entry.get("body") == "manifest":
@@ -337,6 +349,12 @@ def send(
         data=filled(entry.get("form"), values),
         json=filled(entry.get("json"), values),
     )
+
+
+def crate_values(built: BuiltCrate, path: str) -> dict[str, str]:
+    filename = f"{built.sha256}.crate" if path.startswith("/cargo/dl/") else built.filename
+    folder = dict(zip(("first", "second"), prefix_of(built.name).split("/"), strict=True))
+    return {"crate": built.name, "version": built.version, "filename": filename, **folder}
 
 
 def upload(

@@ -24,6 +24,11 @@ def path_of(crate: str, version: str) -> str:
     return f"{crate}/{without_build(version)}.crate"
 
 
+def path_of_file(crate: str, filename: str) -> str:
+    """Where a file that is called `<name>-<version>.crate` is."""
+    return path_of(crate, filename[len(crate) + 1 :].removesuffix(".crate"))
+
+
 def owners_of(package: Package | None) -> list[str]:
     """Who was made an owner; nobody: whoever may write may publish."""
     found: list[str] = [] if package is None else orjson.loads(package.document).get("owners", [])

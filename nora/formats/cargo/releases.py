@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nora.formats.cargo.hosted import path_of
+from nora.formats.cargo.hosted import path_of_file
 from nora.formats.cargo.index import YANKED
 from nora.formats.cargo.names import CrateName, parse_version
 from nora.formats.cargo.upstream import index_path
@@ -20,6 +20,6 @@ RULES = ReleaseRules(
     marks=(YANK,),
     parse_package=CrateName.of,
     parse_version=parse_version,
-    path_of=path_of,
+    path_of=path_of_file,
     documents=lambda crate: (index_path(CrateName.of(crate)),),
 )

@@ -16,12 +16,12 @@ NAME: Final = "nora-sample"
 VERSION: Final = "1.0.0"
 
 
-def crate(name: str, version: str) -> bytes:
-    """A crate file."""
+def crate(name: str, version: str, source: str = "") -> bytes:
+    """A crate file with a library of this source."""
     manifest = f'[package]\nname = "{name}"\nversion = "{version}"\n'
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, text in (("Cargo.toml", manifest), ("src/lib.rs", "")):
+        for path, text in (("Cargo.toml", manifest), ("src/lib.rs", source)):
             member = tarfile.TarInfo(f"{name}-{version}/{path}")
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
