@@ -17,6 +17,9 @@ Make = Callable[..., World]
 async def test_a_name_of_nobody_is_asked_of_all(make: Make) -> None:
     world = await make().begin()
     assert {name: await world.hosts(name, "requests") for name in world.repositories} == {
+        "cargo-hosted": [],
+        "cargo-proxy": ["index"],
+        "cargo": ["index"],
         "docker-hosted": [],
         "docker-proxy": ["registry-1"],
         "docker": ["registry-1"],

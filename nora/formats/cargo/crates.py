@@ -39,7 +39,7 @@ class CrateFiles:
         self._catalog = services.catalog
         self._resolver = services.resolver
         self._index = index
-        self._files = ListedFiles(services.catalog, services.leases.seconds)
+        self._files = ListedFiles(services.catalog, services.leases.seconds, services.cache.used)
         self._max_bytes = services.settings(CargoSettings).max_crate_size
 
     async def get(self, resource: Resource) -> Response:

@@ -19,7 +19,6 @@ from nora.catalog import records as catalog
 from nora.catalog.records import NO_PACKAGE, Blob, NewBlob, NewFile
 from nora.errors import BadRequest, Conflict, PackageChanged, StorageBusy, TooLarge
 from nora.formats.base import Services
-from nora.formats.cargo.archive import check_crate
 from nora.formats.cargo.hosted import Spellings, path_of
 from nora.formats.cargo.manifest import Manifest, parse_manifest
 from nora.formats.cargo.names import without_build
@@ -103,7 +102,7 @@ class PublishEndpoint:
             async with self._blobs.local_copy(new.blob) as path:
                 name, version = manifest.name.spelled, manifest.version
                 unpacked = self._settings.max_unpacked_size
-                await asyncio.to_thread(check_crate, path, name, version, unpacked)
+                await asyncio.to_thread(_check_crate, path, name, version, unpacked)
             new.settle(await self._publish(resource, target, manifest, new.blob))
 
     async def _publish(
@@ -171,6 +170,13 @@ class _Frames:
         data = b"".join(pieces)
         self._left = data[size:]
         return data[:size]
+
+
+def _check_crate(path: str, name: str, version: str, max_unpacked: int) -> None:
+    """In a thread: what reads archives is loaded with the first of them."""
+    from nora.formats.cargo.archive import check_crate
+
+    check_crate(path, name, version, max_unpacked)
 
 
 def _already(manifest: Manifest, *, is_there: bool) -> Conflict:
