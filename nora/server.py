@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
 from granian.net import SocketHolder  # type: ignore[attr-defined]
@@ -150,6 +150,7 @@ def _server(config: Config, address: str, sockets: list[socket.socket], started_
             websockets=False,
             workers=settings.worker_count,
             runtime_threads=1,
+            runtime_mode=RuntimeModes.st,  # messages of a body come in order: see `http.body.RequestBody`
             backlog=BACKLOG,
             backpressure=descriptor_budget().connections,
             ssl_cert=settings.tls_cert,

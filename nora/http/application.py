@@ -168,6 +168,8 @@ class NoraApplication(Application):
             await self._answer(scope, receive, send)
         finally:
             del self._in_flight[number]
+            if SCOPE_KEY in scope:
+                scope[SCOPE_KEY].close()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()

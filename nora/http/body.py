@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from blacksheep import Request
 
@@ -15,15 +16,31 @@ Receive = Callable[[], Awaitable[Message]]
 
 SCOPE_KEY = "nora.body"
 """Where the application keeps the RequestBody of a request that may have one."""
+AHEAD_AFTER_BYTES: Final = 64 << 10
+"""A body of which this much came is a long one."""
+AHEAD_MESSAGES: Final = 16
+"""Messages of a long body that are asked for at a time. For 1, 5 and 16 a push of 16 MiB in chunks of 32 KiB
+costs 77, 52 and 44 ms of CPU, and takes 97, 56 and 48 ms."""
+AHEAD_MESSAGES_OF_ALL: Final = 128
+"""Of all bodies together: none is larger than the buffer of its connection (`server.BUFFER_BYTES`)."""
 
 
 class RequestBody:
-    """The body of one request as the server hands it over, and how far it was taken."""
+    """The body of one request as the server hands it over, and how far it was taken.
 
-    __slots__ = ("_receive", "finished", "limit", "received", "started")
+    Of a long body several messages are asked for at a time: each takes three threads of the server, which
+    then need not wait for each other. They come in the order in which they were asked for where the server's
+    runtime has one thread (Granian's `runtime_mode`): it begins what it is given in turn, and they wait in
+    turn for the connection.
+    """
+
+    __slots__ = ("_ahead", "_receive", "finished", "limit", "received", "started")
+    asked_ahead: ClassVar[int] = 0
+    """Messages that all bodies of this process have asked for ahead."""
 
     def __init__(self, receive: Receive, limit: int | None = None) -> None:
         self._receive = receive
+        self._ahead: deque[asyncio.Future[Message]] = deque()
         self.limit = limit
         """The most bytes that anybody may take of it (`server.body_limit`, or less for some handlers)."""
         self.received = 0
@@ -36,13 +53,36 @@ class RequestBody:
         """The next ASGI message; the ASGI `receive` of everything that reads this request.
         Raises TooLarge."""
         self.started = True
-        message = await self._receive()
+        message = await self._ask()
         if not message.get("more_body"):
             self.finished = True
+            self.close()
         self.received += len(message.get("body", b""))
         if self.limit is not None and self.received > self.limit:
             raise TooLarge(self.limit)
         return message
+
+    def _ask(self) -> Awaitable[Message]:
+        """The next message, and the beginning of those after it."""
+        ahead = self._ahead
+        if ahead:
+            RequestBody.asked_ahead -= 1
+            message: Awaitable[Message] = ahead.popleft()
+        else:
+            message = self._receive()
+        # What is no future begins when it is awaited: it cannot be asked for ahead.
+        if self.received >= AHEAD_AFTER_BYTES and asyncio.isfuture(message):
+            room = min(AHEAD_MESSAGES - 1 - len(ahead), AHEAD_MESSAGES_OF_ALL - RequestBody.asked_ahead)
+            for _ in range(room):
+                RequestBody.asked_ahead += 1
+                ahead.append(self._receive())  # type: ignore[arg-type]
+        return message
+
+    def close(self) -> None:
+        """Ask for nothing more: what was asked for ahead is given up."""
+        RequestBody.asked_ahead -= len(self._ahead)
+        while self._ahead:
+            self._ahead.pop().cancel()
 
 
 class IdleTimeout:

@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import random
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
@@ -13,7 +15,15 @@ from blacksheep import Request
 from blacksheep.contents import ASGIContent
 
 from nora.errors import RequestTimeout
-from nora.http.body import Receive, stream_body
+from nora.http.body import (
+    AHEAD_AFTER_BYTES,
+    AHEAD_MESSAGES,
+    AHEAD_MESSAGES_OF_ALL,
+    Message,
+    Receive,
+    RequestBody,
+    stream_body,
+)
 from tests.http.toy import LIMIT
 from tests.http.wire import ask, connect, eventually, read_answer
 from tests.support.server import Server
@@ -205,16 +215,100 @@ def test_a_cancelled_reader_is_cancelled_and_not_timed_out() -> None:
     asyncio.run(cancel())
 
 
-def test_small_pieces_come_in_order(toy: Server) -> None:
-    dice = random.Random(1)
+def send_pieces(server: Server, seed: int) -> bool:
+    """Whether a body of pieces of all sizes arrives as it was sent."""
+    dice = random.Random(seed)
     digest = hashlib.sha256()
-    with connect(toy) as connection:
+    with connect(server) as connection:
         connection.sendall(
             b"PUT /toy/digest HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
         )
-        for _ in range(2000):
+        for _ in range(1000):
             piece = dice.randbytes(dice.choice([1, 7, 100, 4000, 32768]))
             digest.update(piece)
             connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
         connection.sendall(b"0\r\n\r\n")
-        assert read_answer(connection).body == digest.hexdigest().encode()
+        return read_answer(connection).body == digest.hexdigest().encode()
+
+
+def test_small_pieces_come_in_order_under_load(toy: Server) -> None:
+    with ThreadPoolExecutor(8) as senders:
+        assert all(senders.map(partial(send_pieces, toy), range(24)))
+
+
+class Messages:
+    """A server whose messages begin when they are asked for, as Granian's do."""
+
+    def __init__(self) -> None:
+        self.asked: list[asyncio.Future[Message]] = []
+
+    def receive(self) -> asyncio.Future[Message]:
+        self.asked.append(asyncio.get_running_loop().create_future())
+        return self.asked[-1]
+
+    def answer(self, number: int, body: bytes, more_body: bool = True) -> None:
+        self.asked[number].set_result({"type": "http.request", "body": body, "more_body": more_body})
+
+
+def test_a_long_body_is_asked_for_ahead_and_comes_in_order() -> None:
+    async def read() -> list[bytes]:
+        messages = Messages()
+        body = RequestBody(messages.receive)
+        taken = []
+
+        async def take() -> None:
+            while not body.finished:
+                taken.append((await body.receive())["body"])
+
+        task = asyncio.ensure_future(take())
+        await asyncio.sleep(0)
+        assert len(messages.asked) == 1  # it may be short
+        messages.answer(0, bytes(AHEAD_AFTER_BYTES))
+        await asyncio.sleep(0.01)
+        assert len(messages.asked) == 1 + AHEAD_MESSAGES
+        for number in (3, 2, 1):
+            messages.answer(number, b"%d" % number)
+        await asyncio.sleep(0.01)
+        messages.answer(4, b"end", more_body=False)
+        await task
+        assert all(one.cancelled() for one in messages.asked[5:])
+        return taken[1:]
+
+    assert asyncio.run(read()) == [b"1", b"2", b"3", b"end"]
+    assert RequestBody.asked_ahead == 0
+
+
+def test_all_bodies_together_are_asked_for_ahead_within_a_limit() -> None:
+    async def read() -> int:
+        servers = [Messages() for _ in range(40)]
+        bodies = [RequestBody(one.receive) for one in servers]
+        for body in bodies:
+            body.received = AHEAD_AFTER_BYTES
+        tasks = [asyncio.ensure_future(body.receive()) for body in bodies]
+        await asyncio.sleep(0)
+        assert all(one.asked for one in servers)
+        asked = sum(len(one.asked) for one in servers)
+        for task, body in zip(tasks, bodies, strict=True):
+            task.cancel()
+            body.close()
+        return asked
+
+    assert asyncio.run(read()) == 40 + AHEAD_MESSAGES_OF_ALL
+    assert RequestBody.asked_ahead == 0
+
+
+def test_a_message_that_begins_when_it_is_awaited_is_not_asked_for_ahead() -> None:
+    asked = 0
+
+    async def receive() -> Message:
+        nonlocal asked
+        asked += 1
+        return {"type": "http.request", "body": bytes(AHEAD_AFTER_BYTES), "more_body": asked < 3}
+
+    async def read() -> None:
+        body = RequestBody(receive)
+        while not body.finished:
+            await body.receive()
+
+    asyncio.run(read())
+    assert asked == 3
