@@ -5,7 +5,7 @@ Everything is made of the lines of the index, and of what was said at publicatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from blacksheep import Response
@@ -15,7 +15,7 @@ from nora.catalog.records import Version
 from nora.errors import BadRequest, VersionNotFound
 from nora.formats.base import Services
 from nora.formats.cargo.hosted import about, spelling
-from nora.formats.cargo.index import YANKED, joined, lines
+from nora.formats.cargo.index import YANKED, Part, lines, parts_file
 from nora.formats.cargo.names import CrateName, canonical, parse_version, version_order
 from nora.formats.cargo.owners import require_owner
 from nora.formats.cargo.releases import RULES, YANK
@@ -150,18 +150,18 @@ class Api:
 
     async def dependencies(self, resource: Resource) -> Response:
         """What a version needs."""
-        files = await self._finder.files(
-            resource.crate, await self._finder.find(resource.repository, resource.crate)
-        )
-        for line in lines(joined(files)):
-            if line.version == resource.version:
-                return json_answer({"dependencies": dependencies_of(line.fields)})
-        raise _no_version(resource)
+        sources = await self._finder.find(resource.repository, resource.crate)
+        parts = await self._finder.parts(resource.crate, sources)
+        weight = sum(one.weight for one in parts)
+        found = await offload(find_dependencies, parts, resource.version, weight=weight)
+        if found is None:
+            raise _no_version(resource)
+        return json_answer({"dependencies": found})
 
     async def _entries(self, resource: Resource) -> tuple[Sources, list[dict[str, Any]]]:
         sources = await self._finder.find(resource.repository, resource.crate)
-        files = await self._finder.files(resource.crate, sources)
-        entries = await offload(version_entries, *files)
+        parts = await self._finder.parts(resource.crate, sources)
+        entries = await offload(version_entries, parts, weight=sum(one.weight for one in parts))
         if not entries:
             raise absent(resource.crate)
         return sources, entries
@@ -174,28 +174,36 @@ class Api:
         return {}
 
 
-def version_entries(*files: bytes) -> list[dict[str, Any]]:
-    """The versions in index files, the first published first. A function of bytes, which may run in another
-    process."""
+def version_entries(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """The versions that sources have, the first published first. It may run in another process."""
     return [
         {
             "id": number,
-            "crate": line.fields.get("name"),
+            "crate": line.name,
             "num": line.version,
             "checksum": line.checksum,
             "yanked": bool(line.fields.get("yanked")),
-            "dl_path": f"/api/v1/crates/{line.fields.get('name')}/{line.version}/download",
-            "features": {**(line.fields.get("features") or {}), **(line.fields.get("features2") or {})},
+            "dl_path": f"/api/v1/crates/{line.name}/{line.version}/download",
+            "features": {**_object(line.fields.get("features")), **_object(line.fields.get("features2"))},
             "rust_version": line.fields.get("rust_version"),
             "links": line.fields.get("links"),
             "created_at": line.fields.get("pubtime"),
         }
-        for number, line in enumerate(lines(joined(files)), 1)
+        for number, line in enumerate(lines(parts_file(parts)), 1)
     ]
+
+
+def find_dependencies(parts: Sequence[Part], version: str) -> list[dict[str, Any]] | None:
+    """The dependencies of a version; None where there is none. It may run in another process."""
+    for line in lines(parts_file(parts)):
+        if line.version == version:
+            return dependencies_of(line.fields)
+    return None
 
 
 def dependencies_of(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The dependencies in a line of the index."""
+    listed = fields.get("deps")
     return [
         {
             "crate_id": one.get("package") or one.get("name"),
@@ -206,9 +214,14 @@ def dependencies_of(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
             "target": one.get("target"),
             "kind": one.get("kind") or "normal",
         }
-        for one in fields.get("deps") or []
+        for one in (listed if isinstance(listed, list) else [])
         if isinstance(one, dict)
     ]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    """What upstreams write there may be anything."""
+    return value if isinstance(value, dict) else {}
 
 
 def _shown(name: str, version: str, description: str) -> Mapping[str, Any]:

@@ -12,17 +12,18 @@ from nora.auth.authorizer import Authorizer
 from nora.errors import NotFound, UpstreamFailed, VersionNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.cargo.hosted import path_of
+from nora.formats.cargo.index import remember
 from nora.formats.cargo.names import CrateName, parse_version
 from nora.formats.cargo.resource import Resource
 from nora.formats.cargo.settings import CargoSettings
 from nora.formats.cargo.sources import absent
-from nora.formats.cargo.upstream import Index
+from nora.formats.cargo.upstream import Index, crate_folder
 from nora.http.send import Header, blob_response
 from nora.model import Repository
 from nora.proxy.answers import file_response
 from nora.proxy.base import Address, FileRequest
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
-from nora.resolve import Candidate, Source
+from nora.resolve import Ask, Candidate, Source
 
 MEDIA_TYPE: Final = "application/x-tar"
 _PUBLIC: Final = (b"cache-control", b"public, max-age=31536000, immutable")
@@ -83,11 +84,18 @@ class CrateFiles:
             )
 
         found = await self._resolver.find_hosted(resource.repository, look)
+        return found or await self._cached(resource, version, checksum, ask)
+
+    async def _cached(self, resource: Resource, version: str, checksum: str, ask: Ask[Response]) -> Response:
+        """What the source of the crate has."""
+        resolution = await self._resolver.resolve(resource.repository, resource.crate)
+        if blocks := self._catalog.blocks():
+            digests = (f"sha256:{checksum}",) if checksum else ()
+            for candidate in resolution.candidates:
+                blocks.check(*candidate.key, versions=(version,), digests=digests)
+        found = await self._resolver.first(resolution, ask)
         if found is None:
-            resolution = await self._resolver.resolve(resource.repository, crate)
-            found = await self._resolver.first(resolution, ask)
-        if found is None:
-            raise absent(crate)
+            raise absent(resource.crate, self._resolver.offline_hint(resource.repository))
         return found
 
     async def _wanted(
@@ -95,22 +103,24 @@ class CrateFiles:
     ) -> FileRequest | None:
         """A crate file, for the cache; None when the source has no such crate. Raises UpstreamFailed;
         VersionNotFound."""
-        path = f"crates/{crate.indexed}/{version}.crate"
+        path = f"{crate_folder(crate)}{version}.crate"
         cached = await self._catalog.find_cached(source.id, path)
         if cached is not None and checksum in ("", cached.blob.digest.encoded):
             return self._request(source, crate, version, path, cached.blob.digest.encoded)
         document = await self._index.file(source, crate)
         if document is None:
             return None
-        line = await self._index.find(document, version)
+        line = await self._index.find(document, crate, version)
         if line is None:
             raise VersionNotFound(f"there is no version {version} of {crate.spelled}")
         if not line.checksum:
             raise UpstreamFailed(f"the index of {crate.spelled} tells no checksum of {version}")
         if checksum not in ("", line.checksum):
             raise VersionNotFound(f"{crate.spelled} {version} has the sha256 {line.checksum}")
+        if cached is not None and cached.blob.digest.encoded != line.checksum:  # it was replaced there
+            await self._catalog.drop_cached(source.id, path, holding=cached.blob)
         addresses = (await self._index.address(source, line),) if self._index.is_online(source) else ()
-        return self._request(source, crate, version, path, line.checksum, addresses)
+        return self._request(source, crate, version, path, line.checksum, addresses, remember(line))
 
     def _request(
         self,
@@ -120,6 +130,7 @@ class CrateFiles:
         path: str,
         checksum: str,
         addresses: tuple[Address, ...] = (),
+        document: bytes = b"{}",
     ) -> FileRequest:
         file = UpstreamFile(
             path=path,
@@ -127,6 +138,7 @@ class CrateFiles:
             version=version,
             media_type=MEDIA_TYPE,
             hashes={"sha256": checksum},
+            document=document,
             addresses=addresses,
         )
         return self._files.request(source.repository, file, max_bytes=self._max_bytes)

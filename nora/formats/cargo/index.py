@@ -6,26 +6,55 @@ that is newer than NORA is for cargo to understand.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from nora.catalog.records import Version
-from nora.formats.cargo.names import without_build
+from nora.catalog.blocks import Hidden
+from nora.catalog.records import PackageFile, Version
+from nora.formats.cargo.names import version_order, without_build
 from nora.formats.releases import LIVE
 
 YANKED: Final = "yanked"
+Held = frozenset[tuple[str, str]]
+"""What is here of a crate: versions with the sha256 of their files."""
+_is_sha256 = re.compile(r"[0-9a-f]{64}").fullmatch
 
 
 class Line(NamedTuple):
     """A version, as far as NORA needs to know it."""
 
+    name: str
+    """As it is spelled."""
     version: str
     checksum: str
     """sha256 in hexadecimal, in lower case; empty where the line tells none."""
     fields: Mapping[str, Any]
+    raw: bytes
+
+
+class Part(NamedTuple):
+    """What a source has of a crate, and what of that is not offered."""
+
+    file: bytes = b""
+    """The index file of an upstream."""
+    versions: tuple[Version, ...] = ()
+    """What was published here."""
+    rows: tuple[PackageFile, ...] = ()
+    """Files of an upstream whose index file is not here."""
+    held: Held | None = None
+    """Of a source that is not asked: what is here, and all that is offered."""
+    hidden: Hidden | None = None
+    """What is blocked."""
+
+    @property
+    def weight(self) -> int:
+        """How many bytes have to be worked on."""
+        rows = sum(len(one.document) for one in self.rows)
+        return len(self.file) + sum(len(one.document) for one in self.versions) + rows
 
 
 def hosted_lines(versions: Sequence[Version]) -> Iterator[bytes]:
@@ -58,14 +87,17 @@ def parse_line(raw: bytes) -> Line | None:
         fields = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(fields, dict) or not isinstance(fields.get("vers"), str):
+    if not isinstance(fields, dict):
         return None
-    checksum = fields.get("cksum")
-    return Line(fields["vers"], checksum.lower() if isinstance(checksum, str) else "", fields)
+    name, version, checksum = fields.get("name"), fields.get("vers"), fields.get("cksum")
+    if not isinstance(name, str) or not isinstance(version, str):
+        return None
+    told = checksum.lower() if isinstance(checksum, str) else ""
+    return Line(name, version, told if _is_sha256(told) else "", fields, raw)
 
 
-def find_line(file: bytes, version: str) -> Line | None:
-    """The line of a version. Nothing is parsed but what may be it."""
+def find_line(file: bytes, name: str, version: str) -> Line | None:
+    """The line of a version of a crate, whose name is in lower case. Nothing is parsed but what may be it."""
     quoted = orjson.dumps(version)
     start = 0
     while (found := file.find(quoted, start)) >= 0:
@@ -73,7 +105,7 @@ def find_line(file: bytes, version: str) -> Line | None:
         last = file.find(b"\n", found)
         raw = file[first:] if last < 0 else file[first:last]
         line = parse_line(raw)
-        if line is not None and line.version == version:
+        if line is not None and line.version == version and line.name.lower() == name:
             return line
         start = first + len(raw)
     return None
@@ -96,11 +128,33 @@ def joined(files: Sequence[bytes]) -> bytes:
     return b"".join(found)
 
 
-def only(file: bytes, versions: Collection[str]) -> bytes:
-    """The lines of these versions, as they are."""
-    found = []
-    for raw in file.split(b"\n"):
-        line = parse_line(raw) if raw.strip() else None
-        if line is not None and line.version in versions:
-            found.append(raw + b"\n")
-    return b"".join(found)
+def part_file(part: Part) -> bytes:
+    """The index file of a source: what comes from an upstream byte for byte, but for lines that are not
+    offered."""
+    held, hidden = part.held, part.hidden
+    file = part.file or hosted_file(part.versions) or held_file(part.rows)
+    if held is None and hidden is None:
+        return file
+    return b"".join(
+        line.raw + b"\n"
+        for line in lines(file)
+        if (held is None or (line.version, line.checksum) in held)
+        and not (hidden is not None and hidden.has(line.version, f"sha256:{line.checksum}"))
+    )
+
+
+def parts_file(parts: Sequence[Part]) -> bytes:
+    """The index file of all sources of a crate."""
+    return joined([part_file(one) for one in parts])
+
+
+def remember(line: Line) -> bytes:
+    """The document in the row of a crate file: what the index said of it when it came."""
+    return orjson.dumps({"line": line.raw.decode("utf-8", "replace")})
+
+
+def held_file(rows: Sequence[PackageFile]) -> bytes:
+    """The index file of what is here, where that of the upstream is not."""
+    found = [(row.version, orjson.loads(row.document).get("line")) for row in rows if row.version is not None]
+    found.sort(key=lambda one: version_order(one[0]))
+    return b"".join(f"{line}\n".encode() for _, line in found if isinstance(line, str))

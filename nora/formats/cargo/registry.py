@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Final
 
@@ -11,7 +12,7 @@ from blacksheep import Content, Response
 from nora.auth.authorizer import Authorizer
 from nora.errors import BadRequest, PackageNotFound
 from nora.formats.base import Services
-from nora.formats.cargo.index import joined
+from nora.formats.cargo.index import Part, parts_file
 from nora.formats.cargo.resource import Resource
 from nora.formats.cargo.sources import Finder, absent
 from nora.http.encodings import Encoding, compress
@@ -48,7 +49,9 @@ class Registry:
         sources = await self._finder.find(resource.repository, crate, exactly=True)
 
         async def make(encoding: Encoding) -> bytes:
-            return await offload(make_file, encoding.value, *await self._finder.files(crate, sources))
+            parts = await self._finder.parts(crate, sources)
+            weight = sum(one.weight for one in parts)
+            return await offload(make_file, encoding.value, parts, weight=weight)
 
         return await self._render_cache.variant(
             resource,
@@ -64,10 +67,10 @@ class Registry:
         return Response(200, [NO_CACHE], Content(_HTML, login_page(_base(resource), name).encode()))
 
 
-def make_file(encoding: str, *files: bytes) -> bytes:
-    """A variant of an index file. A function of bytes, which may run in another process. Raises
-    PackageNotFound when nothing is left."""
-    file = joined(files)
+def make_file(encoding: str, parts: Sequence[Part]) -> bytes:
+    """A variant of an index file. It may run in another process. Raises PackageNotFound when nothing is
+    left."""
+    file = parts_file(parts)
     if not file:
         raise PackageNotFound("nothing of the crate is here")
     return compress(file, Encoding(encoding))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nora.catalog.records import Package
+from nora.catalog.blocks import Hidden
+from nora.catalog.records import Package, PackageFile
 from nora.errors import PackageNotFound
 from nora.formats.base import Services
 from nora.formats.cargo.hosted import Spellings
-from nora.formats.cargo.index import hosted_file, only
+from nora.formats.cargo.index import Part
 from nora.formats.cargo.names import CrateName
-from nora.formats.cargo.upstream import Index
+from nora.formats.cargo.upstream import Index, crate_folder
 from nora.http.send import Header
 from nora.model import Repository
-from nora.proxy.answers import NO_CACHE, age_headers
+from nora.proxy.answers import NO_CACHE, age_headers, staleness
 from nora.proxy.base import Document
-from nora.resolve import Candidate, Source
+from nora.resolve import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +25,32 @@ class HostedPart:
 
     repository: Repository
     package: Package
+    hidden: Hidden | None
+    """What is blocked of it."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes with every change of it."""
+        return self.repository.id, self.package.id, self.package.revision, self.hidden and self.hidden.key
 
 
 @dataclass(frozen=True, slots=True)
 class CachedPart:
     """A crate as an upstream has it."""
 
-    document: Document
-    held: tuple[Source, int] | None
-    """Of a source that is not asked: the revision of the crate in its rows. Only versions that are here are
-    offered then."""
+    document: Document | None
+    """None: only crate files are here, and nobody may be asked."""
+    held: tuple[int, int] | None
+    """Of a source that is not asked: its rows, and the revision of the crate in them. Only versions that are
+    here are offered then."""
+    hidden: Hidden | None
+    """What is blocked of it."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes with every change of it."""
+        document = self.document and self.document.cached.blob.id
+        return document, self.held, self.hidden and self.hidden.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +63,15 @@ class Sources:
     @property
     def key(self) -> tuple[object, ...]:
         """Changes with every change of the file; the same for every process."""
-        return (
-            *((part.repository.id, part.package.id, part.package.revision) for part in self.hosted),
-            *((part.document.cached.blob.id, part.held and part.held[1]) for part in self.cached),
-        )
+        return (*(part.key for part in self.hosted), *(part.key for part in self.cached))
 
     def headers(self, *, public: bool) -> tuple[Header, ...]:
         """How long clients may keep it: not at all what is hosted, so that what was published is there for
         the next command."""
-        if self.hosted:
-            return (NO_CACHE,)
-        return age_headers([part.document for part in self.cached], public=public)
+        documents = [part.document for part in self.cached if part.document is not None]
+        if self.hosted or not documents:
+            return (NO_CACHE, *staleness(documents))
+        return age_headers(documents, public=public)
 
 
 class Finder:
@@ -69,43 +84,59 @@ class Finder:
         self._spellings = Spellings(services.catalog)
 
     async def find(self, repository: Repository, crate: CrateName, *, exactly: bool = False) -> Sources:
-        """`exactly`: spelled as it is asked for, but for capitals. Raises PackageNotFound; UpstreamFailed
-        when a source that may have it could not be asked."""
+        """`exactly`: spelled as it is asked for, but for capitals. Raises PackageNotFound; Blocked;
+        UpstreamFailed when a source that may have it could not be asked."""
 
         async def look(one: Repository) -> HostedPart | None:
             package = await self._spellings.find(one, crate, exactly=exactly)
-            return None if package is None else HostedPart(one, package)
+            if package is None:
+                return None
+            blocks = self._catalog.blocks()
+            blocks.check(one.id, crate)
+            return HostedPart(one, package, blocks.hidden(one.id, crate))
 
         async def ask(candidate: Candidate) -> CachedPart | None:
             source = candidate.source
             document = await self._index.file(source, crate)
-            if document is None or self._index.is_online(source):
-                return None if document is None else CachedPart(document, None)
+            hidden = self._catalog.blocks().hidden(source.id, crate)
+            if self._index.is_online(source):
+                return None if document is None else CachedPart(document, None, hidden)
             package = await self._catalog.find_package(source.id, crate)
-            return CachedPart(document, (source, 0 if package is None else package.revision))
+            if package is None or (document is None and not await self._rows(source.id, crate)):
+                return None
+            return CachedPart(document, (source.id, package.revision), hidden)
 
         resolution = await self._resolver.resolve(repository, crate)
         hosted = await self._resolver.every_hosted(repository, look)
         cached = await self._resolver.every(resolution, ask)
         if not hosted and not cached:
-            raise absent(crate)
+            raise absent(crate, self._resolver.offline_hint(repository))
         return Sources(tuple(hosted), tuple(cached))
 
-    async def files(self, crate: CrateName, sources: Sources) -> list[bytes]:
-        """The index files of the sources."""
-        found = [
-            hosted_file(await self._catalog.list_versions(part.repository.id, crate))
-            for part in sources.hosted
-        ]
+    async def parts(self, crate: CrateName, sources: Sources) -> list[Part]:
+        """What the sources have, for `parts_file`."""
+        found = []
+        for hosted in sources.hosted:
+            versions = await self._catalog.list_versions(hosted.repository.id, crate)
+            found.append(Part(versions=tuple(versions), hidden=hosted.hidden))
         for part in sources.cached:
-            file = await self._index.read(part.document)
-            if part.held is not None:
-                rows = await self._catalog.list_package_files(part.held[0].id, crate)
-                file = only(file, {row.version for row in rows if row.version is not None})
-            found.append(file)
+            file = b"" if part.document is None else await self._index.read(part.document)
+            if part.held is None:
+                found.append(Part(file, hidden=part.hidden))
+                continue
+            rows = await self._rows(part.held[0], crate)
+            held = frozenset((row.version or "", row.blob.digest.encoded) for row in rows)
+            found.append(Part(file, rows=() if file else tuple(rows), held=held, hidden=part.hidden))
         return found
 
+    async def _rows(self, source_id: int, crate: CrateName) -> list[PackageFile]:
+        """The crate files that are here."""
+        folder = crate_folder(crate)
+        rows = await self._catalog.list_package_files(source_id, crate)
+        return [row for row in rows if row.version is not None and row.path.startswith(folder)]
 
-def absent(crate: CrateName) -> PackageNotFound:
-    """What is said of a crate that is not here: cargo takes it for an answer, and does not ask again."""
-    return PackageNotFound(f"there is no crate {crate.spelled}")
+
+def absent(crate: CrateName, hint: str = "") -> PackageNotFound:
+    """What is said of a crate that is not here; `hint`: why not. Also of a name of ours: cargo looks before
+    it publishes the first version, and nowhere else."""
+    return PackageNotFound(f"there is no crate {crate.spelled}{hint}")

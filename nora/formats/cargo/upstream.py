@@ -71,9 +71,9 @@ class Index:
         """An index file."""
         return await self._blobs.read(document.cached.blob)
 
-    async def find(self, document: Document, version: str) -> Line | None:
+    async def find(self, document: Document, crate: CrateName, version: str) -> Line | None:
         """The line of a version in an index file."""
-        return await offload(find_line, await self.read(document), version)
+        return await offload(find_line, await self.read(document), crate.indexed, version)
 
     async def address(self, source: Source, line: Line) -> Address:
         """Where the file of a version is, as the upstream's `config.json` says. Raises UpstreamFailed."""
@@ -100,6 +100,11 @@ def index_path(crate: CrateName) -> str:
     return f"index/{crate.indexed}"
 
 
+def crate_folder(crate: CrateName) -> str:
+    """Where the files of a crate are."""
+    return f"crates/{crate.indexed}/"
+
+
 def problem_of(file: bytes, name: str) -> str:
     """What is wrong with an index file of a crate; empty when cargo can use it."""
     for raw in file.split(b"\n"):
@@ -107,9 +112,8 @@ def problem_of(file: bytes, name: str) -> str:
             line = parse_line(raw)
             if line is None:
                 return f"is none: {quoted(raw[:80].decode('utf-8', 'replace'))}"
-            found = line.fields.get("name")
-            if not isinstance(found, str) or found.lower() != name:
-                return f"is that of another crate: {quoted(found)}"
+            if line.name.lower() != name:
+                return f"is that of another crate: {quoted(line.name)}"
             return ""
     return "is empty"
 
@@ -131,7 +135,7 @@ def download_url(template: str, line: Line) -> str:
     """The address of the file of a version (cargo reference, Index Format)."""
     if not any(part in template for part in _PARTS):
         template += "/{crate}/{version}/download"
-    name = str(line.fields["name"])
+    name = line.name
     values = (name, line.version, prefix_of(name), prefix_of(name.lower()), line.checksum)
     for part, value in zip(_PARTS, values, strict=True):
         template = template.replace(part, quote(value, safe="/"))

@@ -24,10 +24,14 @@ def publish(
     **metadata: Any,
 ) -> httpx.Response:
     """`cargo publish`."""
-    said = {"name": name, "vers": version, "deps": [], "features": {}, **metadata}
-    content = crate(name, version) if file is None else file
-    body = publication(orjson.dumps(said), content)
+    body = publication_of(name, version, file=file, **metadata)
     return http.put(f"{prefix}{API}/new", content=body, headers=headers)
+
+
+def publication_of(name: str, version: str, *, file: bytes | None = None, **metadata: Any) -> bytes:
+    """What `cargo publish` sends."""
+    said = {"name": name, "vers": version, "deps": [], "features": {}, **metadata}
+    return publication(orjson.dumps(said), crate(name, version) if file is None else file)
 
 
 def published(http: httpx.Client, name: str, version: str, **said: Any) -> None:
