@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isinf
 from typing import Final
 
 from nora.model import Digest, Role, Scope
+
+CLOCK_SECONDS: Final = 60.0
+"""By how much the clocks of two moments may differ: time servers correct them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,11 @@ class Cached:
     """`inf`: for good."""
     version: str | None = None
     """Of the package; None for documents and what lies beside files."""
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether it is good without asking. What was fetched in the future was so by a clock that was wrong:
+        nobody knows how old it is."""
+        return now < self.fresh_until and (self.fetched_at <= now + CLOCK_SECONDS or isinf(self.fresh_until))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

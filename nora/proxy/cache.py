@@ -78,7 +78,7 @@ class Cache:
         self._absent_seconds = absent_seconds
         self._answer_seconds = answer_seconds
         self._count = count
-        self._negative = NegativeCache(scratch.negative_cache, clock)
+        self._negative = NegativeCache(scratch.negative_cache, clock, absent_seconds)
         self._uses = Uses(catalog, clock, use_spacing)
         self._downloads = Downloads(
             store, scratch, count, self._refuse_blocked, finish_below, silence_seconds

@@ -101,11 +101,11 @@ class Documents:
             return await self._find_new(place, policy, fetch)
         self._uses.note(cached.id)
         now = self._clock()
-        if now < cached.fresh_until or not self._is_online(place.repository):
+        if cached.is_fresh(now) or not self._is_online(place.repository):
             self._count(place.repository.format, "hit")
             return Document(cached, Freshness.HIT)
         asking = self._ask(place, policy, fetch)
-        age = now - cached.fresh_until
+        age = max(0.0, now - cached.fresh_until)
         if age < policy.stale_while_revalidate and policy.fresh > 0:
             self._count(place.repository.format, "hit")
             return Document(cached, Freshness.HIT)
@@ -180,13 +180,18 @@ class Documents:
                 cached = await self._catalog.find_cached(place.repository.id, place.path)
                 if cached is None and self._negative.has(_key(place)):
                     pass
-                elif cached is None or not (cached.fetched_at > since or self._clock() < cached.fresh_until):
+                elif cached is None or not self._is_new(cached, since):
                     cached = await self._refresh(cached, place, policy, fetch)
         except Exception as error:
             await uncancellable(lock.end(LeaderState(state="failed", failure=Failure.of(error))))
             raise
         await uncancellable(lock.end(LeaderState(state="absent" if cached is None else "done")))
         return cached
+
+    def _is_new(self, cached: Cached, since: float) -> bool:
+        """Whether somebody else has asked since then, or may have: the copy is fresh."""
+        now = self._clock()
+        return since < cached.fetched_at <= now or cached.is_fresh(now)
 
     async def _refresh(
         self, cached: Cached | None, place: CacheKey, policy: Policy, fetch: Fetch

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 from hashlib import blake2b
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from nora.blobs.layout import FILE_MODE
@@ -28,9 +29,12 @@ class NegativeCache:
     An error of the disk means that nothing is known: whoever asks then asks the upstream.
     """
 
-    def __init__(self, path: str, clock: Callable[[], float]) -> None:
+    def __init__(self, path: str, clock: Callable[[], float], longest: float = inf) -> None:
+        """No absence is remembered for more than `longest` seconds: what seems to be was noted by a clock
+        that was wrong."""
         self._path = path
         self._clock = clock
+        self._longest = longest
         self._fd = -1
 
     def has(self, key: str) -> bool:
@@ -40,7 +44,7 @@ class NegativeCache:
             found, _, until = _SLOT.unpack(os.pread(self._descriptor(), _SLOT.size, _offset(name)))
         except (OSError, struct.error):
             return False
-        return bool(found == name and self._clock() < until)
+        return bool(found == name and 0 < until - self._clock() <= self._longest)
 
     def remember(self, key: str, package: str | None, seconds: float) -> None:
         """An upstream said so just now; `package` is what `forget_package` will name."""

@@ -120,6 +120,26 @@ def test_what_is_for_good_is_never_asked_again(run: Run) -> None:
     run(body)
 
 
+@pytest.mark.parametrize("policy", [POLICY, AT_ONCE])
+def test_what_a_clock_that_was_wrong_called_fresh_is_asked_for_again(run: Run, policy: Policy) -> None:
+    """A machine may begin in another year, until it asks what time it is."""
+
+    async def body(one: Engine, clock: Clock) -> None:
+        now, clock.now = clock.now, clock.now + 1e9
+        origin = Origin(b"one", b"two")
+        await one.cache.document(one.place(), policy, origin)
+        clock.now = now
+        await one.cache.document(one.place(), policy, origin)
+        await quiet(one)
+        found = await one.cache.document(one.place(), policy, origin)
+        assert await body_of(one, found) == b"two"
+        assert len(origin.asked) == 2
+        assert found is not None
+        assert found.cached.fetched_at == now
+
+    run(body)
+
+
 def test_a_little_stale_is_served_at_once_while_one_asks(run: Run) -> None:
     async def body(one: Engine, clock: Clock) -> None:
         origin = Origin(b"one", b"two")

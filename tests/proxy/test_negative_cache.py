@@ -30,6 +30,17 @@ def test_an_absence_is_known_to_all_until_its_time_is_over(tmp_path: Path) -> No
     other.close()
 
 
+def test_an_absence_of_a_clock_that_was_wrong_is_not_known(tmp_path: Path) -> None:
+    clock = Clock()
+    one = NegativeCache(str(tmp_path / "absences"), clock, longest=60)
+    clock.now += 1e9
+    one.remember("a", None, 60)
+    assert one.has("a")
+    clock.now -= 1e9
+    assert not one.has("a")
+    one.close()
+
+
 def test_a_package_is_forgotten_as_a_whole(tmp_path: Path) -> None:
     negative_cache = NegativeCache(str(tmp_path / "absences"), Clock())
     for number in range(200):

@@ -150,7 +150,8 @@ class Index:
 
 def _is_good(page: Cached) -> bool:
     """Whether a page need not be asked for. The time 0 is that of one that somebody has said to ask for."""
-    return page.fresh_until > 0 and time.time() < max(page.fresh_until, page.fetched_at + JUST_NOW)
+    now = time.time()
+    return page.fresh_until > 0 and (page.is_fresh(now) or 0 <= now - page.fetched_at < JUST_NOW)
 
 
 def page_path(project: ProjectName) -> str:
