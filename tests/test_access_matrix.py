@@ -42,6 +42,10 @@ role = "write"
 pattern = "repo:org/*"
 """
 NUMBERS = itertools.count()
+GETS = [one for one in ROUTES if one["route"].startswith("GET ") and one["route"] != "GET /metrics"]
+"""But for numbers that are others at each request."""
+UNIQUE = {"date", "x-request-id"}
+"""Header fields of which each answer has its own."""
 CALLERS = {name for row in MATRIX["class"].values() for name in row}
 NAME, ABSENT, CHUNK = "team/app", "team/absent", b"a chunk"
 PATTERN = "docker:team/*"
@@ -194,6 +198,19 @@ def test_who_gets_what(entry: dict[str, Any], closed: Place, public: Place) -> N
     assert seen_by(expected, entry, NAME, (closed, public)) == {
         name: entry["allowed"] if wanted == "allowed" else wanted for name, wanted in expected.items()
     }
+
+
+@pytest.mark.parametrize("entry", GETS, ids=title)
+def test_the_head_of_an_answer_is_that_of_get(entry: dict[str, Any], closed: Place) -> None:
+    """RFC 9110, 9.3.2, also of who is refused and of what is absent."""
+    head = {**entry, "route": f"HEAD {entry['route'].removeprefix('GET ')}"}
+    content = prepare(closed, entry, published=True)
+    for name in (NAME, ABSENT):
+        for who in ("admin", "anonymous", "outside"):
+            got, headed = (send(closed, one, name, closed.callers[who], content) for one in (entry, head))
+            assert (headed.status_code, headed.content) == (got.status_code, b""), who
+            told, said = ({k: v for k, v in one.headers.items() if k not in UNIQUE} for one in (headed, got))
+            assert told == said, who
 
 
 @pytest.mark.parametrize("entry", [entry for entry in ROUTES if names_something(entry)], ids=title)
