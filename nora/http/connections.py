@@ -1,9 +1,9 @@
 """Connections on which nothing happens: closed in time, and never so many that others get none.
 
 The server ends a head of HTTP/1 that does not come, and an idle HTTP/1 connection. It waits for ever for the
-bytes that tell HTTP/1 from HTTP/2, and for the next request of HTTP/2, and a connection that waits has its
-place among those that are served at a time. So the sockets of this process are looked at from outside, once
-a second: Linux knows of each when bytes last moved.
+bytes that tell HTTP/1 from HTTP/2, for the next request of HTTP/2, and for a client that has stopped reading.
+A connection that waits has its place among those that are served at a time. So the sockets of this process
+are looked at from outside, once a second: Linux knows of each when bytes last moved.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ SILENT_SECONDS: Final = 0.5
 """How long a client may take for its first byte when places are scarce."""
 FILE_SECONDS: Final = 600.0
 """How long a connection of HTTP/2 that was sent a file may be idle: its client may have stopped reading."""
+STOPPED_SECONDS: Final = 600.0
+"""How long a client may take nothing of what is on its way to it: one that lives, and does not read."""
 SPARES: Final = 16
 MOST_REFUSED: Final = 4096
 """Of those who wait to be accepted, at one look: others may come as fast as they are refused."""
@@ -45,8 +47,9 @@ MOST_NUMBERS: Final = 1 << 17
 _NONE_LEFT: Final = frozenset({errno.EMFILE, errno.ENFILE})
 _LOG_SECONDS: Final = 60.0
 _TCP_INFO: Final = 11
-_INFO: Final = struct.Struct("=24xI16xI4xI72xQ8xI")
-"""Of tcp_info (linux/tcp.h): unacked, last_data_sent, last_data_recv, bytes_received, notsent_bytes."""
+_INFO: Final = struct.Struct("=24xI16xI4xI64xQQ8xI")
+"""Of tcp_info (linux/tcp.h): unacked, last_data_sent, last_data_recv, bytes_acked, bytes_received,
+notsent_bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Connection:
     """Not one byte has come."""
     sending: bool
     """Something is on its way to the client that it has not confirmed."""
+    taken: int
+    """Bytes that it has confirmed."""
     idle: float
     """Seconds since a byte moved."""
 
@@ -113,6 +118,8 @@ class ConnectionWatch:
         self._in_flight = in_flight
         self._files_sent = files_sent
         self._suspects: frozenset[tuple[int, str, int]] = frozenset()
+        self._taken: dict[tuple[int, str, int], tuple[int, float]] = {}
+        """What who is being sent something has taken of it, and since when it is no more."""
         self._told_at = -_LOG_SECONDS
 
     async def run(self) -> None:
@@ -134,6 +141,7 @@ class ConnectionWatch:
         self._suspects = frozenset(one.key for one in idle)
         if scarce:
             self._close((one for one in found if one.silent and one.idle > SILENT_SECONDS), socket.SHUT_RDWR)
+        self._close(self._stopped(found), socket.SHUT_RDWR)
         beyond = list(self._beyond_share(found, busy))
         self._close(beyond, socket.SHUT_RDWR)
         if self._sockets.exhausted:
@@ -150,6 +158,19 @@ class ConnectionWatch:
             return False
         sent = self._files_sent.get(str(one.port))
         return sent is None or time.monotonic() - sent > FILE_SECONDS
+
+    def _stopped(self, found: Iterable[Connection]) -> list[Connection]:
+        """The connections of clients that have stopped reading."""
+        now, before, self._taken = time.monotonic(), self._taken, {}
+        stopped = []
+        for one in found:
+            if one.sending:
+                taken, since = before.get(one.key, (-1, now))
+                since = since if taken == one.taken else now
+                self._taken[one.key] = one.taken, since
+                if now - since > STOPPED_SECONDS and taken == one.taken:
+                    stopped.append(one)
+        return stopped
 
     def _beyond_share(self, found: Iterable[Connection], busy: Collection[int]) -> Iterator[Connection]:
         """The connections by which a client has more than its share: those that do nothing, longest first."""
@@ -261,13 +282,14 @@ class OpenSockets:
 def _connection(number: int, found: socket.socket) -> Connection:
     info = found.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, _INFO.size)
     address, peer = found.getpeername()[:2]
-    unconfirmed, sent, received, bytes_received, unsent = _INFO.unpack(info)
+    unconfirmed, sent, received, taken, bytes_received, unsent = _INFO.unpack(info)
     return Connection(
         descriptor=number,
         address=address,
         port=peer,
         silent=bytes_received == 0,
         sending=unconfirmed > 0 or unsent > 0,
+        taken=taken,
         idle=min(sent, received) / 1000,
     )
 

@@ -23,7 +23,7 @@ from nora.http.clients import Clients, parse_networks
 from nora.http.connections import ConnectionLimits, ConnectionWatch, OpenSockets, network_of
 from nora.processes import DescriptorBudget
 from tests.http.toy import install
-from tests.http.wire import connect, read_answer
+from tests.http.wire import connect, eventually, read_answer
 from tests.support.server import HOST, Server, running
 from tests.test_server import certificate, unverified
 
@@ -151,6 +151,7 @@ class Peers:
         self.files_sent: dict[str, float] = {}
         clients = Clients(parse_networks([trusted] if trusted else []))
         self.watch = ConnectionWatch(self.port, limits, clients, self.in_flight, self.files_sent)
+        self._others: dict[str, socket.socket] = {}
 
     def connect(self, sent: bytes = b"", host: str = HOST) -> socket.socket:
         client = self._stack.enter_context(
@@ -162,7 +163,12 @@ class Peers:
             client.sendall(sent)
             server.recv(len(sent))
         server.settimeout(0.05)
+        self._others[port_of(server)] = client
         return server
+
+    def client_of(self, server: socket.socket) -> socket.socket:
+        """The other side."""
+        return self._others[port_of(server)]
 
 
 @pytest.fixture
@@ -281,6 +287,55 @@ def test_no_more_than_so_many_who_wait_are_refused_at_a_look(
     for refused in waiting[:2]:
         assert is_closed(refused)
     stack.enter_context(listener.accept()[0])  # the third one is still there
+
+
+def test_who_takes_nothing_of_an_answer_is_dropped(
+    stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = Peers(stack, ConnectionLimits(header_timeout=30, most=100))
+    stopped, quiet = peers.connect(b"x"), peers.connect(b"x")
+    for server in (stopped, quiet):
+        peers.in_flight[server.fileno()] = (HOST, port_of(server))
+    fill(stopped)
+    for _ in range(3):
+        peers.watch.look()
+    assert not is_shut(stopped)
+    monkeypatch.setattr("nora.http.connections.STOPPED_SECONDS", -1)
+    assert eventually(lambda: peers.watch.look() or is_shut(stopped))
+    assert not is_shut(quiet)
+
+
+def test_who_takes_an_answer_slowly_gets_it(
+    stack: contextlib.ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nora.http.connections.STOPPED_SECONDS", -1)
+    peers = Peers(stack, ConnectionLimits(header_timeout=30, most=100))
+    server = peers.connect(b"x")
+    fill(server)
+    for _ in range(3):
+        assert peers.client_of(server).recv(1 << 20)
+        assert eventually(lambda: fill(server) > 0), "it has taken something"
+        peers.watch.look()
+        assert not is_shut(server)
+
+
+def fill(server: socket.socket) -> int:
+    """Send as much as the other side may not have taken; how much."""
+    sent = 0
+    with contextlib.suppress(TimeoutError):
+        while True:
+            sent += server.send(bytes(1 << 16))
+    return sent
+
+
+def is_shut(server: socket.socket) -> bool:
+    try:
+        server.send(b"x")
+    except BrokenPipeError:
+        return True
+    except TimeoutError:
+        return False
+    return False
 
 
 def test_connections_are_seen_when_no_descriptor_is_left(
