@@ -9,7 +9,7 @@ from pathlib import Path
 from blacksheep import Response
 
 from nora.catalog.records import Blob
-from nora.errors import BlobNotFound, PackageNotFound
+from nora.errors import BlobNotFound, NotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.docker.authorizer import Authorizer
 from nora.formats.docker.names import Image
@@ -88,14 +88,17 @@ class Blobs:
             raise await self._absent(resource.image, digest)
         if isinstance(found, Blob):
             return await self._stored(resource, digest, found)
-        return await file_response(
-            resource.request,
-            self._services,
-            found,
-            headers=self._headers(resource.image, digest),
-            etag=_etag(digest),
-            what=f"blob {digest} of {resource.image.full_name}",
-        )
+        try:
+            return await file_response(
+                resource.request,
+                self._services,
+                found,
+                headers=self._headers(resource.image, digest),
+                etag=_etag(digest),
+                what=f"blob {digest} of {resource.image.full_name}",
+            )
+        except NotFound as error:
+            raise BlobNotFound(str(error)) from error
 
     def _reading(self, resource: Resource) -> MayRead | None:
         """Whether who asks may read another image of the repository; None: everybody may read all."""

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import orjson
 import pytest
 from blacksheep import Request
 
 from nora import errors
 from nora.formats.docker.errors import code_of, render_error
+from tests.formats.docker.mirrors import ONLINE
+from tests.support.in_process import application
+from tests.support.oci import digest
+from tests.support.oci_upstream import OCIUpstream
+from tests.support.upstream import upstream
 
+LAYER = b"a layer"
 REQUEST = Request("GET", b"/v2/", [])
 
 
@@ -60,3 +68,20 @@ def test_missing_references_are_named_one_by_one_up_to_a_bound() -> None:
     body = orjson.loads(render_error(errors.MissingReferences(digests), REQUEST).content.body)
     assert [entry["detail"]["digest"] for entry in body["errors"]] == list(digests[:100])
     assert {entry["code"] for entry in body["errors"]} == {"MANIFEST_BLOB_UNKNOWN"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["online", "offline"])
+async def test_a_layer_that_an_upstream_lacks_is_an_unknown_blob(tmp_path: Path, mode: str) -> None:
+    with upstream() as up:
+        hub = OCIUpstream()
+        hub.mount(up)
+        hub.image("team/app", "1", LAYER)
+        settings = {**ONLINE, "NORA_DOCKER_UPSTREAMS": up.url}
+        async with application(tmp_path, **settings) as http:
+            assert (await http.get("/v2/team/app/manifests/1")).status_code == 200
+        del hub.blobs[digest(LAYER)]
+        async with application(tmp_path, **(settings | {"NORA_PROXY_MODE": mode})) as http:
+            answer = await http.get(f"/v2/team/app/blobs/{digest(LAYER)}")
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (404, "BLOB_UNKNOWN")
+    assert digest(LAYER) in answer.text
