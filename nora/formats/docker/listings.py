@@ -27,6 +27,8 @@ from nora.resolve import Candidate
 
 _CHUNK = 1000
 """Rows read at once on the event loop."""
+_LOOKED_AT = 64
+"""Tags of which what they mean is read at once on the event loop: a millisecond."""
 
 Page = Callable[[str, int], Awaitable[list[str]]]
 """Names after the first argument, at most so many, in byte order."""
@@ -92,11 +94,11 @@ class Listings:
 
         async def without_blocked(after: str, limit: int) -> list[str]:
             found: list[str] = []
-            while len(found) < limit and (tags := await page(after, _CHUNK)):
+            while len(found) < limit and (tags := await page(after, min(_LOOKED_AT, limit - len(found)))):
                 found += [tag for tag in tags if await self._is_offered(repository, package, tag)]
                 after = tags[-1]
                 await asyncio.sleep(0)  # let other requests in between
-            return found[:limit]
+            return found
 
         is_plain = self._catalog.blocks().hidden(repository, package) is None
         return page if is_plain else without_blocked

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from nora.blobs.layout import Layout
+from nora.catalog.records import File
+from nora.catalog.sqlite import SQLiteCatalog
 from tests.formats.docker.mirrors import ONLINE
 from tests.support.in_process import application
 from tests.support.oci import IMAGE, digest, render
@@ -155,3 +157,36 @@ async def test_what_refers_to_manifests_of_a_blocked_image_is_not_listed(tmp_pat
         assert len((await http.get(listed)).json()["manifests"]) == 1
         await block(http, repository="mine", name="team/bad")
         assert (await http.get(listed)).status_code == 403
+
+
+async def test_a_page_of_tags_costs_little_while_something_is_blocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    find = SQLiteCatalog.find_tagged_file
+
+    async def counted(catalog: SQLiteCatalog, repository: int, package: str, tag: str) -> File | None:
+        looked.append(tag)
+        return await find(catalog, repository, package, tag)
+
+    monkeypatch.setattr(SQLiteCatalog, "find_tagged_file", counted)
+    tags = sorted(f"t{number}" for number in range(300))
+    async with application(tmp_path) as http:
+        assert (await push(http, "team/app", b"{}")).status_code == 201
+        image = {"schemaVersion": 2, "mediaType": IMAGE, "config": described(b"{}"), "layers": []}
+        for start in range(0, len(tags), 30):
+            path = f"/v2/team/app/manifests/{digest(render(image))}"
+            answer = await http.put(
+                path,
+                params={"tag": tags[start : start + 30]},
+                content=render(image),
+                headers={"content-type": IMAGE},
+            )
+            assert answer.status_code == 201, answer.text
+        await block(http, digest=digest(b"something else"))
+        looked.clear()
+        answer = await http.get("/v2/team/app/tags/list", params={"n": 10})
+        assert answer.json()["tags"] == tags[:10]
+        assert len(looked) < 30
+        answer = await http.get("/v2/team/app/tags/list")
+        assert answer.json()["tags"] == tags
