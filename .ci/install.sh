@@ -61,6 +61,10 @@ install_packages() {
         if apt-cache show "$name" >/dev/null 2>&1; then wanted+=("$name"); fi
     done
     command -v go >/dev/null || wanted+=(golang-go)
+    # Beside a cargo of 2022 that knows no sparse index Debian 12 has the one that browsers are built with.
+    if ! command -v cargo >/dev/null; then
+        if apt-cache show cargo-web >/dev/null 2>&1; then wanted+=(cargo-web); else wanted+=(cargo rustc); fi
+    fi
     retry 3 "${quiet[@]}" install --yes --no-upgrade --no-install-recommends "${wanted[@]}" >"$WORK/logs/apt" || status=$?
     [[ -z $ours ]] || rm -f "$ours"
     ((status == 0)) || tail -n 40 "$WORK/logs/apt"

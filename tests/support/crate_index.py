@@ -26,9 +26,11 @@ class CrateIndex:
     crates: dict[str, bytes] = field(default_factory=dict)
     """By `<name>/<version>`."""
 
-    def add(self, name: str, version: str, *, body: bytes | None = None, **fields: Any) -> bytes:
-        """A version with a crate file of its own; the bytes of that."""
-        content = crate_file(name, version) if body is None else body
+    def add(
+        self, name: str, version: str, *, body: bytes | None = None, manifest: str = "", **fields: Any
+    ) -> bytes:
+        """A version with a crate file of its own; the bytes of that. `manifest` is what else that says."""
+        content = crate_file(name, version, more=manifest) if body is None else body
         line = {
             "name": name,
             "vers": version,

@@ -16,9 +16,9 @@ NAME: Final = "nora-sample"
 VERSION: Final = "1.0.0"
 
 
-def crate(name: str, version: str, source: str = "") -> bytes:
-    """A crate file with a library of this source."""
-    manifest = f'[package]\nname = "{name}"\nversion = "{version}"\n'
+def crate(name: str, version: str, source: str = "", more: str = "") -> bytes:
+    """A crate file with a library of this source; `more` is what else its manifest says."""
+    manifest = f'[package]\nname = "{name}"\nversion = "{version}"\n{more}'
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for path, text in (("Cargo.toml", manifest), ("src/lib.rs", source)):
