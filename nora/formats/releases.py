@@ -15,7 +15,7 @@ in the document of the package.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -152,8 +152,16 @@ class Releases:
 class ReleaseApi:
     """The endpoints."""
 
-    def __init__(self, services: Services, authorizer: Authorizer, rules: ReleaseRules) -> None:
+    def __init__(
+        self,
+        services: Services,
+        authorizer: Authorizer,
+        rules: ReleaseRules,
+        guard: Callable[[PathContext], Awaitable[None]] | None = None,
+    ) -> None:
+        """`guard` raises Denied where who may write may not mark releases of a package all the same."""
         self._authorizer = authorizer
+        self._guard = guard
         self._catalog = services.catalog
         self._cache = services.cache
         self._rules = rules
@@ -178,6 +186,7 @@ class ReleaseApi:
             reason = _reason(await read_fields(context.request, _NOTHING, _REASON))
             package, version = context.name, context.target.get("version")
             context.audit("write", f"{package} {version} {mark.verb}")
+            await self._check(context)
             await self._releases.mark(context.writable, package, version, mark, reason)
             return self._answer(package, version=version, **{mark.state: reason or True})
 
@@ -188,6 +197,7 @@ class ReleaseApi:
             await read_fields(context.request, _NOTHING)
             package, version = context.name, context.target.get("version")
             context.audit("write", f"{package} {version} {mark.undo}")
+            await self._check(context)
             await self._releases.unmark(context.writable, package, version)
             return self._answer(package, version=version, **{mark.state: False})
 
@@ -222,6 +232,10 @@ class ReleaseApi:
         sources = context.repository.proxied
         refreshed = [await self._cache.expire(sources, path) for path in documents(package)]
         return self._answer(package, refreshed=any(refreshed))
+
+    async def _check(self, context: PathContext) -> None:
+        if self._guard is not None:
+            await self._guard(context)
 
     def _answer(self, package: str, **fields: object) -> Response:
         return json_answer({self._rules.package: package, **fields})

@@ -62,7 +62,7 @@ class Api:
         package = await self._catalog.find_package(target.id, crate)
         if package is None:
             raise absent(crate)
-        require_owner(self._authorizer, resource, crate, package)
+        require_owner(self._authorizer, resource, package)
         return target, version
 
     # -- search ----------------------------------------------------------------------------------------

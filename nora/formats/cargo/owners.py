@@ -18,10 +18,10 @@ from nora.catalog.records import Package
 from nora.errors import BadRequest, Denied, quoted
 from nora.formats.base import Services
 from nora.formats.cargo.hosted import Spellings, owners_of
-from nora.formats.cargo.names import CrateName
 from nora.formats.cargo.resource import Resource
 from nora.formats.cargo.sources import absent
 from nora.http.body import read_body
+from nora.http.context import PathContext
 from nora.http.fields import json_answer
 from nora.model import Repository
 
@@ -30,16 +30,16 @@ MOST_OWNERS: Final = 1000
 LONGEST_NAME: Final = 256
 
 
-def require_owner(authorizer: Authorizer, resource: Resource, crate: CrateName, package: Package) -> None:
+def require_owner(authorizer: Authorizer, context: PathContext, package: Package) -> None:
     """That the one who asks may change a crate that has owners. Raises Denied."""
-    owners = owners_of(package)
-    if owners and resource.principal.name not in owners:
+    owners, who = owners_of(package), context.principal
+    if owners and who.name not in owners:
         try:
-            authorizer.require(resource.principal, "admin", resource.repository, crate)
+            authorizer.require(who, "admin", context.repository, package.name)
         except Denied:
             raise Denied(
-                f"{resource.principal.name} is no owner of {crate.spelled}: ask one of"
-                f" {quoted(', '.join(owners))} for `cargo owner --add {resource.principal.name}`"
+                f"{who.name} is no owner of {package.name}: ask one of {quoted(', '.join(owners))} for"
+                f" `cargo owner --add {who.name}`"
             ) from None
 
 
@@ -97,10 +97,16 @@ class Owners:
             {"ok": True, "msg": f"{', '.join(names)}: removed from the owners of {resource.crate.spelled}"}
         )
 
+    async def check(self, context: PathContext) -> None:
+        """That the one who asks may change the crate of a path. Raises Denied."""
+        package = await self._catalog.find_package(context.writable.id, context.name)
+        if package is not None:
+            require_owner(self._authorizer, context, package)
+
     async def _change(self, resource: Resource, change: Any) -> None:
         target, crate = resource.writable, resource.crate
         while (package := await self._spellings.find(target, crate)) is not None:
-            require_owner(self._authorizer, resource, crate, package)
+            require_owner(self._authorizer, resource, package)
             owners = change(owners_of(package))
             if len(owners) > MOST_OWNERS:
                 raise BadRequest(f"a crate has at most {MOST_OWNERS} owners")

@@ -77,7 +77,7 @@ class PublishEndpoint:
         package = await self._catalog.find_package(target.id, manifest.name)
         if package is None:
             return NO_PACKAGE
-        require_owner(self._authorizer, resource, manifest.name, package)
+        require_owner(self._authorizer, resource, package)
         spelled = await self._spellings.of(target, package)
         if spelled not in (None, manifest.name.spelled):
             raise Conflict(

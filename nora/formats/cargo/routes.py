@@ -67,4 +67,4 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     yield Endpoint(READ, f"{CRATE}/{{version}}", "read", api.version)
     yield Endpoint(READ, f"{CRATE}/{{version}}/dependencies", "read", api.dependencies)
     yield Endpoint(READ, "/cargo/me", None, registry.me)
-    yield from ReleaseApi(services, authorizer, RULES).endpoints()
+    yield from ReleaseApi(services, authorizer, RULES, owners.check).endpoints()

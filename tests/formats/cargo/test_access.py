@@ -1,0 +1,122 @@
+"""Who may do what: tokens as cargo sends them, scopes, owners."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from nora.app import open_catalog
+from nora.auth.scopes import parse_scope
+from nora.auth.tokens import Tokens
+from nora.formats import load_config
+from nora.model import Role
+from tests.formats.cargo.wire import API, publication_of
+from tests.support.in_process import application
+
+pytestmark = pytest.mark.anyio
+CONFIG = "/cargo/index/config.json"
+ENV = {"NORA_AUTH_ENABLED": "true", "NORA_PUBLIC_URL": "https://crates.example"}
+
+
+@pytest.fixture
+async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    async with application(tmp_path, **ENV) as client:
+        yield client
+
+
+async def token(folder: Path, role: Role, *scopes: str, user: str = "ci") -> dict[str, str]:
+    """The header field that cargo sends: nothing but the token."""
+    env = {"NORA_STORAGE_PATH": str(folder / "storage"), **ENV}
+    async with open_catalog(load_config(env, folder)) as catalog:
+        text, _ = await Tokens(catalog).create(user, role, scopes=tuple(map(parse_scope, scopes)))
+    return {"authorization": text}
+
+
+async def publish(http: httpx.AsyncClient, who: dict[str, str], name: str, version: str) -> httpx.Response:
+    return await http.put(f"{API}/new", content=publication_of(name, version), headers=who)
+
+
+async def test_cargo_is_told_where_to_log_in(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    for path in (CONFIG, "/cargo/index/so/me/some", "/cargo/dl/some/1.0.0/x.crate", f"{API}/some/owners"):
+        answer = await http.get(path)
+        assert answer.status_code == 401
+        told = answer.headers["www-authenticate"]
+        assert told == 'Cargo login_url="https://crates.example/cargo/me"'
+    page = await http.get("/cargo/me")
+    assert page.status_code == 200
+    assert "sparse+https://crates.example/cargo/index/" in page.text
+    assert "--scope 'cargo:*:read,write'" in page.text
+    answer = await http.get(CONFIG, headers=await token(tmp_path, "read"))
+    assert answer.json() == {
+        "dl": "https://crates.example/cargo/dl/{crate}/{version}/{sha256-checksum}.crate",
+        "api": "https://crates.example/cargo",
+        "auth-required": True,
+    }
+
+
+async def test_a_token_is_taken_alone_and_with_a_scheme(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    text = (await token(tmp_path, "read"))["authorization"]
+    for header in (text, f"Bearer {text}", f"bearer {text}"):
+        assert (await http.get(CONFIG, headers={"authorization": header})).status_code == 200
+    assert (await http.get(CONFIG, auth=("anybody", text))).status_code == 200
+    assert (await http.get(CONFIG, headers={"authorization": f"{text}x"})).status_code == 401
+
+
+async def test_who_may_only_read_is_told_so_in_the_words_that_cargo_shows(
+    http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    answer = await publish(http, await token(tmp_path, "read"), "some", "1.0.0")
+    assert answer.status_code == 403
+    assert answer.json()["errors"][0]["detail"]
+
+
+async def test_a_token_for_some_names_publishes_and_reads_those(
+    http: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    limited = await token(tmp_path, "write", "cargo:corp_*:read,write")
+    everywhere = await token(tmp_path, "write")
+    assert (await http.get(CONFIG, headers=limited)).status_code == 200
+    for name, status in (("corp-lib", 200), ("Corp_other", 200), ("elsewhere", 403)):
+        assert (await publish(http, limited, name, "1.0.0")).status_code == status, name
+    assert (await publish(http, everywhere, "elsewhere", "1.0.0")).status_code == 200
+    for path, status in (
+        ("/cargo/index/co/rp/corp-lib", 200),
+        (f"{API}/corp-lib/1.0.0/download", 200),
+        ("/cargo/index/el/se/elsewhere", 403),
+        (f"{API}/elsewhere/1.0.0/download", 403),
+    ):
+        assert (await http.get(path, headers=limited)).status_code == status, path
+    found = (await http.get(API, params={"q": ""}, headers=limited)).json()
+    assert [one["name"] for one in found["crates"]] == ["corp-lib", "Corp_other"]
+    assert found["meta"]["total"] == 2
+
+
+async def test_a_crate_with_owners_is_theirs(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    alice, bob, admin = [
+        await token(tmp_path, role, user=user)
+        for user, role in (("alice", "write"), ("bob", "write"), ("root", "admin"))
+    ]
+    assert (await publish(http, alice, "owned", "1.0.0")).status_code == 200
+    assert (await publish(http, bob, "owned", "1.1.0")).status_code == 200  # nobody owns it yet
+    owners = f"{API}/owned/owners"
+    answer = await http.put(owners, json={"users": ["carol"]}, headers=alice)
+    assert answer.json()["ok"] is True
+    assert answer.json()["msg"]
+    listed = (await http.get(owners, headers=bob)).json()["users"]
+    assert [one["login"] for one in listed] == ["alice", "carol"]
+    assert all(isinstance(one["id"], int) and one["id"] < 2**32 for one in listed)
+    answer = await publish(http, bob, "owned", "2.0.0")
+    assert answer.status_code == 403
+    assert "alice" in answer.json()["errors"][0]["detail"]
+    for request in (
+        http.build_request("DELETE", f"{API}/owned/1.0.0/yank", headers=bob),
+        http.build_request("POST", f"{API}/owned/1.0.0/yank", json={}, headers=bob),
+        http.build_request("PUT", owners, json={"users": ["bob"]}, headers=bob),
+        http.build_request("DELETE", owners, json={"users": ["alice"]}, headers=bob),
+    ):
+        assert (await http.send(request)).status_code == 403, request.url
+    assert (await publish(http, admin, "owned", "2.0.0")).status_code == 200
+    assert (await publish(http, alice, "owned", "3.0.0")).status_code == 200
