@@ -18,6 +18,7 @@ MOST_FEATURES: Final = 5000
 LONGEST_TEXT: Final = 4096
 _KINDS: Final = frozenset({"normal", "dev", "build"})
 _requirement = re.compile(r"[0-9A-Za-z.*+<>=^~, -]{1,200}").fullmatch
+_renamed = re.compile(r"[^\W\d][\w-]{0,63}").fullmatch
 _feature = re.compile(r"[^\W][\w+.-]{0,255}").fullmatch
 _enabled = re.compile(r"(?:dep:)?[\w+.-]+(?:\??/[\w+.-]+)?").fullmatch
 _ABOUT: Final = (
@@ -93,8 +94,10 @@ def _dependency(said: Any) -> dict[str, Any]:
     if kind not in _KINDS:
         raise BadRequest(f"the kind of {name.spelled} is none of {', '.join(sorted(_KINDS))}")
     renamed = _optional(said, "explicit_name_in_toml")
+    if renamed and not _renamed(renamed):
+        raise BadRequest(f"{quoted(renamed)!r} is no name that code can call {name.spelled}")
     found = {
-        "name": CrateName.of(renamed).spelled if renamed else name.spelled,
+        "name": renamed or name.spelled,
         "req": requirement,
         "features": _texts(said.get("features"), "features"),
         "optional": _flag(said, "optional", otherwise=False),

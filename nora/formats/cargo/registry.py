@@ -63,8 +63,8 @@ class Registry:
 
     async def me(self, resource: Resource) -> Response:
         """GET and HEAD of the page that `cargo login` sends people to."""
-        name = "nora" if resource.target.repository is None else resource.target.repository
-        return Response(200, [NO_CACHE], Content(_HTML, login_page(_base(resource), name).encode()))
+        page = login_page(_base(resource), resource.target.repository)
+        return Response(200, [NO_CACHE], Content(_HTML, page.encode()))
 
 
 def make_file(encoding: str, parts: Sequence[Part]) -> bytes:
@@ -76,21 +76,21 @@ def make_file(encoding: str, parts: Sequence[Part]) -> bytes:
     return compress(file, Encoding(encoding))
 
 
-def login_page(base: str, name: str) -> str:
-    """How to get a token, for people."""
-    index = escape(f"sparse+{base}/index/")
+def login_page(base: str, repository: str | None) -> str:
+    """How to get a token, for people; `repository`: a named one."""
+    index, name = escape(f"sparse+{base}/index/"), escape(repository or "nora")
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>cargo login</title></head>
 <body>
 <h1>Log in to {index}</h1>
 <p>Ask who runs this registry for a token, or make one:</p>
-<pre>nora token create NAME --scope cargo:*:read,write</pre>
+<pre>nora token create --user NAME --role write --scope '{escape(repository or "cargo")}:*:read,write'</pre>
 <p>Then, with the registry in <code>.cargo/config.toml</code>:</p>
-<pre>[registries.{escape(name)}]
+<pre>[registries.{name}]
 index = "{index}"
 credential-provider = ["cargo:token"]</pre>
-<p>say <code>cargo login --registry {escape(name)}</code> and paste the token.</p>
+<p>say <code>cargo login --registry {name}</code> and paste the token.</p>
 </body>
 </html>
 """

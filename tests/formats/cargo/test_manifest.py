@@ -47,6 +47,12 @@ def test_a_renamed_dependency_has_both_names() -> None:
     assert (found["name"], found["package"], found["registry"]) == ("ren", "Dep", "r")
 
 
+def test_a_name_in_the_code_is_no_name_of_a_crate() -> None:
+    for name in ("_private", "schön", "x-y"):
+        [found] = parsed(deps=[{**DEPENDENCY, "explicit_name_in_toml": name}]).line["deps"]
+        assert (found["name"], found["package"]) == (name, "Dep")
+
+
 def test_features_of_a_newer_syntax_are_apart() -> None:
     line = parsed(features={"a": ["b"], "b": [], "c": ["dep:x"], "d": ["x?/y", "a"]}).line
     assert (line["features"], line["features2"], line["v"]) == (
