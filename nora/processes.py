@@ -25,9 +25,9 @@ _log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _SO_ATTACH_REUSEPORT_CBPF = 51
 _BPF_INSTRUCTION = struct.Struct("HBBI")
-_BPF_LOAD_WORD, _BPF_MODULO, _BPF_RETURN_A = 0x20, 0x94, 0x16
+_BPF_LOAD_WORD, _BPF_MODULO, _BPF_JUMP_EQUAL, _BPF_RETURN = 0x20, 0x94, 0x15, 0x06
 _BPF_RANDOM = 0xFFFFF000 + 56
-"""An instruction of classic BPF, three codes, and the address that holds a random number (linux/filter.h)."""
+"""An instruction of classic BPF, four codes, and the address that holds a random number (linux/filter.h)."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGE_BYTES = 4 << 20
 _NICENESS = 10
@@ -173,29 +173,34 @@ def own_port(host: str, port: int, workers: int) -> Iterator[tuple[str, list[soc
 
 
 def listen(sockets: Sequence[socket.socket], backlog: int) -> None:
-    """Begin to listen on the sockets of all workers, and give connections to no others.
-
-    Another process of the same user can join sockets that share a port (SO_REUSEPORT), and would be given its
-    share of the connections. So it is said which sockets are meant: the first ones, and these stay the first
-    for as long as this process has them open, whatever becomes of workers.
-    """
+    """Begin to listen on the sockets of all workers. The first one is given the connections, until others
+    are named."""
     for one in sockets:
         one.listen(backlog)
-    if len(sockets) > 1:
-        program = b"".join(
-            _BPF_INSTRUCTION.pack(*instruction)
-            for instruction in (
-                (_BPF_LOAD_WORD, 0, 0, _BPF_RANDOM),
-                (_BPF_MODULO, 0, 0, len(sockets)),
-                (_BPF_RETURN_A, 0, 0, 0),
-            )
-        )
-        kept = ctypes.create_string_buffer(program, len(program))
-        pointer = struct.pack("HP", len(program) // _BPF_INSTRUCTION.size, ctypes.addressof(kept))
-        try:
-            sockets[0].setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, pointer)
-        except OSError as error:  # a kernel, or what passes for one, that has no such thing
-            _log.warning("another process of this user could join the port unnoticed: %s", error.strerror)
+    name_receivers(sockets, (0,))
+
+
+def name_receivers(sockets: Sequence[socket.socket], receivers: Sequence[int]) -> None:
+    """Give connections to the sockets with these numbers, at random, and to no others.
+
+    A worker that is starting, or cannot start, would leave them waiting. And another process of the same user
+    can join sockets that share a port (SO_REUSEPORT), and would be given its share. So it is said which ones
+    are meant: the numbers are those of the first sockets, for as long as this process has them open, whatever
+    becomes of workers.
+    """
+    if len(sockets) < 2:
+        return
+    steps = [(_BPF_LOAD_WORD, 0, 0, _BPF_RANDOM), (_BPF_MODULO, 0, 0, len(receivers))]
+    for index, receiver in enumerate(receivers):
+        steps += [(_BPF_JUMP_EQUAL, 0, 1, index), (_BPF_RETURN, 0, 0, receiver)]
+    steps.append((_BPF_RETURN, 0, 0, receivers[0]))  # not reached; a program has to end with one
+    program = b"".join(_BPF_INSTRUCTION.pack(*step) for step in steps)
+    kept = ctypes.create_string_buffer(program, len(program))
+    pointer = struct.pack("HP", len(steps), ctypes.addressof(kept))
+    try:
+        sockets[0].setsockopt(socket.SOL_SOCKET, _SO_ATTACH_REUSEPORT_CBPF, pointer)
+    except OSError as error:  # a kernel, or what passes for one, that has no such thing
+        _log.warning("another process of this user could join the port unnoticed: %s", error.strerror)
 
 
 def _bind(

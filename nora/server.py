@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import mmap
 import multiprocessing
 import os
 import signal
@@ -45,6 +46,7 @@ from nora.processes import (
     die_with_parent,
     frugal_memory,
     listen,
+    name_receivers,
     own_port,
     raise_file_limit,
     set_sched_slice,
@@ -58,6 +60,8 @@ BUFFER_BYTES = 192 * 1024
 """Of each connection and direction. For 64, 128, 192, 256 and 408 KiB (Granian's default) 100 slow downloads
 add 31, 34, 48, 58 and 70 MiB (one run each, the last without `frugal_memory`); receiving 1 GiB costs
 1.7, 1.1, 0.9, 0.7 and 0.6 s of CPU (on a machine that was busy otherwise)."""
+START_POLL_SECONDS = 0.02
+"""How soon a worker that has started is given connections."""
 QUICK_DEATH_SECONDS = 10.0
 LONGEST_DELAY_SECONDS = 5.0
 
@@ -203,6 +207,8 @@ class Forked:
     started_at: float
     others: list[int]
     """The descriptors on which other workers listen."""
+    started: mmap.mmap
+    """A byte of each worker, shared with the parent: whether it takes connections."""
 
 
 def build_worker(config: Config, memory: SharedMemory, forked: Forked) -> Any:
@@ -219,7 +225,13 @@ def build_worker(config: Config, memory: SharedMemory, forked: Forked) -> Any:
     configure(config.log.level, config.log.format, config.log.file)
     from nora.app import build_app
 
-    return build_app(config, memory=memory, worker=forked.number, started_at=forked.started_at)
+    app = build_app(config, memory=memory, worker=forked.number, started_at=forked.started_at)
+
+    async def tell_parent(_: object) -> None:
+        forked.started[forked.number] = True
+
+    app.on_start += tell_parent  # the last of what is done then
+    return app
 
 
 class Supervisor(MPServer):
@@ -237,6 +249,8 @@ class Supervisor(MPServer):
         self._sockets = sockets
         self._started_at = started_at
         self._memory = SharedMemory(self.workers)
+        self._started = mmap.mmap(-1, self.workers)
+        self._receivers: list[int] = []
         self._quick_deaths: dict[int, int] = {}
 
     def _init_shared_socket(self) -> None:
@@ -253,7 +267,7 @@ class Supervisor(MPServer):
         others = [one.fileno() for number, one in enumerate(self._sockets) if number != idx]
         if self._sockets:
             self._shd = SocketHolder(self._sockets[idx].fileno(), False, self.backlog)  # type: ignore[call-arg]
-        forked = Forked(idx, self.pid, self._started_at, others)
+        forked = Forked(idx, self.pid, self._started_at, others, self._started)
         load = partial(callback_loader, self._config, self._memory, forked)
         return super()._spawn_worker(idx, target, load)
 
@@ -262,19 +276,34 @@ class Supervisor(MPServer):
         worker dies twice in 5.5 seconds."""
         due: dict[int, float] = {}
         while True:
-            self.main_loop_interrupt.wait(max(0.0, min(due.values()) - time.monotonic()) if due else None)
+            self.main_loop_interrupt.wait(self._patience(due))
             self.main_loop_interrupt.clear()  # before the flags are looked at: none is missed
             if self.interrupt_signal:
                 self.interrupt_children.clear()
                 return
             while self.interrupt_children:
                 number = self.interrupt_children.pop()
+                self._started[number] = False
                 due[number] = time.monotonic() + self._delay(number)
             for number in [one for one, when in due.items() if when <= time.monotonic()]:
                 del due[number]
                 self.wrks[number] = self._spawn_worker(number, spawn_target, target_loader)
                 self.wrks[number].start()
                 _log.warning("worker %d died and was replaced", number + 1)
+            self._name_receivers()
+
+    def _patience(self, due: dict[int, float]) -> float | None:
+        """Seconds after which there is something to do; None: when somebody says so."""
+        if not all(self._started[number] for number in range(self.workers) if number not in due):
+            return START_POLL_SECONDS
+        return max(0.0, min(due.values()) - time.monotonic()) if due else None
+
+    def _name_receivers(self) -> None:
+        """Have connections go to the workers that have started; to the first one while there is none."""
+        receivers = [number for number in range(self.workers) if self._started[number]] or [0]
+        if receivers != self._receivers:
+            self._receivers = receivers
+            name_receivers(self._sockets, receivers)
 
     def _stop_workers(self) -> None:
         """Let requests in flight finish, for `server.graceful_timeout` at most."""

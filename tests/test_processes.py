@@ -14,7 +14,14 @@ import threading
 import pytest
 
 from nora.errors import StartError
-from nora.processes import DescriptorBudget, listen, lower_priority, own_port, set_sched_slice
+from nora.processes import (
+    DescriptorBudget,
+    listen,
+    lower_priority,
+    name_receivers,
+    own_port,
+    set_sched_slice,
+)
 from tests.support.server import HOST, free_port
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a priority belongs to a process")
@@ -112,6 +119,7 @@ def test_who_joins_the_port_of_several_workers_gets_no_connection() -> None:
     port = free_port()
     with own_port(HOST, port, 3) as (_, sockets):
         listen(sockets, 128)
+        name_receivers(sockets, (0, 1, 2))
         with joining(port) as other:
             clients = [socket.create_connection((HOST, port)) for _ in range(90)]
             with pytest.raises(BlockingIOError):
@@ -119,6 +127,30 @@ def test_who_joins_the_port_of_several_workers_gets_no_connection() -> None:
             counts = [len(accepted(one)) for one in sockets]
         assert sum(counts) == 90
         assert min(counts) > 5
+        for one in clients:
+            one.close()
+
+
+@pytest.mark.parametrize("receivers", [(0,), (1,), (0, 2), (1, 2, 3)])
+def test_only_workers_that_are_named_get_connections(receivers: tuple[int, ...]) -> None:
+    port = free_port()
+    with own_port(HOST, port, 4) as (_, sockets):
+        listen(sockets, 128)
+        name_receivers(sockets, receivers)
+        clients = [socket.create_connection((HOST, port)) for _ in range(90)]
+        counts = [len(accepted(one)) for one in sockets]
+        assert sum(counts) == 90
+        assert [number for number, count in enumerate(counts) if count] == [*receivers]
+        for one in clients:
+            one.close()
+
+
+def test_the_first_worker_gets_the_connections_until_others_are_named() -> None:
+    port = free_port()
+    with own_port(HOST, port, 3) as (_, sockets):
+        listen(sockets, 16)
+        clients = [socket.create_connection((HOST, port)) for _ in range(10)]
+        assert [len(accepted(one)) for one in sockets] == [10, 0, 0]
         for one in clients:
             one.close()
 
