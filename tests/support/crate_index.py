@@ -49,17 +49,16 @@ class CrateIndex:
         dl = self.template or f"{upstream.url}{self.prefix}/dl"
         upstream.serve(f"{self.prefix}/config.json", document(orjson.dumps({"dl": dl, "api": None})))
 
-        def file(asked: Asked) -> Answer | None:
-            name = asked.path.rpartition("/")[2]
-            known = self.files.get(name)
-            if known is None or asked.path != f"{self.prefix}/{prefix_of(name)}/{name}":
-                return None
-            return document(b"".join(line + b"\n" for line in known), media_type="text/plain")
+        upstream.mount(f"{self.prefix}/", self)
 
-        def crate(asked: Asked) -> Answer | None:
+    def __call__(self, asked: Asked) -> Answer | None:
+        """What is at a path."""
+        if asked.path.startswith(f"{self.prefix}/dl/"):
             name, version = asked.path.removeprefix(f"{self.prefix}/dl/").split("/")[:2]
             content = self.crates.get(f"{name}/{version.replace('%2B', '+')}")
             return None if content is None else document(content)
-
-        upstream.mount(f"{self.prefix}/", file)
-        upstream.mount(f"{self.prefix}/dl/", crate)
+        name = asked.path.rpartition("/")[2]
+        known = self.files.get(name)
+        if known is None or asked.path != f"{self.prefix}/{prefix_of(name)}/{name}":
+            return None
+        return document(b"".join(line + b"\n" for line in known), media_type="text/plain")

@@ -52,6 +52,10 @@ enabled = false
 metadata_ttl = 0
 proxy_timeout = {seconds}
 upstreams = ["{left}/simple", "{right}/simple", {{ url = "{partner}/simple", names = ["named-*"] }}]
+[cargo]
+metadata_ttl = 0
+proxy_timeout = {seconds}
+upstreams = ["{left}/crates", "{right}/crates", {{ url = "{partner}/crates", names = ["named-*"] }}]
 [docker]
 metadata_ttl = 0
 proxy_timeout = {seconds}
@@ -86,6 +90,11 @@ class Layout:
     """In front of the name of an image."""
     is_swapped: bool
     """Whether its first source is the site on the right."""
+
+    @property
+    def crates(self) -> str:
+        """In front of `/cargo/`."""
+        return "/r/cargo-both" if self.is_swapped else ""
 
 
 LAYOUTS = (
@@ -153,7 +162,11 @@ def placed(folder: Path, seconds: int = 20) -> Iterator[Place]:
         found = stack.enter_context(sites("left", "right", "partner"))
         urls = {site.name: site.up.url for site in found}
         text = CONFIG.format(**urls, seconds=seconds)
-        for kind, path, names in (("pypi", "/simple", '"named-*"'), ("docker", "", '"named/**"')):
+        for kind, path, names in (
+            ("pypi", "/simple", '"named-*"'),
+            ("cargo", "/crates", '"named-*"'),
+            ("docker", "", '"named/**"'),
+        ):
             for name, url in urls.items():
                 more = f"names = [{names}]" if name == "partner" else "names = []"
                 text += PROXY.format(format=kind, site=name, url=url + path, more=more)
@@ -265,7 +278,8 @@ def _prepare(client: Client, case: Case) -> None:
         faults[row.name] = Fault("absent")
     if row.kind in ("pinned first", "pinned second", "named"):
         client.warm(case)
-    only = {"file alone": "/files/", "blob alone": "/blobs/"}.get(row.what, "")
+    parts = {"file alone": "/files/", "crate alone": "/dl/", "blob alone": "/blobs/"}
+    only = parts.get(row.what, "")
     faults[row.name] = Fault(row.outcome, only)
 
 

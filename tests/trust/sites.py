@@ -15,6 +15,8 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from tests.support.answers import NEVER, Answer, Asked, absent
+from tests.support.crate_index import CrateIndex
+from tests.support.crates import Built as BuiltCrate
 from tests.support.oci_upstream import Manifest, OCIUpstream
 from tests.support.pypi_index import PyPIIndex, normalized
 from tests.support.upstream import Upstream, upstream
@@ -36,12 +38,13 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a site has under a name of both formats."""
+    """What a site has under a name of all formats."""
 
     wheels: tuple[Built, ...] = ()
     image: Manifest | None = None
     """With the tag `latest`."""
     referrer: Manifest | None = None
+    crates: tuple[BuiltCrate, ...] = ()
 
     @property
     def hashes(self) -> frozenset[str]:
@@ -63,12 +66,13 @@ class Shown:
 
 @dataclass(slots=True)
 class Site:
-    """An upstream of both formats."""
+    """An upstream of all formats."""
 
     name: str
     up: Upstream
     index: PyPIIndex = field(default_factory=PyPIIndex)
     registry: OCIUpstream = field(default_factory=OCIUpstream)
+    crates: CrateIndex = field(default_factory=lambda: CrateIndex(prefix="/crates"))
     faults: dict[str, Fault] = field(default_factory=dict)
 
     @property
@@ -80,6 +84,13 @@ class Site:
         """Wheels of which no other site has the bytes."""
         found = Shown(tuple(wheel(name, version, self.name) for version in versions))
         self.index.add(*found.wheels)
+        return found
+
+    def stock_crate(self, name: str, *versions: str) -> Shown:
+        """Crates of which no other site has the bytes."""
+        found = Shown(crates=tuple(BuiltCrate(name, version, maker=self.name) for version in versions))
+        for one in found.crates:
+            self.crates.add(name, one.version, body=one.body)
         return found
 
     def stock_image(self, name: str) -> Shown:
@@ -122,7 +133,8 @@ class Site:
     def _cut(self, asked: Asked) -> Answer | None:
         if asked.method == "HEAD":
             return Answer(raw=b"HTTP/1.1 200 OK\r\ncontent-le")
-        answer = self.registry(asked) if asked.path.startswith("/v2/") else self.index(asked)
+        makers = {"v2": self.registry, "crates": self.crates}
+        answer = makers.get(asked.path.split("/")[1], self.index)(asked)
         return None if answer is None else answer.but(cut=5)
 
 
@@ -136,6 +148,8 @@ def name_of(path: str) -> str:
     match unquote(path).strip("/").split("/"):
         case ["simple" | "pypi" | "integrity", name, *_]:
             return normalized(name)
+        case ["crates", "dl", name, *_] | ["crates", _, _, name]:
+            return name
         case ["files", _, _, filename]:
             return normalized(filename.partition("-")[0])
         case ["v2", *name, "manifests" | "blobs" | "referrers", _] | ["v2", *name, "tags", "list"]:
@@ -152,6 +166,7 @@ def sites(*names: str) -> Iterator[tuple[Site, ...]]:
             site = Site(name, stack.enter_context(upstream()))
             site.index.mount(site.up)
             site.registry.mount(site.up)
+            site.crates.mount(site.up)
             site.up.guard = site.guard
             found.append(site)
         yield tuple(found)
