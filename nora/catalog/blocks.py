@@ -27,6 +27,8 @@ class Block:
     """As its format spells it."""
     version: str = ""
     """Of the name; empty: all of them."""
+    spellings: tuple[str, ...] = ()
+    """Others of the same version."""
     digest: str = ""
     """The contrary of a name."""
     reason: str
@@ -71,7 +73,7 @@ class _Place:
     block: Block
     rows: frozenset[int] | None
     versions: frozenset[str] = frozenset()
-    """Of the name: the one that is said, by all of its digests if it is one."""
+    """Of the name: the one that is said, in all of its spellings, by all of its digests if it is one."""
 
     def covers(self, repository_id: int) -> bool:
         return self.rows is None or repository_id in self.rows
@@ -87,7 +89,7 @@ class BlockSet:
 
     def add(self, block: Block, rows: frozenset[int] | None, aliases: Iterable[str] = ()) -> None:
         """A block that counts for these rows; `aliases` are other digests of the same bytes."""
-        place = _Place(block, rows, frozenset({block.version, *aliases}))
+        place = _Place(block, rows, frozenset({block.version, *block.spellings, *aliases}))
         if block.digest:
             for digest in {block.digest, *aliases}:
                 self._digests.setdefault(digest, []).append(place)

@@ -60,14 +60,18 @@ class Blocking:
         NotFound, BadRequest."""
         if not repository or not name:
             raise BadRequest("say what to block: a name in a repository, or a digest")
+        if not f"{name}{version}".isprintable():
+            raise BadRequest("a name and a version are of printable characters")
         found = find_repository(self._repositories, repository)
         rules = self._rules.get(found.format) or PartRules()
+        folded = rules.fold_version(version) if version else ""
         return await self._catalog.add_block(
             Block(
                 format=found.format,
                 repository="" if everywhere else found.name,
                 name=self._folds.get(found.format, str)(name),
-                version=rules.fold_version(version) if version else "",
+                version=folded,
+                spellings=rules.spellings(folded) if version else (),
                 reason=_checked(reason),
                 by=by,
                 created_at=time.time(),

@@ -28,6 +28,11 @@ def _nothing(package: str, version: str) -> tuple[str, ...]:
     return ()
 
 
+def _one(version: str) -> tuple[str, ...]:
+    """For formats in which other spellings are other versions."""
+    return ()
+
+
 def _unchanged(document: bytes, paths: Collection[str]) -> bytes:
     """For formats that remember nothing of files."""
     return document
@@ -39,6 +44,8 @@ class PartRules:
 
     fold_version: Callable[[str], str] = str
     """A version as all spellings of it that are the same are spelled. It takes any text."""
+    spellings: Callable[[str], tuple[str, ...]] = _one
+    """Others that installers take for a version which is spelled so."""
     documents: Callable[[str, str], tuple[str, ...]] = _nothing
     """Where documents about a version of a package may be cached, beside its files: by both names."""
     forget: Callable[[bytes, Collection[str]], bytes] = _unchanged

@@ -16,19 +16,21 @@ def block_of(
     format: str,  # noqa: A002
     repository: str | None,
     name: str,
-    version: str,
+    versions: str,
     digest: str,
     reason: str,
     by: str,
     created_at: float,
 ) -> Block:
-    """A block of the columns that the queries select."""
+    """A block of the columns that the queries select. The spellings of a version are one a line."""
+    version, *spellings = versions.split("\n")
     return Block(
         id=id,
         format=format,
         repository=repository or "",
         name=name,
         version=version,
+        spellings=tuple(spellings),
         digest=digest,
         reason=reason,
         by=by,

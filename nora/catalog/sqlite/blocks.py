@@ -42,8 +42,9 @@ def add_block(db: Connection, block: Block) -> Block:
             raise NotFound(f"there is no repository {block.repository}")
     if db.execute(admin_queries.COUNT_BLOCKS).fetchone()[0] >= blocks.MOST_BLOCKS:
         raise BadRequest(f"there are {blocks.MOST_BLOCKS} blocks, and may be no more: lift some of them")
+    versions = "\n".join((block.version, *block.spellings))
     values = (
-        *(block.format, repository and repository[0], block.name, block.version, block.digest),
+        *(block.format, repository and repository[0], block.name, versions, block.digest),
         *(block.reason, block.by, block.created_at),
     )
     number: int = db.execute(admin_queries.INSERT_BLOCK, values).fetchone()[0]

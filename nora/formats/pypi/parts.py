@@ -6,12 +6,16 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import orjson
+from packaging.version import Version
 
 from nora.catalog.blocks import Hidden
 from nora.errors import InvalidName
 from nora.formats.pypi.index import Project, decode, encode
 from nora.formats.pypi.names import normalize_version, version_of, version_order
 from nora.resolve.purging import PartRules
+
+MOST_NUMBERS: Final = 6
+"""Of a release, up to which zeros at its end are thought of."""
 
 
 def fold_version(text: str) -> str:
@@ -20,6 +24,23 @@ def fold_version(text: str) -> str:
         return normalize_version(text)
     except InvalidName:
         return text
+
+
+def spellings(version: str) -> tuple[str, ...]:
+    """Those with other zeros at the end of the release, which make no other version (PEP 440)."""
+    try:
+        parsed = Version(version)
+    except ValueError:  # InvalidVersion, or more digits than int() takes
+        return ()
+    release = ".".join(map(str, parsed.release))
+    shortest = parsed.release
+    while len(shortest) > 1 and not shortest[-1]:
+        shortest = shortest[:-1]
+    before = f"{parsed.epoch}!" if parsed.epoch else ""
+    after = str(parsed)[len(before) + len(release) :]
+    padded = (shortest + (0,) * count for count in range(max(0, MOST_NUMBERS - len(shortest)) + 1))
+    found = (f"{before}{'.'.join(map(str, one))}{after}" for one in padded)
+    return tuple(one for one in found if one != version)
 
 
 def documents(project: str, version: str) -> tuple[str, ...]:
@@ -82,4 +103,4 @@ def _digests(hashes: Mapping[str, object]) -> list[str]:
     return [f"{algorithm}:{value}" for algorithm, value in hashes.items()]
 
 
-PARTS: Final = PartRules(fold_version=fold_version, documents=documents, forget=forget)
+PARTS: Final = PartRules(fold_version=fold_version, spellings=spellings, documents=documents, forget=forget)
