@@ -13,7 +13,7 @@ from nora.http.body import read_body
 from nora.http.context import RequestContext
 
 LARGEST_BODY: Final = 16 * 1024
-_NO_STORE = (b"cache-control", b"no-store")
+NO_STORE = (b"cache-control", b"no-store")
 
 Fields = dict[str, Any]
 C = TypeVar("C", bound=RequestContext)
@@ -58,7 +58,7 @@ def read_limit(context: RequestContext, most: int) -> int:
 
 def json_answer(body: object, status: int = 200) -> Response:
     """An answer that nobody keeps."""
-    return Response(status, [_NO_STORE], Content(b"application/json", orjson.dumps(body)))
+    return Response(status, [NO_STORE], Content(b"application/json", orjson.dumps(body)))
 
 
 def answering(endpoint: Callable[[C], Awaitable[object]]) -> Callable[[C], Awaitable[Response]]:

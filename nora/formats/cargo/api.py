@@ -5,24 +5,31 @@ Everything is made of the lines of the index, and of what was said at publicatio
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from blacksheep import Response
+from blacksheep import Content, Response
 
 from nora.auth.authorizer import Authorizer
-from nora.catalog.records import Version
 from nora.errors import BadRequest, VersionNotFound
 from nora.formats.base import Services
+from nora.formats.cargo.documents import (
+    crate_document,
+    dependencies_document,
+    newest,
+    version_document,
+    versions_document,
+)
+from nora.formats.cargo.errors import JSON
 from nora.formats.cargo.hosted import about, spelling
-from nora.formats.cargo.index import YANKED, Part, lines, parts_file
-from nora.formats.cargo.names import CrateName, canonical, parse_version, version_order
+from nora.formats.cargo.index import YANKED
+from nora.formats.cargo.names import canonical, parse_version
 from nora.formats.cargo.owners import require_owner
 from nora.formats.cargo.releases import RULES, YANK
 from nora.formats.cargo.resource import Resource
 from nora.formats.cargo.sources import Finder, Sources, absent
 from nora.formats.releases import Releases
-from nora.http.fields import json_answer
+from nora.http.fields import NO_STORE, json_answer
 from nora.model import Principal, Repository
 from nora.proxy.offload import offload
 from nora.resolve import Candidate
@@ -100,14 +107,14 @@ class Api:
             live = [one.name for one in versions if one.state != YANKED]
             if not versions:
                 return None
-            newest = _newest(live or [one.name for one in versions])
-            said = next(about(one) for one in versions if one.name == newest)
-            return _shown(spelling(versions) or name, newest, said.get("description", ""))
+            last = newest(live or [one.name for one in versions])
+            said = next(about(one) for one in versions if one.name == last)
+            return _shown(spelling(versions) or name, last, said.get("description", ""))
 
         async def held(candidate: Candidate) -> Mapping[str, Any] | None:
             rows = await self._catalog.list_package_files(candidate.source.id, name)
             here = [(row.path.split("/")[1], row.version) for row in rows if row.version is not None]
-            return _shown(here[0][0], _newest([version for _, version in here]), "") if here else None
+            return _shown(here[0][0], newest([version for _, version in here]), "") if here else None
 
         found = await self._resolver.find_hosted(repository, look)
         if found is None:
@@ -118,130 +125,45 @@ class Api:
 
     async def crate(self, resource: Resource) -> Response:
         """A crate with all of its versions."""
-        sources, entries = await self._entries(resource)
-        said = await self._about(resource.crate, sources)
-        live = [one["num"] for one in entries if not one["yanked"]] or [one["num"] for one in entries]
-        stable = [one for one in live if "-" not in one.partition("+")[0]]
-        name = entries[0]["crate"]
-        crate = {
-            "id": name,
-            "name": name,
-            "max_version": _newest(live),
-            "newest_version": entries[-1]["num"],
-            "max_stable_version": _newest(stable) if stable else None,
-            **{
-                field: said.get(field) for field in ("description", "homepage", "documentation", "repository")
-            },
-            "keywords": said.get("keywords", []),
-            "categories": said.get("categories", []),
-            "versions": [entry["id"] for entry in entries],
-        }
-        return json_answer({"crate": crate, "versions": entries[::-1], "keywords": [], "categories": []})
+        sources = await self._finder.find(resource.repository, resource.crate)
+        return await self._document(resource, sources, crate_document, await self._about(resource, sources))
 
     async def versions(self, resource: Resource) -> Response:
         """All versions of a crate."""
-        _, entries = await self._entries(resource)
-        return json_answer({"versions": entries[::-1], "meta": {"total": len(entries)}})
+        sources = await self._finder.find(resource.repository, resource.crate)
+        return await self._document(resource, sources, versions_document)
 
     async def version(self, resource: Resource) -> Response:
         """One version of a crate."""
-        _, entries = await self._entries(resource)
-        return json_answer({"version": _of(entries, resource)})
+        sources = await self._finder.find(resource.repository, resource.crate)
+        return await self._document(resource, sources, version_document, resource.version)
 
     async def dependencies(self, resource: Resource) -> Response:
         """What a version needs."""
         sources = await self._finder.find(resource.repository, resource.crate)
-        parts = await self._finder.parts(resource.crate, sources)
-        weight = sum(one.weight for one in parts)
-        found = await offload(find_dependencies, parts, resource.version, weight=weight)
-        if found is None:
-            raise _no_version(resource)
-        return json_answer({"dependencies": found})
+        return await self._document(resource, sources, dependencies_document, resource.version)
 
-    async def _entries(self, resource: Resource) -> tuple[Sources, list[dict[str, Any]]]:
-        sources = await self._finder.find(resource.repository, resource.crate)
+    async def _document(
+        self, resource: Resource, sources: Sources, make: Callable[..., bytes | None], *arguments: object
+    ) -> Response:
         parts = await self._finder.parts(resource.crate, sources)
-        entries = await offload(version_entries, parts, weight=sum(one.weight for one in parts))
-        if not entries:
+        document = await offload(make, parts, *arguments, weight=sum(one.weight for one in parts))
+        if document is None and resource.version:
+            raise VersionNotFound(f"there is no version {resource.version} of {resource.crate.spelled}")
+        if document is None:
             raise absent(resource.crate)
-        return sources, entries
+        return Response(200, [NO_STORE], Content(JSON, document))
 
-    async def _about(self, crate: CrateName, sources: Sources) -> Mapping[str, Any]:
+    async def _about(self, resource: Resource, sources: Sources) -> Mapping[str, Any]:
         for part in sources.hosted:
-            versions: list[Version] = await self._catalog.list_versions(part.repository.id, crate)
-            newest = _newest([one.name for one in versions])
-            return next(about(one) for one in versions if one.name == newest)
+            versions = await self._catalog.list_versions(part.repository.id, resource.crate)
+            last = newest([one.name for one in versions])
+            return next(about(one) for one in versions if one.name == last)
         return {}
-
-
-def version_entries(parts: Sequence[Part]) -> list[dict[str, Any]]:
-    """The versions that sources have, the first published first. It may run in another process."""
-    return [
-        {
-            "id": number,
-            "crate": line.name,
-            "num": line.version,
-            "checksum": line.checksum,
-            "yanked": bool(line.fields.get("yanked")),
-            "dl_path": f"/api/v1/crates/{line.name}/{line.version}/download",
-            "features": {**_object(line.fields.get("features")), **_object(line.fields.get("features2"))},
-            "rust_version": line.fields.get("rust_version"),
-            "links": line.fields.get("links"),
-            "created_at": line.fields.get("pubtime"),
-        }
-        for number, line in enumerate(lines(parts_file(parts)), 1)
-    ]
-
-
-def find_dependencies(parts: Sequence[Part], version: str) -> list[dict[str, Any]] | None:
-    """The dependencies of a version; None where there is none. It may run in another process."""
-    for line in lines(parts_file(parts)):
-        if line.version == version:
-            return dependencies_of(line.fields)
-    return None
-
-
-def dependencies_of(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The dependencies in a line of the index."""
-    listed = fields.get("deps")
-    return [
-        {
-            "crate_id": one.get("package") or one.get("name"),
-            "req": one.get("req"),
-            "optional": bool(one.get("optional")),
-            "default_features": one.get("default_features", True),
-            "features": one.get("features", []),
-            "target": one.get("target"),
-            "kind": one.get("kind") or "normal",
-        }
-        for one in (listed if isinstance(listed, list) else [])
-        if isinstance(one, dict)
-    ]
-
-
-def _object(value: Any) -> Mapping[str, Any]:
-    """What upstreams write there may be anything."""
-    return value if isinstance(value, dict) else {}
 
 
 def _shown(name: str, version: str, description: str) -> Mapping[str, Any]:
     return {"name": name, "max_version": version, "description": description}
-
-
-def _of(entries: Iterable[dict[str, Any]], resource: Resource) -> dict[str, Any]:
-    for entry in entries:
-        if entry["num"] == resource.version:
-            return entry
-    raise _no_version(resource)
-
-
-def _no_version(resource: Resource) -> VersionNotFound:
-    return VersionNotFound(f"there is no version {resource.version} of {resource.crate.spelled}")
-
-
-def _newest(versions: Iterable[str]) -> str:
-    """That of the highest precedence; what is no release only where there is nothing else."""
-    return max(versions, key=lambda one: ("-" not in one.partition("+")[0], version_order(one)))
 
 
 def _number(resource: Resource, name: str, otherwise: int) -> int:

@@ -76,9 +76,21 @@ def hosted_file(versions: Sequence[Version]) -> bytes:
 
 def lines(file: bytes) -> Iterator[Line]:
     """The lines of an index file; what cannot be read is left out."""
-    for raw in file.split(b"\n"):
-        if raw.strip() and (line := parse_line(raw)) is not None:
+    for raw in raw_lines(file):
+        if (line := parse_line(raw)) is not None:
             yield line
+
+
+def raw_lines(file: bytes) -> Iterator[bytes]:
+    """The lines of a file that are not empty, one after the other: it may have millions."""
+    start = 0
+    while start < len(file):
+        end = file.find(b"\n", start)
+        end = len(file) if end < 0 else end
+        raw = file[start:end]
+        if raw.strip():
+            yield raw
+        start = end + 1
 
 
 def parse_line(raw: bytes) -> Line | None:
@@ -119,11 +131,10 @@ def joined(files: Sequence[bytes]) -> bytes:
     found: list[bytes] = []
     for file in files:
         new: set[str] = set()
-        for raw in file.split(b"\n"):
-            line = parse_line(raw) if raw.strip() else None
-            if line is not None and without_build(line.version) not in seen:
+        for line in lines(file):
+            if without_build(line.version) not in seen:
                 new.add(without_build(line.version))
-                found.append(raw + b"\n")
+                found.append(line.raw + b"\n")
         seen |= new
     return b"".join(found)
 

@@ -91,7 +91,7 @@ def _dependency(said: Any) -> dict[str, Any]:
     if not _requirement(requirement):
         raise BadRequest(f"{quoted(requirement)!r} is no requirement of a version (of {name.spelled})")
     kind = said.get("kind") or "normal"
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise BadRequest(f"the kind of {name.spelled} is none of {', '.join(sorted(_KINDS))}")
     renamed = _optional(said, "explicit_name_in_toml")
     if renamed and not _renamed(renamed):

@@ -59,7 +59,7 @@ class PublishEndpoint:
             raise TooLarge(limit, "crate")
         body = stream_body(resource.request, limit=most, idle_seconds=self._idle_seconds)
         async with aclosing(cast("AsyncGenerator[bytes, None]", body)):
-            frames = _Frames(body)
+            frames = Frames(body)
             manifest = await offload(parse_manifest, await frames.metadata())
             resource.audit("write", f"{manifest.name.spelled} {manifest.version}")
             self._authorizer.require(resource.principal, "write", resource.repository, manifest.name)
@@ -91,9 +91,7 @@ class PublishEndpoint:
             )
         return package.revision
 
-    async def _take(
-        self, resource: Resource, target: Repository, manifest: Manifest, frames: _Frames
-    ) -> None:
+    async def _take(self, resource: Resource, target: Repository, manifest: Manifest, frames: Frames) -> None:
         size = await frames.length("crate")
         if size > self._settings.max_crate_size:
             raise TooLarge(self._settings.max_crate_size, "crate")
@@ -133,7 +131,7 @@ class PublishEndpoint:
         raise StorageBusy(f"{manifest.name.spelled} changes all the time")
 
 
-class _Frames:
+class Frames:
     """The parts of a body."""
 
     def __init__(self, body: AsyncIterator[bytes]) -> None:

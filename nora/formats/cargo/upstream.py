@@ -20,6 +20,7 @@ from nora.proxy.upstreams import document_fetch
 from nora.resolve import Source
 
 CONFIG: Final = "config.json"
+LONGEST_LINE: Final = 1 << 20
 LARGEST_CONFIG: Final = 64 << 10
 TEXT: Final = "text/plain; charset=utf-8"
 ACCEPT: Final = {"accept": "text/plain, application/json;q=0.9, */*;q=0.1"}
@@ -56,7 +57,7 @@ class Index:
         """The index file of a crate; None when the source says that there is none. Raises UpstreamFailed."""
 
         async def parse(reply: Reply) -> Fetched:
-            problem = await offload(problem_of, reply.body, crate.indexed)
+            problem = await offload(problem_of, first_line(reply.body), crate.indexed)
             if problem:
                 raise UpstreamFailed(f"the index of {crate.spelled} at {host_of(reply.url)} {problem}")
             return Fetched(body=reply.body, media_type=TEXT, upstream_url=reply.url)
@@ -105,17 +106,19 @@ def crate_folder(crate: CrateName) -> str:
     return f"crates/{crate.indexed}/"
 
 
-def problem_of(file: bytes, name: str) -> str:
-    """What is wrong with an index file of a crate; empty when cargo can use it."""
-    for raw in file.split(b"\n"):
-        if raw.strip():
-            line = parse_line(raw)
-            if line is None:
-                return f"is none: {quoted(raw[:80].decode('utf-8', 'replace'))}"
-            if line.name.lower() != name:
-                return f"is that of another crate: {quoted(line.name)}"
-            return ""
-    return "is empty"
+def first_line(file: bytes) -> bytes:
+    """The first line of an index file that is not empty, and no more of it than a line may be."""
+    return file[:LONGEST_LINE].lstrip().partition(b"\n")[0]
+
+
+def problem_of(first: bytes, name: str) -> str:
+    """What is wrong with an index file of a crate, by its first line; empty when cargo can use it."""
+    if not first:
+        return "is empty"
+    line = parse_line(first)
+    if line is None:
+        return f"is none: {quoted(first[:80].decode('utf-8', 'replace'))}"
+    return "" if line.name.lower() == name else f"is that of another crate: {quoted(line.name)}"
 
 
 def read_config(body: bytes, url: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -20,6 +20,7 @@ from nora.http.application import DRAIN_BYTES
 from tests.conftest import StartServer
 from tests.formats.pypi import distributions
 from tests.formats.pypi.wire import filenames, page, upload
+from tests.support.memory import peak
 from tests.support.server import HOST, Server
 from tests.support.wheels import Built, Release
 
@@ -173,36 +174,6 @@ def http_connection(server: Server) -> http.client.HTTPConnection:
 
 
 # -- sizes -----------------------------------------------------------------------------------------------
-
-
-def resident(server: Server) -> int:
-    """Bytes of all processes of a server in memory, each page once."""
-    total = 0
-    for pid in (server.pid, *server.children()):
-        try:
-            text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        except OSError:  # it has just ended
-            continue
-        total += int(text.partition("Pss:")[2].split()[0]) << 10
-    return total
-
-
-@contextmanager
-def peak(server: Server) -> Iterator[list[int]]:
-    """The growth of a server meanwhile: one number, when it is over."""
-    before, found, over = resident(server), [0], threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.1):
-            found[0] = max(found[0], resident(server) - before)
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield found
-    finally:
-        over.set()
-        thread.join()
 
 
 def large_wheel(folder: Path, project: str, size: int) -> Built:
