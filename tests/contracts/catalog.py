@@ -786,6 +786,17 @@ class CatalogContract(CatalogFixtures):
         await catalog.close_upload("u1")
         await catalog.open_upload("u3", hosted, "app", "sha256", 3)
 
+    async def test_a_session_of_a_clock_that_was_wrong_is_idle(
+        self, catalog: Catalog, ids: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hosted, _ = ids
+        await catalog.open_upload("now", hosted, "app", "sha256", 3)
+        ahead = time.time() + 1e9
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: ahead)
+            await catalog.open_upload("later", hosted, "app", "sha256", 3)
+        assert [upload.id for upload in await catalog.list_idle_uploads(LEASE, 10)] == ["later"]
+
     async def test_uploads_of_one_owner_are_limited(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
 

@@ -11,6 +11,7 @@ upload.updated_at FROM upload CROSS JOIN package ON package.id = upload.package_
 FIND_UPLOAD: Final = _UPLOAD + " WHERE upload.id = ?"
 
 LIST_IDLE_UPLOADS: Final = _UPLOAD + " WHERE upload.updated_at <= ? ORDER BY upload.updated_at LIMIT ?"
+LIST_UPLOADS_AHEAD: Final = _UPLOAD + " WHERE upload.updated_at > ? ORDER BY upload.updated_at LIMIT ?"
 
 COUNT_UPLOADS: Final = "SELECT count(*) FROM upload"
 

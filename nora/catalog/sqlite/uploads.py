@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nora.catalog.sqlite.engine import Connection
 
 _RETRY_SECONDS = 10
+_AHEAD_SECONDS = 86_400
+"""Progress so far in the future was noted by a clock that was wrong: nobody knows how long ago."""
 RECENT_SESSIONS = 1024
 """That a process remembers: the next request of a session often comes to the one that has opened it."""
 
@@ -71,7 +73,9 @@ class Uploads(Executor):
         return count
 
     async def list_idle_uploads(self, idle_seconds: float, limit: int) -> list[Upload]:
-        rows = self._rows(upload_queries.LIST_IDLE_UPLOADS, (time.time() - idle_seconds, limit))
+        now = time.time()
+        rows = self._rows(upload_queries.LIST_IDLE_UPLOADS, (now - idle_seconds, limit))
+        rows += self._rows(upload_queries.LIST_UPLOADS_AHEAD, (now + _AHEAD_SECONDS, limit - len(rows)))
         return [upload_of(*row) for row in rows]
 
     @cached_property
