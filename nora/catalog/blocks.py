@@ -99,6 +99,12 @@ class BlockSet:
     def __bool__(self) -> bool:
         return bool(self._names or self._digests)
 
+    def names(self, digest: str) -> bool:
+        """Whether a block, wherever it counts, is of these bytes."""
+        if digest in self._digests:
+            return True
+        return any(digest in place.versions for places in self._names.values() for place in places)
+
     def check(
         self,
         repository_id: int,

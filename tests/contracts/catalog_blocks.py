@@ -180,6 +180,28 @@ class BlocksContract(CatalogFixtures):
         with pytest.raises(Blocked):
             await catalog.add_blob(new_blob("layer"), rows["other"], "app", LEASE)
 
+    @pytest.mark.parametrize("way", ["add_blob", "publish", "put_file", "put_cached"])
+    async def test_bytes_are_blocked_once_it_is_known_what_else_they_are_called(
+        self, catalog: Catalog, rows: dict[str, int], way: str
+    ) -> None:
+        """Wherever that is found out, and whatever was recalled before."""
+        await catalog.add_block(block(digest=sha512("layer"), repository="other"))
+        await catalog.add_blob(new_blob("layer"), rows["other"], "app", LEASE)
+        assert await catalog.find_linked_blob(rows["other"], "app", sha256("layer")) is not None
+        new, hosted = new_blob("layer", sha512("layer")), rows["hosted"]
+        file = NewFile(path="app/x", media_type="text/plain", blob=new)
+        ways: dict[str, Callable[[], Awaitable[object]]] = {
+            "add_blob": lambda: catalog.add_blob(new, hosted, "app", LEASE),
+            "publish": lambda: catalog.publish(replace(release(hosted, "app", "one"), files=(file,)), LEASE),
+            "put_file": lambda: catalog.put_file(hosted, file, replace=True),
+            "put_cached": lambda: catalog.put_cached(
+                rows["source 0"], replace(entry("x", "layer"), blob=new), LEASE
+            ),
+        }
+        await ways[way]()
+        with pytest.raises(Blocked):
+            await catalog.find_linked_blob(rows["other"], "app", sha256("layer"))
+
     async def test_a_block_of_bytes_counts_for_a_mount_by_another_digest(
         self, catalog: Catalog, rows: dict[str, int]
     ) -> None:

@@ -57,7 +57,9 @@ class Blobs(Executor):
         self.blocks().check(repository_id, package, digests=digests_of(blob))
         touched = [(repository_id, package)] + ([session_key(upload_id)] if upload_id is not None else [])
         return await self._write(
-            lambda db: add_blob(db, blob, repository_id, package, lease_seconds, upload_id), *touched
+            lambda db: add_blob(db, blob, repository_id, package, lease_seconds, upload_id),
+            *touched,
+            slots=self._slots_of_digests(blob),
         )
 
     async def replace_object(self, lost: Blob, new: NewBlob) -> Blob | None:

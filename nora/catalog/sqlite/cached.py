@@ -36,7 +36,9 @@ class CachedFiles(Executor):
         blocks = self.blocks()
         blocks.check(repository_id, entry.package, (entry.version,), digests_of(entry.blob))
         return await self._write_found(
-            lambda db, slots: put_cached(db, slots, repository_id, entry, lease_seconds), durable=False
+            lambda db, slots: put_cached(db, slots, repository_id, entry, lease_seconds),
+            known=self._slots_of_digests(entry.blob),
+            durable=False,
         )
 
     async def touch_cached(

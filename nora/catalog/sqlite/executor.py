@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 
 from nora.catalog.blocks import NOTHING, BlockSet
-from nora.catalog.records import Blob, Cached, File
+from nora.catalog.records import Blob, Cached, File, NewBlob
 from nora.catalog.sqlite.block_rows import read_blocks
 from nora.catalog.sqlite.engine import LISTING_CACHE, Connection, connect_reader, translate
-from nora.catalog.sqlite.read_cache import BLOCKS_SLOT, UNKNOWN, Epochs, ReadCache, slot_of
+from nora.catalog.sqlite.read_cache import ALL_SLOTS, BLOCKS_SLOT, UNKNOWN, Epochs, ReadCache, slot_of
 from nora.catalog.sqlite.writer import Writer
 from nora.errors import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 T = TypeVar("T")
@@ -147,6 +147,15 @@ class Executor:
         elif isinstance(found, Blob):
             blocks.check(key[0], key[1], digests=(found.digest, key[2]))
 
+    def _slots_of_digests(self, *blobs: Blob | NewBlob) -> Iterable[int]:
+        """All slots where a block names bytes by a digest that the catalog may know of them only from now on:
+        what is recalled of them, in whatever package, may be blocked."""
+        blocks = self.blocks()
+        if not blocks:
+            return ()
+        aliases = (alias for blob in blobs if isinstance(blob, NewBlob) for alias in blob.aliases)
+        return ALL_SLOTS if any(map(blocks.names, aliases)) else ()
+
     async def _listing(self, query: str, repository_id: int, package: str, make: Callable[..., T]) -> list[T]:
         """All that a package has of something, in the order of the first column, as of one moment.
 
@@ -195,15 +204,27 @@ class Executor:
     # -- writes ------------------------------------------------------------------------------------
 
     async def _write(
-        self, change: Callable[[Connection], T], *touched: tuple[int, str], durable: bool = True
+        self,
+        change: Callable[[Connection], T],
+        *touched: tuple[int, str],
+        slots: Iterable[int] = (),
+        durable: bool = True,
     ) -> T:
-        """Commit a change; `touched` are the packages (repository, name) of which answers may be kept."""
-        slots = {slot_of(*package) for package in touched}
-        return await self._writer.submit(change, slots, durable=durable)
+        """Commit a change; `touched` are the packages (repository, name) of which answers may be kept, by
+        their names or, beside these, by their slots."""
+        moved = {slot_of(*package) for package in touched}.union(slots)
+        return await self._writer.submit(change, moved, durable=durable)
 
-    async def _write_found(self, change: Callable[[Connection, set[int]], T], *, durable: bool = True) -> T:
-        """Commit a change that finds out by itself what it touches, and adds those slots to the set."""
-        slots: set[int] = set()
+    async def _write_found(
+        self,
+        change: Callable[[Connection, set[int]], T],
+        *,
+        known: Iterable[int] = (),
+        durable: bool = True,
+    ) -> T:
+        """Commit a change that finds out by itself what it touches, beside slots that are known, and adds
+        those slots to the set."""
+        slots = set(known)
         return await self._writer.submit(lambda db: change(db, slots), slots, durable=durable)
 
     # -- made when they are first used -------------------------------------------------------------

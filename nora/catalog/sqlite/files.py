@@ -84,7 +84,8 @@ class Files(Executor):
     ) -> Blob:
         self.blocks().check(repository_id, None, digests=digests_of(file.blob))
         return await self._write_found(
-            lambda db, slots: put_file(db, slots, repository_id, file, replace, expected)
+            lambda db, slots: put_file(db, slots, repository_id, file, replace, expected),
+            known=self._slots_of_digests(file.blob),
         )
 
     async def delete_files(self, repository_id: int, paths: Sequence[str], *, for_good: bool) -> int:

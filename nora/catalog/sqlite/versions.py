@@ -38,6 +38,7 @@ class Versions(Executor):
         return await self._write(
             lambda db: publish(db, release, lease_seconds),
             *((release.repository_id, name) for name in touched),
+            slots=self._slots_of_digests(*(file.blob for file in release.files)),
         )
 
     async def list_versions(self, repository_id: int, package: str) -> list[Version]:
