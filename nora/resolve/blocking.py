@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from nora.catalog.blocks import Block
 from nora.errors import BadRequest, NotFound
-from nora.resolve.purging import PartRules
+from nora.resolve.purging import PartRules, check_digest
 from nora.resolve.repositories import find_repository
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Blocking:
 
     async def block_digest(self, digest: Digest, repository: str, *, reason: str, by: str) -> Block:
         """Bytes; without a repository everywhere. Raises NotFound, BadRequest."""
+        check_digest(digest)
         if repository:
             find_repository(self._repositories, repository)
         return await self._catalog.add_block(

@@ -6,6 +6,7 @@ whose it is, too, so that it is open again. What must not come back is blocked a
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -92,6 +93,8 @@ class Purging:
             raise BadRequest("say what to purge: a name, a file or a digest")
         if len([one for one in (wanted.version, wanted.file, wanted.digest) if one]) > 1:
             raise BadRequest("say one of version, file and digest")
+        if wanted.digest is not None:
+            check_digest(wanted.digest)
         purged = Purged()
         for source in _sources(found, wanted.source):
             purged += await self._purge(source, wanted)
@@ -136,6 +139,12 @@ class Purging:
             if await self._catalog.update_package(source.id, name, document, before=package.document):
                 break
         return purged
+
+
+def check_digest(digest: Digest) -> None:
+    """That it is of some bytes: what is kept of tags has none. Raises BadRequest."""
+    if digest.encoded == hashlib.new(digest.algorithm).hexdigest():
+        raise BadRequest("that is the digest of no bytes: whatever made it was given nothing")
 
 
 def _sources(repository: Repository, address: str) -> Iterable[Repository]:

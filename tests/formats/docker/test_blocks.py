@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,22 @@ async def test_a_page_of_tags_costs_little_while_something_is_blocked(
         assert len(looked) < 30
         answer = await http.get("/v2/team/app/tags/list")
         assert answer.json()["tags"] == tags
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+async def test_nothing_is_no_bytes_to_block_or_purge(tmp_path: Path, algorithm: str) -> None:
+    """Its digest is what a script has that was given nothing; what is kept of tags has no bytes, either."""
+    nothing = f"{algorithm}:{hashlib.new(algorithm).hexdigest()}"
+    with upstream() as up:
+        hub = OCIUpstream()
+        hub.mount(up)
+        hub.image("team/app", "1", LAYER)
+        async with application(tmp_path, **ONLINE, NORA_DOCKER_UPSTREAMS=up.url) as http:
+            body = {"digest": nothing, "reason": "it bites"}
+            answer = await http.post("/api/v1/admin/blocks", json=body)
+            assert (answer.status_code, "no bytes" in answer.text) == (400, True)
+            assert (await http.get("/v2/team/app/manifests/1")).status_code == 200
+            said = {"repository": "docker", "digest": nothing}
+            answer = await http.post("/api/v1/admin/cache/purge", json=said)
+            assert (answer.status_code, "no bytes" in answer.text) == (400, True)
+            assert (await http.get("/v2/team/app/manifests/1")).status_code == 200
