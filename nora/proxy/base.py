@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from nora.blobs.base import Expect
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from nora.catalog.records import Blob, Cached, NewBlob
     from nora.model import Repository
     from nora.outbound import Headers, Method, Reply, Stream
+
+
+ABSENT_SECONDS: Final = 60.0
+"""How long an absence is remembered where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +41,7 @@ class Policy:
     """Past its freshness: served for so long while the upstream cannot be asked, marked as stale."""
     max_wait: float = 1.0
     """How long a client with a usable stale copy waits for a slow upstream."""
-    absent: float = 60.0
+    absent: float = ABSENT_SECONDS
     """How long an absence is remembered."""
 
 

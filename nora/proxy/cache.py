@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from nora.errors import NotFound, UpstreamFailed
 from nora.http.limits import admit_upstream
 from nora.proxy import offload
+from nora.proxy.base import ABSENT_SECONDS
 from nora.proxy.documents import Documents, still_asked
 from nora.proxy.downloads import Downloads
 from nora.proxy.in_flight import InFlightFile
@@ -64,7 +65,7 @@ class Cache:
         *,
         is_online: Callable[[Repository], bool],
         lease_seconds: float,
-        absent_seconds: float = 60.0,
+        absent_seconds: float = ABSENT_SECONDS,
         answer_seconds: float = inf,
         silence_seconds: float = inf,
         use_spacing: float = 0.0,
@@ -78,7 +79,9 @@ class Cache:
         self._absent_seconds = absent_seconds
         self._answer_seconds = answer_seconds
         self._count = count
-        self._negative = NegativeCache(scratch.negative_cache, clock, absent_seconds)
+        self._negative = NegativeCache(
+            scratch.negative_cache, clock, longest=max(absent_seconds, ABSENT_SECONDS)
+        )
         self._uses = Uses(catalog, clock, use_spacing)
         self._downloads = Downloads(
             store, scratch, count, self._refuse_blocked, finish_below, silence_seconds

@@ -36,7 +36,7 @@ from nora.model import Digest, Repository, RepositorySpec
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.outbound import Outbound
-from nora.proxy.base import Address, CacheKey, Fetched, FileRequest, Unchanged
+from nora.proxy.base import ABSENT_SECONDS, Address, CacheKey, Fetched, FileRequest, Unchanged
 from nora.proxy.cache import Cache
 from nora.proxy.hosts import Hosts
 from nora.proxy.in_flight import InFlightFile
@@ -164,6 +164,7 @@ async def engine(
     clock: Callable[[], float] = time.time,
     finish_below: float = inf,
     silence_seconds: float = inf,
+    absent_seconds: float = ABSENT_SECONDS,
 ) -> AsyncIterator[Engine]:
     """An engine on a data directory, which is made when it is not there."""
     layout = Layout(root)
@@ -186,6 +187,7 @@ async def engine(
         lease_seconds=LEASE_SECONDS,
         finish_below=finish_below,
         silence_seconds=silence_seconds,
+        absent_seconds=absent_seconds,
         clock=clock,
         count=lambda registry, result: counted.append((registry, result)),
     )

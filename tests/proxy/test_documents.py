@@ -297,6 +297,17 @@ def test_absent_drops_the_copy_and_is_remembered_for_a_while(run: Run) -> None:
     run(body)
 
 
+def test_an_absence_is_remembered_longer_than_that_of_files(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with engine(tmp_path / "data", Clock(), absent_seconds=5) as one:
+            origin = Origin(None)
+            for _ in range(3):
+                assert await one.cache.document(one.place(), replace(POLICY, absent=60), origin) is None
+            assert len(origin.asked) == 1
+
+    asyncio.run(body())
+
+
 def test_an_absence_is_forgotten_when_the_package_is_published(run: Run) -> None:
     async def body(one: Engine, clock: Clock) -> None:
         origin, other = Origin(None, b"one"), Origin(None)
