@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 
 from nora import __version__
 from nora._speedups import COMPILED
@@ -46,7 +46,7 @@ from nora.config import (
     default_specs,
     repository_specs,
 )
-from nora.errors import ConfigError, StorageFailed
+from nora.errors import ConfigError, NoraError, StorageFailed
 from nora.formats import discover, name_folds, scope_rules
 from nora.formats.administration import make_cache_api
 from nora.formats.base import CommandServices, Format, Services, UploadLimits
@@ -393,15 +393,14 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._periodic, return_exceptions=True)
         self._exclusive.close()
-        await self._leases.flush()
-        with suppress(StorageFailed):  # when something was last used may be lost, what is queued may not
-            await self._tokens.flush()
+        ends = [self._leases.flush, self._tokens.flush]
         if self._services is not None:
-            with suppress(StorageFailed):
-                await self._services.cache.close()
-            await self._services.upstreams.close()
-        await self._outbound.close()
-        await self._catalog.close()
+            ends += [self._services.cache.close, self._services.upstreams.close]
+        for end in (*ends, self._outbound.close, self._catalog.close):
+            try:
+                await end()
+            except NoraError as error:  # what is only noted may be lost, what is queued may not
+                _log.warning("at the stop: %s", error)
         await asyncio.to_thread(self._passwords.close)
         self._blobs.close()
         if self._audit is not None:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
 import pytest
 
 from nora import __version__
-from nora.errors import StartError
+from nora.auth.tokens import Tokens
+from nora.blobs.leases import Leases
+from nora.catalog.sqlite import SQLiteCatalog
+from nora.errors import NoraError, StartError, StorageBusy, StorageFailed, StorageFull
 from nora.formats import discover
+from nora.observability.audit import Audit
+from nora.proxy.uses import Uses
 from tests.http.toy import install
 from tests.http.wire import eventually
+from tests.support.in_process import application
 from tests.support.server import Server, running
 
 
@@ -111,3 +118,30 @@ def test_a_format_that_does_not_fit_stops_the_start(
             discover()
     finally:
         discover.cache_clear()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [StorageFull("no room"), StorageFailed("it fails"), StorageBusy("later")])
+async def test_what_cannot_be_noted_at_a_stop_keeps_nothing_else_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: NoraError, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk, say: the catalog and the audit log still finish what is queued."""
+
+    async def refuse(_: object) -> None:
+        raise error
+
+    closed = []
+    for kind in (Leases, Tokens, Uses):
+        monkeypatch.setattr(kind, "flush", refuse)
+    for owner in (SQLiteCatalog, Audit):
+        close = owner.close
+
+        def spy(one: Any, close: Any = close) -> Any:
+            closed.append(type(one).__name__)
+            return close(one)
+
+        monkeypatch.setattr(owner, "close", spy)
+    async with application(tmp_path) as http:
+        assert (await http.get("/health")).status_code == 200
+    assert closed == ["SQLiteCatalog", "Audit"]
+    assert str(error) in caplog.text
