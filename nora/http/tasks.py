@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
-from nora.errors import StorageBusy
+from nora.errors import NoraError, StorageBusy
 from nora.locks import FileLock
 
 T = TypeVar("T")
@@ -69,6 +69,8 @@ async def _repeat(seconds: float, work: Callable[[], Awaitable[object]], name: s
             await work()
         except StorageBusy as error:
             _log.info("%s: %s; trying again later", name, error)
+        except NoraError as error:
+            _log.warning("%s: %s; trying again in %.0f s", name, error, seconds)
         except Exception:  # noqa: BLE001 - the next turn may succeed
             _log.exception("%s failed; trying again in %.0f s", name, seconds)
 

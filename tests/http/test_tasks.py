@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nora.errors import StorageBusy
+from nora.errors import StorageBusy, StorageFull
 from nora.http.tasks import Exclusive, every, spawn
 
 
@@ -62,6 +62,28 @@ def test_a_repeated_task_outlives_its_failures(caplog: pytest.LogCaptureFixture)
     assert len(turns) > 3
     assert "soon; trying again later" in caplog.text
     assert "the repeated one failed" in caplog.text
+
+
+def test_a_disk_that_is_full_is_told_of_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever reads the log learns from the message what there is to learn, every few seconds."""
+    turns: list[int] = []
+
+    async def work() -> None:
+        turns.append(1)
+        raise StorageFull("no room left for the catalog")
+
+    async def run() -> None:
+        task = every(0.001, work, "the repeated one")
+        for _ in range(1000):
+            if len(turns) > 1:
+                break
+            await asyncio.sleep(0.005)
+        task.cancel()
+
+    asyncio.run(run())
+    record = caplog.records[0]
+    assert (record.levelname, record.exc_info) == ("WARNING", None)
+    assert record.getMessage().startswith("the repeated one: no room left for the catalog")
 
 
 async def until(turns: list[str], count: int) -> None:
