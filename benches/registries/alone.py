@@ -1,4 +1,5 @@
-"""What NORA promises beside the tables: memory, chunks, a large store, access, installations, refreshes."""
+"""What NORA promises beside the tables: memory, chunks, a large store, access, installations, refreshes,
+crates."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benches.registries import access, chunks, growth, installs, memory, refreshes, scale
+from benches.registries import access, chunks, crates, growth, installs, memory, refreshes, scale
 from benches.registries.gates import Check
 from benches.registries.generators import LoadFailed
 from benches.registries.rivals import StartFailed
@@ -23,6 +24,7 @@ PARTS: dict[str, Part] = {
     "installs": installs.run,
     "growth": growth.run,
     "refreshes": refreshes.run,
+    "crates": crates.run,
 }
 
 

@@ -22,7 +22,7 @@ from tests.support.wheels import Built
 UV_SECONDS = 120.0
 NGINX = """\
 user root;
-worker_processes auto;
+worker_processes {workers};
 error_log stderr error;
 pid {place}/nginx.pid;
 events {{}}
@@ -91,8 +91,8 @@ def static_copy(root: Path, files: tuple[Built, ...]) -> None:
         path.with_name(f"{path.name}.metadata").write_bytes(built.metadata)
 
 
-def nginx() -> Registry:
-    """nginx, serving the folder `static` of its own."""
+def nginx(ready: str = f"/simple/{upstreams.SET}/", workers: str = "auto") -> Registry:
+    """nginx, serving the folder `static` of its own, in which there is `ready`."""
 
     def find() -> str:
         if not (found := shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")):
@@ -101,14 +101,14 @@ def nginx() -> Registry:
 
     def command(directory: Path, port: int) -> Command:
         config = directory / "nginx.conf"
-        config.write_text(NGINX.format(place=directory, port=port, json=JSON))
+        config.write_text(NGINX.format(place=directory, port=port, json=JSON, workers=workers))
         return Command([find(), "-p", str(directory), "-c", str(config), "-g", "daemon off;"])
 
     def version() -> str:
         done = subprocess.run([find(), "-v"], capture_output=True, text=True, check=True)
         return done.stderr.strip().rpartition("/")[2]
 
-    return Registry("nginx", "nginx", CORES, f"/simple/{upstreams.SET}/", command, version)
+    return Registry("nginx", "nginx", CORES, ready, command, version)
 
 
 def install(uv: Tool, url: str, target: Path, packages: int) -> float:
