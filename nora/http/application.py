@@ -173,7 +173,7 @@ class NoraApplication(Application):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = perf_counter()
-        request_id, host, is_plain = self._identify(scope["headers"])
+        request_id, host, condition = self._identify(scope["headers"])
         method: str = scope["method"]
         path: str = scope["path"]
         body = None
@@ -199,16 +199,18 @@ class NoraApplication(Application):
                 self._sites.admit(host, scope)
             if limits is not None:
                 limits.admit(scope)
-            if is_plain:
-                kept = self._kept.recall(scope)
+            if condition is not None:
+                kept = self._kept.recall(scope, condition)
             response = kept.response if kept is not None else await mount.handler(request)
         except Exception as error:  # noqa: BLE001 - this is the one place
             response = errors.answer(error, mount.render_error, request)
         if limits is not None:
             response = _concluded(limits, request, mount, response)
-        self._observe(scope, mount, response.status, perf_counter() - began)
+        status = 304 if kept is not None and condition else response.status
+        self._observe(scope, mount, status, perf_counter() - began)
         if kept is not None:
-            await send_small(send, 200, [*kept.head, (b"x-request-id", request_id)], kept.body)
+            head, body_bytes = (kept.unchanged, b"") if condition else (kept.head, kept.body)
+            await send_small(send, status, [*head, (b"x-request-id", request_id)], body_bytes)
             return
         self._kept.put(scope, response, SECURITY_HEADERS)
         extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
@@ -227,26 +229,27 @@ class NoraApplication(Application):
         if _log.isEnabledFor(logging.DEBUG):
             _tell(scope, status, seconds)
 
-    def _identify(self, headers: list[Header]) -> tuple[bytes, bytes | None, bool]:
-        """The id of the request, the client's when it may be echoed, else a new one; its `Host`; and whether
-        it has no header field that an answer may depend on."""
+    def _identify(self, headers: list[Header]) -> tuple[bytes, bytes | None, bytes | None]:
+        """The id of the request, the client's when it may be echoed, else a new one; its `Host`; and its
+        `If-None-Match`, empty where it has none, None where it has another header field that an answer may
+        depend on."""
         host = sent = None
-        is_plain = True
+        condition: bytes | None = b""
         for name, value in headers:
             if name == b"host":
                 host = value if host is None else b"%b, %b" % (host, value)
             elif name == b"x-request-id":
                 sent = value
             elif name not in INDIFFERENT:
-                is_plain = False
+                condition = value if name == b"if-none-match" and condition == b"" else None
         if sent:
             text = sent.decode("latin-1")
             if is_request_id(text):
                 REQUEST_ID.set(text)
-                return sent, host, is_plain
+                return sent, host, condition
         text = f"{self._id_prefix}{next(self._id_numbers):012x}"
         REQUEST_ID.set(text)
-        return text.encode(), host, is_plain
+        return text.encode(), host, condition
 
     def _find(self, path: str) -> Mount:
         end = path.find("/", 1) + 1

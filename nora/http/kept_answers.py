@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Final, Protocol
 
 from blacksheep import Response, StreamedContent
@@ -25,12 +26,15 @@ STAMP_KEY: Final = "nora.stamp"
 """Where a request whose answer may be kept has the stamp of that; None as long as nobody has said so."""
 
 INDIFFERENT: Final = frozenset(
-    b"accept accept-encoding accept-language cache-control connection forwarded host pragma traceparent"
-    b" tracestate user-agent via x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto"
-    b" x-real-ip x-request-id".split()
+    b"accept accept-encoding accept-language cache-control cargo-protocol connection forwarded host"
+    b" http2-settings pragma traceparent tracestate upgrade user-agent via x-forwarded-for x-forwarded-host"
+    b" x-forwarded-port x-forwarded-proto x-real-ip x-request-id".split()
 )
-"""Header fields of which an answer that is kept knows nothing. A request with any other is answered anew:
-credentials, conditions, ranges, and whatever clients may come to send."""
+"""Header fields of which an answer that is kept knows nothing, but for what its `Vary` says. A request with
+any other is answered anew: credentials, ranges, and whatever clients may come to send; of conditions one is
+known, that the client has not the whole answer already."""
+_ENCODING: Final = b"accept-encoding"
+_OF_A_BODY: Final = frozenset({b"content-type", b"content-length"})
 
 
 class Stamp(Protocol):
@@ -39,6 +43,20 @@ class Stamp(Protocol):
     def holds(self) -> bool:
         """Whether they still stand so, in all processes."""
         ...
+
+
+class Until:
+    """A stamp that holds for some seconds at most."""
+
+    __slots__ = ("_end", "_stamp")
+
+    def __init__(self, stamp: Stamp, seconds: float) -> None:
+        self._stamp = stamp
+        self._end = monotonic() + seconds
+
+    def holds(self) -> bool:
+        """See Stamp."""
+        return monotonic() < self._end and self._stamp.holds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +70,12 @@ class KeptAnswer:
     event: str | None
     """What it counts as: see `RequestContext.count_as`."""
     stamp: Stamp
+    etag: bytes | None
+    unchanged: Sequence[Header]
+    """The head of a 304, without the id of the request."""
+    varies: bool
+    """Whether it is for who sends this `Accept-Encoding` alone."""
+    encoding: bytes | None
 
 
 class KeptAnswers:
@@ -72,16 +96,24 @@ class KeptAnswers:
         """Bytes in use."""
         return self._max_bytes - self._free
 
-    def recall(self, scope: dict[str, Any]) -> KeptAnswer | None:
+    def recall(self, scope: dict[str, Any], condition: bytes = b"") -> KeptAnswer | None:
         """The answer to a request that says nothing but its method and its path, if it is known and still
-        true; else notes in its scope that its answer may be kept."""
+        true; else notes in its scope that its answer may be kept. `condition` is its `If-None-Match`: then
+        the answer is found if that is its ETag, and none is noted."""
         if scope["query_string"]:
             return None
         key = scope["method"], scope["raw_path"]
         known = self._answers.get(key)
         if known is None or not known.stamp.holds():
             self._discard(key)
-            scope[STAMP_KEY] = None
+            if not condition:
+                scope[STAMP_KEY] = None
+            return None
+        if known.varies and known.encoding != _encoding_of(scope):
+            if not condition:
+                scope[STAMP_KEY] = None
+            return None
+        if condition and condition != known.etag:
             return None
         self._answers.move_to_end(key)
         if known.event is not None:
@@ -98,6 +130,10 @@ class KeptAnswers:
         is_head = scope["method"] == "HEAD"
         if not is_head and (isinstance(content, StreamedContent) or content.length > LARGEST_BODY):
             return
+        head = tuple(head_of(response, extra))
+        varied = {value.lower() for name, value in head if name == b"vary"}
+        if not varied <= {_ENCODING}:
+            return
         body = b"" if is_head else content.body
         cost = len(body) + OVERHEAD
         if cost > self._max_bytes:
@@ -106,11 +142,28 @@ class KeptAnswers:
         self._discard(key)
         while cost > self._free:
             self._discard(next(iter(self._answers)))
-        head = tuple(head_of(response, extra))
-        self._answers[key] = KeptAnswer(response, head, body, scope.get("nora.event"), stamp)
+        self._answers[key] = KeptAnswer(
+            response,
+            head,
+            body,
+            scope.get("nora.event"),
+            stamp,
+            etag=next((value for name, value in head if name == b"etag"), None),
+            unchanged=[one for one in head if one[0] not in _OF_A_BODY],
+            varies=bool(varied),
+            encoding=_encoding_of(scope) if varied else None,
+        )
         self._free -= cost
 
     def _discard(self, key: tuple[str, bytes]) -> None:
         old = self._answers.pop(key, None)
         if old is not None:
             self._free += len(old.body) + OVERHEAD
+
+
+def _encoding_of(scope: dict[str, Any]) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == _ENCODING:
+            found: bytes = value
+            return found
+    return None

@@ -17,7 +17,15 @@ from nora.blobs.leases import Leases
 from nora.catalog.records import Blob
 from nora.errors import Denied
 from nora.formats.docker import blobs, manifests
-from nora.http.kept_answers import INDIFFERENT, LARGEST_BODY, OVERHEAD, STAMP_KEY, KeptAnswers
+from nora.http.kept_answers import (
+    INDIFFERENT,
+    LARGEST_BODY,
+    OVERHEAD,
+    STAMP_KEY,
+    KeptAnswers,
+    Stamp,
+    Until,
+)
 from nora.observability.audit import CREDENTIAL_HEADERS
 from tests.support.in_process import application
 from tests.support.oci import INDEX, digest, index
@@ -128,8 +136,11 @@ async def test_each_head_of_a_blob_renews_its_lease(
     ("headers", "status"),
     [
         ({"range": "bytes=0-1"}, 206),
-        ({"if-none-match": f'"{digest(ONE)}"'}, 304),
+        ({"if-none-match": f'"{digest(TWO)}"'}, 200),
+        ({"if-none-match": f'"{digest(TWO)}", "{digest(ONE)}"'}, 304),
         ({"if-none-match": "*"}, 304),
+        ({"if-none-match": f'"{digest(ONE)}"', "range": "bytes=0-1"}, 304),
+        ({"if-none-match": f'"{digest(ONE)}"', "x-unheard-of": "1"}, 304),
         ({"range": "bytes=0-1", "if-range": '"other"'}, 200),
         ({"authorization": "Basic eDp5"}, 200),
         ({"x-unheard-of": "1"}, 200),
@@ -144,6 +155,35 @@ async def test_another_question_is_answered_anew(
     assert (await http.get(TAG, headers=headers)).status_code == status
     assert made == [TAG, TAG]
     assert (await http.get(TAG)).content == ONE
+
+
+@pytest.mark.parametrize("path", [TAG, MANIFEST, LAYER])
+async def test_who_has_it_is_told_what_is_told_anew(
+    http: httpx.AsyncClient, made: list[str], path: str
+) -> None:
+    etag = (await http.get(f"{path}?")).headers["etag"]
+    condition = {"if-none-match": etag}
+    first = await http.get(path, headers=condition)
+    assert (first.status_code, made) == (304, [path] * len(made))
+    await http.get(path)
+    made.clear()
+    again = await http.get(path, headers=condition)
+    for one in (first, again):
+        del one.headers["x-request-id"]
+    assert (again.status_code, again.content) == (304, b"")
+    assert sorted(again.headers.multi_items()) == sorted(first.headers.multi_items())
+    assert made == []
+    assert (await http.get(path)).status_code == 200
+
+
+async def test_two_conditions_are_none_that_is_known(http: httpx.AsyncClient, made: list[str]) -> None:
+    await http.get(TAG)
+    etag = f'"{digest(ONE)}"'
+    for several in ([etag, etag], ['"x"', etag], [etag, '"x"']):
+        made.clear()
+        headers = [("if-none-match", one) for one in several]
+        assert (await http.get(TAG, headers=headers)).status_code in (200, 304)
+        assert made == [TAG]
 
 
 async def test_parameters_are_looked_at(http: httpx.AsyncClient, made: list[str]) -> None:
@@ -229,13 +269,44 @@ class Always:
         return self.true
 
 
-def keep(kept: KeptAnswers, path: bytes, body: bytes, stamp: Always) -> None:
-    scope = {"method": "GET", "raw_path": path, STAMP_KEY: stamp}
-    kept.put(scope, Response(200, [], Content(b"text/plain", body)), ())
+def keep(
+    kept: KeptAnswers, path: bytes, body: bytes, stamp: Stamp, vary: bytes = b"", encoding: bytes = b""
+) -> None:
+    scope = asked(path, encoding) | {STAMP_KEY: stamp}
+    head = [(b"vary", vary)] if vary else []
+    kept.put(scope, Response(200, head, Content(b"text/plain", body)), ())  # type: ignore[arg-type]
 
 
-def is_kept(kept: KeptAnswers, path: bytes) -> bool:
-    return kept.recall({"method": "GET", "raw_path": path, "query_string": b""}) is not None
+def asked(path: bytes, encoding: bytes = b"") -> dict[str, Any]:
+    headers = [(b"accept-encoding", encoding)] if encoding else []
+    return {"method": "GET", "raw_path": path, "query_string": b"", "headers": headers}
+
+
+def is_kept(kept: KeptAnswers, path: bytes, encoding: bytes = b"") -> bool:
+    return kept.recall(asked(path, encoding)) is not None
+
+
+def test_what_varies_is_for_who_asks_alike() -> None:
+    kept = KeptAnswers(1 << 20)
+    for path, vary in ((b"/1", b"Accept-Encoding"), (b"/2", b""), (b"/3", b"Accept, Accept-Encoding")):
+        keep(kept, path, b"x", Always(), vary, b"gzip")
+    found = {
+        (path, encoding): is_kept(kept, path, encoding)
+        for path in (b"/1", b"/2", b"/3")
+        for encoding in (b"gzip", b"gzip, zstd", b"")
+    }
+    assert [key for key, is_there in found.items() if is_there] == [
+        (b"/1", b"gzip"),
+        *((b"/2", encoding) for encoding in (b"gzip", b"gzip, zstd", b"")),
+    ]
+
+
+def test_a_stamp_may_hold_for_a_time() -> None:
+    stamp = Always()
+    assert Until(stamp, 60.0).holds()
+    assert not Until(stamp, 0.0).holds()
+    stamp.true = False
+    assert not Until(stamp, 60.0).holds()
 
 
 def test_the_room_is_bounded_and_the_least_used_make_place() -> None:

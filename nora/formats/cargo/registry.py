@@ -30,6 +30,7 @@ class Registry:
     def __init__(self, services: Services, authorizer: Authorizer, finder: Finder) -> None:
         self._authorizer = authorizer
         self._finder = finder
+        self._resolver = services.resolver
         self._render_cache = services.render_cache
 
     async def config(self, resource: Resource) -> Response:
@@ -46,7 +47,9 @@ class Registry:
         path = target.pattern.format(**target.values).removeprefix(INDEX)
         if path != crate.index_path or target.is_directory:
             raise absent(crate)
+        stamp = self._resolver.stamp(resource.repository, crate) if resource.may_be_kept else None
         sources = await self._finder.find(resource.repository, crate, exactly=True)
+        resource.keep_while(sources.kept_while(stamp))
 
         async def make(encoding: Encoding) -> bytes:
             parts = await self._finder.parts(crate, sources)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import Final
 
 from nora.catalog.blocks import Hidden
 from nora.catalog.records import Package, PackageFile
@@ -12,11 +14,15 @@ from nora.formats.cargo.hosted import Spellings
 from nora.formats.cargo.index import Part
 from nora.formats.cargo.names import CrateName
 from nora.formats.cargo.upstream import Index, crate_folder
+from nora.http.kept_answers import Stamp, Until
 from nora.http.send import Header
 from nora.model import Repository
 from nora.proxy.answers import NO_CACHE, age_headers, staleness
 from nora.proxy.base import Document
 from nora.resolve import Candidate
+
+KEPT_SECONDS: Final = 5.0
+"""How long an answer is given again that says for how many seconds it is fresh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,16 @@ class Sources:
         if self.hosted or not documents:
             return (NO_CACHE, *staleness(documents))
         return age_headers(documents, public=public)
+
+    def kept_while(self, stamp: Stamp | None) -> Stamp | None:
+        """How long an answer may be given again that is made of them."""
+        documents = [part.document for part in self.cached if part.document is not None]
+        if stamp is None or not documents:
+            return stamp
+        if staleness(documents):
+            return None
+        left = min(document.cached.fresh_until for document in documents) - time.time()
+        return Until(stamp, min(KEPT_SECONDS, left))
 
 
 class Finder:
