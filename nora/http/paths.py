@@ -4,13 +4,19 @@ A pattern is a path with names in braces: `/api/{name}/{version}`. A name stands
 neither a separator nor what a file system understands. Patterns of one length are tried from the most
 specific to the least: `/api/{name}/json` before `/api/{name}/{version}`. A slash at the end makes no
 difference, `Target.is_directory` tells it. Before all of this there may be `/r/<repository>`.
+
+A name that begins with `@` in its pattern, `{@package}`, may have a scope: it stands for `name`, and for the
+two segments `@scope/name`, whose separator may be encoded (`@scope%2fname`). Each of the two is a segment as
+any other.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
 from functools import lru_cache
+from itertools import chain
 from typing import Final, NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -22,6 +28,9 @@ _REMEMBERED: Final = 4096
 """Paths of at most that length: the same ones are asked for again and again."""
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
 _BAD_CHARACTER = re.compile(r"[/\\\x00-\x1f\x7f-\x9f]").search
+_SCOPED = re.compile(rb"((?:@|%40)[^/%]+)%2[fF]([^/]+)").fullmatch
+"""A scope and a name in one segment."""
+_MAY_HAVE_SCOPE: Final = "{@"
 
 
 class Target(NamedTuple):
@@ -41,21 +50,53 @@ class Target(NamedTuple):
         return self.values.get(name, "")
 
 
+class _Kind(Enum):
+    """What a segment of a pattern stands for."""
+
+    LITERAL = "itself"
+    NAME = "any segment"
+    BARE = "a name that may have a scope, without one"
+    SCOPE = "the scope of a name"
+    SCOPED = "what comes after the scope"
+
+
 class _Pattern:
-    """A pattern, and how it is matched."""
+    """A pattern, and how it is matched: with one choice of which names have scopes."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, segments: Sequence[tuple[_Kind, str]]) -> None:
         self.text = text
-        self.segments = tuple(filter(None, text.split("/")))
-        self.names = {place: one[1:-1] for place, one in enumerate(self.segments) if one.startswith("{")}
-        self.rank = tuple(place in self.names for place in range(len(self.segments)))
+        self.segments = segments
+        self.rank = tuple(kind is not _Kind.LITERAL for kind, _ in segments)
 
-    def match(self, segments: list[str]) -> dict[str, str] | None:
+    def match(self, segments: Sequence[str]) -> dict[str, str] | None:
         """The values of the names, when so many segments fit."""
-        for place, (one, expected) in enumerate(zip(segments, self.segments, strict=True)):
-            if one != expected and place not in self.names:
+        values: dict[str, str] = {}
+        for one, (kind, text) in zip(segments, self.segments, strict=True):
+            if kind is _Kind.LITERAL:
+                if one != text:
+                    return None
+            elif kind is _Kind.SCOPED:
+                values[text] += f"/{one}"
+            elif kind is not _Kind.NAME and one.startswith("@") != (kind is _Kind.SCOPE):
                 return None
-        return {name: segments[place] for place, name in self.names.items()}
+            else:
+                values[text] = one
+        return values
+
+
+def _patterns_of(text: str) -> Iterator[_Pattern]:
+    """One for each choice of which names have scopes."""
+    choices: list[list[tuple[_Kind, str]]] = [[]]
+    for segment in filter(None, text.split("/")):
+        name = segment[1:-1].removeprefix("@")
+        if not segment.startswith("{"):
+            ways = [[(_Kind.LITERAL, segment)]]
+        elif segment.startswith(_MAY_HAVE_SCOPE):
+            ways = [[(_Kind.BARE, name)], [(_Kind.SCOPE, name), (_Kind.SCOPED, name)]]
+        else:
+            ways = [[(_Kind.NAME, name)]]
+        choices = [before + way for before in choices for way in ways]
+    return (_Pattern(text, one) for one in choices)
 
 
 class Paths:
@@ -63,8 +104,11 @@ class Paths:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._patterns: dict[int, list[_Pattern]] = {}
-        for one in sorted(map(_Pattern, dict.fromkeys(patterns)), key=lambda pattern: pattern.rank):
+        texts = tuple(dict.fromkeys(patterns))
+        found = chain.from_iterable(map(_patterns_of, texts))
+        for one in sorted(found, key=lambda pattern: pattern.rank):
             self._patterns.setdefault(len(one.segments), []).append(one)
+        self._has_scopes = any(_MAY_HAVE_SCOPE in text for text in texts)
         self._known = lru_cache(_REMEMBERED)(self._split)
 
     def split(self, raw: bytes) -> Target:
@@ -72,7 +116,7 @@ class Paths:
         return self._known(raw) if len(raw) <= REMEMBERED_LENGTH else self._split(raw)
 
     def _split(self, raw: bytes) -> Target:
-        segments = [_decoded(part) for part in raw.split(b"/")[1:]]
+        segments = [_decoded(part) for part in self._parts(raw)]
         repository = None
         if segments[:1] == ["r"]:
             repository, segments = "".join(segments[1:2]), segments[2:]
@@ -85,6 +129,12 @@ class Paths:
                 if values is not None:
                     return Target(pattern.text, repository, values, is_directory)
         return Target("")
+
+    def _parts(self, raw: bytes) -> Iterator[bytes]:
+        """The segments as they are on the wire; `@scope%2fname` are two where names may have scopes."""
+        for part in raw.split(b"/")[1:]:
+            scoped = _SCOPED(part) if self._has_scopes else None
+            yield from (part,) if scoped is None else scoped.groups()
 
 
 def _decoded(part: bytes) -> str:

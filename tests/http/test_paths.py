@@ -96,3 +96,61 @@ def test_a_path_names_a_repository_or_the_default_one() -> None:
     assert known.find(Target(LIST, "other")) is other
     with pytest.raises(NotFound, match="no repository absent"):
         known.find(Target(LIST, "absent"))
+
+
+SCOPED = Paths(("/npm/{@package}", "/npm/{@package}/{version}", "/npm/{@package}/-/{@file}", "/npm/-/ping"))
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("/npm/a", {"package": "a"}),
+        ("/npm/@s/a", {"package": "@s/a"}),
+        ("/npm/@s%2fa", {"package": "@s/a"}),
+        ("/npm/%40s%2Fa", {"package": "@s/a"}),
+        ("/npm/a/1.0.0", {"package": "a", "version": "1.0.0"}),
+        ("/npm/@s/a/1.0.0", {"package": "@s/a", "version": "1.0.0"}),
+        ("/npm/@s%2fa/1.0.0", {"package": "@s/a", "version": "1.0.0"}),
+        ("/npm/@s/a/-/a-1.tgz", {"package": "@s/a", "file": "a-1.tgz"}),
+        ("/npm/@s%2fa/-/@s/a-1.tgz", {"package": "@s/a", "file": "@s/a-1.tgz"}),
+        ("/npm/-/ping", {}),
+    ],
+)
+def test_names_may_have_scopes(path: str, values: Mapping[str, str]) -> None:
+    for raw, repository in ((path, None), (f"/r/x{path}", "x")):
+        found = SCOPED.split(raw.encode())
+        assert (found.repository, found.values) == (repository, values)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "a%2fb",
+        "..%2f..%2fetc%2fpasswd",
+        "@s%2f..",
+        "@s%2f..%2fx",
+        "@s%2fa%2fb",
+        "@..%2f..",
+        "@s%2f%2e%2e",
+        "@s%2f%00",
+        "@%2e%2e%2f..",
+        "@s%5ca",
+    ],
+)
+def test_a_scope_is_no_way_around_what_a_segment_may_hold(bad: str) -> None:
+    for path in (f"/npm/{bad}", f"/npm/{bad}/1.0.0", f"/npm/a/-/{bad}"):
+        with pytest.raises(BadRequest):
+            SCOPED.split(path.encode())
+
+
+@pytest.mark.parametrize("path", ["/npm/@s", "/npm/@s/a/b/c", "/npm/@s/", "/npm/@s%2f"])
+def test_a_scope_is_no_name(path: str) -> None:
+    try:
+        assert not SCOPED.split(path.encode()).pattern
+    except BadRequest:
+        assert "%2f" in path
+
+
+def test_formats_without_scopes_take_no_encoded_separator() -> None:
+    with pytest.raises(BadRequest):
+        PATHS.split(b"/list/@s%2fa/")
