@@ -17,3 +17,13 @@ def page_site(purl_type: str, name: str) -> str:
     page = urlsplit(str(get_repo_url(f"pkg:{purl_type}/{name}")))  # type: ignore[no-untyped-call]
     assert page.hostname, f"packages of type {purl_type} are nowhere"
     return f"https://{page.netloc}"
+
+
+@cache
+def file_site(purl_type: str) -> str:
+    """The site that has the files of packages."""
+    from packageurl.contrib.purl2url import get_download_url
+
+    file = urlsplit(str(get_download_url(f"pkg:{purl_type}/name@1.0.0")))  # type: ignore[no-untyped-call]
+    assert file.hostname, f"files of packages of type {purl_type} are nowhere"
+    return f"https://{file.netloc}"
