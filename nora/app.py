@@ -324,6 +324,7 @@ class Worker:
             authenticator=authenticator,
             access=self._access,
             resolver=resolver,
+            tokens=self._tokens,
             claims=Claims(
                 self._catalog,
                 resolver,

@@ -12,6 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
@@ -46,6 +47,8 @@ SCOPED_ACTIONS: Final = frozenset({"read", "write", "untag", "delete"})
 _DAY: Final = 24 * 3600.0
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _RANDOM_CHARACTERS: Final = 43
+_RANDOM_BYTES: Final = 48
+"""Of which a token is made: so many more than it shows that no character is likelier than another."""
 _CHECKSUM_CHARACTERS: Final = 6
 _LENGTH: Final = len(PREFIX) + _RANDOM_CHARACTERS + _CHECKSUM_CHARACTERS
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -91,7 +94,15 @@ def needed_role(role: Role, scopes: tuple[Scope, ...]) -> Role:
 
 def new_token() -> str:
     """A token that nobody has had before."""
-    body = PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_RANDOM_CHARACTERS))
+    return token_of(secrets.token_bytes(_RANDOM_BYTES))
+
+
+def token_of(random: bytes) -> str:
+    """The token that is made of random bytes, 33 at least: always the same."""
+    number, body = int.from_bytes(random, "big"), PREFIX
+    for _ in range(_RANDOM_CHARACTERS):
+        number, digit = divmod(number, len(_ALPHABET))
+        body += _ALPHABET[digit]
     return body + _checksum(body)
 
 
@@ -127,15 +138,19 @@ class Tokens:
         description: str = "",
         ttl_seconds: float | None = None,
         grounds: tuple[str, ...] = (),
+        hashed: str | None = None,
     ) -> tuple[str, Token]:
         """Make a token that lives for `ttl_seconds` (None: until it is revoked); its text is shown only here.
 
-        It ends with its `grounds`, and with the account of the user, if there is one now. Raises BadRequest
-        for a user, a description or a time that cannot be.
+        It ends with its `grounds`, and with the account of the user, if there is one now. `hashed` is the
+        `secret_hash` of a text that somebody else has: there is none to be shown then. Raises BadRequest for
+        a user, a description or a time that cannot be.
         """
         if self._grounds is not None:
             grounds += self._grounds.of_owner(user, needed_role(role, scopes))
         text, token = self._made(user, role, scopes, description, ttl_seconds, grounds)
+        if hashed is not None:
+            text, token = "", replace(token, id=hashed[:16], secret_hash=hashed)
         await self._catalog.add_token(token)
         return text, token
 

@@ -22,6 +22,7 @@ from nora.resolve.purging import PartRules
 if TYPE_CHECKING:
     from nora.auth.access import Access
     from nora.auth.authenticator import Authenticator
+    from nora.auth.tokens import Tokens
     from nora.blobs.base import BlobStore
     from nora.blobs.leases import Leases
     from nora.blobs.uploads import Uploads
@@ -61,6 +62,8 @@ class Services:
     """Who is asked for a name."""
     claims: Claims
     """Who may make a name ours."""
+    tokens: Tokens
+    """API tokens, for formats whose clients make some themselves."""
     upstreams: Upstreams
     """How sources are asked."""
     cache: Cache

@@ -71,12 +71,15 @@ class Outbound:
             yield answer
 
     @asynccontextmanager
-    async def open(self, method: Method, url: str, terms: Terms, headers: Headers) -> AsyncIterator[Stream]:
+    async def open(
+        self, method: Method, url: str, terms: Terms, headers: Headers, body: bytes = b""
+    ) -> AsyncIterator[Stream]:
         """An answer of any status, its body not yet read. For whoever sees to what a status means.
 
-        Raises UpstreamFailed and its kinds for no answer. It is not timed beyond `terms.idle_seconds`.
+        Raises UpstreamFailed and its kinds for no answer. It is not timed beyond `terms.idle_seconds`. A
+        POST, whose `body` says what is asked, is not redirected.
         """
-        answer = await self._follow(method, url, terms, headers)
+        answer = await self._follow(method, url, terms, headers, body)
         try:
             yield answer
             await answer.drain()
@@ -102,16 +105,18 @@ class Outbound:
             message = f"{host_of(url)} did not answer within {terms.total_seconds:g} s"
             raise transient(UpstreamTimeout(message), url) from error
 
-    async def _follow(self, method: Method, url: str, terms: Terms, headers: Headers) -> Stream:
+    async def _follow(
+        self, method: Method, url: str, terms: Terms, headers: Headers, body: bytes = b""
+    ) -> Stream:
         """The answer at the end of all redirects, its body not yet read."""
         await self._prepared()
         headers = {"user-agent": USER_AGENT, **headers}
         url = _resolved(url)
         for _ in range(MAX_REDIRECTS + 1):
-            response, is_inside = await self._send(method, url, terms, headers)
+            response, is_inside = await self._send(method, url, terms, headers, body)
             answer = Stream(response, method, url, terms.max_bytes, is_inside=is_inside)
             target = answer.headers.get("location")
-            if answer.status not in _REDIRECTS or target is None:
+            if answer.status not in _REDIRECTS or target is None or method == "POST":
                 return answer
             try:
                 await answer.drain()
@@ -131,7 +136,7 @@ class Outbound:
                     await asyncio.to_thread(self.prepare)
 
     async def _send(
-        self, method: Method, url: str, terms: Terms, headers: Headers
+        self, method: Method, url: str, terms: Terms, headers: Headers, body: bytes
     ) -> tuple[httpcore.Response, bool]:
         """An answer, and whether what it names may be in a private network: see `Stream.is_inside`."""
         import httpcore
@@ -141,7 +146,7 @@ class Outbound:
         timeouts |= dict.fromkeys(("read", "write"), terms.idle_seconds)
         with translated(url):
             raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-            request = httpx.Request(method, url, headers=raw)
+            request = httpx.Request(method, url, headers=raw, content=body or None)
             target = request.url
             proxy = self._proxy_of(target)
             pool = self._pool(target.host, proxy, terms.reach(url))
@@ -155,6 +160,7 @@ class Outbound:
                         target=target.raw_path,
                     ),
                     headers=request.headers.raw,
+                    content=body or None,
                     extensions={"timeout": timeouts},
                 )
             )

@@ -14,7 +14,7 @@ CONNECT_SECONDS = 10.0
 PORTS = {"http": 80, "https": 443}
 """What can be spoken, and where it listens."""
 
-Method = Literal["GET", "HEAD"]
+Method = Literal["GET", "HEAD", "POST"]
 Headers = Mapping[str, str]
 """Names are in lower case."""
 

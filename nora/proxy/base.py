@@ -174,10 +174,10 @@ class Upstream(Protocol):
         ...
 
     async def ask(
-        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int, body: bytes = b""
     ) -> Reply | None:
         """A whole answer: 2xx, or 304 to a condition. None for 404, 410 and what its `absent` adds: it
-        is not there."""
+        is not there. `body` is that of a POST, which must be a question: it may be asked again."""
         ...
 
     def stream(

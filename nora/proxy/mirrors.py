@@ -33,13 +33,13 @@ class MirroredUpstream:
         self.url = addresses[0].url
 
     async def ask(
-        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int, body: bytes = b""
     ) -> Reply | None:
         """See nora.proxy.base.Upstream."""
         failures = _Failures()
         for one, address in self._where(url):
             try:
-                found = await one.ask(method, address, headers, max_bytes=max_bytes)
+                found = await one.ask(method, address, headers, max_bytes=max_bytes, body=body)
             except UpstreamFailed as error:
                 failures.add(one, error)
             else:

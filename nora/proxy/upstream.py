@@ -106,14 +106,14 @@ class ConfiguredUpstream:
         return found
 
     async def ask(
-        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int, body: bytes = b""
     ) -> Reply | None:
         """A whole answer: 2xx or 304. None: absent. See nora.proxy.base.Upstream."""
         host = self._hosts.of(url, self._limits.breaker)
         sent = {"accept-encoding": "identity" if method == "HEAD" else "gzip", **(headers or {})}
 
         async def once(attempt: Attempt) -> Reply:
-            async with self._request(host, method, url, sent, max_bytes) as answer:
+            async with self._request(host, method, url, sent, max_bytes, body) as answer:
                 attempt.has_begun = True
                 if method == "HEAD" or answer.status == 304 or answer.status >= 400:
                     return Reply(answer.status, answer.headers, b"", answer.url, answer.is_inside)
@@ -189,13 +189,13 @@ class ConfiguredUpstream:
 
     @asynccontextmanager
     async def _request(
-        self, host: Host, method: Method, url: str, headers: Headers, max_bytes: int
+        self, host: Host, method: Method, url: str, headers: Headers, max_bytes: int, body: bytes = b""
     ) -> AsyncIterator[Stream]:
         """An answer that is neither 429 nor 5xx, to a request that carries what the upstream wants to see."""
         is_own = host.origin == self._origin
         for is_last in (False, True):
             own = {**self._limits.headers, **await self._authorization.headers(method, url)} if is_own else {}
-            async with self._measured(host, method, url, {**headers, **own}, max_bytes) as answer:
+            async with self._measured(host, method, url, {**headers, **own}, max_bytes, body) as answer:
                 if is_last or not is_own or not await self._is_challenged(method, url, answer):
                     yield answer
                     return
@@ -209,13 +209,13 @@ class ConfiguredUpstream:
 
     @asynccontextmanager
     async def _measured(
-        self, host: Host, method: Method, url: str, headers: Headers, max_bytes: int
+        self, host: Host, method: Method, url: str, headers: Headers, max_bytes: int, body: bytes
     ) -> AsyncIterator[Stream]:
         clock = self._hosts.clock
         began = clock()
         async with AsyncExitStack() as stack:
             try:
-                opened = self._outbound.open(method, url, self._terms(max_bytes), headers)
+                opened = self._outbound.open(method, url, self._terms(max_bytes), headers, body)
                 async with asyncio.timeout(self._limits.head_seconds):
                     answer = await stack.enter_async_context(opened)
             except TimeoutError as error:

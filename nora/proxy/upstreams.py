@@ -53,7 +53,7 @@ class OfflineUpstream:
         self.url = url
 
     async def ask(
-        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int, body: bytes = b""
     ) -> Reply | None:
         """See nora.proxy.base.Upstream."""
         return None

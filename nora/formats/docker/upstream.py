@@ -164,11 +164,11 @@ class DeniedAsNotFound:
         self.url = image.upstream.url
 
     async def ask(
-        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int, body: bytes = b""
     ) -> Reply | None:
         """See nora.proxy.base.Upstream."""
         try:
-            return await self._image.upstream.ask(method, url, headers, max_bytes=max_bytes)
+            return await self._image.upstream.ask(method, url, headers, max_bytes=max_bytes, body=body)
         except UpstreamFailed as error:
             if await self._image.means_absent(error):
                 return None

@@ -1,0 +1,25 @@
+"""npm: packages of JavaScript for npm, pnpm, yarn and bun, below `/npm/`."""
+
+from nora.formats.base import Format
+from nora.formats.npm.errors import render_error
+from nora.formats.npm.names import canonical, version_order
+from nora.formats.npm.parts import PARTS
+from nora.formats.npm.releases import RULES
+from nora.formats.npm.routes import build
+from nora.formats.npm.settings import NpmSettings, registry
+from nora.formats.release_commands import release_commands
+
+FORMAT = Format(
+    name="npm",
+    title="npm",
+    mount="/npm/",
+    settings=NpmSettings,
+    default_upstreams=registry,
+    version_order=version_order,
+    build=build,
+    render_error=render_error,
+    can_proxy=True,
+    fold=canonical,
+    parts=PARTS,
+    commands=release_commands(RULES),
+)

@@ -1,0 +1,25 @@
+"""What is done to releases after their publication, beside npm's own commands (nora.formats.releases)."""
+
+from __future__ import annotations
+
+from nora.formats.npm.hosted import DEPRECATED, README, SIGSTORE
+from nora.formats.npm.names import PackageName, parse_version
+from nora.formats.npm.upstream import document_path, tarball_path
+from nora.formats.releases import Mark, ReleaseRules
+
+DEPRECATION = Mark(
+    state=DEPRECATED,
+    verb="deprecate",
+    undo="undeprecate",
+    help="Have npm warn of VERSION of PACKAGE.",
+    undo_help="Take back that VERSION of PACKAGE is deprecated.",
+)
+RULES = ReleaseRules(
+    prefix="/npm/-/releases/{@package}",
+    marks=(DEPRECATION,),
+    parse_package=PackageName.of,
+    parse_version=parse_version,
+    path_of=tarball_path,
+    beside=(README, SIGSTORE),
+    documents=lambda package: (document_path(package),),
+)

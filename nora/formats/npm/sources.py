@@ -1,0 +1,171 @@
+"""Where a package is: the hosted repositories that have it, and the packuments of upstreams."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nora.catalog.blocks import Hidden
+from nora.catalog.records import Package
+from nora.errors import Denied, NotFound, PackageNotFound
+from nora.formats.base import Services
+from nora.formats.npm.documents import Part
+from nora.formats.npm.hosted import README, hosted_stored, path_of
+from nora.formats.npm.names import PackageName
+from nora.formats.npm.packument import offered_tags
+from nora.formats.npm.upstream import Index
+from nora.http.send import Header
+from nora.model import Repository
+from nora.proxy.answers import NO_CACHE, age_headers, staleness
+from nora.proxy.base import Document
+from nora.proxy.offload import offload
+from nora.resolve import Candidate, Resolution
+
+MOST_TAGS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class HostedPart:
+    """A package in a hosted repository."""
+
+    repository: Repository
+    package: Package
+    hidden: Hidden | None
+    """What is blocked of it."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes with every change of it."""
+        hidden = self.hidden and self.hidden.key
+        return self.repository.id, self.package.id, self.package.revision, hidden
+
+
+@dataclass(frozen=True, slots=True)
+class CachedPart:
+    """A package as an upstream has it."""
+
+    document: Document
+    held: tuple[int, int] | None
+    """Of a source that is not asked: its rows, and the revision of the package in them. Only versions that
+    are here are offered then."""
+    hidden: Hidden | None
+    """What is blocked of it."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes with every change of it."""
+        return self.document.cached.blob.id, self.held, self.hidden and self.hidden.key
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Everything that a packument is made of, in the order of precedence."""
+
+    hosted: tuple[HostedPart, ...]
+    cached: tuple[CachedPart, ...]
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Changes with every change of the packument; the same for every process."""
+        return (*(part.key for part in self.hosted), *(part.key for part in self.cached))
+
+    def headers(self, *, public: bool) -> tuple[Header, ...]:
+        """How long clients may keep what is made of this: nothing that is hosted, so that what was published
+        is there for the next command."""
+        documents = [part.document for part in self.cached]
+        if self.hosted:
+            return (NO_CACHE, *staleness(documents))
+        modified = documents[0].cached.validators.get("last-modified", "") if len(documents) == 1 else ""
+        told = (
+            ((b"last-modified", modified.encode("latin-1")),) if modified.isprintable() and modified else ()
+        )
+        return (*age_headers(documents, public=public), *told)
+
+
+class Finder:
+    """Finds the sources of packages."""
+
+    def __init__(self, services: Services, index: Index) -> None:
+        self._catalog = services.catalog
+        self._blobs = services.blobs
+        self._resolver = services.resolver
+        self._index = index
+
+    async def find(self, repository: Repository, name: PackageName) -> Sources:
+        """Raises PackageNotFound; Denied for a name of ours that nothing was published under; UpstreamFailed
+        when a source that may have it could not be asked."""
+
+        async def look(one: Repository) -> HostedPart | None:
+            package = await self._catalog.find_package(one.id, name)
+            if package is None or not await self._has_versions(one, name):
+                return None
+            blocks = self._catalog.blocks()
+            blocks.check(one.id, name)
+            return HostedPart(one, package, blocks.hidden(one.id, name))
+
+        async def ask(candidate: Candidate) -> CachedPart | None:
+            source = candidate.source
+            document = await self._index.document(source, name)
+            if document is None:
+                return None
+            held = None
+            if not self._index.is_online(source):
+                package = await self._catalog.find_package(source.id, name)
+                held = source.id, 0 if package is None else package.revision
+            return CachedPart(document, held, self._catalog.blocks().hidden(source.id, name))
+
+        resolution = await self._resolver.resolve(repository, name)
+        hosted = await self._resolver.every_hosted(repository, look)
+        cached = await self._resolver.every(resolution, ask)
+        if not hosted and not cached:
+            raise absent(resolution)
+        return Sources(tuple(hosted), tuple(cached))
+
+    async def parts(self, name: PackageName, sources: Sources) -> list[Part]:
+        """The packuments of the sources in their stored form."""
+        found = [Part(await self.hosted(part), None, part.hidden) for part in sources.hosted]
+        for part in sources.cached:
+            held = None
+            if part.held is not None:
+                rows = await self._catalog.list_package_files(part.held[0], name)
+                held = frozenset(row.version for row in rows if row.version is not None)
+            stored = await self._index.stored(part.document.cached.blob)
+            found.append(Part(stored, held, part.hidden))
+        return found
+
+    async def hosted(self, part: HostedPart) -> bytes:
+        """The packument of a hosted package in its stored form."""
+        package, number = part.package, part.repository.id
+        versions = await self._catalog.list_versions(number, package.name)
+        names = {one.name for one in versions}
+        tags = offered_tags(await self.tags(number, package.name), names)
+        readme = await self._readme(number, package.name, tags.get("latest"))
+        work = sum(len(one.document) for one in versions)
+        return await offload(hosted_stored, package, versions, tags, readme, weight=work)
+
+    async def tags(self, repository_id: int, name: str) -> dict[str, str]:
+        """The tags of a hosted package."""
+        found = {}
+        for tag in await self._catalog.list_tags(repository_id, name, "", MOST_TAGS):
+            file = await self._catalog.find_tagged_file(repository_id, name, tag)
+            if file is not None and file.version is not None:
+                found[tag] = file.version
+        return found
+
+    async def _has_versions(self, hosted: Repository, name: PackageName) -> bool:
+        return bool(await self._catalog.list_tags(hosted.id, name, "", 1)) or bool(
+            await self._catalog.list_versions(hosted.id, name)
+        )
+
+    async def _readme(self, repository_id: int, name: str, version: str | None) -> str:
+        if version is None:
+            return ""
+        file = await self._catalog.find_file(repository_id, path_of(name, version) + README)
+        return "" if file is None else (await self._blobs.read(file.blob)).decode("utf-8", "replace")
+
+
+def absent(resolution: Resolution) -> NotFound | Denied:
+    """What is said of a package that is not here. For a name of ours not that there is none: clients with
+    another registry behind this one would look there."""
+    if resolution.ours:
+        return Denied(f"{resolution.name} is a name of this registry, and nothing was published under it")
+    return PackageNotFound(f"there is no package {resolution.name}")
