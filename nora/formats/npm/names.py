@@ -27,7 +27,7 @@ _version = re.compile(
     r"(?:\+([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?"
 ).fullmatch
 """Semantic Versioning 2.0.0."""
-_tag = re.compile(r"[A-Za-z0-9_~!'()][A-Za-z0-9._~!'()-]*").fullmatch
+_tag = re.compile(r"[A-Za-z0-9_!'()][A-Za-z0-9._~!'()-]*").fullmatch
 _range = re.compile(r"[v=]*(?:\d+|[xX])(?:\.(?:\d+|[xX])){0,2}(?:-[0-9A-Za-z.-]+)?").fullmatch
 _filename = re.compile(r"[\w~!'().+-]+\.tgz", re.ASCII).fullmatch
 
