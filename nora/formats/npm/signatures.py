@@ -17,7 +17,6 @@ from nora.formats.base import Services
 from nora.formats.npm.hosted import SIGSTORE, path_of
 from nora.formats.npm.names import PackageName, parse_version
 from nora.formats.npm.resource import Resource
-from nora.formats.npm.sources import absent
 from nora.formats.npm.upstream import Index
 from nora.model import Repository
 from nora.outbound import Reply, host_of
@@ -99,7 +98,7 @@ class Signatures:
                 self._catalog.blocks().check(*candidate.key, versions=(version,))
             found = await self._resolver.first(resolution, ask)
             if found is None:
-                raise absent(resolution) if resolution.ours else _none(name, version)
+                raise _none(name, version)
         return found
 
     async def _document(
