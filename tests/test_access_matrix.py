@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from nora.app import build_app
@@ -26,6 +27,7 @@ from nora.formats import load_config
 from nora.formats.cargo.names import prefix_of
 from tests.support.access import Credentials, make_token, revoke_tokens, write_users
 from tests.support.crates import Built as BuiltCrate
+from tests.support.npm_registry import Built as NpmBuilt
 from tests.support.oci import IMAGE, Image, Repository, digest
 from tests.support.server import Server, running
 from tests.support.wheels import Built, Release
@@ -185,7 +187,7 @@ def is_head(entry: dict[str, Any]) -> bool:
 
 
 def names_something(entry: dict[str, Any]) -> bool:
-    return any(name in entry["route"] for name in ("{name}", "{project}", "{crate}"))
+    return any(name in entry["route"] for name in ("{name}", "{project}", "{crate}", "{@package}"))
 
 
 def title(entry: dict[str, Any]) -> str:
@@ -292,6 +294,7 @@ class Content:
     image: Image | None
     wheel: Built
     crate: BuiltCrate
+    npm: NpmBuilt
     session: str
 
 
@@ -304,8 +307,11 @@ def prepare(place: Place, entry: dict[str, Any], *, published: bool = False) -> 
     crate = BuiltCrate(f"cargo-{next(NUMBERS)}")
     if "{crate}" in path and published:
         assert place.admin.put("/cargo/api/v1/crates/new", content=crate.publication()).status_code == 200
+    npm = NpmBuilt(f"npm-{next(NUMBERS)}")
+    if "{@package}" in path and published:
+        assert place.admin.put(f"/npm/{npm.name}", json=npm.publication()).status_code == 201
     session = Repository(place.admin, NAME).start().rpartition("/")[2] if "{id}" in path else ""
-    return Content(image, wheel, crate, session)
+    return Content(image, wheel, crate, npm, session)
 
 
 def seen_by(
@@ -346,11 +352,15 @@ def send(
     }
     if path.startswith("/cargo/"):
         values |= crate_values(content.crate, path)
+    if path.startswith("/npm/"):
+        values |= npm_values(content.npm, values)
     values["reference"] = entry.get("reference", "1").format(**values)
     bodies = {
         "chunk": CHUNK,
         "manifest": image.manifest if image else b"",
         "crate": content.crate.publication(),
+        "npm": orjson.dumps(content.npm.publication()),
+        "npm-version": b'"1.0.0"',
     }
     body = bodies.get(entry.get("body", ""))
     headers = {} if "form" in entry or entry.get("class") == "password" else headers_of(who)
@@ -372,6 +382,22 @@ def crate_values(built: BuiltCrate, path: str) -> dict[str, str]:
     filename = f"{built.sha256}.crate" if path.startswith("/cargo/dl/") else built.filename
     folder = dict(zip(("first", "second"), prefix_of(built.name).split("/"), strict=True))
     return {"crate": built.name, "version": built.version, "filename": filename, **folder}
+
+
+def npm_values(built: NpmBuilt, values: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "@package": built.name,
+        "@filename": built.filename,
+        "@spec": f"{built.name}@{built.version}",
+        "filename": built.filename,
+        "version": built.version,
+        "user": f"org.couchdb.user:{values['user']}",
+        "tag": "beta",
+        "rev": "0-0",
+        "token": "none-of-ours",
+        "key": "0123456789abcdef",
+        "org": "corp",
+    }
 
 
 def upload(
