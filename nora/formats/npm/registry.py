@@ -5,7 +5,7 @@ from __future__ import annotations
 from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
-from nora.errors import MethodNotAllowed, NotFound
+from nora.errors import NotFound
 from nora.formats.base import Services
 from nora.formats.npm.resource import Resource
 from nora.formats.npm.sources import Finder
@@ -35,7 +35,3 @@ class Registry:
     async def not_here(self, resource: Resource) -> Response:
         """What the public registry does for its users and organisations."""
         raise NotFound("this registry has no organisations, teams and stages: tokens say who may do what")
-
-    async def unchanged(self, resource: Resource) -> Response:
-        """`npm profile set`."""
-        raise MethodNotAllowed(("GET", "HEAD"), "profiles are not kept here")
