@@ -13,7 +13,7 @@ from nora.formats import load_config
 
 def rules(directory: Path, text: str = "", **environ: str) -> dict[str, object]:
     (directory / "config.toml").write_text(text)
-    off = {"NORA_PYPI_ENABLED": "false", "NORA_CARGO_ENABLED": "false"}
+    off = {"NORA_PYPI_ENABLED": "false", "NORA_CARGO_ENABLED": "false", "NORA_NPM_ENABLED": "false"}
     found = access_rules(load_config({**off, **environ}, directory))
     return {
         "enabled": found.enabled,

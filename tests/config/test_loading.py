@@ -145,11 +145,11 @@ def test_an_unknown_storage_mode_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_known_settings_without_capability_warn_by_name(tmp_path: Path) -> None:
-    config = configured(tmp_path, "[curation]\nmode = 'off'", NORA_GC_ENABLED="true", NORA_NPM_PROXY="x")
+    config = configured(tmp_path, "[curation]\nmode = 'off'", NORA_GC_ENABLED="true", NORA_NUGET_PROXY="x")
     assert config.warnings == (
         "[curation] mode: not available in this version, ignored",
         "NORA_GC_ENABLED: not available in this version, ignored",
-        "NORA_NPM_PROXY: not available in this version, ignored",
+        "NORA_NUGET_PROXY: not available in this version, ignored",
     )
 
 

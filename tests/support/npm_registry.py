@@ -109,7 +109,7 @@ class NpmPackage:
 
 @dataclass(slots=True)
 class NpmRegistry:
-    """A handler of `Upstream.mount`. The switches make it an older or stranger registry than the public one."""
+    """A handler of `Upstream.mount`. The switches make it an older registry than the public one is."""
 
     packages: dict[str, NpmPackage] = field(default_factory=dict)
     etags: bool = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -10,17 +9,9 @@ import orjson
 from nora.archives import Limits
 from nora.archives.tars import open_tar
 from nora.errors import InvalidPackageFile, quoted
+from nora.formats.npm.publication import Contents
 
 LARGEST_MANIFEST = 4 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What is in a tarball."""
-
-    files: int
-    unpacked: int
-    """Bytes of all files."""
 
 
 def check_tarball(path: str, name: str, version: str, max_unpacked: int) -> Contents:

@@ -9,7 +9,6 @@ from typing import Any, Final
 import orjson
 
 from nora.errors import BadRequest, quoted
-from nora.formats.npm.archive import Contents
 from nora.formats.npm.body import ATTACHMENTS
 from nora.formats.npm.hosted import DEPRECATED, SIGSTORE
 from nora.formats.npm.integrity import check_hashes, integrity
@@ -29,6 +28,15 @@ _OBJECTS: Final = (
 )
 _SCRIPTS: Final = ("preinstall", "install", "postinstall")
 _NOT_KEPT: Final = frozenset({"readme", ATTACHMENTS, DEPRECATED, "_npmUser", "maintainers"})
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a tarball."""
+
+    files: int
+    unpacked: int
+    """Bytes of all files."""
 
 
 @dataclass(frozen=True, slots=True)

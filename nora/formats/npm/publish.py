@@ -19,12 +19,11 @@ from nora.catalog import records as catalog
 from nora.catalog.records import NO_PACKAGE, Blob, NewFile, TagWrite
 from nora.errors import BadRequest, Conflict, PackageChanged, StorageBusy, TooLarge
 from nora.formats.base import Services
-from nora.formats.npm.archive import check_tarball
 from nora.formats.npm.body import LARGEST_DOCUMENT, PublicationBody
 from nora.formats.npm.changes import Changes
 from nora.formats.npm.hosted import README, SIGSTORE, path_of
 from nora.formats.npm.maintainers import require_maintainer
-from nora.formats.npm.publication import Publication, parse_publication
+from nora.formats.npm.publication import Contents, Publication, parse_publication
 from nora.formats.npm.resource import Resource
 from nora.formats.npm.settings import NpmSettings
 from nora.http.body import content_length, stream_body
@@ -100,9 +99,7 @@ class PublishEndpoint:
                     f"the tarball has {new.blob.size} bytes, its attachment says {publication.length}"
                 )
             async with self._blobs.local_copy(new.blob) as path:
-                contents = await asyncio.to_thread(
-                    check_tarball, path, publication.name, publication.version, unpacked
-                )
+                contents = await asyncio.to_thread(_looked_into, path, publication, unpacked)
             principal = resource.principal
             user = None if principal.is_anonymous else principal.name
             document = publication.document(new.blob.checksums, contents, user)
@@ -164,6 +161,13 @@ class PublishEndpoint:
         """Those that are asked for; the first version of a package is its latest, too."""
         latest = await self._catalog.find_tagged_file(target.id, publication.name, "latest")
         return list(dict.fromkeys((*publication.tags, *(("latest",) if latest is None else ()))))
+
+
+def _looked_into(path: str, publication: Publication, max_unpacked: int) -> Contents:
+    """In a thread: what reads archives is loaded with the first of them."""
+    from nora.formats.npm.archive import check_tarball
+
+    return check_tarball(path, publication.name, publication.version, max_unpacked)
 
 
 def _already(publication: Publication, *, is_there: bool) -> Conflict:

@@ -145,7 +145,7 @@ async def test_without_authentication_any_token_will_do(tmp_path: Path) -> None:
 
 async def test_maintainers_keep_others_out(tmp_path: Path) -> None:
     users = write_users(tmp_path / "users", alice="a", bob="b", carol="c")
-    env = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users), "NORA_PROXY_MODE": "offline"}  # fmt: skip
+    env = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users), "NORA_PROXY_MODE": "offline"}
     async with application(tmp_path, **env) as http:
         for user, version, status in (("alice", "1.0.0", 201), ("bob", "1.1.0", 201)):
             answer = await http.put(
@@ -156,7 +156,7 @@ async def test_maintainers_keep_others_out(tmp_path: Path) -> None:
         assert (await http.put("/npm/lib", json=body, auth=("alice", "a"))).status_code == 201
         answer = await http.put("/npm/lib", json=Built("lib", "2.0.0").publication(), auth=("bob", "b"))
         assert (answer.status_code, "npm owner add bob" in answer.json()["error"]) == (403, True)
-        tag = await http.put("/npm/-/package/lib/dist-tags/x", json="1.0.0", auth=("bob", "b"))
+        tag = await http.put("/npm/-/package/lib/dist-tags/next", json="1.0.0", auth=("bob", "b"))
         assert tag.status_code == 403
         assert (
             await http.put("/npm/lib", json=Built("lib", "2.0.0").publication(), auth=("alice", "a"))
