@@ -5,6 +5,7 @@ PACKAGES=(
     gcc libc6-dev make git python3 python3-dev python3-venv
     # clients
     docker.io containerd runc podman buildah skopeo
+    nodejs npm
     # what guides name
     nginx caddy jq
     # the image is built on a Debian of its own

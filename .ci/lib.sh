@@ -29,6 +29,8 @@ prepare() {
     export WORK TMPDIR="$WORK/tmp" GOBIN="$WORK/bin" PATH="$WORK/bin:$PATH"
     # Python's package managers, for all sections.
     export PYTHON_CLIENTS="$WORK/python-clients"
+    # And JavaScript's.
+    export JS_CLIENTS="$WORK/js-clients"
     mkdir "$TMPDIR" "$GOBIN" "$WORK/logs"
     START=$SECONDS
 }
