@@ -21,7 +21,7 @@ from nora.proxy.base import FileRequest
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
-    from nora.catalog.records import Blob, NewBlob
+    from nora.catalog.records import Blob, Cached, NewBlob
     from nora.model import Repository
     from nora.proxy.base import Address
 
@@ -60,12 +60,14 @@ class ListedFiles:
         *,
         max_bytes: int,
         stored: Callable[[Blob], Awaitable[None]] | None = None,
+        is_listed: Callable[[Cached], bool] | None = None,
     ) -> FileRequest:
-        """A file as the cache wants to have it described. `stored` is called when it has come in."""
+        """A file as the cache wants to have it described. `stored` is called when it has come in. `is_listed`
+        says whether what is here has the hashes that are listed, where these are not the sha256 of it."""
 
         async def find() -> Blob | None:
             found = await self._catalog.find_cached(repository.id, file.path)
-            if found is None:
+            if found is None or (is_listed and not is_listed(found)):
                 return None
             self._used(found.id)
             return found.blob

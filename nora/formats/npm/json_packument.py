@@ -14,6 +14,18 @@ _BETWEEN: Final = re.compile(rb'\}\s*,\s*(?="[0-9]+\.[0-9]+\.[0-9]+[^"\\]{0,256}
 """Between two members that are objects and have versions for names."""
 
 
+_HALVES: Final = re.compile(
+    rb"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""Both halves of a character beyond the first 65,536, or one of them alone: a text that was cut in two."""
+
+
+def mended(body: bytes) -> bytes:
+    """JSON without halves of characters, which registries send and parsers refuse."""
+    return _HALVES.sub(lambda found: found[0] if found[2] else found[1] + rb"\ufffd", body)
+
+
 class JsonPackument:
     """What an upstream sent. Read `versions` to its end first: `rest` is what stands around them."""
 

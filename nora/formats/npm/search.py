@@ -77,7 +77,7 @@ class Search:
 
         async def look(hosted: Repository) -> Part | None:
             package = await self._catalog.find_package(hosted.id, name)
-            if package is None or not await self._catalog.list_tags(hosted.id, name, "", 1):
+            if package is None or not await self._catalog.list_versions(hosted.id, name):
                 return None
             hidden = self._catalog.blocks().hidden(hosted.id, name)
             return Part(await self._finder.hosted(HostedPart(hosted, package, hidden)), None, hidden)

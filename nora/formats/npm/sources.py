@@ -9,6 +9,7 @@ from nora.catalog.records import Package
 from nora.errors import Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.npm.documents import Part
+from nora.formats.npm.held import held_stored, held_versions
 from nora.formats.npm.hosted import README, hosted_stored, path_of
 from nora.formats.npm.names import PackageName
 from nora.formats.npm.packument import offered_tags
@@ -43,7 +44,8 @@ class HostedPart:
 class CachedPart:
     """A package as an upstream has it."""
 
-    document: Document
+    document: Document | None
+    """None: only tarballs of it are here, and nobody may be asked."""
     held: tuple[int, int] | None
     """Of a source that is not asked: its rows, and the revision of the package in them. Only versions that
     are here are offered then."""
@@ -53,7 +55,8 @@ class CachedPart:
     @property
     def key(self) -> tuple[object, ...]:
         """Changes with every change of it."""
-        return self.document.cached.blob.id, self.held, self.hidden and self.hidden.key
+        document = self.document and self.document.cached.blob.id
+        return document, self.held, self.hidden and self.hidden.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +74,8 @@ class Sources:
     def headers(self, *, public: bool) -> tuple[Header, ...]:
         """How long clients may keep what is made of this: nothing that is hosted, so that what was published
         is there for the next command."""
-        documents = [part.document for part in self.cached]
-        if self.hosted:
+        documents = [part.document for part in self.cached if part.document is not None]
+        if self.hosted or not documents:
             return (NO_CACHE, *staleness(documents))
         modified = documents[0].cached.validators.get("last-modified", "") if len(documents) == 1 else ""
         told = (
@@ -105,13 +108,17 @@ class Finder:
         async def ask(candidate: Candidate) -> CachedPart | None:
             source = candidate.source
             document = await self._index.document(source, name)
-            if document is None:
+            hidden = self._catalog.blocks().hidden(source.id, name)
+            if self._index.is_online(source):
+                return None if document is None else CachedPart(document, None, hidden)
+            package = await self._catalog.find_package(source.id, name)
+            if package is None:
                 return None
-            held = None
-            if not self._index.is_online(source):
-                package = await self._catalog.find_package(source.id, name)
-                held = source.id, 0 if package is None else package.revision
-            return CachedPart(document, held, self._catalog.blocks().hidden(source.id, name))
+            if document is None:  # it may have been dropped, and tarballs be here
+                rows = await self._catalog.list_package_files(source.id, name)
+                if not held_versions(rows):
+                    return None
+            return CachedPart(document, (source.id, package.revision), hidden)
 
         resolution = await self._resolver.resolve(repository, name)
         hosted = await self._resolver.every_hosted(repository, look)
@@ -124,11 +131,13 @@ class Finder:
         """The packuments of the sources in their stored form."""
         found = [Part(await self.hosted(part), None, part.hidden) for part in sources.hosted]
         for part in sources.cached:
-            held = None
-            if part.held is not None:
-                rows = await self._catalog.list_package_files(part.held[0], name)
-                held = frozenset(row.version for row in rows if row.version is not None)
-            stored = await self._index.stored(part.document.cached.blob)
+            rows = [] if part.held is None else await self._catalog.list_package_files(part.held[0], name)
+            held = None if part.held is None else held_versions(rows)
+            if part.document is None:
+                work = sum(len(row.document) for row in rows)
+                stored = await offload(held_stored, name, rows, weight=work)
+            else:
+                stored = await self._index.stored(part.document.cached.blob)
             found.append(Part(stored, held, part.hidden))
         return found
 
@@ -152,9 +161,9 @@ class Finder:
         return found
 
     async def _has_versions(self, hosted: Repository, name: PackageName) -> bool:
-        return bool(await self._catalog.list_tags(hosted.id, name, "", 1)) or bool(
-            await self._catalog.list_versions(hosted.id, name)
-        )
+        """Whether anything is left of it. Usually there is a `latest`, which is cheap to see."""
+        latest = await self._catalog.find_tagged_file(hosted.id, name, "latest")
+        return latest is not None or bool(await self._catalog.list_versions(hosted.id, name))
 
     async def _readme(self, repository_id: int, name: str, version: str | None) -> str:
         if version is None:

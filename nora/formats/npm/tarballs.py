@@ -8,17 +8,17 @@ here without it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-import orjson
 from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
 from nora.catalog.records import Cached
 from nora.errors import NotFound, VersionNotFound, quoted
 from nora.formats.base import Services
+from nora.formats.npm.held import known_hashes, remember
 from nora.formats.npm.names import is_filename
-from nora.formats.npm.packument import Listed
 from nora.formats.npm.resource import Resource
 from nora.formats.npm.settings import NpmSettings
 from nora.formats.npm.sources import absent
@@ -112,7 +112,7 @@ class Tarballs:
         cached = await self._catalog.find_cached(source.id, path)
         if cached is not None and not await self._is_replaced(source, resource, cached):
             hashes = {cached.blob.digest.algorithm: cached.blob.digest.encoded}
-            return self._request(source, resource, path, cached.version or "", hashes, ())
+            return self._request(source, resource, path, cached.version or "", hashes)
         document = await self._index.document(source, name)
         if document is None:
             return None
@@ -121,7 +121,9 @@ class Tarballs:
             raise VersionNotFound(f"{name} has no file {quoted(filename)}")
         where = Address(self._index.upstream(source).naming(document.cached), listed.url)
         addresses = (where,) if self._index.is_online(source) else ()
-        return self._request(source, resource, path, listed.version, dict(listed.hashes), addresses)
+        return self._request(
+            source, resource, path, listed.version, listed.hashes, addresses, listed.manifest
+        )
 
     async def _is_replaced(self, source: Source, resource: Resource, cached: Cached) -> bool:
         """Whether the packument lists other bytes now, as where a version may be published again: what is
@@ -133,7 +135,7 @@ class Tarballs:
         if seen in self._agreed:
             return False
         listed = await self._index.find(row.blob, resource.name, resource.filename)
-        if listed is not None and _differ(cached, listed):
+        if listed is not None and differ(cached, listed.hashes):
             await self._catalog.drop_cached(source.id, cached.path, holding=cached.blob)
             return True
         self._agreed[seen] = None
@@ -147,8 +149,9 @@ class Tarballs:
         resource: Resource,
         path: str,
         version: str,
-        hashes: dict[str, str],
-        addresses: tuple[Address, ...],
+        hashes: Mapping[str, str],
+        addresses: tuple[Address, ...] = (),
+        manifest: dict[str, Any] | None = None,
     ) -> FileRequest:
         file = UpstreamFile(
             path=path,
@@ -156,20 +159,25 @@ class Tarballs:
             version=version or None,
             media_type=MEDIA_TYPE,
             hashes=hashes,
-            document=orjson.dumps({"hashes": hashes}),
+            document=remember(hashes, manifest),
             addresses=addresses,
         )
-        return self._files.request(source.repository, file, max_bytes=self._max_bytes)
+        return self._files.request(
+            source.repository,
+            file,
+            max_bytes=self._max_bytes,
+            is_listed=lambda cached: not differ(cached, hashes),
+        )
 
     def _headers(self, resource: Resource) -> tuple[Header, ...]:
         return (_PUBLIC if self._authorizer.is_public(resource.repository) else _PRIVATE,)
 
 
-def _differ(cached: Cached, listed: Listed) -> bool:
+def differ(cached: Cached, hashes: Mapping[str, str]) -> bool:
     """Whether a packument lists other bytes than those that are here, as far as that can be told by the
     hashes that were listed when they came."""
-    known = {**orjson.loads(cached.document).get("hashes", {}), "sha256": cached.blob.digest.encoded}
-    return any(known[name] != listed.hashes[name] for name in known.keys() & listed.hashes.keys())
+    known = {**known_hashes(cached.document), "sha256": cached.blob.digest.encoded}
+    return any(known[name] != hashes[name] for name in known.keys() & hashes.keys())
 
 
 def _etag(digest: Digest) -> bytes:

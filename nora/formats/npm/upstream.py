@@ -10,7 +10,7 @@ from nora.catalog.records import Blob
 from nora.errors import UpstreamFailed, quoted
 from nora.formats.base import Services
 from nora.formats.npm.integrity import hashes_of
-from nora.formats.npm.json_packument import JsonPackument
+from nora.formats.npm.json_packument import JsonPackument, mended
 from nora.formats.npm.names import PackageName, is_filename
 from nora.formats.npm.packument import MEDIA_TYPE, Listed, Packument, encode, listed
 from nora.formats.npm.settings import NpmSettings
@@ -107,6 +107,16 @@ def find_listed(stored: bytes, name: str, filename: str) -> Listed | None:
 
 def read_packument(body: bytes, url: str, name: str) -> bytes:
     """The stored form of what an upstream sent. Raises DocumentUnreadable."""
+    try:
+        return _read(body, url, name)
+    except DocumentUnreadable:
+        whole = mended(body)
+        if whole == body:
+            raise
+    return _read(whole, url, name)
+
+
+def _read(body: bytes, url: str, name: str) -> bytes:
     document = JsonPackument(body)
 
     def rest() -> tuple[dict[str, Any], dict[str, str]]:

@@ -125,6 +125,15 @@ def test_what_is_no_packument(body: bytes) -> None:
         read_packument(body, URL, "lib")
 
 
+def test_halves_of_characters_are_mended() -> None:
+    document = upstream_document("1.0.0")
+    document["versions"]["1.0.0"]["description"] = "cut \ud83d"
+    document["readme"] = "whole \U0001f600, low \ude00, \\ud83d, \\\ud83d"
+    found = rendered(Form.FULL, Part(stored_of(document)))
+    assert found["versions"]["1.0.0"]["description"] == "cut \ufffd"
+    assert found["readme"] == "whole \U0001f600, low \ufffd, \\ud83d, \\\ufffd"
+
+
 def test_wrong_types_do_no_harm() -> None:
     document = upstream_document("1.0.0")
     document |= {"dist-tags": {"latest": 1, "a": "9.9.9"}, "time": [], "maintainers": "x"}

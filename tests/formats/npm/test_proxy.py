@@ -5,12 +5,18 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import orjson
 import pytest
 
+from nora.blobs.layout import Layout
+from nora.catalog.records import Blob, Cached
+from nora.formats.npm.tarballs import differ
+from nora.model import Digest
 from tests.formats.npm.conftest import Proxy
 from tests.support.answers import Answer, document
 from tests.support.npm_registry import ABBREVIATED, Built, NpmRegistry
@@ -187,6 +193,31 @@ async def test_what_is_here_is_all_that_is_offered_offline(
     assert upstream.log.count() == 0
 
 
+async def test_tarballs_are_enough_offline(proxy: Proxy, registry: NpmRegistry, tmp_path: Path) -> None:
+    """Whatever became of the packument."""
+    registry.add(Built("@s/lib", "1.0.0", {"dependencies": {"a": "^1"}}), Built("@s/lib", "2.0.0"))
+    http = await proxy()
+    assert (await http.get("/npm/@s/lib/-/lib-1.0.0.tgz")).status_code == 200
+    for _ in range(100):
+        with closing(sqlite3.connect(Layout(tmp_path / "storage").catalog, timeout=30)) as catalog, catalog:
+            found = {path for (path,) in catalog.execute("SELECT path FROM file")}
+            if "@s/lib/-/lib-1.0.0.tgz" in found:
+                break
+        await asyncio.sleep(0.05)
+    with closing(sqlite3.connect(Layout(tmp_path / "storage").catalog, timeout=30)) as catalog, catalog:
+        catalog.execute("DELETE FROM file WHERE path = '@s/lib/packument'")
+    offline = await proxy(NORA_PROXY_MODE="offline")
+    found = (await offline.get("/npm/@s/lib")).json()
+    assert (list(found["versions"]), found["dist-tags"]) == (["1.0.0"], {"latest": "1.0.0"})
+    manifest = found["versions"]["1.0.0"]
+    assert manifest["dependencies"] == {"a": "^1"}
+    assert (
+        manifest["dist"]["integrity"]
+        == Built("@s/lib", "1.0.0", {"dependencies": {"a": "^1"}}).dist["integrity"]
+    )
+    assert (await offline.get(manifest["dist"]["tarball"])).status_code == 200
+
+
 async def test_a_version_that_is_published_again_is_fetched_again(
     proxy: Proxy, registry: NpmRegistry
 ) -> None:
@@ -328,3 +359,20 @@ async def test_what_is_blocked_is_not_offered(proxy: Proxy, registry: NpmRegistr
     assert (list(full["versions"]), full["dist-tags"]) == (["1.0.0"], {"latest": "1.0.0"})
     assert (await http.get("/npm/lib/-/lib-2.0.0.tgz")).status_code == 403
     assert (await http.get("/npm/lib/2.0.0")).status_code == 404
+
+
+def test_bytes_are_told_apart_by_the_hashes_that_were_listed() -> None:
+    """A packument knows no sha256, and the catalog nothing else."""
+    blob = Blob(1, Digest("sha256:" + "0" * 64), 1, 1)
+    document = orjson.dumps({"hashes": {"sha512": "a", "sha1": "b"}})
+    cached = Cached(1, "p", "lib", "x", blob, "http://x", {}, document, 0.0, 0.0)
+    for hashes, is_other in (
+        ({}, False),
+        ({"sha512": "a"}, False),
+        ({"sha512": "c"}, True),
+        ({"sha1": "b", "md5": "x"}, False),
+        ({"sha512": "a", "sha1": "c"}, True),
+        ({"sha256": "0" * 64}, False),
+        ({"sha256": "1" * 64}, True),
+    ):
+        assert differ(cached, hashes) == is_other, hashes
