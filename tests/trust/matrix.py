@@ -56,6 +56,10 @@ upstreams = ["{left}/simple", "{right}/simple", {{ url = "{partner}/simple", nam
 metadata_ttl = 0
 proxy_timeout = {seconds}
 upstreams = ["{left}/crates", "{right}/crates", {{ url = "{partner}/crates", names = ["named-*"] }}]
+[npm]
+metadata_ttl = 0
+proxy_timeout = {seconds}
+upstreams = ["{left}/reg", "{right}/reg", {{ url = "{partner}/reg", names = ["named-*"] }}]
 [docker]
 metadata_ttl = 0
 proxy_timeout = {seconds}
@@ -86,6 +90,8 @@ class Layout:
     title: str
     index: str
     """In front of `/simple/`."""
+    packages: str
+    """In front of `/npm/`."""
     images: str
     """In front of the name of an image."""
     is_swapped: bool
@@ -98,8 +104,8 @@ class Layout:
 
 
 LAYOUTS = (
-    Layout("upstreams of one repository", "", "", is_swapped=False),
-    Layout("members of a group", "/r/pypi-both", "docker-both/", is_swapped=True),
+    Layout("upstreams of one repository", "", "", "", is_swapped=False),
+    Layout("members of a group", "/r/pypi-both", "/r/npm-both", "docker-both/", is_swapped=True),
 )
 
 
@@ -165,6 +171,7 @@ def placed(folder: Path, seconds: int = 20) -> Iterator[Place]:
         for kind, path, names in (
             ("pypi", "/simple", '"named-*"'),
             ("cargo", "/crates", '"named-*"'),
+            ("npm", "/reg", '"named-*"'),
             ("docker", "", '"named/**"'),
         ):
             for name, url in urls.items():
@@ -278,7 +285,12 @@ def _prepare(client: Client, case: Case) -> None:
         faults[row.name] = Fault("absent")
     if row.kind in ("pinned first", "pinned second", "named"):
         client.warm(case)
-    parts = {"file alone": "/files/", "crate alone": "/dl/", "blob alone": "/blobs/"}
+    parts = {
+        "file alone": "/files/",
+        "crate alone": "/dl/",
+        "tarball alone": "/-/",
+        "blob alone": "/blobs/",
+    }
     only = parts.get(row.what, "")
     faults[row.name] = Fault(row.outcome, only)
 

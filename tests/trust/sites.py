@@ -17,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 from tests.support.answers import NEVER, Answer, Asked, absent
 from tests.support.crate_index import CrateIndex
 from tests.support.crates import Built as BuiltCrate
+from tests.support.npm_registry import Built as NpmBuilt
+from tests.support.npm_registry import NpmRegistry
 from tests.support.oci_upstream import Manifest, OCIUpstream
 from tests.support.pypi_index import PyPIIndex, normalized
 from tests.support.upstream import Upstream, upstream
@@ -41,6 +43,7 @@ class Shown:
     """What a site has under a name of all formats."""
 
     wheels: tuple[Built, ...] = ()
+    packages: tuple[NpmBuilt, ...] = ()
     image: Manifest | None = None
     """With the tag `latest`."""
     referrer: Manifest | None = None
@@ -73,6 +76,7 @@ class Site:
     index: PyPIIndex = field(default_factory=PyPIIndex)
     registry: OCIUpstream = field(default_factory=OCIUpstream)
     crates: CrateIndex = field(default_factory=lambda: CrateIndex(prefix="/crates"))
+    npm: NpmRegistry = field(default_factory=NpmRegistry)
     faults: dict[str, Fault] = field(default_factory=dict)
 
     @property
@@ -91,6 +95,12 @@ class Site:
         found = Shown(crates=tuple(BuiltCrate(name, version, maker=self.name) for version in versions))
         for one in found.crates:
             self.crates.add(name, one.version, body=one.body)
+        return found
+
+    def stock_package(self, name: str, *versions: str) -> Shown:
+        """Packages of npm of which no other site has the bytes."""
+        found = Shown(packages=tuple(package(name, version, self.name) for version in versions))
+        self.npm.add(*found.packages)
         return found
 
     def stock_image(self, name: str) -> Shown:
@@ -133,7 +143,7 @@ class Site:
     def _cut(self, asked: Asked) -> Answer | None:
         if asked.method == "HEAD":
             return Answer(raw=b"HTTP/1.1 200 OK\r\ncontent-le")
-        makers = {"v2": self.registry, "crates": self.crates}
+        makers = {"v2": self.registry, "crates": self.crates, "reg": self.npm}
         answer = makers.get(asked.path.split("/")[1], self.index)(asked)
         return None if answer is None else answer.but(cut=5)
 
@@ -143,12 +153,19 @@ def wheel(name: str, version: str, maker: str) -> Built:
     return Release(project=name, version=version, seed=maker, summary=f"made by {maker}").wheel()
 
 
+def package(name: str, version: str, maker: str) -> NpmBuilt:
+    """One whose bytes, and whose manifest, tell who has made it."""
+    return NpmBuilt(name, version, {"description": f"made by {maker}"})
+
+
 def name_of(path: str) -> str:
     """The name that a request tells an upstream, as its format spells it; empty for none."""
     match unquote(path).strip("/").split("/"):
         case ["simple" | "pypi" | "integrity", name, *_]:
             return normalized(name)
-        case ["crates", "dl", name, *_] | ["crates", _, _, name]:
+        case ["reg", "-", "npm", "v1", "attestations", spec]:
+            return spec.rpartition("@")[0]
+        case ["crates", "dl", name, *_] | ["crates", _, _, name] | ["reg", name, *_]:
             return name
         case ["files", _, _, filename]:
             return normalized(filename.partition("-")[0])
@@ -167,6 +184,7 @@ def sites(*names: str) -> Iterator[tuple[Site, ...]]:
             site.index.mount(site.up)
             site.registry.mount(site.up)
             site.crates.mount(site.up)
+            site.npm.mount(site.up)
             site.up.guard = site.guard
             found.append(site)
         yield tuple(found)
