@@ -45,7 +45,7 @@ class Tarballs:
         self._catalog = services.catalog
         self._resolver = services.resolver
         self._index = index
-        self._files = ListedFiles(services.catalog, services.leases.seconds)
+        self._files = ListedFiles(services.catalog, services.leases.seconds, services.cache.used)
         self._max_bytes = services.settings(NpmSettings).max_file_size
         self._agreed: OrderedDict[tuple[int, int], None] = OrderedDict()
         """Packuments and tarballs of which is known that they are of one mind."""
