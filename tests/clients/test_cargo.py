@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.clients.conftest import Closed
+from tests.support import certificates
 from tests.support.answers import Answer
 from tests.support.cargo_client import Cargo, write_crate
 from tests.support.crate_index import CrateIndex
@@ -255,6 +256,42 @@ def test_what_cargo_has_is_not_sent_again(mirror: Mirror, tmp_path: Path) -> Non
     assert told.pop("/cargo/index/config.json") == 200
     assert len(told) == 40
     assert set(told.values()) == {304}
+
+
+def test_over_tls_cargo_speaks_http_2(tmp_path: Path) -> None:
+    made = certificates.make(tmp_path / "certificates")
+    index = CrateIndex()
+    add_chain(index, 40)
+    with running_upstream() as up:
+        index.mount(up)
+        env = {
+            "NORA_CARGO_PROXY": up.url,
+            "NORA_PROXY_MODE": "online",
+            "NORA_TLS_CERT": str(made.certificate),
+            "NORA_TLS_KEY": str(made.key),
+        }
+        with running(tmp_path / "server", workers=2, env=env) as server:
+            logged = {"CARGO_HTTP_DEBUG": "true", "CARGO_LOG": "network=debug"}
+            cargo = Cargo(tmp_path / "cargo", {"CARGO_HTTP_CAINFO": str(made.authority), **logged})
+            cargo.configure(REPLACED.format(url=server.url))
+            folder = user_of(tmp_path / "user")
+            said = cargo("fetch", cwd=folder)
+            assert re.search(r"HTTP/2 200|using HTTP/2", said)
+            assert (folder / "Cargo.lock").read_text().count("crates.io-index") == 40
+
+
+def test_who_takes_a_name_that_was_served_is_told(mirror: Mirror, tmp_path: Path) -> None:
+    """Whoever administrates the registry may; cargo shows the warning, and the next command sees the crate."""
+    cargo = Cargo(tmp_path / "cargo", {"CARGO_REGISTRIES_NORA_TOKEN": "any"})
+    cargo.configure(NAMED.format(url=mirror.server.url))
+    user = write_crate(
+        tmp_path / "user", "user", more=depends('Link39 = { version = "1", registry = "nora" }')
+    )
+    cargo("fetch", cwd=user)
+    said = publish(cargo, write_crate(tmp_path / "one", "Link39", "1.1.0"))
+    assert re.search(r"warning: .*was served here from", said.replace("\n", " "))
+    cargo("update", cwd=user)
+    assert 'version = "1.1.0"' in (user / "Cargo.lock").read_text()
 
 
 def test_cargo_goes_on_when_the_upstream_comes_back(mirror: Mirror, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -92,6 +94,41 @@ async def test_a_token_for_some_names_publishes_and_reads_those(
     found = (await http.get(API, params={"q": ""}, headers=limited)).json()
     assert [one["name"] for one in found["crates"]] == ["corp-lib", "Corp_other"]
     assert found["meta"]["total"] == 2
+
+
+async def test_what_is_done_is_counted_and_in_the_audit_log(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    admin = await token(tmp_path, "admin", user="root")
+    assert (await publish(http, admin, "Watched", "1.0.0")).status_code == 200
+    assert (await publish(http, await token(tmp_path, "read"), "Watched", "2.0.0")).status_code == 403
+    assert (await http.get(f"{API}/Watched/1.0.0/download", headers=admin)).status_code == 200
+    for method, path, body in (
+        ("DELETE", "Watched/1.0.0/yank", None),
+        ("PUT", "Watched/1.0.0/unyank", None),
+        ("PUT", "Watched/owners", {"users": ["alice"]}),
+        ("DELETE", "Watched/owners", {"users": ["alice"]}),
+        ("DELETE", "Watched/1.0.0", None),
+    ):
+        answer = await http.request(method, f"{API}/{path}", json=body, headers=admin)
+        assert answer.status_code == 200, answer.text
+    numbers = (await http.get("/metrics", headers=admin)).text
+    for counted in ("uploads", "downloads"):
+        assert f'nora_{counted}_total{{registry="cargo"}} 1.0' in numbers
+    await asyncio.sleep(0)
+    for _ in range(200):
+        path = tmp_path / "storage" / "audit.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        if any("1.0.0" in one["object"] and one["action"] == "delete" for one in lines):
+            break
+        await asyncio.sleep(0.01)
+    told = [(one["subject"], one["action"], one["object"]) for one in lines if one["subject"] == "root"]
+    for wanted in (
+        ("write", "Watched 1.0.0"),
+        ("write", "Watched 1.0.0 yank"),
+        ("write", "Watched 1.0.0 unyank"),
+        ("write", "Watched owner --add alice"),
+        ("write", "Watched owner --remove alice"),
+    ):
+        assert ("root", *wanted) in told
 
 
 async def test_a_crate_with_owners_is_theirs(http: httpx.AsyncClient, tmp_path: Path) -> None:
