@@ -281,7 +281,7 @@ def test_over_tls_cargo_speaks_http_2(tmp_path: Path) -> None:
 
 
 def test_who_takes_a_name_that_was_served_is_told(mirror: Mirror, tmp_path: Path) -> None:
-    """Whoever administrates the registry may; cargo shows the warning, and the next command sees the crate."""
+    """Whoever administrates the registry may; the next command sees the crate."""
     cargo = Cargo(tmp_path / "cargo", {"CARGO_REGISTRIES_NORA_TOKEN": "any"})
     cargo.configure(NAMED.format(url=mirror.server.url))
     user = write_crate(

@@ -126,7 +126,7 @@ class Api:
     async def crate(self, resource: Resource) -> Response:
         """A crate with all of its versions."""
         sources = await self._finder.find(resource.repository, resource.crate)
-        return await self._document(resource, sources, crate_document, await self._about(resource, sources))
+        return await self._document(resource, sources, crate_document)
 
     async def versions(self, resource: Resource) -> Response:
         """All versions of a crate."""
@@ -153,13 +153,6 @@ class Api:
         if document is None:
             raise absent(resource.crate)
         return Response(200, [NO_STORE], Content(JSON, document))
-
-    async def _about(self, resource: Resource, sources: Sources) -> Mapping[str, Any]:
-        for part in sources.hosted:
-            versions = await self._catalog.list_versions(part.repository.id, resource.crate)
-            last = newest([one.name for one in versions])
-            return next(about(one) for one in versions if one.name == last)
-        return {}
 
 
 def _shown(name: str, version: str, description: str) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from nora.formats.cargo.hosted import about
 from nora.formats.cargo.index import Line, Part, lines, parts_file
 from nora.formats.cargo.names import version_order
 
@@ -19,11 +20,12 @@ MOST_VERSIONS: Final = 10_000
 _ABOUT: Final = ("description", "homepage", "documentation", "repository")
 
 
-def crate_document(parts: Sequence[Part], said: Mapping[str, Any]) -> bytes | None:
-    """A crate with its versions; `said` is what its newest one says of itself. None where nothing is left."""
+def crate_document(parts: Sequence[Part]) -> bytes | None:
+    """A crate with its versions, and what its newest one says of itself. None where nothing is left."""
     entries, _ = _entries(parts)
     if not entries:
         return None
+    said = _about(parts)
     live = [one["num"] for one in entries if not one["yanked"]] or [one["num"] for one in entries]
     stable = [one for one in live if is_stable(one)]
     name = entries[0]["crate"]
@@ -69,6 +71,15 @@ def newest(versions: Iterable[str]) -> str:
 def is_stable(version: str) -> bool:
     """Whether it is a release."""
     return "-" not in version.partition("+")[0]
+
+
+def _about(parts: Sequence[Part]) -> Mapping[str, Any]:
+    """What was published says it; an index does not."""
+    published = [one for part in parts for one in part.versions]
+    if not published:
+        return {}
+    last = newest(one.name for one in published)
+    return next(about(one) for one in published if one.name == last)
 
 
 def _entries(parts: Sequence[Part]) -> tuple[list[dict[str, Any]], int]:

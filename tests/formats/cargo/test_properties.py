@@ -120,7 +120,7 @@ def test_index_files_of_any_kind_break_nothing(first: bytes, second: bytes) -> N
 def test_documents_are_made_of_any_index_file(file: bytes) -> None:
     parts = [Part(file)]
     for document in (
-        crate_document(parts, {}),
+        crate_document(parts),
         versions_document(parts),
         version_document(parts, "1.0.0"),
         dependencies_document(parts, "1.0.0"),
