@@ -86,9 +86,22 @@ class BlockSet:
     _names: dict[str, list[_Place]] = field(default_factory=dict)
     _digests: dict[str, list[_Place]] = field(default_factory=dict)
     _of_rows: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
+    _count: int = 0
+    last_id: int = 0
+    """Of the block that was kept last."""
+    may_gain_digests: bool = False
+    """Whether one is by a digest of which it may be found out later what the bytes are called besides."""
+
+    def __len__(self) -> int:
+        return self._count
 
     def add(self, block: Block, rows: frozenset[int] | None, aliases: Iterable[str] = ()) -> None:
         """A block that counts for these rows; `aliases` are other digests of the same bytes."""
+        self._count += 1
+        self.last_id = max(self.last_id, block.id)
+        self._of_rows.clear()
+        is_plain = not f"{block.digest}{block.version}".startswith("sha512:")
+        self.may_gain_digests = self.may_gain_digests or not is_plain
         place = _Place(block, rows, frozenset({block.version, *block.spellings, *aliases}))
         if block.digest:
             for digest in {block.digest, *aliases}:
@@ -97,7 +110,7 @@ class BlockSet:
             self._names.setdefault(block.name, []).append(place)
 
     def __bool__(self) -> bool:
-        return bool(self._names or self._digests)
+        return self._count > 0
 
     def names(self, digest: str) -> bool:
         """Whether a block, wherever it counts, is of these bytes."""

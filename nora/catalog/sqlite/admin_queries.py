@@ -57,7 +57,7 @@ READ_BLOCKS: Final = f"""
 {_BLOCK}, block.repository_id, (SELECT group_concat(blob.digest) FROM blob_alias
 CROSS JOIN blob ON blob.id = blob_alias.blob_id
 WHERE blob_alias.digest = CASE block.digest WHEN '' THEN block.version ELSE block.digest END)
-FROM block LEFT JOIN repository ON repository.id = block.repository_id"""
+FROM block LEFT JOIN repository ON repository.id = block.repository_id WHERE block.id > ? ORDER BY block.id"""
 
 READ_ROWS: Final = """
 SELECT repository.id, repository.name, repository.format, group_concat(member.repository_id)

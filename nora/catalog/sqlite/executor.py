@@ -130,7 +130,7 @@ class Executor:
         if known[0] == epoch:
             return known[1]
         try:
-            found = read_blocks(self._reader)
+            found = read_blocks(self._reader, known[1])
         except sqlite3.Error as error:
             raise translate(error) from error
         self._known_blocks = (-1 if epoch & 1 else epoch, found)
