@@ -37,7 +37,7 @@ class Registry:
         self.error = error
 
     async def ask(
-        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int
+        self, method: Method, url: str, headers: Headers | None = None, *, max_bytes: int, body: bytes = b""
     ) -> Reply | None:
         if self.error is not None:
             raise self.error
