@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from nora.cli.check_config import command
+from nora.formats import discover
 from tests.support.answers import NEVER, Answer, Asked, document
 from tests.support.crate_index import CrateIndex
 from tests.support.in_process import application
@@ -30,7 +31,7 @@ def index(upstream: Upstream) -> PyPIIndex:
 def check(folder: Path, monkeypatch: pytest.MonkeyPatch, **environ: str) -> Result:
     """The command, with whom the formats ask, and nobody else."""
     monkeypatch.chdir(folder)
-    off = dict.fromkeys(("NORA_CARGO_PROXY", "NORA_DOCKER_PROXY", "NORA_PYPI_PROXY"), "off")
+    off = {f"NORA_{one.name.upper()}_PROXY": "off" for one in discover() if one.can_proxy}
     env = {"NORA_PROXY_RETRIES": "0", **off, **environ}
     return CliRunner().invoke(command, ["--online"], env=env)
 
