@@ -38,6 +38,8 @@ from nora.resolve.listing import Names
 MOST_FOUND: Final = 100
 USUALLY_FOUND: Final = 10
 LONGEST_QUERY: Final = 200
+LINE_WORK: Final = 4
+"""How much more work it is to read the lines of an index than to pass them on."""
 
 
 class Api:
@@ -147,7 +149,8 @@ class Api:
         self, resource: Resource, sources: Sources, make: Callable[..., bytes | None], *arguments: object
     ) -> Response:
         parts = await self._finder.parts(resource.crate, sources)
-        document = await offload(make, parts, *arguments, weight=sum(one.weight for one in parts))
+        weight = LINE_WORK * sum(one.weight for one in parts)
+        document = await offload(make, parts, *arguments, weight=weight)
         if document is None and resource.version:
             raise VersionNotFound(f"there is no version {resource.version} of {resource.crate.spelled}")
         if document is None:
