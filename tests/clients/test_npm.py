@@ -17,6 +17,7 @@ from tests.clients.conftest import Closed
 from tests.support import js_clients
 from tests.support.access import PASSWORD, USER
 from tests.support.answers import document
+from tests.support.guides import Guide, replaced, typed
 from tests.support.js_clients import CLIENTS, Client, NotInstalled
 from tests.support.npm_registry import Built, NpmRegistry
 from tests.support.server import Server, running
@@ -263,3 +264,37 @@ def test_login_and_tokens(closed: Closed, get: Get, tmp_path: Path) -> None:
     npm("logout", cwd=folder)
     npm.configure(folder, token=token)
     assert "E401" in npm("whoami", cwd=folder, fails=True)
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_the_page_says_how_each_client_is_configured(
+    name: str, place: Place, get: Get, tmp_path: Path
+) -> None:
+    """docs/npm.md, its blocks as they stand there."""
+    page, here = Guide("npm"), {"localhost:4000": place.npm.split("/")[2]}
+    client = get(name, place.npm)
+    folder = project(tmp_path / "lib", name=f"@docs/{name}", dependencies={"left": "^2.0.0"})
+    if name == "yarn4":
+        said = replaced(page.block("yaml"), {**here, "[localhost]": "[127.0.0.1]"})
+        (folder / ".yarnrc.yml").write_text(said + "nodeLinker: node-modules\nnpmMinimalAgeGate: 0\n")
+        (folder / "yarn.lock").touch()
+        client("config", "set", "enableImmutableInstalls", "false", cwd=folder)
+    else:
+        (client.home / ".npmrc").write_text(replaced(page.block("ini"), here))
+    client("install", cwd=folder)
+    assert (folder / "node_modules/left/package.json").exists()
+    client(*PUBLISH[name], cwd=folder)
+    assert httpx.get(f"{place.npm}@docs/{name}/latest", trust_env=False).status_code == 200
+
+
+def test_the_commands_of_the_page(place: Place, get: Get, tmp_path: Path) -> None:
+    place.registry.add(Built("express"))
+    npm = get("npm", place.npm)
+    folder = project(tmp_path / "lib", name="@docs/commands")
+    host = place.npm.split("/")[2]
+    for line in typed(Guide("npm").block("console")):
+        program, *words = line.replace("localhost:4000", host).split()
+        assert program == "npm"
+        npm(*words, cwd=folder)
+    assert (folder / "node_modules/express/index.js").exists()
+    assert httpx.get(f"{place.npm}@docs/commands/latest", trust_env=False).status_code == 200

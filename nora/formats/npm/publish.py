@@ -30,6 +30,7 @@ from nora.http.body import content_length, stream_body
 from nora.model import Repository
 
 MEDIA_TYPE: Final = "application/octet-stream"
+TARBALL: Final = "the tarball (npm.max_file_size)"
 DONE: Final = b'{"ok":true,"success":true}'
 _TRIES: Final = 100
 """Each that fails is another publication of the package that did not."""
@@ -55,14 +56,19 @@ class PublishEndpoint:
         most = limit * 4 // 3 + LARGEST_DOCUMENT
         announced = content_length(resource.request)
         if announced is not None and announced > most:
-            raise TooLarge(limit, "tarball")
+            raise TooLarge(limit, TARBALL)
         pieces = stream_body(resource.request, limit=most, idle_seconds=self._idle_seconds)
         async with aclosing(cast("AsyncGenerator[bytes, None]", pieces)):
             body = PublicationBody(pieces)
             tarball = await body.tarball()
             if tarball is None:
                 return await self._changes.apply(resource, await body.document())
-            return await self._publish(resource, body, tarball)
+            try:
+                return await self._publish(resource, body, tarball)
+            except TooLarge as error:
+                if error.limit == limit:  # told of as the bytes that it is for who stores them
+                    raise TooLarge(limit, TARBALL) from None
+                raise
 
     async def _publish(self, resource: Resource, body: PublicationBody, tarball: str) -> Response:
         name, target = resource.name, resource.writable

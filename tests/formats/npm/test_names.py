@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from semver import Version
 
 from nora.errors import InvalidName, InvalidTag
 from nora.formats.npm.names import (
@@ -122,3 +123,17 @@ def test_tags_are_no_ranges() -> None:
     ):
         with pytest.raises(InvalidTag):
             parse_tag(text)
+
+
+_NUMBERS = st.integers(0, 12).map(str)
+_PARTS = st.lists(st.one_of(_NUMBERS, st.from_regex(r"[a-z-][a-z0-9-]{0,3}", fullmatch=True)), max_size=3)
+_VERSIONS = st.builds(
+    lambda numbers, parts: ".".join(numbers) + ("-" + ".".join(parts) if parts else ""),
+    st.tuples(_NUMBERS, _NUMBERS, _NUMBERS),
+    _PARTS,
+)
+
+
+@given(one=_VERSIONS, other=_VERSIONS)
+def test_precedence_is_that_of_the_library(one: str, other: str) -> None:
+    assert (version_order(one) < version_order(other)) == (Version.parse(one) < Version.parse(other))
