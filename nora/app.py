@@ -246,7 +246,7 @@ class Worker:
         self._grounds = Grounds.build(config, accounts)
         self._tokens = Tokens(self._catalog, grounds=self._grounds)
         self._passwords = Passwords(accounts, layout.password_lock, config.auth.password_cache_ttl)
-        self._access = Access(access_rules(config), metrics.count_scope)
+        self._access = Access(access_rules(config), metrics.count_scope, name_folds())
         self._outbound = Outbound(config.tls.ca_cert)
         self._identities = (
             OidcVerifier(config.oidc, self._outbound, self._catalog) if config.oidc.enabled else None

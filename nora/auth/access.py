@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from nora.auth.scopes import write_scope
@@ -29,11 +29,18 @@ class AccessRules:
 class Access:
     """The decisions of one server."""
 
-    def __init__(self, rules: AccessRules, observe: Callable[[str, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        rules: AccessRules,
+        observe: Callable[[str, str], None] | None = None,
+        folds: Mapping[str, Callable[[str], str]] | None = None,
+    ) -> None:
         """`observe` is told what scopes say to a workload that wants to change something: the name of its
-        provider, and `allow`, `deny`, or `would_deny` where the provider only audits."""
+        provider, and `allow`, `deny`, or `would_deny` where the provider only audits. `folds` say by format
+        how names are spelled (see nora.formats.base.Format): a scope may be for all formats."""
         self._rules = rules
         self._observe = observe
+        self._folds = folds or {}
 
     def decide(
         self, principal: Principal, action: Action, repository: Repository | None, name: str | None
@@ -54,12 +61,33 @@ class Access:
         allowing = [
             scope.enforced
             for scope in principal.scopes
-            if _allows(scope, principal, action, repository, name)
+            if self._allows(scope, principal, action, repository, name)
         ]
         if self._observe is not None and action != "read" and principal.parent.startswith("oidc:"):
             decision = "allow" if any(allowing) else "would_deny" if allowing else "deny"
             self._observe(principal.parent.removeprefix("oidc:"), decision)
         return bool(allowing)
+
+    def _allows(
+        self,
+        scope: Scope,
+        principal: Principal,
+        action: Action,
+        repository: Repository | None,
+        name: str | None,
+    ) -> bool:
+        if action not in scope.actions and not (action == "untag" and "delete" in scope.actions):
+            return False
+        if action not in ROLES[principal.role] and not (action in REMOVALS and principal.role == "write"):
+            return False
+        if repository is None:
+            return False  # what concerns the whole server is not for those who are limited to a part of it
+        if not _matches(scope.repository, repository.name):
+            return False
+        if name is None or _matches(scope.name, name):
+            return True
+        fold = self._folds.get(repository.format)
+        return fold is not None and _matches(fold(scope.name), name)
 
     def require(
         self, principal: Principal, action: Action, repository: Repository | None, name: str | None
@@ -90,20 +118,6 @@ def _limits_of(principal: Principal) -> str:
         return f": its role is {principal.role}"
     places = dict.fromkeys(map(write_scope, principal.scopes))
     return f": it is limited to {' '.join([*places][:MOST_TOLD])}"
-
-
-def _allows(
-    scope: Scope, principal: Principal, action: Action, repository: Repository | None, name: str | None
-) -> bool:
-    if action not in scope.actions and not (action == "untag" and "delete" in scope.actions):
-        return False
-    if action not in ROLES[principal.role] and not (action in REMOVALS and principal.role == "write"):
-        return False
-    if repository is None:
-        return False  # what concerns the whole server is not for those who are limited to a part of it
-    if not _matches(scope.repository, repository.name):
-        return False
-    return name is None or _matches(scope.name, name)
 
 
 def _matches(pattern: str, text: str) -> bool:

@@ -14,11 +14,12 @@ import pytest
 
 from nora.auth.oidc import MAX_TOKEN
 from tests.http.wire import eventually
+from tests.support.crates import Built
 from tests.support.issuer import Issuer, make_key, running_issuer, signed
 from tests.support.server import Server, ServerFailed, running
 
 RULES = [
-    {"claims": {"repository": "acme/app"}, "role": "write", "namespace_scope": ["acme/**"]},
+    {"claims": {"repository": "acme/app"}, "role": "write", "namespace_scope": ["acme/**", "acme-*"]},
     {"claims": {"repository": "acme/reader"}, "role": "read"},
     {"claims": {"repository": "acme/admin"}, "role": "admin"},
 ]
@@ -77,6 +78,21 @@ def test_an_identity_token_becomes_a_credential_that_uploads(place: Place) -> No
     assert place.upload("acme/app", minted["token"]).status_code == 202
     assert place.upload("other/app", minted["token"]).status_code == 403
     assert place.mint(minted["token"]).status_code == 401
+
+
+def test_cargo_sends_what_was_minted_alone(place: Place) -> None:
+    minted = place.mint(place.issuer.token()).json()["token"]
+    for secret, name, status in (
+        (minted, "acme-minted", 200),
+        (minted, "other-minted", 403),
+        (place.issuer.token(), "acme-identity", 200),
+    ):
+        answer = place.http.put(
+            "/cargo/api/v1/crates/new",
+            content=Built(name).publication(),
+            headers={"authorization": secret},
+        )
+        assert answer.status_code == status, answer.text
 
 
 def test_an_identity_token_is_exchanged_once(place: Place) -> None:

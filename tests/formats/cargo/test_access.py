@@ -96,6 +96,13 @@ async def test_a_token_for_some_names_publishes_and_reads_those(
     assert found["meta"]["total"] == 2
 
 
+async def test_a_scope_for_all_formats_is_spelled_in_any_way(http: httpx.AsyncClient, tmp_path: Path) -> None:
+    """As the rules of a CI system have it: images, projects and crates in one pattern."""
+    limited = await token(tmp_path, "write", "*:Acme-*:read,write")
+    for name, status in (("acme-lib", 200), ("acme_other", 200), ("acmelib", 403), ("x-acme-lib", 403)):
+        assert (await publish(http, limited, name, "1.0.0")).status_code == status, name
+
+
 async def test_what_is_done_is_counted_and_in_the_audit_log(http: httpx.AsyncClient, tmp_path: Path) -> None:
     admin = await token(tmp_path, "admin", user="root")
     assert (await publish(http, admin, "Watched", "1.0.0")).status_code == 200
