@@ -12,6 +12,8 @@ from nora.formats.base import natural_order
 
 LONGEST_NAME: Final = 64
 LONGEST_VERSION: Final = 150
+LARGEST_NUMBER: Final = 2**64 - 1
+"""In a version."""
 _name = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{LONGEST_NAME - 1}}}").fullmatch
 _RESERVED: Final = frozenset(
     {"nul", "con", "prn", "aux", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
@@ -66,6 +68,8 @@ def parse_version(text: str) -> str:
     """A version by the letter of Semantic Versioning 2. Raises InvalidName."""
     if len(text) > LONGEST_VERSION or not text.isascii() or not Version.is_valid(text):
         raise InvalidName(f"{quoted(text)!r} is no version, such as 1.2.3 or 1.2.3-beta.1 (semver.org)")
+    if max(Version.parse(text).to_tuple()[:3]) > LARGEST_NUMBER:
+        raise InvalidName(f"{quoted(text)!r} has a number that cargo does not take: {LARGEST_NUMBER} at most")
     return text
 
 

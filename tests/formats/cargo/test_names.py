@@ -48,14 +48,28 @@ def test_the_folder_in_the_index(name: str, prefix: str) -> None:
     assert prefix_of(name) == prefix
 
 
-@pytest.mark.parametrize("text", ["1.0.0", "0.0.0", "1.0.0-beta.1", "1.0.0+build.5", "1.2.3-a.b-c+d.e"])
+@pytest.mark.parametrize(
+    "text", ["1.0.0", "0.0.0", "1.0.0-beta.1", "1.0.0+build.5", "1.2.3-a.b-c+d.e", f"0.0.{2**64 - 1}"]
+)
 def test_versions_that_are_taken(text: str) -> None:
     assert parse_version(text) == text
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "1", "1.0", "01.0.0", "1.0.0-", "v1.0.0", "1.0.0-01", "1.0.0 ", "\u0661.0.0", "1.0.0-" + "a" * 150],
+    [
+        "",
+        "1",
+        "1.0",
+        "01.0.0",
+        "1.0.0-",
+        "v1.0.0",
+        "1.0.0-01",
+        "1.0.0 ",
+        "\u0661.0.0",
+        "1.0.0-" + "a" * 150,
+        f"1.{2**64}.0",
+    ],
 )
 def test_versions_that_are_refused(text: str) -> None:
     with pytest.raises(InvalidName):
