@@ -5,7 +5,6 @@ PACKAGES=(
     gcc libc6-dev make git python3 python3-dev python3-venv
     # clients
     docker.io containerd runc podman buildah skopeo
-    nodejs npm
     # what guides name
     nginx caddy jq
     # the image is built on a Debian of its own
@@ -62,6 +61,8 @@ install_packages() {
         if apt-cache show "$name" >/dev/null 2>&1; then wanted+=("$name"); fi
     done
     command -v go >/dev/null || wanted+=(golang-go)
+    # Debian's npm needs Debian's nodejs: where another one is, npm comes with it.
+    command -v npm >/dev/null || wanted+=(nodejs npm)
     # Beside a cargo of 2022 that knows no sparse index Debian 12 has the one that browsers are built with.
     if ! command -v cargo >/dev/null; then
         if apt-cache show cargo-web >/dev/null 2>&1; then wanted+=(cargo-web); else wanted+=(cargo rustc); fi
