@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.command import run
+from tests.support.command import COMMAND_SECONDS, run
 
 MACHINE = dict(os.environ)
 """As npm is configured here, before a test has made an environment of its own."""
@@ -65,7 +65,9 @@ class Client:
                 f"enableImmutableInstalls: false\nnpmMinimalAgeGate: {self.age_gate}\n"
             )
 
-    def __call__(self, *words: str | Path, cwd: Path, fails: bool = False) -> str:
+    def __call__(
+        self, *words: str | Path, cwd: Path, fails: bool = False, timeout: float = COMMAND_SECONDS
+    ) -> str:
         """Standard output; with `fails` both outputs. See tests/support/command.py."""
         env = {
             "HOME": str(self.home),
@@ -77,7 +79,7 @@ class Client:
             "CI": "1",
         }
         node = ["node"] if self.program.suffix == ".js" else []
-        return run(*node, self.program, *words, env=env, cwd=cwd, fails=fails)
+        return run(*node, self.program, *words, env=env, cwd=cwd, fails=fails, timeout=timeout)
 
 
 def install(cache: Path, name: str) -> Path:
