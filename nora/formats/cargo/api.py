@@ -27,8 +27,9 @@ from nora.formats.cargo.names import canonical, parse_version
 from nora.formats.cargo.owners import require_owner
 from nora.formats.cargo.releases import RULES, YANK
 from nora.formats.cargo.resource import Resource
-from nora.formats.cargo.sources import Finder, Sources, absent
+from nora.formats.cargo.sources import Finder, absent
 from nora.formats.releases import Releases
+from nora.formats.sources import Sources
 from nora.http.fields import NO_STORE, json_answer
 from nora.model import Principal, Repository
 from nora.proxy.offload import offload

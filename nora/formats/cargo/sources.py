@@ -3,91 +3,23 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Final
 
-from nora.catalog.blocks import Hidden
-from nora.catalog.records import Package, PackageFile
+from nora.catalog.records import PackageFile
 from nora.errors import PackageNotFound
 from nora.formats.base import Services
 from nora.formats.cargo.hosted import Spellings
 from nora.formats.cargo.index import Part
 from nora.formats.cargo.names import CrateName
 from nora.formats.cargo.upstream import Index, crate_folder
+from nora.formats.sources import CachedPart, HostedPart, Sources
 from nora.http.kept_answers import Stamp, Until
-from nora.http.send import Header
 from nora.model import Repository
-from nora.proxy.answers import NO_CACHE, age_headers, staleness
-from nora.proxy.base import Document
+from nora.proxy.answers import staleness
 from nora.resolve import Candidate
 
 KEPT_SECONDS: Final = 5.0
 """How long an answer is given again that says for how many seconds it is fresh."""
-
-
-@dataclass(frozen=True, slots=True)
-class HostedPart:
-    """A crate in a hosted repository."""
-
-    repository: Repository
-    package: Package
-    hidden: Hidden | None
-    """What is blocked of it."""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of it."""
-        return self.repository.id, self.package.id, self.package.revision, self.hidden and self.hidden.key
-
-
-@dataclass(frozen=True, slots=True)
-class CachedPart:
-    """A crate as an upstream has it."""
-
-    document: Document | None
-    """None: only crate files are here, and nobody may be asked."""
-    held: tuple[int, int] | None
-    """Of a source that is not asked: its rows, and the revision of the crate in them. Only versions that are
-    here are offered then."""
-    hidden: Hidden | None
-    """What is blocked of it."""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of it."""
-        document = self.document and self.document.cached.blob.id
-        return document, self.held, self.hidden and self.hidden.key
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Everything that the index file of a crate is made of, in the order of precedence."""
-
-    hosted: tuple[HostedPart, ...]
-    cached: tuple[CachedPart, ...]
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of the file; the same for every process."""
-        return (*(part.key for part in self.hosted), *(part.key for part in self.cached))
-
-    def headers(self, *, public: bool) -> tuple[Header, ...]:
-        """How long clients may keep it: not at all what is hosted, so that what was published is there for
-        the next command."""
-        documents = [part.document for part in self.cached if part.document is not None]
-        if self.hosted or not documents:
-            return (NO_CACHE, *staleness(documents))
-        return age_headers(documents, public=public)
-
-    def kept_while(self, stamp: Stamp | None) -> Stamp | None:
-        """How long an answer may be given again that is made of them."""
-        documents = [part.document for part in self.cached if part.document is not None]
-        if stamp is None or not documents:
-            return stamp
-        if staleness(documents):
-            return None
-        left = min(document.cached.fresh_until for document in documents) - time.time()
-        return Until(stamp, min(KEPT_SECONDS, left))
 
 
 class Finder:
@@ -156,3 +88,14 @@ def absent(crate: CrateName, hint: str = "") -> PackageNotFound:
     """What is said of a crate that is not here; `hint`: why not. Also of a name of ours: cargo looks before
     it publishes the first version, and nowhere else."""
     return PackageNotFound(f"there is no crate {crate.spelled}{hint}")
+
+
+def kept_while(sources: Sources, stamp: Stamp | None) -> Stamp | None:
+    """How long an answer may be given again that is made of them."""
+    documents = sources.documents
+    if stamp is None or not documents:
+        return stamp
+    if staleness(documents):
+        return None
+    left = min(document.cached.fresh_until for document in documents) - time.time()
+    return Until(stamp, min(KEPT_SECONDS, left))

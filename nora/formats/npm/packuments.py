@@ -13,7 +13,8 @@ from nora.formats.base import Services
 from nora.formats.npm.documents import Form, Part, make_document, make_version, tags_of
 from nora.formats.npm.packument import weight
 from nora.formats.npm.resource import Resource
-from nora.formats.npm.sources import Finder, Sources
+from nora.formats.npm.sources import Finder
+from nora.formats.sources import Sources
 from nora.http.encodings import Encoding
 from nora.http.fields import json_answer
 from nora.http.negotiation import Offers
@@ -82,7 +83,14 @@ class Packuments:
     def _headers(self, resource: Resource, sources: Sources) -> tuple[Header, ...]:
         if resource.parameter("write"):
             return (NO_CACHE,)
-        return sources.headers(public=self._authorizer.is_public(resource.repository))
+        headers = sources.headers(public=self._authorizer.is_public(resource.repository))
+        documents = sources.documents
+        if sources.hosted or len(documents) != 1:
+            return headers
+        modified = documents[0].cached.validators.get("last-modified", "")
+        if not modified or not modified.isprintable():
+            return headers
+        return (*headers, (b"last-modified", modified.encode("latin-1")))
 
 
 def _work(parts: list[Part]) -> int:

@@ -16,8 +16,9 @@ from nora.formats.npm.hosted import iso_time
 from nora.formats.npm.names import PackageName
 from nora.formats.npm.packument import Packument, weight
 from nora.formats.npm.resource import Resource
-from nora.formats.npm.sources import Finder, HostedPart
+from nora.formats.npm.sources import Finder
 from nora.formats.npm.upstream import Index, document_path
+from nora.formats.sources import HostedPart
 from nora.http.fields import json_answer
 from nora.model import Principal, Repository
 from nora.proxy.offload import offload

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from nora.catalog.blocks import Hidden
-from nora.catalog.records import Package
 from nora.errors import Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.npm.documents import Part
@@ -14,74 +10,12 @@ from nora.formats.npm.hosted import README, hosted_stored, path_of
 from nora.formats.npm.names import PackageName
 from nora.formats.npm.packument import offered_tags
 from nora.formats.npm.upstream import Index
-from nora.http.send import Header
+from nora.formats.sources import CachedPart, HostedPart, Sources
 from nora.model import Repository
-from nora.proxy.answers import NO_CACHE, age_headers, staleness
-from nora.proxy.base import Document
 from nora.proxy.offload import offload
 from nora.resolve import Candidate, Resolution
 
 MOST_TAGS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class HostedPart:
-    """A package in a hosted repository."""
-
-    repository: Repository
-    package: Package
-    hidden: Hidden | None
-    """What is blocked of it."""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of it."""
-        hidden = self.hidden and self.hidden.key
-        return self.repository.id, self.package.id, self.package.revision, hidden
-
-
-@dataclass(frozen=True, slots=True)
-class CachedPart:
-    """A package as an upstream has it."""
-
-    document: Document | None
-    """None: only tarballs of it are here, and nobody may be asked."""
-    held: tuple[int, int] | None
-    """Of a source that is not asked: its rows, and the revision of the package in them. Only versions that
-    are here are offered then."""
-    hidden: Hidden | None
-    """What is blocked of it."""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of it."""
-        document = self.document and self.document.cached.blob.id
-        return document, self.held, self.hidden and self.hidden.key
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Everything that a packument is made of, in the order of precedence."""
-
-    hosted: tuple[HostedPart, ...]
-    cached: tuple[CachedPart, ...]
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of the packument; the same for every process."""
-        return (*(part.key for part in self.hosted), *(part.key for part in self.cached))
-
-    def headers(self, *, public: bool) -> tuple[Header, ...]:
-        """How long clients may keep what is made of this: nothing that is hosted, so that what was published
-        is there for the next command."""
-        documents = [part.document for part in self.cached if part.document is not None]
-        if self.hosted or not documents:
-            return (NO_CACHE, *staleness(documents))
-        modified = documents[0].cached.validators.get("last-modified", "") if len(documents) == 1 else ""
-        told = (
-            ((b"last-modified", modified.encode("latin-1")),) if modified.isprintable() and modified else ()
-        )
-        return (*age_headers(documents, public=public), *told)
 
 
 class Finder:

@@ -27,8 +27,9 @@ from nora.formats.pypi.names import ProjectName, is_filename, normalize_version,
 from nora.formats.pypi.parts import without_in_json
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.settings import PypiSettings
-from nora.formats.pypi.sources import HostedPart, absent
+from nora.formats.pypi.sources import absent
 from nora.formats.pypi.upstream import Index
+from nora.formats.sources import HostedPart
 from nora.http.encodings import Encoding, compress
 from nora.http.render_cache import MakeEncoded
 from nora.http.send import Header

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
-from nora.catalog.blocks import Hidden
 from nora.catalog.records import Package
 from nora.errors import Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
@@ -20,70 +19,11 @@ from nora.formats.pypi.marks import is_volatile, mark_of, own_metadata
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.parts import without
 from nora.formats.pypi.upstream import Index
+from nora.formats.sources import CachedPart, HostedPart, Sources
 from nora.model import Repository
-from nora.proxy.answers import NO_CACHE, age_headers, staleness
 from nora.proxy.base import Document
 from nora.proxy.offload import QUICK_BYTES
 from nora.resolve import Candidate, Resolution, Source
-
-Header = tuple[bytes, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class HostedPart:
-    """A project in a hosted repository."""
-
-    repository: Repository
-    package: Package
-    hidden: Hidden | None = None
-    """What is blocked of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class CachedPart:
-    """A project as an upstream lists it."""
-
-    document: Document | None
-    """None: only files of it are here, and nobody may be asked."""
-    additions: bytes = b"{}"
-    """What NORA itself knows of its files: the document of the package in the rows of the source."""
-    held: tuple[int, int] | None = None
-    """Of a source that is not asked: its rows, and the revision of the package in them. Of such a page only
-    what is here is offered."""
-    hidden: Hidden | None = None
-    """What is blocked of it."""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of what is listed."""
-        page = None if self.document is None else self.document.cached.blob.id
-        key = (page, self.additions, self.held)
-        return key if self.hidden is None else (*key, self.hidden.key)
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Everything that the page of a project is made of, in the order of precedence."""
-
-    hosted: tuple[HostedPart, ...]
-    cached: tuple[CachedPart, ...]
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of the page; the same for every process."""
-        return (
-            *((part.repository.id, part.package.id, part.package.revision) for part in self.hosted),
-            *(part.hidden.key for part in self.hosted if part.hidden is not None),
-            *(part.key for part in self.cached),
-        )
-
-    def headers(self, *, public: bool) -> tuple[Header, ...]:
-        """How long clients may keep what is made of this: nothing that is hosted, so that what was published
-        is there for the next command."""
-        documents = [part.document for part in self.cached if part.document is not None]
-        if self.hosted or not documents:
-            return (NO_CACHE, *staleness(documents))
-        return age_headers(documents, public=public)
 
 
 class Finder:
@@ -118,7 +58,7 @@ class Finder:
                 additions = orjson.dumps({**orjson.loads(additions), "volatile": True})
             hidden = self._catalog.blocks().hidden(candidate.source.id, project)
             if is_online and document is not None:
-                return CachedPart(document, additions, hidden=hidden)
+                return CachedPart(document, hidden=hidden, additions=additions)
             found = await self._held(candidate.source, document, package, additions)
             return found and replace(found, hidden=hidden)
 
@@ -151,7 +91,7 @@ class Finder:
             rows = await self._catalog.list_package_files(source.id, package.name)
             if not any(held_files(package.name, rows)):
                 return None
-        return CachedPart(document, additions, (source.id, package.revision))
+        return CachedPart(document, (source.id, package.revision), additions=additions)
 
     async def _cached(self, project: ProjectName, part: CachedPart) -> bytes:
         page = b"" if part.document is None else await self._index.stored(part.document)
