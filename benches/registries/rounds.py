@@ -22,7 +22,7 @@ from benches.registries.wire import WireError
 
 VOID_RETRIES = 2
 
-Metric = Literal["rate", "cpu_us"]
+Metric = Literal["rate", "cpu_us", "peak_pss"]
 Say = Callable[[str], None]
 Fill = Callable[[Running, Sizes], None]
 """What puts into a registry what the lines read."""

@@ -52,6 +52,7 @@ class Sizes:
     jobs: int = 16
     project_files: int = 2_000
     wheel: int = 10 * MIB
+    packument: int = 10_000_000
 
 
 FULL = Sizes()
@@ -66,6 +67,7 @@ SMOKE = Sizes(
     jobs=4,
     project_files=200,
     wheel=MIB,
+    packument=1_000_000,
 )
 
 

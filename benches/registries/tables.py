@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benches.registries import lines, packages, python_rivals, rivals, seed, upstreams
+from benches.registries import lines, npm, packages, python_rivals, rivals, seed, upstreams
 from benches.registries.lines import Line
 from benches.registries.rivals import CORES, Registry, Running
 from benches.registries.rounds import Fill
 from benches.registries.seed import Sizes
+from benches.registries.verdaccio import verdaccio
 from benches.registries.wire import Wire, WireError
 from tests.support.upstream_process import UpstreamProcess
 
@@ -86,6 +87,23 @@ def _packages(place: Path, sizes: Sizes) -> Iterator[Tested]:
 
 
 @contextmanager
+def _npm(place: Path, sizes: Sizes) -> Iterator[Tested]:
+    """Caches of one registry of npm."""
+    builds = (*npm.small(), *npm.large(sizes.packument), npm.heavy())
+    with upstreams.npm_registry_of(*builds) as upstream:
+        url = f"{upstream.url}/reg"
+        settings = {"NORA_NPM_PROXY": url, "NORA_NPM_METADATA_TTL": "3600"}
+
+        def fill(server: Running, sizes: Sizes) -> None:
+            for line in npm.LINES:
+                line.drive(server, sizes, 1)
+
+        yield Tested(
+            (verdaccio(url), rivals.nora(settings=settings), rivals.nora("auto", CORES, settings)), fill
+        )
+
+
+@contextmanager
 def _pull_through(place: Path, sizes: Sizes) -> Iterator[Tested]:
     """Pull-through caches of one registry."""
     with upstreams.registry(sizes) as upstream:
@@ -142,6 +160,14 @@ TABLES = (
         ("devpi", "proxpi", "pypiserver", "nora", "nora-auto"),
         ("devpi", "proxpi"),
         _packages,
+    ),
+    Table(
+        "npm",
+        "NORA beside a cache of npm packages, warm",
+        npm.LINES,
+        ("verdaccio", "nora", "nora-auto"),
+        ("verdaccio",),
+        _npm,
     ),
     Table(
         "pull-through",

@@ -11,6 +11,9 @@ import orjson
 
 from benches.registries import seed
 from benches.registries.seed import Sizes
+from tests.support import npm_registry
+from tests.support.answers import document
+from tests.support.npm_registry import NpmRegistry
 from tests.support.oci_upstream import OCIUpstream
 from tests.support.pypi_index import JSON, PyPIIndex
 from tests.support.upstream_process import UpstreamProcess, upstream_process
@@ -63,6 +66,20 @@ def package_index(*files: Built) -> Iterator[UpstreamProcess]:
         host = upstream.url.removeprefix("http://")
         for name in index.projects:
             upstream.serve(f"/simple/{name}/", index.page(name, JSON, host))
+        yield upstream
+
+
+@contextmanager
+def npm_registry_of(*builds: npm_registry.Built) -> Iterator[UpstreamProcess]:
+    """A running registry of npm at `/reg`; its packuments are made before and not for each request."""
+    registry = NpmRegistry()
+    registry.add(*builds)
+    with upstream_process() as upstream:
+        registry.url = f"{upstream.url}/reg"
+        upstream.mount(npm_registry.PREFIX, registry)
+        for name in registry.packages:
+            body = orjson.dumps(registry.packument(name))
+            upstream.serve(f"/reg/{name}", document(body, "application/json"))
         yield upstream
 
 

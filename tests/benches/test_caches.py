@@ -8,9 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from benches.registries import installs, packages, refreshes, upstreams
+from benches.registries import installs, npm, packages, refreshes, upstreams
 from benches.registries.wire import Answer
 from tests.support.answers import Asked, document
+from tests.support.npm_registry import NpmRegistry
 from tests.support.pypi_index import JSON
 
 PAGE = orjson.dumps({"files": [{"url": "../f/a-1.whl#sha256=00"}, {"url": "b-1.whl"}]})
@@ -65,3 +66,16 @@ def test_a_page_that_changes_is_another_one_each_time() -> None:
     changing = refreshes.Changing((document(b"a"), document(b"b")))
     answers = [changing(Asked("GET", "/", {})).body for _ in range(4)]
     assert answers == [b"b", b"a", b"b", b"a"]
+
+
+@pytest.mark.parametrize("coding", ["", "gzip"])
+def test_packuments_are_read_in_every_dress(coding: str) -> None:
+    body = gzip.compress(b'{"versions": {}}') if coding else b'{"versions": {}}'
+    answer = Answer(200, {"content-encoding": coding}, body, len(body))
+    assert npm.document(answer) == {"versions": {}}
+
+
+def test_a_large_packument_has_the_size_that_was_asked_for() -> None:
+    registry = NpmRegistry(url="http://127.0.0.1:12345/reg")
+    registry.add(*npm.large(100_000))
+    assert 90_000 < len(orjson.dumps(registry.packument(npm.LARGE))) < 110_000

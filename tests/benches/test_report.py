@@ -71,6 +71,15 @@ def test_less_cpu_is_better() -> None:
     assert gates.judge(Gate(LINE.name, DOCKER_REGISTRY.name, "cpu_us", 0.15), results).passed
 
 
+def test_a_gate_on_memory_says_whether_its_aim_is_missed() -> None:
+    results = Results(
+        [replace(one(NORA.name, 1), peak_pss=30), replace(one(DISTRIBUTION.name, 1), peak_pss=100)]
+    )
+    check = gates.judge(Gate(LINE.name, DISTRIBUTION.name, "peak_pss", 1, aim=0.2), results)
+    assert check.passed
+    assert "peak memory beside distribution: 0.3 x ≤ 1 (aim 0.2, missed)" in str(check)
+
+
 def test_a_gate_without_numbers_is_missed() -> None:
     check = gates.judge(Gate(LINE.name, DISTRIBUTION.name, "rate", 1), Results())
     assert math.isnan(check.value)

@@ -6,6 +6,7 @@ They come from where npm is configured to on this machine; the tests themselves 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -83,8 +84,15 @@ class Client:
 
 
 def install(cache: Path, name: str) -> Path:
-    """The program of a client below `cache`; several processes may ask. Raises NotInstalled."""
+    """The program of a client below `cache`. Raises NotInstalled."""
     package, program = CLIENTS[name]
+    below = modules(cache, package)
+    return below / program if "/" in program else below / ".bin" / program
+
+
+def modules(cache: Path, package: str, overrides: Mapping[str, str] | None = None) -> Path:
+    """`node_modules` with a package and what it needs, in versions of `overrides` where they say so, in a
+    folder of its own below `cache`; several processes may ask. Raises NotInstalled."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise NotInstalled("node and npm are not here")
     folder = cache / re.sub(r"[^a-z0-9.]+", "-", package)
@@ -93,6 +101,7 @@ def install(cache: Path, name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "made").exists():
             folder.mkdir(exist_ok=True)
+            (folder / "package.json").write_text(json.dumps({"private": True, "overrides": overrides or {}}))
             argv = ["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), package]
             try:
                 done = subprocess.run(
@@ -103,5 +112,4 @@ def install(cache: Path, name: str) -> Path:
             if done.returncode:
                 raise NotInstalled(done.stderr[-2000:])
             (folder / "made").touch()
-    below = folder / "node_modules"
-    return below / program if "/" in program else below / ".bin" / program
+    return folder / "node_modules"
