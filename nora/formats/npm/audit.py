@@ -10,16 +10,17 @@ What cannot be asked is an error: an empty answer would say that nothing is wron
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 import orjson
 from blacksheep import Response
 
-from nora.errors import BadRequest, NotFound, TooLarge, UpstreamFailed
+from nora.errors import BadRequest, InvalidName, NotFound, TooLarge, UpstreamFailed
 from nora.formats.base import Services
-from nora.formats.npm.names import LONGEST_NAME, PackageName
+from nora.formats.npm.names import PackageName, is_version
 from nora.formats.npm.resource import Resource
 from nora.formats.npm.upstream import Index
 from nora.http.body import read_body
@@ -35,6 +36,12 @@ MOST_NAMES: Final = 100_000
 DEEPEST: Final = 200
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
 _TREES: Final = ("dependencies", "requires")
+_LISTS: Final = ("install", "remove")
+"""Names that a command was given."""
+_FLAGS: Final = ("dev", "optional", "bundled", "requires")
+_TEXTS: Final = ("version", "integrity")
+_METADATA: Final = ("node_version", "npm_version", "platform")
+_is_range = re.compile(r"[0-9A-Za-z.*+<>=^~| -]{0,256}").fullmatch
 _YIELD_NAMES: Final = 200
 """Names that are resolved before others are served."""
 
@@ -50,15 +57,11 @@ class Audit:
     async def bulk(self, resource: Resource) -> Response:
         """Each name is asked of the source that it comes from."""
         wanted = {name: said for name, said in (await self._read(resource)).items() if isinstance(said, list)}
-        if len(wanted) > MOST_NAMES:
-            raise BadRequest(f"at most {MOST_NAMES} packages are audited at once")
         asked: dict[int, tuple[Source, dict[str, Any]]] = {}
-        for number, (name, versions) in enumerate(wanted.items()):
-            source = await self._source_of(resource, name)
-            if source is not None:
+        for name, source in (await self._sources_of(resource, wanted)).items():
+            versions = [one for one in wanted[name] if isinstance(one, str) and is_version(one)]
+            if source is not None and versions:
                 asked.setdefault(source.id, (source, {}))[1][name] = versions
-            if number % _YIELD_NAMES == 0:
-                await asyncio.sleep(0)
         self._check_sources(resource)
         path = "/-/npm/v1/security/advisories/bulk"
         answers = await asyncio.gather(*(self._ask(source, path, names) for source, names in asked.values()))
@@ -70,7 +73,7 @@ class Audit:
     async def tree(self, resource: Resource) -> Response:
         """A tree is asked of one source: that of most of its names."""
         body = await self._read(resource)
-        sources = {name: await self._source_of(resource, name) for name in _names_in(body)}
+        sources = await self._sources_of(resource, _names_in(body))
         self._check_sources(resource)
         counts: dict[int, int] = {}
         for source in filter(None, sources.values()):
@@ -79,18 +82,30 @@ class Audit:
             raise NotFound("none of these packages comes from an upstream: there is nobody to ask")
         most = max(counts, key=lambda number: counts[number])
         source = next(one for one in sources.values() if one is not None and one.id == most)
-        ours = {name for name, one in sources.items() if one is None or one.id != most}
+        told = {name for name, one in sources.items() if one is not None and one.id == most}
         path = "/-/npm/v1/security/audits"
         if resource.target.pattern.endswith("/quick"):
             path += "/quick"
-        about = {key: value for key, value in body.items() if key not in ("name", "version")}
-        return json_answer(await self._ask(source, path, _without(about, ours)))
+        lists = {key: _only(body[key], told) for key in _LISTS if isinstance(body.get(key), list)}
+        about = {"metadata": _only_texts(body.get("metadata")), **lists, **_told(body, told)}
+        return json_answer(await self._ask(source, path, about))
+
+    async def _sources_of(self, resource: Resource, names: Collection[str]) -> dict[str, Source | None]:
+        """Who may be told of names; None: nobody. Raises BadRequest."""
+        if len(names) > MOST_NAMES:
+            raise BadRequest(f"at most {MOST_NAMES} packages are audited at once")
+        found = {}
+        for number, name in enumerate(names):
+            found[name] = await self._source_of(resource, name)
+            if number % _YIELD_NAMES == 0:
+                await asyncio.sleep(0)
+        return found
 
     async def _source_of(self, resource: Resource, name: str) -> Source | None:
-        """Who may be told of a name; None: nobody."""
-        if len(name) > LONGEST_NAME:
+        try:
+            resolution = await self._resolver.resolve(resource.repository, PackageName.of(name))
+        except InvalidName:
             return None
-        resolution = await self._resolver.resolve(resource.repository, PackageName(name))
         online = (one.source for one in resolution.candidates if self._index.is_online(one.source))
         return next(online, None)
 
@@ -148,6 +163,15 @@ def parse(raw: bytes) -> Any:
         return None
 
 
+def _only(said: list[Any], names: set[str]) -> list[Any]:
+    return [one for one in said if isinstance(one, str) and one in names]
+
+
+def _only_texts(said: Any) -> dict[str, str]:
+    found = said if isinstance(said, dict) else {}
+    return {key: found[key] for key in _METADATA if isinstance(found.get(key), str)}
+
+
 def _names_in(tree: Mapping[str, Any], depth: int = 0) -> set[str]:
     """Of all packages in the tree of a lock file. Raises BadRequest."""
     if depth > DEEPEST:
@@ -163,15 +187,21 @@ def _names_in(tree: Mapping[str, Any], depth: int = 0) -> set[str]:
     return found
 
 
-def _without(tree: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
-    """A tree without these names."""
-    found = dict(tree)
+def _told(tree: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+    """What an upstream is told of a tree: these names, their versions, and what they are for. Everything else
+    may name what is ours: addresses of tarballs and of repositories, say."""
+    found = {key: tree[key] for key in _FLAGS if type(tree.get(key)) is bool}
+    for key in _TEXTS:
+        if isinstance(said := tree.get(key), str) and (key == "integrity" or is_version(said)):
+            found[key] = said
     for field in _TREES:
-        below = found.get(field)
+        below = tree.get(field)
         if isinstance(below, dict):
-            found[field] = {
-                name: _without(one, names) if isinstance(one, dict) else one
-                for name, one in below.items()
-                if name not in names
-            }
+            found[field] = {name: _entry(one, names) for name, one in below.items() if name in names}
     return found
+
+
+def _entry(said: Any, names: set[str]) -> Any:
+    if isinstance(said, dict):
+        return _told(said, names)
+    return said if isinstance(said, str) and _is_range(said) else "*"
