@@ -27,6 +27,7 @@ MOST_CANDIDATES: Final = 64
 _DATA: Final = re.compile(rb'(?<!\\)"data"\s{0,32}:\s{0,32}"')
 """In JSON this is always the name of a member and the beginning of its value: within a text a quotation mark
 has a backslash in front of it."""
+_BEGINNING: Final = re.compile(rb'"_attachments"')
 _HELD: Final = 80
 """Bytes of a piece that the next one may make a beginning of."""
 
@@ -39,13 +40,15 @@ class PublicationBody:
         self._kept = bytearray()
         self._buffer = b""
         self._candidates = 0
+        self._next = _BEGINNING
+        """What is looked for: members named `data` count from the attachments on."""
         self.names: list[str] = []
         """Of the tarballs that were met."""
 
     async def tarball(self) -> str | None:
         """The name of the next tarball, whose bytes are to be read with `data`; None after the last."""
         while True:
-            found = _DATA.search(self._buffer)
+            found = self._next.search(self._buffer)
             if found is None:
                 keep = max(0, len(self._buffer) - _HELD)
                 self._keep(self._buffer[:keep])
@@ -57,6 +60,9 @@ class PublicationBody:
                 continue
             self._keep(self._buffer[: found.end()])
             self._buffer = self._buffer[found.end() :]
+            if self._next is _BEGINNING:
+                self._next = _DATA
+                continue
             name = await self._attachment()
             if name is not None:
                 self.names.append(name)
@@ -87,8 +93,6 @@ class PublicationBody:
 
     async def _attachment(self) -> str | None:
         """The name of the tarball whose data begins here; None for a member that is something else."""
-        if b'"_attachments"' not in self._kept:
-            return None
         self._candidates += 1
         if self._candidates > MOST_CANDIDATES:
             raise BadRequest(f"the body has more than {MOST_CANDIDATES} members named data")
