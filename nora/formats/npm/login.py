@@ -20,6 +20,7 @@ from blacksheep import Response
 
 from nora.auth.grounds import of_maker
 from nora.auth.tokens import DEFAULT_TTL_DAYS, is_token, needed_role, parse_user, secret_hash
+from nora.catalog.records import Token
 from nora.errors import BadRequest, NotFound, Unauthenticated, quoted
 from nora.formats.base import Services
 from nora.formats.npm.resource import Resource
@@ -66,9 +67,9 @@ class Login:
 
     async def make(
         self, owner: Principal, role: Role, description: str, days: int, hashed: str | None = None
-    ) -> tuple[str, str]:
-        """A token of who has shown a password, and its id."""
-        text, token = await self._tokens.create(
+    ) -> tuple[str, Token]:
+        """A token of who has shown a password, and its text."""
+        return await self._tokens.create(
             owner.name,
             role,
             description=description,
@@ -76,7 +77,6 @@ class Login:
             grounds=of_maker(owner, needed_role(role, ())),
             hashed=hashed,
         )
-        return text, token.id
 
     async def identify(self, resource: Resource) -> Principal:
         """Who is asking. Raises Unauthenticated for nobody, where that matters."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from blacksheep import Response
 
+from nora.auth.grounds import covers
 from nora.auth.tokens import DEFAULT_TTL_DAYS, LONGEST_DESCRIPTION, parse_token_id
 from nora.catalog.records import Token
 from nora.errors import BadRequest, Denied, NotFound, Unauthenticated
@@ -32,6 +33,7 @@ class TokenEndpoints:
 
     def __init__(self, services: Services, login: Login) -> None:
         self._authenticator = services.authenticator
+        self._catalog = services.catalog
         self._tokens = services.tokens
         self._login = login
         self._idle_seconds = services.config.server.idle_timeout
@@ -57,16 +59,18 @@ class TokenEndpoints:
             raise Unauthenticated("only who has a password makes tokens here")
         role, days = _role(body, owner), _days(body)
         description = str(body.get("description") or body.get("name") or "npm token")
-        text, key = await self._login.make(owner, role, description[:LONGEST_DESCRIPTION], days)
-        resource.audit("admin", f"token {key}")
-        token = next(one for one in await self._tokens.list(owner.name, "", MOST_LISTED) if one.id == key)
+        text, token = await self._login.make(owner, role, description[:LONGEST_DESCRIPTION], days)
+        resource.audit("admin", f"token {token.id}")
         return json_answer({**_shown(token), "token": text})
 
     async def revoke(self, resource: Resource) -> Response:
-        """By its key."""
+        """By its key. Who finds a token that reads must not take others from whom it is of."""
         owner = await self._owner(resource)
         token_id = parse_token_id(resource.target.get("key"))
         resource.audit("admin", f"revoke token {token_id}")
+        found = await self._catalog.find_token_by_id(token_id)
+        if found is not None and found.user == owner.name and not covers(owner.role, found.role):
+            raise Denied(f"a token of the role {owner.role} revokes none of the role {found.role}")
         if not await self._tokens.revoke(token_id, owner.name):
             raise NotFound("you have no such token")
         return json_answer({"ok": True})
