@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from blacksheep import Response
@@ -23,12 +23,11 @@ from nora.http.fields import json_answer
 from nora.model import Principal, Repository
 from nora.proxy.offload import offload
 from nora.resolve import Candidate
-from nora.resolve.listing import package_names
+from nora.resolve.listing import Names
 
 MOST_FOUND: Final = 250
 USUALLY_FOUND: Final = 20
 LONGEST_QUERY: Final = 200
-LISTED_SECONDS: Final = 5.0
 _SHOWN: Final = ("name", "version", "description", "keywords", "author", "license")
 _QUALIFIERS: Final = ("author:", "maintainer:", "keywords:", "scope:", "not:", "is:", "boost-exact:")
 
@@ -42,7 +41,7 @@ class Search:
         self._resolver = services.resolver
         self._finder = finder
         self._index = index
-        self._listed: dict[int, tuple[Sequence[str], float]] = {}
+        self._listed = Names(services.catalog)
 
     async def get(self, resource: Resource) -> Response:
         """Nobody is asked for anything."""
@@ -65,10 +64,7 @@ class Search:
         return json_answer({"objects": objects, "total": len(names), "time": iso_time(time.time())})
 
     async def _names(self, repository: Repository, principal: Principal) -> Iterable[str]:
-        names, until = self._listed.get(repository.id, ((), 0.0))
-        if time.monotonic() >= until:
-            names = sorted({name async for name in package_names(self._catalog, repository)})
-            self._listed[repository.id] = names, time.monotonic() + LISTED_SECONDS
+        names = await self._listed.of(repository)
         if not principal.scopes:
             return names
         return [name for name in names if self._authorizer.may_read(principal, repository, name)]
