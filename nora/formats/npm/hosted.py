@@ -16,9 +16,10 @@ from typing import Any, Final
 
 import orjson
 
+from nora.catalog.blocks import Hidden
 from nora.catalog.records import Package, Version
 from nora.formats.npm.integrity import hashes_of
-from nora.formats.npm.names import PackageName, version_order
+from nora.formats.npm.names import PackageName, newest, version_order
 from nora.formats.npm.packument import Listed, encode, listed
 from nora.formats.npm.upstream import tarball_path
 
@@ -51,6 +52,21 @@ def owners_of(package: Package) -> list[str]:
     return [one["name"] for one in orjson.loads(package.document).get("maintainers", [])]
 
 
+def offered(versions: Sequence[Version], hidden: Hidden | None) -> list[Version]:
+    """Those that are not blocked."""
+    if hidden is None:
+        return list(versions)
+    return [one for one in versions if not hidden.has(one.name, *_digests(one))]
+
+
+def latest_of(versions: Sequence[Version], hidden: Hidden | None) -> str | None:
+    """What `latest` is where no tag says it: the newest version that is neither blocked nor deprecated, where
+    there is one."""
+    there = offered(versions, hidden)
+    names = [one.name for one in there if one.state != DEPRECATED] or [one.name for one in there]
+    return newest(names) if names else None
+
+
 def hosted_stored(
     package: Package, versions: Sequence[Version], tags: Mapping[str, str], readme: str
 ) -> bytes:
@@ -66,6 +82,11 @@ def iso_time(seconds: float) -> str:
     """A time as JavaScript writes it."""
     text = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+def _digests(version: Version) -> list[str]:
+    dist = orjson.loads(version.document)["dist"]
+    return [f"{algorithm}:{value}" for algorithm, value in hashes_of(dist).items()]
 
 
 def _listed(name: str, version: Version) -> Listed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Final, cast
 
 from blacksheep import Content, Response
@@ -17,15 +17,16 @@ from nora.auth.authorizer import Authorizer
 from nora.blobs.base import Expect, Ingested
 from nora.catalog import records as catalog
 from nora.catalog.records import NO_PACKAGE, Blob, NewFile, TagWrite
-from nora.errors import BadRequest, Conflict, PackageChanged, StorageBusy, TooLarge
+from nora.errors import BadRequest, Blocked, Conflict, PackageChanged, StorageBusy, TooLarge
 from nora.formats.base import Services
 from nora.formats.npm.body import LARGEST_DOCUMENT, PublicationBody
 from nora.formats.npm.changes import Changes
-from nora.formats.npm.hosted import README, SIGSTORE, path_of
+from nora.formats.npm.hosted import README, SIGSTORE, latest_of, path_of
 from nora.formats.npm.maintainers import require_maintainer
 from nora.formats.npm.publication import Contents, Publication, parse_publication
 from nora.formats.npm.resource import Resource
 from nora.formats.npm.settings import NpmSettings
+from nora.formats.npm.tags import LATEST
 from nora.http.body import content_length, stream_body
 from nora.model import Repository
 
@@ -164,9 +165,18 @@ class PublishEndpoint:
         raise StorageBusy(f"{publication.name} changes all the time")
 
     async def _tags(self, target: Repository, publication: Publication) -> list[str]:
-        """Those that are asked for; the first version of a package is its latest, too."""
-        latest = await self._catalog.find_tagged_file(target.id, publication.name, "latest")
-        return list(dict.fromkeys((*publication.tags, *(("latest",) if latest is None else ()))))
+        """Those that are asked for; the first version of a package is its latest, too. Where that was
+        removed, what has been offered in its place becomes it: who publishes under another tag does not
+        mean to change that."""
+        name, tags = publication.name, publication.tags
+        with suppress(Blocked):
+            if LATEST not in tags and await self._catalog.find_tagged_file(target.id, name, LATEST) is None:
+                hidden = self._catalog.blocks().hidden(target.id, name)
+                offered = latest_of(await self._catalog.list_versions(target.id, name), hidden)
+                if offered is None:
+                    return [*tags, LATEST]
+                await self._catalog.set_tag(target.id, name, TagWrite(LATEST), offered)
+        return list(tags)
 
 
 def _looked_into(path: str, publication: Publication, max_unpacked: int) -> Contents:
