@@ -14,6 +14,8 @@ from nora.errors import PackageNotFound, VersionNotFound
 from nora.formats.npm.packument import Listed, Packument, offered_tags, tags_in
 from nora.http.encodings import Encoding, compress_pieces
 
+_OF_ALL: Final = ("created", "modified")
+"""Times that are of no version."""
 _SCRIPTS: Final = ("preinstall", "install", "postinstall")
 _ABBREVIATED: Final = (
     "name",
@@ -91,7 +93,11 @@ class Package:
             found.versions |= new
             found.tags |= {tag: to for tag, to in packument.tags.items() if tag not in found.tags}
             times = about if packument is packuments[0] else packument.about
-            found.time |= {key: value for key, value in _times(times).items() if key not in found.time}
+            found.time |= {
+                key: value
+                for key, value in _times(times).items()
+                if key not in found.time and (part.hidden is None or key in found.versions or key in _OF_ALL)
+            }
         if not found.versions:
             raise PackageNotFound("nothing of the package is here")
         live = (version for version, one in found.versions.items() if b'"deprecated":' not in one.text)

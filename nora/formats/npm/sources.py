@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from nora.errors import Denied, NotFound, PackageNotFound
+from contextlib import suppress
+
+from nora.errors import Blocked, Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.npm.documents import Part
 from nora.formats.npm.held import held_stored, held_versions
-from nora.formats.npm.hosted import README, hosted_stored, path_of
+from nora.formats.npm.hosted import README, hosted_stored, latest_of, offered, path_of
 from nora.formats.npm.names import PackageName
-from nora.formats.npm.packument import offered_tags
 from nora.formats.npm.upstream import Index
 from nora.formats.sources import CachedPart, HostedPart, Sources
 from nora.model import Repository
@@ -79,25 +80,30 @@ class Finder:
         """The packument of a hosted package in its stored form."""
         package, number = part.package, part.repository.id
         versions = await self._catalog.list_versions(number, package.name)
-        names = {one.name for one in versions}
-        tags = offered_tags(await self.tags(number, package.name), names)
+        names = {one.name for one in offered(versions, part.hidden)}
+        tags = {tag: to for tag, to in (await self.tags(number, package.name)).items() if to in names}
+        if "latest" not in tags and (latest := latest_of(versions, part.hidden)) is not None:
+            tags["latest"] = latest
         readme = await self._readme(number, package.name, tags.get("latest"))
         work = sum(len(one.document) for one in versions)
         return await offload(hosted_stored, package, versions, tags, readme, weight=work)
 
     async def tags(self, repository_id: int, name: str) -> dict[str, str]:
-        """The tags of a hosted package."""
+        """The tags of a hosted package, without those of what is blocked."""
         found = {}
         for tag in await self._catalog.list_tags(repository_id, name, "", MOST_TAGS):
-            file = await self._catalog.find_tagged_file(repository_id, name, tag)
-            if file is not None and file.version is not None:
-                found[tag] = file.version
+            with suppress(Blocked):
+                file = await self._catalog.find_tagged_file(repository_id, name, tag)
+                if file is not None and file.version is not None:
+                    found[tag] = file.version
         return found
 
     async def _has_versions(self, hosted: Repository, name: PackageName) -> bool:
         """Whether anything is left of it. Usually there is a `latest`, which is cheap to see."""
-        latest = await self._catalog.find_tagged_file(hosted.id, name, "latest")
-        return latest is not None or bool(await self._catalog.list_versions(hosted.id, name))
+        with suppress(Blocked):
+            if await self._catalog.find_tagged_file(hosted.id, name, "latest") is not None:
+                return True
+        return bool(await self._catalog.list_versions(hosted.id, name))
 
     async def _readme(self, repository_id: int, name: str, version: str | None) -> str:
         if version is None:
