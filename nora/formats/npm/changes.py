@@ -11,7 +11,7 @@ Only what is recognised of a document is applied, and only where it differs from
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from blacksheep import Response
@@ -21,7 +21,7 @@ from nora.catalog.records import Package, Version
 from nora.errors import BadRequest, Conflict, Denied, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.npm.body import LARGEST_DOCUMENT, parse_document
-from nora.formats.npm.hosted import DEPRECATED, owners_of, path_of, revision_of
+from nora.formats.npm.hosted import DEPRECATED, offered, owners_of, path_of, revision_of
 from nora.formats.npm.maintainers import parse_maintainers, require_maintainer
 from nora.formats.npm.names import PackageName
 from nora.formats.npm.releases import DEPRECATION, RULES
@@ -29,6 +29,7 @@ from nora.formats.npm.resource import Resource
 from nora.formats.npm.settings import NpmSettings
 from nora.formats.releases import Releases
 from nora.http.body import stream_body
+from nora.http.context import PathContext
 from nora.http.fields import json_answer
 from nora.model import Repository
 from nora.proxy.offload import offload
@@ -57,11 +58,11 @@ class Changes:
             )
         ]
         document = await offload(parse_document, b"".join(pieces))
-        package = await self._found(resource)
-        self._check_revision(resource, package)
+        there = await self._versions(resource)  # before the revision: what comes after is of another one
+        self._check_revision(resource, await self._found(resource))
         versions = document.get("versions")
         if isinstance(versions, dict):
-            await self._remove_others(resource, versions)
+            await self._remove_others(resource, there, versions)
         return await self.apply(resource, document)
 
     async def apply(self, resource: Resource, document: Mapping[str, Any]) -> Response:
@@ -108,11 +109,18 @@ class Changes:
         if rev != revision_of(package):
             raise Conflict(f"{resource.name} has changed meanwhile: it is at {revision_of(package)}")
 
+    async def check_maintainer(self, context: PathContext) -> None:
+        """Before releases are marked in NORA's own way. Raises Denied."""
+        package = await self._catalog.find_package(context.writable.id, context.name)
+        if package is not None:
+            require_maintainer(self._authorizer, cast("Resource", context), package)
+
     # -- removing --------------------------------------------------------------------------------------
 
-    async def _remove_others(self, resource: Resource, kept: Mapping[str, Any]) -> None:
-        """Remove the versions that are not in a document any more."""
-        for version in await self._versions(resource):
+    async def _remove_others(self, resource: Resource, there: list[Version], kept: Mapping[str, Any]) -> None:
+        """Remove the versions that are not in a document any more. What is blocked never was in it."""
+        hidden = self._catalog.blocks().hidden(resource.writable.id, resource.name)
+        for version in offered(there, hidden):
             if version.name not in kept:
                 await self._remove(resource, await self._found(resource), version.name)
 

@@ -59,7 +59,8 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     yield from _packages(services, authorizer, finder, index)
     yield from _people(services)
     yield from _registry(services, authorizer, finder, index)
-    yield from ReleaseApi(services, authorizer, RULES).endpoints()
+    guard = Changes(services, authorizer).check_maintainer
+    yield from ReleaseApi(services, authorizer, RULES, guard).endpoints()
 
 
 def _packages(

@@ -1,0 +1,216 @@
+"""What those who have a part of the rights, or none, must not get from it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from nora.formats.npm import body as publication_body
+from nora.formats.npm.body import PublicationBody
+from tests.formats.npm.conftest import Proxy
+from tests.support.access import write_users
+from tests.support.answers import document
+from tests.support.in_process import application
+from tests.support.npm_registry import Built, NpmRegistry
+from tests.support.upstream import Upstream
+
+pytestmark = pytest.mark.anyio
+
+
+async def blocked(http: httpx.AsyncClient, name: str, version: str = "") -> None:
+    block = {"repository": "npm", "name": name, "reason": "malware"}
+    if version:
+        block["version"] = version
+    answer = await http.post("/api/v1/admin/blocks", json=block)
+    assert answer.is_success, answer.text
+
+
+async def published(http: httpx.AsyncClient, *all_built: Built, tag: str = "latest", **more: Any) -> None:
+    for built in all_built:
+        answer = await http.put(f"/npm/{built.name}", json=built.publication(tag), **more)
+        assert answer.status_code == 201, answer.text
+
+
+async def test_only_maintainers_deprecate_whichever_way(tmp_path: Path) -> None:
+    users = write_users(tmp_path / "users", alice="a", bob="b")
+    env = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users), "NORA_PROXY_MODE": "offline"}
+    async with application(tmp_path, **env) as http:
+        await published(http, Built("lib"), auth=("alice", "a"))
+        body = {"_id": "lib", "maintainers": [{"name": "alice"}]}
+        assert (await http.put("/npm/lib", json=body, auth=("alice", "a"))).status_code == 201
+        for verb in ("deprecate", "undeprecate"):
+            path = f"/npm/-/releases/lib/1.0.0/{verb}"
+            assert (await http.post(path, json={}, auth=("bob", "b"))).status_code == 403, verb
+            assert (await http.post(path, json={}, auth=("alice", "a"))).status_code == 200, verb
+
+
+async def test_a_token_revokes_none_that_may_do_more(tmp_path: Path) -> None:
+    users = write_users(tmp_path / "users", alice="a")
+    env = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users), "NORA_PROXY_MODE": "offline"}
+    async with application(tmp_path, **env) as http:
+        tokens = "/npm/-/npm/v1/tokens"
+
+        async def made(**fields: object) -> tuple[dict[str, str], str]:
+            answer = await http.post(tokens, json={"password": "a", **fields}, auth=("alice", "a"))
+            assert answer.status_code == 200, answer.text
+            return {"authorization": f"Bearer {answer.json()['token']}"}, answer.json()["key"]
+
+        writer, writing = await made()
+        reader, reading = await made(readonly=True)
+        refused = await http.delete(f"{tokens}/token/{writing}", headers=reader)
+        assert refused.status_code == 403
+        assert (await http.get("/npm/-/whoami", headers=writer)).status_code == 200
+        assert (await http.delete(f"{tokens}/token/{reading}", headers=reader)).status_code == 200
+        assert (await http.get("/npm/-/whoami", headers=reader)).status_code == 401
+        assert (await http.delete(f"{tokens}/token/{writing}", headers=writer)).status_code == 200
+
+
+async def test_unpublishing_leaves_what_is_blocked(proxy: Proxy) -> None:
+    """The document that npm sends back is the one that it got, which lacks it."""
+    http = await proxy(NORA_PROXY_MODE="offline")
+    await published(http, *(Built("lib", version) for version in ("1.0.0", "2.0.0", "3.0.0")))
+    await blocked(http, "lib", "2.0.0")
+    seen = (await http.get("/npm/lib?write=true")).json()
+    del seen["versions"]["1.0.0"]
+    answer = await http.put(f"/npm/lib/-rev/{seen['_rev']}", json=seen)
+    assert answer.status_code == 201, answer.text
+    assert list((await http.get("/npm/lib")).json()["versions"]) == ["3.0.0"]
+    [block] = (await http.get("/api/v1/admin/blocks")).json()["blocks"]
+    assert (await http.post("/api/v1/admin/blocks/lift", json={"id": block["id"]})).is_success
+    assert list((await http.get("/npm/lib")).json()["versions"]) == ["2.0.0", "3.0.0"]
+
+
+async def test_blocked_hosted_versions_are_not_offered(proxy: Proxy) -> None:
+    http = await proxy(NORA_PROXY_MODE="offline")
+    fields = {"readme": "of the malware"}
+    await published(http, Built("lib"), Built("lib", "2.0.0", fields=fields))
+    await blocked(http, "lib", "2.0.0")
+    answer = await http.get("/npm/lib")
+    assert answer.status_code == 200, answer.text
+    full = answer.json()
+    assert (list(full["versions"]), full["dist-tags"]) == (["1.0.0"], {"latest": "1.0.0"})
+    assert "2.0.0" not in full["time"]
+    assert "malware" not in str(full)
+    assert (await http.get("/npm/-/package/lib/dist-tags")).json() == {"latest": "1.0.0"}
+    assert (await http.get("/npm/lib/2.0.0")).status_code == 404
+    assert (await http.get("/npm/lib/-/lib-2.0.0.tgz")).status_code == 403
+    assert (await http.get("/npm/-/npm/v1/attestations/lib@2.0.0")).status_code == 403
+    [found] = (await http.get("/npm/-/v1/search?text=lib")).json()["objects"]
+    assert found["package"]["version"] == "1.0.0"
+    await published(http, Built("lib", "1.0.1"), tag="next")
+    await blocked(http, "lib")
+    await published(http, Built("lib-other"))
+    assert (await http.get("/npm/lib")).status_code == 403
+    assert (await http.get("/npm/-/package/lib/dist-tags")).status_code == 403
+    found = await http.get("/npm/-/v1/search?text=lib")
+    assert [one["package"]["name"] for one in found.json()["objects"]] == ["lib-other"]
+
+
+async def test_times_tell_of_no_blocked_version(proxy: Proxy, registry: NpmRegistry) -> None:
+    registry.add(Built("lib"), Built("lib", "2.0.0"))
+    http = await proxy()
+    await blocked(http, "lib", "2.0.0")
+    found = (await http.get("/npm/lib")).json()["time"]
+    assert "1.0.0" in found
+    assert "2.0.0" not in found
+
+
+async def test_latest_stays_where_it_is_offered(proxy: Proxy) -> None:
+    http = await proxy(NORA_PROXY_MODE="offline")
+    await published(http, Built("lib", "1.0.0"), Built("lib", "2.0.0"))
+    assert (await http.delete("/npm/lib/-/lib-2.0.0.tgz/-rev/x")).status_code == 200
+    assert (await http.get("/npm/lib")).json()["dist-tags"] == {"latest": "1.0.0"}
+    for version in ("0.9.5", "3.0.0-beta"):
+        await published(http, Built("lib", version), tag="other")
+        tags = (await http.get("/npm/lib")).json()["dist-tags"]
+        assert tags == {"latest": "1.0.0", "other": version}
+
+
+async def test_audits_of_old_clients_tell_what_is_needed(
+    proxy: Proxy, registry: NpmRegistry, upstream: Upstream
+) -> None:
+    path = "/reg/-/npm/v1/security/audits/quick"
+    upstream.serve(path, document(b'{"actions":[]}', "application/json"))
+    http = await proxy(NORA_PROXY_RESERVED="@corp/*")
+    tree = {
+        "install": ["@corp/secret", "a"],
+        "remove": ["@corp/old"],
+        "metadata": {"npm_version": "6.14.0", "project": "corp"},
+        "requires": {"a": "^1", "@corp%2fsecret": "^1", "../corp": "^1"},
+        "dependencies": {
+            "a": {"version": "1.0.0", "resolved": "http://npm.corp/a.tgz", "requires": {"b": "^1"}},
+            "b": {"version": "git+ssh://git@corp/b.git#1"},
+        },
+    }  # fmt: skip
+    assert (await http.post("/npm/-/npm/v1/security/audits/quick", json=tree)).status_code == 200
+    [sent] = [one.body for one in upstream.log.of("POST")]
+    assert b"corp" not in sent
+    said = orjson.loads(sent)
+    assert said["install"] == ["a"]
+    assert said["dependencies"]["a"] == {"version": "1.0.0", "requires": {"b": "^1"}}
+
+
+async def test_an_audit_has_a_limit_of_names(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nora.formats.npm.audit.MOST_NAMES", 3)
+    http = await proxy()
+    names = {f"n{number}": "1.0.0" for number in range(4)}
+    for path, body in (
+        ("audits", {"requires": names}),
+        ("advisories/bulk", {name: ["1.0.0"] for name in names}),
+    ):
+        assert (await http.post(f"/npm/-/npm/v1/security/{path}", json=body)).status_code == 400, path
+
+
+async def test_names_in_audits_are_names(proxy: Proxy, registry: NpmRegistry, upstream: Upstream) -> None:
+    path = "/reg/-/npm/v1/security/advisories/bulk"
+    upstream.serve(path, document(b"{}", "application/json"), method="POST")
+    http = await proxy(NORA_PROXY_RESERVED="@corp/*")
+    asked = {"lib": ["1.0.0", "file:/srv/corp"], "@corp%2fa": ["1.0.0"], "/srv/corp": ["1.0.0"]}
+    answer = await http.post("/npm/-/npm/v1/security/advisories/bulk", json=asked)
+    assert answer.status_code == 200
+    assert [one.body for one in upstream.log.of("POST")] == [b'{"lib":["1.0.0"]}']
+
+
+async def test_members_named_data_are_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the attachments they may be millions, and each look was at all that had come."""
+    looks = []
+
+    class Counted:
+        def search(self, buffer: bytes) -> object:
+            looks.append(len(buffer))
+            return pattern.search(buffer)
+
+    pattern = publication_body._DATA
+    monkeypatch.setattr(publication_body, "_DATA", Counted())
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b'{"a":[' + b'{"data":""},' * 1000 + b"0]}"
+
+    assert await PublicationBody(pieces()).tarball() is None
+    assert len(looks) <= publication_body.MOST_CANDIDATES
+
+
+async def test_paths_that_are_no_text(proxy: Proxy, registry: NpmRegistry) -> None:
+    registry.add(Built("lib"))
+    http = await proxy()
+    for path in ("lib/%ff", "lib/%ed%a0%80", "%ff", "-/v1/search?text=%ff", "-/npm/v1/attestations/lib@%ff",
+                 "-/npm/v1/tokens/token/%ff", "-/v1/done?session=%ed%a0%80", "lib/-/%ff.tgz"):  # fmt: skip
+        assert (await http.get(f"/npm/{path}")).status_code < 500, path
+
+
+async def test_odd_names_of_tarballs_evade_no_block(
+    proxy: Proxy, registry: NpmRegistry, upstream: Upstream
+) -> None:
+    odd = Built("lib", "2.0.0", told={"tarball": f"{registry.url}/lib/-/odd.tgz"})
+    registry.add(Built("lib"), odd)
+    upstream.serve("/reg/lib/-/odd.tgz", document(odd.body, "application/octet-stream"))
+    http = await proxy()
+    assert (await http.get("/npm/lib/-/odd.tgz")).status_code in (200, 404)
+    await blocked(http, "lib", "2.0.0")
+    assert (await http.get("/npm/lib/-/odd.tgz")).status_code in (403, 404)
+    assert (await http.get("/npm/lib/-/lib-2.0.0.tgz")).status_code == 403
