@@ -26,7 +26,7 @@ from nora.auth.htpasswd import Htpasswd
 from nora.auth.oidc import OidcVerifier
 from nora.auth.packages import PackageApi
 from nora.auth.passwords import Passwords
-from nora.auth.publishing import MOUNT, TrustedPublishing
+from nora.auth.publishing import MOUNT, Exchange, TrustedPublishing
 from nora.auth.publishing import render_error as render_publishing_error
 from nora.auth.sessions import SECRET, Sessions
 from nora.auth.tokens import FLUSH_SECONDS as TOKEN_FLUSH_SECONDS
@@ -272,10 +272,9 @@ class Worker:
         self._app.attach("/", "system", own, render_json, limited=False)
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
-        if self._identities is not None:
+        if self._identities is not None and services.exchange is not None:
             self._identities.prepare()
-            publishing = TrustedPublishing(self._identities, authenticator.sessions.mint)
-            minting = server_router(publishing.endpoints(), authorizer)
+            minting = server_router(TrustedPublishing(services.exchange).endpoints(), authorizer)
             self._app.attach(MOUNT, "oidc", minting, render_publishing_error)
         # Proxies had rows themselves, before their sources had.
         cached = [one for one in repositories.values() if one.kind == "proxy"]
@@ -346,6 +345,7 @@ class Worker:
                 finish_below=config.proxy.finish_below,
                 count=self._metrics.count_cache,
             ),
+            exchange=Exchange(self._identities, authenticator.sessions.mint) if self._identities else None,
         )
 
     def _jobs(self, services: Services, proxies: Sequence[Repository]) -> Iterator[asyncio.Task[None]]:

@@ -352,7 +352,7 @@ def send(
     }
     if path.startswith("/cargo/"):
         values |= crate_values(content.crate, path)
-    if path.startswith("/npm/"):
+    if path.startswith(("/npm/", "/-/npm/")):
         values |= npm_values(content.npm, values)
     values["reference"] = entry.get("reference", "1").format(**values)
     bodies = {

@@ -1,4 +1,4 @@
-"""Trusted publishing, as uploaders of Python packages ask for it: an identity token for one of here.
+"""Trusted publishing: an identity token for one of here. As uploaders of Python packages ask for it:
 
     GET  /_/oidc/audience      {"audience": …}: what to ask the CI system a token for
     POST /_/oidc/mint-token    {"token": …} → {"success": true, "token": …}: the password of an upload
@@ -36,12 +36,33 @@ Mint = Callable[[Principal, tuple[Scope, ...], int], str]
 """Makes a session of a principal, with these scopes, for so many seconds."""
 
 
-class TrustedPublishing:
-    """The endpoints."""
+class Exchange:
+    """What is given for an identity token, whichever way a client asks for it."""
 
     def __init__(self, verifier: OidcVerifier, mint: Mint) -> None:
         self._verifier = verifier
         self._mint = mint
+
+    @property
+    def audience(self) -> str:
+        """What to ask the CI system a token for."""
+        return self._verifier.audience
+
+    async def session(self, context: RequestContext, token: str) -> str:
+        """A session with the rights of who shows the token, who is then asking. Raises Unauthenticated,
+        Denied and UpstreamUnavailable, as OidcVerifier.verify."""
+        note(context.scope, "session")
+        principal = await self._verifier.verify(token, exchange=True)
+        context.scope["nora.principal"], scopes = principal, rights(principal)
+        note(context.scope, "session", name=" ".join(map(write_scope, scopes)))
+        return self._mint(principal, scopes, LIFETIME_SECONDS)
+
+
+class TrustedPublishing:
+    """The endpoints."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     def endpoints(self) -> Iterator[ServerEndpoint]:
         """Who asks, says so in the body."""
@@ -49,15 +70,12 @@ class TrustedPublishing:
         yield Endpoint("POST", f"{MOUNT}mint-token", None, answering(self._mint_token))
 
     async def _audience(self, context: RequestContext) -> object:
-        return {"audience": self._verifier.audience}
+        return {"audience": self._exchange.audience}
 
     async def _mint_token(self, context: RequestContext) -> object:
         note(context.scope, "session")
         token = _token(await read_body(context.request, LARGEST_BODY))
-        principal = await self._verifier.verify(token, exchange=True)
-        context.scope["nora.principal"], scopes = principal, rights(principal)
-        note(context.scope, "session", name=" ".join(map(write_scope, scopes)))
-        return {"success": True, "token": self._mint(principal, scopes, LIFETIME_SECONDS)}
+        return {"success": True, "token": await self._exchange.session(context, token)}
 
 
 def rights(principal: Principal) -> tuple[Scope, ...]:

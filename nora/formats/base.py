@@ -22,6 +22,7 @@ from nora.resolve.purging import PartRules
 if TYPE_CHECKING:
     from nora.auth.access import Access
     from nora.auth.authenticator import Authenticator
+    from nora.auth.publishing import Exchange
     from nora.auth.tokens import Tokens
     from nora.blobs.base import BlobStore
     from nora.blobs.leases import Leases
@@ -68,6 +69,8 @@ class Services:
     """How sources are asked."""
     cache: Cache
     """What upstreams gave."""
+    exchange: Exchange | None
+    """Of identity tokens; None where they are not taken."""
 
     def settings(self, kind: type[FormatSettingsT]) -> FormatSettingsT:
         """The section of a format in the configuration, by the class of its settings."""

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from tests.clients.conftest import Closed
-from tests.support import js_clients
+from tests.support import httpd, js_clients
 from tests.support.access import PASSWORD, USER
 from tests.support.answers import document
 from tests.support.guides import Guide, replaced, typed
+from tests.support.issuer import running_issuer
 from tests.support.js_clients import CLIENTS, Client, NotInstalled
 from tests.support.npm_registry import Built, NpmRegistry
 from tests.support.server import Server, running
@@ -35,6 +37,13 @@ PUBLISH: dict[str, tuple[str, ...]] = {
     "yarn4": ("npm", "publish"),
     "bun": ("publish",),
 }
+
+
+CI_SYSTEMS = (
+    *("GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "NPM_ID_TOKEN"),
+    *("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+)
+"""What tells npm where it runs, and for whom."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,42 @@ def test_publishes_what_all_install(name: str, place: Place, get: Get, tmp_path:
         reader.configure(app)
         reader("install", *(("--no-frozen-lockfile",) if other == "pnpm" else ()), cwd=app)
         assert (app / "node_modules" / package / "package.json").exists(), other
+
+
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_npm_publishes_with_the_identity_of_a_job(
+    system: str, get: Get, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks for one with an audience of its own where it can, and exchanges it at the root of the host."""
+    audience = "npm:127.0.0.1"
+    rule = {"claims": {"repository": "acme/app"}, "role": "write", "namespace_scope": ["@acme/*"]}
+    with running_issuer() as issuer:
+        provider = {"name": "ci", "issuer": issuer.url, "audience": [audience], "role_rules": [rule]}
+        env = {
+            "NORA_AUTH_ENABLED": "true",
+            "NORA_AUTH_OIDC_ENABLED": "true",
+            "NORA_AUTH_OIDC_PROVIDERS": json.dumps([provider]),
+            "NORA_NPM_PROXIES": "[]",
+            "NO_PROXY": "127.0.0.1",
+        }
+        ask = f"/token?audience={quote(audience, safe='')}"
+        for name in CI_SYSTEMS:
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("GITHUB_ACTIONS" if system == "github" else "GITLAB_CI", "true")
+        with running(tmp_path / "server", env=env) as server:
+            npm = get("npm", f"{server.url}/npm/")
+            for package in ("@acme/lib", "@other/lib"):
+                token = issuer.token(aud=audience)
+                if system == "github":
+                    issuer.extra[ask] = httpd.Answer(200, json.dumps({"value": token}).encode())
+                    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{issuer.url}/token")
+                    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "secret")
+                else:
+                    monkeypatch.setenv("NPM_ID_TOKEN", token)
+                folder = project(tmp_path / package.replace("/", "-"), name=package)
+                (npm.home / ".npmrc").write_text(f"registry={npm.registry}\n")
+                told = npm("publish", cwd=folder, fails=package == "@other/lib")
+                assert package == "@acme/lib" or "E403" in told
 
 
 def test_clients_know_how_old_a_package_is(place: Place, get: Get, tmp_path: Path) -> None:

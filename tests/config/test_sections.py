@@ -95,7 +95,7 @@ def test_a_section_is_documented() -> None:
 
 def test_a_handler_gets_its_own_section(tmp_path: Path) -> None:
     config = configured(tmp_path, "toy.color = 'green'")
-    services = Services(config, *[None] * 13)  # type: ignore[arg-type]
+    services = Services(config, *[None] * 14)  # type: ignore[arg-type]
     assert services.settings(ToySettings).color == "green"
     with pytest.raises(LookupError, match="PypiSettings"):
         services.settings(PypiSettings)

@@ -16,6 +16,7 @@ FORMAT = Format(
     settings=NpmSettings,
     default_upstreams=registry,
     version_order=version_order,
+    also=("/-/npm/",),
     build=build,
     render_error=render_error,
     can_proxy=True,

@@ -1,4 +1,4 @@
-"""The endpoints below `/npm/` and `/r/<name>/npm/`."""
+"""The endpoints below `/npm/` and `/r/<name>/npm/`, and what npm asks the root of the host: `/-/npm/`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from nora.formats.npm.login import Login
 from nora.formats.npm.names import PackageName
 from nora.formats.npm.packuments import Packuments
 from nora.formats.npm.publish import PublishEndpoint
+from nora.formats.npm.publishing import PublishingEndpoint
 from nora.formats.npm.registry import Registry
 from nora.formats.npm.releases import RULES
 from nora.formats.npm.resource import Resource
@@ -36,6 +37,7 @@ FILE: Final = f"{PACKAGE}/-/{{@filename}}"
 ABOUT: Final = "/npm/-/package/{@package}"
 TAG: Final = f"{ABOUT}/dist-tags/{{tag}}"
 V1: Final = "/npm/-/npm/v1"
+EXCHANGE: Final = "/-/npm/v1/oidc/token/exchange/package/{@package}"
 USER: Final = "/npm/-/user/{user}"
 
 
@@ -97,6 +99,9 @@ def _people(services: Services) -> Iterator[Endpoint[Resource]]:
     yield Endpoint(READ, f"{V1}/tokens", None, tokens.list)
     yield Endpoint("POST", f"{V1}/tokens", None, tokens.create)
     yield Endpoint("DELETE", f"{V1}/tokens/token/{{key}}", None, tokens.revoke)
+    publishing = PublishingEndpoint(services)
+    yield Endpoint("POST", f"/npm{EXCHANGE}", None, publishing.post)
+    yield Endpoint("POST", EXCHANGE, None, publishing.post)
 
 
 def _registry(
@@ -117,4 +122,3 @@ def _registry(
     yield Endpoint("POST", f"{V1}/security/audits/quick", "read", audit.tree)
     yield Endpoint(READ, f"{V1}/keys", "read", signatures.keys)
     yield Endpoint(READ, f"{V1}/attestations/{{@spec}}", None, signatures.attestations)
-    yield Endpoint("POST", f"{V1}/oidc/token/exchange/package/{{@package}}", "read", registry.not_here)
