@@ -20,19 +20,21 @@ from typing import Final
 from blacksheep import Content, Response
 
 from nora.auth.tokens import DEFAULT_TTL_DAYS, secret_hash, token_of
-from nora.errors import BadRequest, NotFound, TooManyRequests, Unauthenticated
+from nora.errors import BadRequest, NotFound, StorageFailed, TooManyRequests, Unauthenticated
 from nora.formats.base import Services
-from nora.formats.npm.login import LARGEST_BODY, Login
+from nora.formats.npm.login import DESCRIPTION, LARGEST_BODY, Login
 from nora.formats.npm.resource import Resource
 from nora.http.body import read_body
 from nora.http.context import parse_parameters
 from nora.http.fields import json_answer
+from nora.model import Principal
 from nora.proxy.answers import NO_CACHE
 
 SECRET: Final = "npm-login-key"  # noqa: S105 - the name of it
 LIFETIME_SECONDS: Final = 600
 """From `npm login` to the last answer."""
 POLL_SECONDS: Final = 2
+_TWICE: Final = "somebody has logged in here already: begin anew with `npm login`"
 _HTML: Final = b"text/html; charset=utf-8"
 
 
@@ -83,14 +85,22 @@ class WebLogin:
         resource.audit("admin", f"npm login {user}")
         try:
             if await self._catalog.find_token(hashed) is not None:
-                raise BadRequest("somebody has logged in here already: begin anew with `npm login`")
+                raise BadRequest(_TWICE)
             principal = await self._authenticator.verify(resource.request, user, password)
             if principal.method != "password":
                 raise Unauthenticated("log in with your password")
+            await self._make(principal, hashed)
         except (BadRequest, Unauthenticated, TooManyRequests) as error:
             return _page(resource.base, str(error), error.status)
-        await self._login.make(principal, principal.role, "npm login", DEFAULT_TTL_DAYS, hashed)
         return _answer("You are logged in. Go back to npm; this page can be closed.")
+
+    async def _make(self, principal: Principal, hashed: str) -> None:
+        try:
+            await self._login.make(principal, principal.role, DESCRIPTION, DEFAULT_TTL_DAYS, hashed)
+        except StorageFailed:
+            if await self._catalog.find_token(hashed) is None:
+                raise
+            raise BadRequest(_TWICE) from None  # at the same moment
 
     async def _token(self, session: str) -> str:
         return token_of(hmac.digest(await self._secret(), b"token " + session.encode(), "sha512"))
