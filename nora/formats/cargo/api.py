@@ -22,7 +22,7 @@ from nora.formats.cargo.documents import (
 )
 from nora.formats.cargo.errors import JSON
 from nora.formats.cargo.hosted import about, spelling
-from nora.formats.cargo.index import YANKED
+from nora.formats.cargo.index import YANKED, offered
 from nora.formats.cargo.names import canonical, parse_version
 from nora.formats.cargo.owners import require_owner
 from nora.formats.cargo.releases import RULES, YANK
@@ -106,7 +106,8 @@ class Api:
 
         async def look(hosted: Repository) -> Mapping[str, Any] | None:
             package = await self._catalog.find_package(hosted.id, name)
-            versions = [] if package is None else await self._catalog.list_versions(hosted.id, name)
+            there = [] if package is None else await self._catalog.list_versions(hosted.id, name)
+            versions = offered(there, self._catalog.blocks().hidden(hosted.id, name))
             live = [one.name for one in versions if one.state != YANKED]
             if not versions:
                 return None
@@ -116,7 +117,13 @@ class Api:
 
         async def held(candidate: Candidate) -> Mapping[str, Any] | None:
             rows = await self._catalog.list_package_files(candidate.source.id, name)
-            here = [(row.path.split("/")[1], row.version) for row in rows if row.version is not None]
+            hidden = self._catalog.blocks().hidden(candidate.source.id, name)
+            here = [
+                (row.path.split("/")[1], row.version)
+                for row in rows
+                if row.version is not None
+                and not (hidden is not None and hidden.has(row.version, row.blob.digest))
+            ]
             return _shown(here[0][0], newest([version for _, version in here]), "") if here else None
 
         found = await self._resolver.find_hosted(repository, look)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import orjson
 
 from nora.formats.cargo.hosted import about
-from nora.formats.cargo.index import Line, Part, lines, parts_file
+from nora.formats.cargo.index import Line, Part, lines, offered, parts_file
 from nora.formats.cargo.names import version_order
 
 MOST_VERSIONS: Final = 10_000
@@ -75,7 +75,7 @@ def is_stable(version: str) -> bool:
 
 def _about(parts: Sequence[Part]) -> Mapping[str, Any]:
     """What was published says it; an index does not."""
-    published = [one for part in parts for one in part.versions]
+    published = [one for part in parts for one in offered(part.versions, part.hidden)]
     if not published:
         return {}
     last = newest(one.name for one in published)

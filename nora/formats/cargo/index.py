@@ -155,6 +155,17 @@ def part_file(part: Part) -> bytes:
     )
 
 
+def offered(versions: Sequence[Version], hidden: Hidden | None) -> list[Version]:
+    """Those of what was published here that are not blocked."""
+    if hidden is None:
+        return list(versions)
+    return [
+        one
+        for one in versions
+        if not hidden.has(one.name, f"sha256:{orjson.loads(one.document)['line']['cksum']}")
+    ]
+
+
 def parts_file(parts: Sequence[Part]) -> bytes:
     """The index file of all sources of a crate."""
     return joined([part_file(one) for one in parts])
