@@ -38,6 +38,8 @@ class CachedPart:
     offered then."""
     hidden: Hidden | None = None
     """What is blocked of it."""
+    source_id: int = 0
+    """Where the rows of the source are, for formats that look what is there beside the listing."""
     additions: bytes = b"{}"
     """What NORA itself knows of its files, where the format keeps such: the document of the package in the
     rows of the source."""

@@ -27,6 +27,7 @@ from nora.formats.npm.names import PackageName
 from nora.formats.npm.releases import DEPRECATION, RULES
 from nora.formats.npm.resource import Resource
 from nora.formats.npm.settings import NpmSettings
+from nora.formats.npm.sources import with_digests
 from nora.formats.releases import Releases
 from nora.http.body import stream_body
 from nora.http.context import PathContext
@@ -119,7 +120,9 @@ class Changes:
 
     async def _remove_others(self, resource: Resource, there: list[Version], kept: Mapping[str, Any]) -> None:
         """Remove the versions that are not in a document any more. What is blocked never was in it."""
-        hidden = self._catalog.blocks().hidden(resource.writable.id, resource.name)
+        number, name = resource.writable.id, resource.name
+        hidden = self._catalog.blocks().hidden(number, name)
+        hidden = await with_digests(self._catalog, number, name, hidden)
         for version in offered(there, hidden):
             if version.name not in kept:
                 await self._remove(resource, await self._found(resource), version.name)

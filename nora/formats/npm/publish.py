@@ -26,6 +26,7 @@ from nora.formats.npm.maintainers import require_maintainer
 from nora.formats.npm.publication import Contents, Publication, parse_publication
 from nora.formats.npm.resource import Resource
 from nora.formats.npm.settings import NpmSettings
+from nora.formats.npm.sources import with_digests
 from nora.formats.npm.tags import LATEST
 from nora.http.body import content_length, stream_body
 from nora.model import Repository
@@ -172,6 +173,7 @@ class PublishEndpoint:
         with suppress(Blocked):
             if LATEST not in tags and await self._catalog.find_tagged_file(target.id, name, LATEST) is None:
                 hidden = self._catalog.blocks().hidden(target.id, name)
+                hidden = await with_digests(self._catalog, target.id, name, hidden)
                 offered = latest_of(await self._catalog.list_versions(target.id, name), hidden)
                 if offered is None:
                     return [*tags, LATEST]

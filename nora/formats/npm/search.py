@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
-from nora.errors import BadRequest
+from nora.errors import BadRequest, Blocked
 from nora.formats.base import Services
 from nora.formats.npm.documents import Part, find_version, tags_of
 from nora.formats.npm.hosted import iso_time
 from nora.formats.npm.names import PackageName
 from nora.formats.npm.packument import Packument, weight
 from nora.formats.npm.resource import Resource
-from nora.formats.npm.sources import Finder
+from nora.formats.npm.sources import Finder, with_digests
 from nora.formats.npm.upstream import Index, document_path
 from nora.formats.sources import HostedPart
 from nora.http.fields import json_answer
@@ -57,10 +58,11 @@ class Search:
             if all(word in name.lower() for word in words)
         ]
         names.sort(key=lambda name: (name not in words, name))
-        found = [
-            await self._found(resource.repository, PackageName(name)) for name in names[first : first + size]
-        ]
-        objects = [one for one in found if one is not None]
+        objects = []
+        for name in names[first : first + size]:
+            with suppress(Blocked):  # since they were listed
+                if (found := await self._found(resource.repository, PackageName(name))) is not None:
+                    objects.append(found)
         return json_answer({"objects": objects, "total": len(names), "time": iso_time(time.time())})
 
     async def _names(self, repository: Repository, principal: Principal) -> Iterable[str]:
@@ -77,7 +79,7 @@ class Search:
             if package is None or not await self._catalog.list_versions(hosted.id, name):
                 return None
             hidden = self._catalog.blocks().hidden(hosted.id, name)
-            return Part(await self._finder.hosted(HostedPart(hosted, package, hidden)), None, hidden)
+            return await self._finder.hosted(HostedPart(hosted, package, hidden))
 
         async def held(candidate: Candidate) -> Part | None:
             source = candidate.source
@@ -85,6 +87,7 @@ class Search:
             if cached is None:
                 return None
             hidden = self._catalog.blocks().hidden(source.id, name)
+            hidden = await with_digests(self._catalog, source.id, name, hidden)
             return Part(await self._index.stored(cached.blob), None, hidden)
 
         part = await self._resolver.find_hosted(repository, look)

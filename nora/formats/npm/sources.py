@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from nora.catalog.base import Catalog
+from nora.catalog.blocks import Hidden
 from nora.errors import Blocked, Denied, NotFound, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.npm.documents import Part
@@ -45,7 +47,7 @@ class Finder:
             document = await self._index.document(source, name)
             hidden = self._catalog.blocks().hidden(source.id, name)
             if self._index.is_online(source):
-                return None if document is None else CachedPart(document, None, hidden)
+                return None if document is None else CachedPart(document, None, hidden, source_id=source.id)
             package = await self._catalog.find_package(source.id, name)
             if package is None:
                 return None
@@ -53,7 +55,7 @@ class Finder:
                 rows = await self._catalog.list_package_files(source.id, name)
                 if not held_versions(rows):
                     return None
-            return CachedPart(document, (source.id, package.revision), hidden)
+            return CachedPart(document, (source.id, package.revision), hidden, source_id=source.id)
 
         resolution = await self._resolver.resolve(repository, name)
         hosted = await self._resolver.every_hosted(repository, look)
@@ -64,7 +66,7 @@ class Finder:
 
     async def parts(self, name: PackageName, sources: Sources) -> list[Part]:
         """The packuments of the sources in their stored form."""
-        found = [Part(await self.hosted(part), None, part.hidden) for part in sources.hosted]
+        found = [await self.hosted(part) for part in sources.hosted]
         for part in sources.cached:
             rows = [] if part.held is None else await self._catalog.list_package_files(part.held[0], name)
             held = None if part.held is None else held_versions(rows)
@@ -73,20 +75,23 @@ class Finder:
                 stored = await offload(held_stored, name, rows, weight=work)
             else:
                 stored = await self._index.stored(part.document.cached.blob)
-            found.append(Part(stored, held, part.hidden))
+            hidden = await with_digests(self._catalog, part.source_id, name, part.hidden)
+            found.append(Part(stored, held, hidden))
         return found
 
-    async def hosted(self, part: HostedPart) -> bytes:
-        """The packument of a hosted package in its stored form."""
+    async def hosted(self, part: HostedPart) -> Part:
+        """The packument of a hosted package."""
         package, number = part.package, part.repository.id
+        hidden = await with_digests(self._catalog, number, package.name, part.hidden)
         versions = await self._catalog.list_versions(number, package.name)
-        names = {one.name for one in offered(versions, part.hidden)}
+        names = {one.name for one in offered(versions, hidden)}
         tags = {tag: to for tag, to in (await self.tags(number, package.name)).items() if to in names}
-        if "latest" not in tags and (latest := latest_of(versions, part.hidden)) is not None:
+        if "latest" not in tags and (latest := latest_of(versions, hidden)) is not None:
             tags["latest"] = latest
         readme = await self._readme(number, package.name, tags.get("latest"))
         work = sum(len(one.document) for one in versions)
-        return await offload(hosted_stored, package, versions, tags, readme, weight=work)
+        stored = await offload(hosted_stored, package, versions, tags, readme, weight=work)
+        return Part(stored, None, hidden)
 
     async def tags(self, repository_id: int, name: str) -> dict[str, str]:
         """The tags of a hosted package, without those of what is blocked."""
@@ -110,6 +115,18 @@ class Finder:
             return ""
         file = await self._catalog.find_file(repository_id, path_of(name, version) + README)
         return "" if file is None else (await self._blobs.read(file.blob)).decode("utf-8", "replace")
+
+
+async def with_digests(
+    catalog: Catalog, repository_id: int, name: str, hidden: Hidden | None
+) -> Hidden | None:
+    """What is blocked of a package, and the versions whose bytes are: packuments do not know the sha256 of a
+    tarball, which a block is usually by, and the rows of those that are here do."""
+    if hidden is None or not hidden.digests:
+        return hidden
+    rows = await catalog.list_package_files(repository_id, name)
+    versions = {row.version for row in rows if row.version and row.blob.digest in hidden.digests}
+    return hidden._replace(versions=hidden.versions | versions)
 
 
 def absent(resolution: Resolution) -> NotFound | Denied:
