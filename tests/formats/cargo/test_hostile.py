@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.formats.cargo.test_kept import block, fetched
+from tests.formats.cargo.test_kept import block, kept
 from tests.formats.cargo.wire import API, publication_of
 from tests.support.crate_index import CrateIndex
 from tests.support.in_process import application
@@ -49,7 +49,7 @@ async def test_a_search_shows_nothing_of_a_blocked_cached_version(
         index.add("some-crate", version)
     async with application(tmp_path, NORA_CARGO_PROXY=upstream.url) as http:
         for version in ("1.0.0", "1.1.0"):
-            await fetched(http, "some-crate", version)
+            await kept(http, "some-crate", version)
         digest = hashlib.sha256(index.crates["some-crate/1.1.0"]).hexdigest()
         await block(http, digest=f"sha256:{digest}")
         [found] = (await http.get(API, params={"q": "some"})).json()["crates"]
