@@ -11,7 +11,9 @@ import orjson
 
 from nora.catalog.blocks import Hidden
 from nora.errors import PackageNotFound, VersionNotFound
+from nora.formats.npm.names import is_version
 from nora.formats.npm.packument import Listed, Packument, offered_tags, tags_in
+from nora.formats.npm.ranges import Range
 from nora.http.encodings import Encoding, compress_pieces
 
 _OF_ALL: Final = ("created", "modified")
@@ -113,20 +115,35 @@ def make_document(form: str, encoding: str, name: str, base: str, parts: Sequenc
 
 
 def make_version(encoding: str, name: str, base: str, wanted: str, parts: Sequence[Part]) -> bytes:
-    """A variant of the manifest of one version, by its name or a tag. Raises VersionNotFound."""
+    """A variant of the manifest of one version: see `find_version`."""
     return compress_pieces((find_version(name, wanted, parts).served(base, name),), Encoding(encoding))
 
 
 def find_version(name: str, wanted: str, parts: Sequence[Part]) -> Listed:
-    """A version by its name or a tag. Raises VersionNotFound."""
-    for part in parts:
-        found = Packument(part.stored).find(wanted)
-        if found is not None and part.offers(found):
-            return found
-    version = tags_of(parts).get(wanted)
-    if version is None:
-        raise VersionNotFound(f"{name} has no version and no tag {wanted}")
-    return find_version(name, version, parts)
+    """A version by its name, by a tag, or the newest one in a range. Raises VersionNotFound."""
+    packuments = [Packument(part.stored) for part in parts]
+
+    def find(version: str) -> Listed | None:
+        for packument, part in zip(packuments, parts, strict=True):
+            found = packument.find(version)
+            if found is not None and part.offers(found):
+                return found
+        return None
+
+    found = find(wanted)
+    if found is None and (version := tags_of(parts).get(wanted)) is not None:
+        found = find(version)
+    if found is None and (within := looked_through(wanted)) is not None:
+        names = {version for packument in packuments for version in packument.names()}
+        found = next(filter(None, map(find, within.newest_first(names))), None)
+    if found is None:
+        raise VersionNotFound(f"{name} has no version, no tag and no version in a range {wanted}")
+    return found
+
+
+def looked_through(wanted: str) -> Range | None:
+    """The range for which all versions have to be looked at; None for a version and for a tag."""
+    return None if is_version(wanted) else Range.of(wanted)
 
 
 def tags_of(parts: Sequence[Part]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
 from nora.formats.base import Services
-from nora.formats.npm.documents import Form, Part, make_document, make_version, tags_of
+from nora.formats.npm.documents import Form, Part, looked_through, make_document, make_version, tags_of
 from nora.formats.npm.packument import weight
 from nora.formats.npm.resource import Resource
 from nora.formats.npm.sources import Finder
@@ -57,13 +57,15 @@ class Packuments:
         )
 
     async def version(self, resource: Resource) -> Response:
-        """GET and HEAD of the manifest of a version, by its name or a tag."""
+        """GET and HEAD of the manifest of a version, by its name, a tag or a range of versions."""
         name, base, wanted = resource.name, resource.base, resource.version
         sources = await self._finder.find(resource.repository, name)
 
         async def make(encoding: Encoding) -> bytes:
             parts = await self._finder.parts(name, sources)
             work = _work(parts)
+            if looked_through(wanted) is not None:
+                work += sum(weight(part.stored) for part in parts)
             return await offload(make_version, encoding.value, name, base, wanted, parts, weight=work)
 
         return await self._render_cache.variant(

@@ -87,8 +87,10 @@ def test_look_ups() -> None:
         orjson.loads(make_version("identity", "lib", BASE, "latest", (Part(stored),)))["version"]
         == "1.1999.0"
     )
-    with pytest.raises(VersionNotFound):
-        find_version("lib", "^1", (Part(stored),))
+    assert find_version("lib", "~1.5", (Part(stored),)).version == "1.5.0"
+    for absent in ("^2", "1.9999.0", "beta"):
+        with pytest.raises(VersionNotFound):
+            find_version("lib", absent, (Part(stored),))
 
 
 def test_files_keep_the_names_that_they_have_upstream() -> None:

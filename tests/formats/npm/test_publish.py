@@ -109,7 +109,10 @@ def test_tags_of_publications(http: httpx.Client, name: str) -> None:
     assert packument(http, name)["dist-tags"] == {"beta": "2.0.0-rc.1", "latest": "1.0.0"}
     assert http.get(f"/npm/{name}/beta").json()["version"] == "2.0.0-rc.1"
     assert http.get(f"/npm/{name}/1.0.0").json()["version"] == "1.0.0"
-    assert http.get(f"/npm/{name}/^1").status_code == 404
+    for within in ("^1", "%5E1", "1.x", ">=1%20<3", "*"):
+        assert http.get(f"/npm/{name}/{within}").json()["version"] == "1.0.0", within
+    for absent in ("^2", "3", "unknown"):
+        assert http.get(f"/npm/{name}/{absent}").status_code == 404, absent
 
 
 def test_parallel_publications_are_all_there(http: httpx.Client, name: str) -> None:
