@@ -33,6 +33,8 @@ LARGEST_BODY: Final = 16 << 20
 LARGEST_UNPACKED: Final = 64 << 20
 LARGEST_ANSWER: Final = 64 << 20
 MOST_NAMES: Final = 100_000
+MOST_ENTRIES: Final = 300_000
+"""Of a tree, which names a package wherever it is needed: it is looked through on the event loop."""
 DEEPEST: Final = 200
 _HEADERS: Final = {"content-type": "application/json", "accept": "application/json"}
 _TREES: Final = ("dependencies", "requires")
@@ -172,18 +174,23 @@ def _only_texts(said: Any) -> dict[str, str]:
     return {key: found[key] for key in _METADATA if isinstance(found.get(key), str)}
 
 
-def _names_in(tree: Mapping[str, Any], depth: int = 0) -> set[str]:
+def _names_in(tree: Mapping[str, Any]) -> set[str]:
     """Of all packages in the tree of a lock file. Raises BadRequest."""
-    if depth > DEEPEST:
-        raise BadRequest(f"the tree is deeper than {DEEPEST}")
     found: set[str] = set()
-    for field in _TREES:
-        below = tree.get(field)
-        if isinstance(below, dict):
-            found |= below.keys()
-            for one in below.values():
-                if isinstance(one, dict):
-                    found |= _names_in(one, depth + 1)
+    entries = 0
+    left = [(tree, 0)]
+    while left:
+        node, depth = left.pop()
+        if depth > DEEPEST:
+            raise BadRequest(f"the tree is deeper than {DEEPEST}")
+        for field in _TREES:
+            below = node.get(field)
+            if isinstance(below, dict):
+                entries += len(below)
+                found |= below.keys()
+                left += [(one, depth + 1) for one in below.values() if isinstance(one, dict)]
+        if entries > MOST_ENTRIES:
+            raise BadRequest(f"a tree of at most {MOST_ENTRIES} entries is audited")
     return found
 
 
