@@ -8,7 +8,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benches.registries import access, chunks, crates, growth, installs, memory, refreshes, scale
+from benches.registries import (
+    access,
+    chunks,
+    crates,
+    growth,
+    installs,
+    memory,
+    npm_installs,
+    refreshes,
+    scale,
+)
 from benches.registries.gates import Check
 from benches.registries.generators import LoadFailed
 from benches.registries.rivals import StartFailed
@@ -22,6 +32,7 @@ PARTS: dict[str, Part] = {
     "scale": scale.run,
     "access": access.run,
     "installs": installs.run,
+    "npm-ci": npm_installs.run,
     "growth": growth.run,
     "refreshes": refreshes.run,
     "crates": crates.run,

@@ -106,6 +106,7 @@ ACCESS_STORMS = {
     50: Promise("p99 of others under 50 wrong passwords/s from 50 addresses, beside before", 2),
 }
 INSTALL = Promise("wall time of an installation by uv, warm, beside a static copy served by nginx", 1.1)
+NPM_CI = Promise("wall time of npm ci, warm, beside verdaccio", 1)
 CRATES = {
     "index": Promise("index file of a crate, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4),
     "unchanged": Promise(
