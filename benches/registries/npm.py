@@ -28,6 +28,8 @@ LARGE = "large-packument"
 HEAVY = "tarball"
 SMALL_VERSIONS = 117
 TARBALL = 60 * KIB
+LARGE_BYTES_A_SECOND = 2e6
+"""verdaccio makes one or two documents of 10 MB a second: also to warm up takes longer than one."""
 # About as much of a manifest is for those who install as with packages in the field.
 FIELDS = {
     "dependencies": {f"dependency-{number}": f"^{number}.2.3" for number in range(10)},
@@ -66,6 +68,7 @@ def small_packument(server: Running, sizes: Sizes, seconds: float) -> Load:
 
 def large_packument(server: Running, sizes: Sizes, seconds: float) -> Load:
     """GET of the abbreviated packument of a package of very many versions."""
+    seconds = max(seconds, sizes.packument / LARGE_BYTES_A_SECOND)
     return _packument(server, LARGE, len(large(sizes.packument)), LARGE_READERS, seconds)
 
 
