@@ -278,6 +278,23 @@ def check(
     assert not found, "\n".join([f"{len(found)} times in {len(cases)} rows:", *found[:MOST_SHOWN]])
 
 
+def check_while_first_is_down(
+    place: Place,
+    client: Client,
+    table: Sequence[Row],
+    expected: Callable[[Row], tuple[set[str], set[str]]],
+    *,
+    is_swapped: bool,
+) -> None:
+    """The rows of one layout, while its first source refuses connections. Raises as `check` does."""
+    chosen = [one for one in table if one.layout.is_swapped == is_swapped]
+    first = place.of(chosen[0].layout).first
+    try:
+        check(place, client, chosen, expected, during=first.up.stop)
+    finally:
+        first.up.start()
+
+
 def _prepare(client: Client, case: Case) -> None:
     """The name gets its source, then the first site its fault."""
     row, faults = case.row, case.place.first.faults

@@ -23,6 +23,7 @@ from tests.trust.matrix import (
     Place,
     Row,
     check,
+    check_while_first_is_down,
     placed,
     rows,
     sources,
@@ -130,9 +131,6 @@ def test_sources_of_projects_while_the_first_is_silent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_swapped", [False, True])
 def test_sources_of_projects_while_the_first_is_down(place: Place, is_swapped: bool) -> None:
-    table = [one for one in rows(KINDS, ("refused",), WHATS, spell) if one.layout.is_swapped == is_swapped]
-    first = place.of(table[0].layout).first
-    try:
-        check(place, Installer(), table, expected, during=first.up.stop)
-    finally:
-        first.up.start()
+    check_while_first_is_down(
+        place, Installer(), rows(KINDS, ("refused",), WHATS, spell), expected, is_swapped=is_swapped
+    )
