@@ -8,6 +8,9 @@ difference, `Target.is_directory` tells it. Before all of this there may be `/r/
 A name that begins with `@` in its pattern, `{@package}`, may have a scope: it stands for `name`, and for the
 two segments `@scope/name`, whose separator may be encoded (`@scope%2fname`). Each of the two is a segment as
 any other.
+
+A name that ends with dots, `{path...}`, stands for one segment or more, joined by slashes; a pattern has at
+most one. What fits both such a pattern and one of a fixed length is named by the latter.
 """
 
 from __future__ import annotations
@@ -58,6 +61,7 @@ class _Kind(Enum):
     BARE = "a name that may have a scope, without one"
     SCOPE = "the scope of a name"
     SCOPED = "what comes after the scope"
+    SEVERAL = "one segment or more"
 
 
 class _Pattern:
@@ -67,9 +71,18 @@ class _Pattern:
         self.text = text
         self.segments = segments
         self.rank = tuple(kind is not _Kind.LITERAL for kind, _ in segments)
+        kinds = [kind for kind, _ in segments]
+        self.long_name = kinds.index(_Kind.SEVERAL) if _Kind.SEVERAL in kinds else None
+        """Where the name is that stands for one segment or more; None: there is none."""
 
     def match(self, segments: Sequence[str]) -> dict[str, str] | None:
-        """The values of the names, when so many segments fit."""
+        """The values of the names, when the segments fit: as many as the pattern has, or no fewer."""
+        at = self.long_name
+        if at is not None:
+            end = at + len(segments) - len(self.segments) + 1
+            if end <= at:
+                return None
+            segments = [*segments[:at], "/".join(segments[at:end]), *segments[end:]]
         values: dict[str, str] = {}
         for one, (kind, text) in zip(segments, self.segments, strict=True):
             if kind is _Kind.LITERAL:
@@ -77,7 +90,7 @@ class _Pattern:
                     return None
             elif kind is _Kind.SCOPED:
                 values[text] += f"/{one}"
-            elif kind is not _Kind.NAME and one.startswith("@") != (kind is _Kind.SCOPE):
+            elif kind in (_Kind.BARE, _Kind.SCOPE) and one.startswith("@") != (kind is _Kind.SCOPE):
                 return None
             else:
                 values[text] = one
@@ -93,6 +106,8 @@ def _patterns_of(text: str) -> Iterator[_Pattern]:
             ways = [[(_Kind.LITERAL, segment)]]
         elif segment.startswith(_MAY_HAVE_SCOPE):
             ways = [[(_Kind.BARE, name)], [(_Kind.SCOPE, name), (_Kind.SCOPED, name)]]
+        elif name.endswith("..."):
+            ways = [[(_Kind.SEVERAL, name.removesuffix("..."))]]
         else:
             ways = [[(_Kind.NAME, name)]]
         choices = [before + way for before in choices for way in ways]
@@ -104,10 +119,14 @@ class Paths:
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._patterns: dict[int, list[_Pattern]] = {}
+        self._any_length: list[_Pattern] = []
         texts = tuple(dict.fromkeys(patterns))
         found = chain.from_iterable(map(_patterns_of, texts))
         for one in sorted(found, key=lambda pattern: pattern.rank):
-            self._patterns.setdefault(len(one.segments), []).append(one)
+            length = len(one.segments)
+            same = self._patterns.setdefault(length, []) if one.long_name is None else self._any_length
+            same.append(one)
+        self._any_length.sort(key=lambda pattern: -pattern.rank.count(False))  # most of it said first
         self._has_scopes = any(_MAY_HAVE_SCOPE in text for text in texts)
         self._known = lru_cache(_REMEMBERED)(self._split)
 
@@ -124,7 +143,7 @@ class Paths:
         if is_directory:
             segments.pop()
         if all(segments):
-            for pattern in self._patterns.get(len(segments), ()):
+            for pattern in chain(self._patterns.get(len(segments), ()), self._any_length):
                 values = pattern.match(segments)
                 if values is not None:
                     return Target(pattern.text, repository, values, is_directory)

@@ -154,3 +154,50 @@ def test_a_scope_is_no_name(path: str) -> None:
 def test_formats_without_scopes_take_no_encoded_separator() -> None:
     with pytest.raises(BadRequest):
         PATHS.split(b"/list/@s%2fa/")
+
+
+LONG = Paths(
+    (
+        "/go/{module...}/@latest",
+        "/go/{module...}/@v/{file}",
+        "/go/{module...}/@v/list",
+        "/go/-/{one}",
+        "/go/{path...}",
+        "/go/",
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern", "values"),
+    [
+        ("/go/a/@latest", "/go/{module...}/@latest", {"module": "a"}),
+        ("/go/h.org/a/b/@latest", "/go/{module...}/@latest", {"module": "h.org/a/b"}),
+        ("/go/h.org/a/@v/list", "/go/{module...}/@v/list", {"module": "h.org/a"}),
+        (
+            "/go/h.org/a/@v/v1.0.0.zip",
+            "/go/{module...}/@v/{file}",
+            {"module": "h.org/a", "file": "v1.0.0.zip"},
+        ),
+        ("/go/@v/list", "/go/{path...}", {"path": "@v/list"}),
+        ("/go/-/a", "/go/-/{one}", {"one": "a"}),
+        ("/go/-/a/b", "/go/{path...}", {"path": "-/a/b"}),
+        ("/go/a%20b/c/", "/go/{path...}", {"path": "a b/c"}),
+        ("/go/", "/go/", {}),
+    ],
+)
+def test_names_of_several_segments(path: str, pattern: str, values: Mapping[str, str]) -> None:
+    for raw, repository in ((path, None), (f"/r/x{path}", "x")):
+        assert LONG.split(raw.encode()) == Target(pattern, repository, values, path.endswith("/"))
+
+
+@pytest.mark.parametrize("path", ["/go//a", "/go/a//b", "/go/a//", "//go/a", "/other/a"])
+def test_no_segment_of_several_is_empty(path: str) -> None:
+    assert not LONG.split(path.encode()).pattern
+
+
+@pytest.mark.parametrize("bad", ["%2f", "a%2fb", "..", "%2e%2e", "%5c", "%00", "%"])
+def test_none_of_several_segments_is_bad(bad: str) -> None:
+    for path in (f"/go/{bad}/a", f"/go/a/{bad}", f"/go/a/{bad}/@latest"):
+        with pytest.raises(BadRequest):
+            LONG.split(path.encode())
