@@ -60,6 +60,8 @@ class File:
     blob: Blob
     checksums: Mapping[str, str] | None = None
     """Hashes beside the sha256, hexadecimal, by algorithm; None where none were kept."""
+    created_at: float = field(default=0.0, compare=False)
+    """Since when the path has these bytes, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,6 @@ class DirectoryEntry:
     name: str
     file: File | None = None
     """None for a directory."""
-    created_at: float | None = None
-    """Of a file: since when the path has had it, seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ from blacksheep import Content, Request, Response
 from nora._speedups import DURABLE_NOT, store_file
 from nora.blobs.files import list_idle, remove
 from nora.errors import NoraError
+from nora.http.conditions import is_unchanged
 from nora.http.context import RequestContext
 from nora.http.encodings import Encoding, choose_encoding
 from nora.http.memory import MemoryCache
-from nora.http.send import FileContent, Header, SizedContent, is_unchanged, stat_to_send
+from nora.http.send import FileContent, Header, SizedContent, stat_to_send
 from nora.http.tasks import spawn
 
 _log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from time import monotonic
 from typing import Any
 
@@ -20,6 +20,7 @@ from nora._speedups import parse_range
 from nora.blobs.base import BlobStore
 from nora.catalog.records import Blob
 from nora.errors import ClientGone, RangeNotSatisfiable, StorageFailed
+from nora.http.conditions import conditions_of, http_date
 from nora.http.errors import is_out_of_descriptors, no_descriptors
 from nora.http.memory import MemoryCache
 from nora.processes import descriptor_budget
@@ -87,23 +88,27 @@ async def blob_response(
     media_type: bytes,
     headers: Sequence[Header],
     etag: bytes,
+    modified: float | None = None,
 ) -> Response:
-    """A blob, as far as the client wants it: HEAD, GET, one Range, If-Range, If-None-Match (RFC 9110, 13-14).
+    """A blob, as far as the client wants it: HEAD, GET, one Range, conditions (RFC 9110, 13-14).
 
-    `etag` is a strong validator, quotes included. Never a Content-Encoding: the bytes are what the digest
-    says. Raises RangeNotSatisfiable, StorageFailed.
+    `etag` is a strong validator, quotes included; `modified` says since when this is so, in seconds since the
+    epoch, where that is told. Never a Content-Encoding: the bytes are what the digest says. Raises
+    RangeNotSatisfiable, PreconditionFailed, StorageFailed.
     """
     scope: Scope = request.scope  # type: ignore[assignment]
-    wanted_range, if_range, none_match = _conditions(scope["headers"])
+    conditions = conditions_of(scope["headers"])
     head = [*headers, (b"etag", etag), _ACCEPT_RANGES]
-    if none_match is not None and _matches(none_match, etag):
+    if modified is not None:
+        head.append((b"last-modified", http_date(modified)))
+    if conditions.is_unchanged(etag, modified):
         return Response(304, head)
     if scope["method"] == "HEAD":
         return Response(200, head, SizedContent(media_type, blob.size))
     if blob.size > SMALL and (url := store.redirect_url(blob, media_type)) is not None:
         return Response(307, [*headers, (b"location", url.encode())])  # which answers ranges, too
-    if wanted_range is not None and (if_range is None or if_range == etag):
-        part = _requested_part(wanted_range, blob.size)
+    if conditions.range is not None and conditions.allow_range(etag, modified):
+        part = _requested_part(conditions.range, blob.size)
         if part is not None:
             return await _part_response(store, memory, blob, part, media_type, head)
     if blob.size <= SMALL:
@@ -113,34 +118,6 @@ async def blob_response(
         return Response(200, head, _streamed(store, blob, 0, blob.size, media_type))
     _check_file(path, blob)
     return Response(200, head, FileContent(media_type, blob.size, path))
-
-
-def is_unchanged(request: Request, etag: bytes) -> bool:
-    """Whether the client has what this ETag is of: then 304 is the answer."""
-    none_match = request.get_first_header(b"if-none-match")
-    return none_match is not None and _matches(none_match, etag)
-
-
-def _conditions(headers: Iterable[Header]) -> tuple[bytes | None, bytes | None, bytes | None]:
-    """Range, If-Range and If-None-Match."""
-    wanted_range = if_range = none_match = None
-    for name, value in headers:
-        if name == b"range":
-            wanted_range = value
-        elif name == b"if-range":
-            if_range = value
-        elif name == b"if-none-match":
-            none_match = value
-    return wanted_range, if_range, none_match
-
-
-def _matches(none_match: bytes, etag: bytes) -> bool:
-    """Whether an If-None-Match names the tag, by weak comparison (RFC 9110, 13.1.2)."""
-    return (
-        none_match == etag
-        or none_match == b"*"
-        or any(tag.strip().removeprefix(b"W/") == etag for tag in none_match.split(b","))
-    )
 
 
 def _requested_part(header: bytes, size: int) -> tuple[int, int] | None:

@@ -13,7 +13,8 @@ from blacksheep import Request, Response, StreamedContent
 from nora._speedups import parse_range
 from nora.catalog.records import Blob
 from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
-from nora.http.send import SizedContent, blob_response, is_unchanged
+from nora.http.conditions import conditions_of, http_date
+from nora.http.send import SizedContent, blob_response
 from nora.resolve.deadline import work_for_all
 
 if TYPE_CHECKING:
@@ -76,16 +77,17 @@ async def file_response(
     *,
     headers: Sequence[Header],
     etag: bytes | None,
+    modified: float | None = None,
     what: str,
 ) -> Response:
     """A file, as far as the client wants it, from the store or while it comes in. See `blob_response`.
 
-    `etag` is a strong validator, quotes included; None: the digest, once that is known. A HEAD of a file that
-    is not here costs no GET of an upstream. Raises NotFound, naming `what`, where no upstream has it;
-    UpstreamFailed and its kinds, RangeNotSatisfiable, StorageFailed, StorageFull. What fails after the head
-    was sent cuts the connection.
+    `etag` is a strong validator, quotes included; None: the digest, once that is known. `modified` as
+    there. A HEAD of a file that is not here costs no GET of an upstream. Raises NotFound, naming `what`, where
+    no upstream has it; UpstreamFailed and its kinds, RangeNotSatisfiable, PreconditionFailed, StorageFailed,
+    StorageFull. What fails after the head was sent cuts the connection.
     """
-    answer = _Answer(request, services, file, headers, etag)
+    answer = _Answer(request, services, file, headers, etag, modified)
     try:
         return await (answer.head() if request.method == "HEAD" else answer.get())
     except NotFound as error:
@@ -102,8 +104,11 @@ class _Answer:
         file: FileRequest,
         headers: Sequence[Header],
         etag: bytes | None,
+        modified: float | None,
     ) -> None:
         digest = file.expect.digest
+        self._modified = modified
+        self._conditions = conditions_of(request.scope["headers"])
         self._request = request
         self._services = services
         self._file = file
@@ -135,6 +140,7 @@ class _Answer:
             media_type=self._media_type,
             headers=self._headers,
             etag=self._etag or _tag(blob.digest),
+            modified=self._modified,
         )
 
     async def _coming(self, in_flight: InFlightFile) -> Response:
@@ -163,19 +169,21 @@ class _Answer:
 
     def _head(self) -> list[Header]:
         tag = () if self._etag is None else ((b"etag", self._etag),)
-        return [*self._headers, *tag, _ACCEPT_RANGES]
+        date = () if self._modified is None else ((b"last-modified", http_date(self._modified)),)
+        return [*self._headers, *tag, *date, _ACCEPT_RANGES]
 
     def _is_unchanged(self) -> bool:
-        return self._etag is not None and is_unchanged(self._request, self._etag)
+        return self._etag is not None and self._conditions.is_unchanged(self._etag, self._modified)
 
     def _requested_part(self, total: int | None) -> tuple[int, int] | None:
         """The first and last byte that are asked for; None: all, as where the size is not known yet."""
-        wanted_range = self._request.get_first_header(b"range")
-        if_range = self._request.get_first_header(b"if-range")
-        if wanted_range is None or total is None or (if_range is not None and if_range != self._etag):
+        conditions = self._conditions
+        if conditions.range is None or total is None:
+            return None
+        if not conditions.allow_range(self._etag or b"", self._modified):
             return None
         try:
-            return parse_range(wanted_range.decode("latin-1"), total)
+            return parse_range(conditions.range.decode("latin-1"), total)
         except ValueError:
             raise RangeNotSatisfiable(total) from None
 

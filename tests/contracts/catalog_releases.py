@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -216,8 +217,9 @@ class ReleasesContract(CatalogFixtures):
         listed = await catalog.list_directory(hosted, "lib", "", 99)
         assert [one.name for one in listed] == names
         for entry in listed:
-            assert (entry.file is None) is (entry.created_at is None) is entry.name.endswith("/")
+            assert (entry.file is None) is entry.name.endswith("/")
             if entry.file is not None:
+                assert abs(entry.file.created_at - time.time()) < 60
                 assert (entry.file.path, entry.file.blob.digest) == (
                     f"lib/{entry.name}",
                     sha256(f"lib/{entry.name}"),

@@ -83,7 +83,7 @@ WHERE file.package_id = package.id AND +file.id > ? LIMIT ?))
 FROM package WHERE package.repository_id = ? AND package.name = ?"""
 
 _FILE: Final = """file.id, file.repository_id, file.path, package.name, version.name, file.media_type,
-blob.id, blob.digest, blob.size, blob.generation, file.checksums"""
+blob.id, blob.digest, blob.size, blob.generation, file.checksums, file.created_at"""
 
 FIND_FILE: Final = f"""
 SELECT {_FILE} FROM file
@@ -111,7 +111,7 @@ ORDER BY next.path LIMIT 1)
 FROM entry WHERE substr(entry.path, 1, length(?2)) = ?2
 LIMIT ?4)
 SELECT CASE instr({_REST}, '/') WHEN 0 THEN {_REST} ELSE substr({_REST}, 1, instr({_REST}, '/')) END,
-file.created_at, {_FILE} FROM entry
+{_FILE} FROM entry
 CROSS JOIN file ON file.repository_id = ?1 AND file.path = entry.path
 CROSS JOIN blob ON blob.id = file.blob_id
 LEFT JOIN version ON version.id = file.version_id

@@ -40,21 +40,24 @@ def file_of(
     size: int,
     generation: int,
     checksums: str | None,
+    created_at: float,
 ) -> File:
     """A file of the columns that the queries for files select."""
     blob = Blob(blob_id, _trusted(Digest, digest), size, generation)
-    return File(id, repository_id, path, package, version, media_type, blob, _checksums(checksums))
+    return File(
+        id, repository_id, path, package, version, media_type, blob, _checksums(checksums), created_at
+    )
 
 
 def _checksums(text: str | None) -> dict[str, str] | None:
     return None if text is None else orjson.loads(text)
 
 
-def directory_entry_of(name: str, created_at: float, *file: Any) -> DirectoryEntry:
+def directory_entry_of(name: str, *file: Any) -> DirectoryEntry:
     """An entry of a directory, of the columns that the listing selects: of a directory those of some file."""
     if name.endswith("/"):
         return DirectoryEntry(name)
-    return DirectoryEntry(name, file_of(*file), created_at)
+    return DirectoryEntry(name, file_of(*file))
 
 
 def package_of(id: int, name: str, owned: int, revision: int, document: bytes) -> Package:  # noqa: A002
