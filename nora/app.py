@@ -345,7 +345,7 @@ class Worker:
                 finish_below=config.proxy.finish_below,
                 count=self._metrics.count_cache,
             ),
-            exchange=Exchange(self._identities, authenticator.sessions.mint) if self._identities else None,
+            exchange=Exchange(self._identities, authenticator) if self._identities else None,
         )
 
     def _jobs(self, services: Services, proxies: Sequence[Repository]) -> Iterator[asyncio.Task[None]]:

@@ -145,7 +145,7 @@ class Authenticator:
             self._known.pop(key, None)
         session = self._in_session.get(key)
         if session is not None:
-            if session.expires_at > time.time() and await self.still_valid(session.principal):
+            if session.expires_at > time.time() and await self._holds(session):
                 return session.principal
             self._in_session.pop(key, None)
         proven = self._in_password.get(key)
@@ -182,6 +182,22 @@ class Authenticator:
             return current and covers(self._role_of(name), holder.role)
         return not kind or self._grounds.hold(holder.parent)
 
+    async def end_session(self, request: Request) -> None:
+        """End the session that a request shows, which an identity token was exchanged for. Raises
+        Unauthenticated where it shows none, or one that has ended."""
+        header = find_header(request.scope["headers"])
+        credentials = parse_credentials(header) if header is not None else None
+        session = self.sessions.read(_secret_of(credentials)) if credentials is not None else None
+        if session is None or not _may_be_ended(session) or not await self._holds(session):
+            raise Unauthenticated("the credentials are no session that an identity token was exchanged for")
+        _scope(request)["nora.principal"] = session.principal
+        await self._tokens.end_session(session)
+
+    async def _holds(self, session: Session) -> bool:
+        if _may_be_ended(session) and await self._tokens.has_ended(session):
+            return False
+        return await self.still_valid(session.principal)
+
     async def renew(self, holder: Principal) -> Principal | None:
         """Who a session was made for, with the role that they have today; None when that no longer holds.
 
@@ -198,8 +214,8 @@ class Authenticator:
         text = _secret_of(credentials)
         session = self.sessions.read(text) if _is_jwt(text) else None
         if session is not None:
-            if not await self.still_valid(session.principal):
-                raise Unauthenticated("what the session was made from has been revoked")
+            if not await self._holds(session):
+                raise Unauthenticated("the session, or what it was made from, has been revoked")
             _remember(self._in_session, key, session)
             return session.principal
         if isinstance(credentials, Basic) and self._is_password(text):
@@ -276,6 +292,11 @@ def _remember(known: dict[bytes, T], key: bytes, value: T) -> None:
 
 def _scope(request: Request) -> dict[str, Any]:
     return cast("dict[str, Any]", request.scope)
+
+
+def _may_be_ended(session: Session) -> bool:
+    """Others end with the token or the password that they were made from, and need not be looked for."""
+    return session.holder.method == "oidc"
 
 
 def _secret_of(credentials: Credentials) -> str:

@@ -10,12 +10,13 @@ who finds one in the log of a job gets nothing for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 import orjson
 from blacksheep import Request, Response
 
+from nora.auth.authenticator import Authenticator
 from nora.auth.endpoints import ServerEndpoint
 from nora.auth.oidc import MAX_TOKEN, OidcVerifier
 from nora.auth.scopes import write_scope
@@ -32,16 +33,13 @@ LIFETIME_SECONDS: Final = 900
 """Of what is minted: as long as the public index's, since one upload follows the other with it."""
 LARGEST_BODY: Final = MAX_TOKEN + 1024
 
-Mint = Callable[[Principal, tuple[Scope, ...], int], str]
-"""Makes a session of a principal, with these scopes, for so many seconds."""
-
 
 class Exchange:
     """What is given for an identity token, whichever way a client asks for it."""
 
-    def __init__(self, verifier: OidcVerifier, mint: Mint) -> None:
+    def __init__(self, verifier: OidcVerifier, authenticator: Authenticator) -> None:
         self._verifier = verifier
-        self._mint = mint
+        self._authenticator = authenticator
 
     @property
     def audience(self) -> str:
@@ -55,7 +53,12 @@ class Exchange:
         principal = await self._verifier.verify(token, exchange=True)
         context.scope["nora.principal"], scopes = principal, rights(principal)
         note(context.scope, "session", name=" ".join(map(write_scope, scopes)))
-        return self._mint(principal, scopes, LIFETIME_SECONDS)
+        return self._authenticator.sessions.mint(principal, scopes, LIFETIME_SECONDS)
+
+    async def end(self, context: RequestContext) -> None:
+        """End the session that is shown before its time. Raises Unauthenticated where none is."""
+        context.audit("admin", "revoke session")
+        await self._authenticator.end_session(context.request)
 
 
 class TrustedPublishing:
@@ -74,7 +77,7 @@ class TrustedPublishing:
 
     async def _mint_token(self, context: RequestContext) -> object:
         note(context.scope, "session")
-        token = _token(await read_body(context.request, LARGEST_BODY))
+        token = await read_identity(context, "token")
         return {"success": True, "token": await self._exchange.session(context, token)}
 
 
@@ -83,14 +86,15 @@ def rights(principal: Principal) -> tuple[Scope, ...]:
     return principal.scopes or (Scope(actions=ROLES[principal.role] - {"admin"}),)
 
 
-def _token(body: bytes) -> str:
-    """Raises BadRequest."""
+async def read_identity(context: RequestContext, field: str) -> str:
+    """The identity token that a body has in a field. Raises BadRequest, TooLarge."""
+    body = await read_body(context.request, LARGEST_BODY)
     try:
-        token = orjson.loads(body)["token"]
+        token = orjson.loads(body)[field]
     except (orjson.JSONDecodeError, KeyError, TypeError):
         token = None
     if not isinstance(token, str) or not token:
-        raise BadRequest('expected {"token": "<the identity token>"}')
+        raise BadRequest(f'expected {{"{field}": "<the identity token>"}}')
     return token
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
@@ -51,6 +52,8 @@ class Session:
     audience: str
     expires_at: float
     """Seconds since the epoch."""
+    id: str
+    """What tells it from all others: its signature."""
 
 
 class Sessions:
@@ -112,6 +115,7 @@ class Sessions:
             "aud": audience,
             "sub": holder.name,
             "iat": now,
+            "jti": _encode(os.urandom(12)),  # who ends one of two that begin at once ends only that
             "exp": now + seconds,
             "method": holder.method,
             "role": holder.role,
@@ -129,7 +133,7 @@ class Sessions:
         if not hmac.compare_digest(signature, self._signature(signed)):
             return None
         try:
-            return _load(orjson.loads(_decode(signed[len(_HEADER) + 1 :])))
+            return _load(orjson.loads(_decode(signed[len(_HEADER) + 1 :])), signature)
         except (ValueError, KeyError, TypeError, NotBase64):
             return None  # signed by a version that said it otherwise
 
@@ -162,11 +166,11 @@ def _scopes(dumped: list[_Dumped]) -> tuple[Scope, ...]:
     )
 
 
-def _load(claims: dict[str, Any]) -> Session:
+def _load(claims: dict[str, Any], signature: str) -> Session:
     name, role, parent = claims["sub"], claims["role"], claims["parent"]
     ends_at = float(claims["exp"])
     holder = Principal(name, claims["method"], role, _scopes(claims["scopes"]), parent)
     principal = Principal(name, "session", role, _scopes(claims["access"]) or NOTHING, parent, ends_at)
     if holder.is_anonymous:  # whose rights are everybody's, and who might be let in by saying who they are
         principal = ANONYMOUS
-    return Session(principal, holder, claims["aud"], ends_at)
+    return Session(principal, holder, claims["aud"], ends_at, signature)

@@ -19,6 +19,7 @@ from typing import Final
 from zlib import crc32
 
 from nora.auth.grounds import Grounds
+from nora.auth.sessions import Session
 from nora.catalog.base import Catalog
 from nora.catalog.records import Token
 from nora.errors import BadRequest, NotFound
@@ -67,6 +68,10 @@ def is_token(text: str) -> bool:
 def secret_hash(text: str) -> str:
     """Under what the catalog knows a token."""
     return sha256(text.encode()).hexdigest()
+
+
+def _hash_of(session: Session) -> str:
+    return secret_hash(f"session\0{session.id}")
 
 
 def parse_token_id(text: str) -> str:
@@ -242,6 +247,14 @@ class Tokens:
     async def revoke(self, token_id: str, user: str | None = None) -> bool:
         """Remove a token, of this user when one is given; seen at once by every worker. Raises BadRequest."""
         return await self._catalog.revoke_token(parse_token_id(token_id), user)
+
+    async def end_session(self, session: Session) -> None:
+        """Let a session be good for nothing any more; seen at once by every worker."""
+        await self._catalog.spend(_hash_of(session), session.expires_at, self._clock())
+
+    async def has_ended(self, session: Session) -> bool:
+        """Whether somebody has ended a session before its time."""
+        return await self._catalog.is_spent(_hash_of(session))
 
     async def revoke_all(self, user: str) -> int:
         """Remove every token of a user; how many there were."""

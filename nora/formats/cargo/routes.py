@@ -14,6 +14,7 @@ from nora.formats.cargo.crates import CrateFiles
 from nora.formats.cargo.names import CrateName
 from nora.formats.cargo.owners import Owners
 from nora.formats.cargo.publish import PublishEndpoint
+from nora.formats.cargo.publishing import PublishingEndpoint
 from nora.formats.cargo.registry import Registry
 from nora.formats.cargo.releases import RULES
 from nora.formats.cargo.resource import Resource
@@ -27,6 +28,7 @@ from nora.model import Repository
 READ: Final = "GET HEAD"
 CRATES: Final = "/cargo/api/v1/crates"
 CRATE: Final = f"{CRATES}/{{crate}}"
+TRUSTED: Final = "/cargo/api/v1/trusted_publishing/tokens"
 
 
 def build(services: Services, repositories: Mapping[str, Repository]) -> Router[Target, Resource]:
@@ -67,4 +69,7 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     yield Endpoint(READ, f"{CRATE}/{{version}}", "read", api.version)
     yield Endpoint(READ, f"{CRATE}/{{version}}/dependencies", "read", api.dependencies)
     yield Endpoint(READ, "/cargo/me", None, registry.me)
+    publishing = PublishingEndpoint(services)
+    yield Endpoint("POST PUT", TRUSTED, None, publishing.post)
+    yield Endpoint("DELETE", TRUSTED, None, publishing.delete)
     yield from ReleaseApi(services, authorizer, RULES, owners.check).endpoints()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.in_process import application
-from tests.support.issuer import Issuer, running_issuer
+from tests.support.issuer import Issuer
+from tests.support.jobs import registry_of_jobs
 from tests.support.npm_registry import Built
 
 pytestmark = pytest.mark.anyio
@@ -20,20 +19,8 @@ pytestmark = pytest.mark.anyio
 EXCHANGE = "/-/npm/v1/oidc/token/exchange/package"
 
 
-@asynccontextmanager
-async def place(folder: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Issuer]]:
-    """A server, and an issuer whose jobs of `acme/app` may publish `@acme/*`."""
-    rule = {"claims": {"repository": "acme/app"}, "role": "write", "namespace_scope": ["@acme/*"]}
-    with running_issuer() as issuer:
-        provider = {"name": "ci", "issuer": issuer.url, "audience": ["nora"], "role_rules": [rule]}
-        env = {
-            "NORA_AUTH_ENABLED": "true",
-            "NORA_AUTH_OIDC_ENABLED": "true",
-            "NORA_AUTH_OIDC_PROVIDERS": json.dumps([provider]),
-            "NORA_NPM_PROXIES": "[]",
-        }
-        async with application(folder, **env) as http:
-            yield http, issuer
+def place(folder: Path) -> AbstractAsyncContextManager[tuple[httpx.AsyncClient, Issuer]]:
+    return registry_of_jobs(folder, "@acme/*", NORA_NPM_PROXIES="[]")
 
 
 def bearer(token: str) -> dict[str, str]:
