@@ -159,7 +159,8 @@ class ReleaseApi:
         rules: ReleaseRules,
         guard: Callable[[PathContext], Awaitable[None]] | None = None,
     ) -> None:
-        """`guard` raises Denied where who may write may not mark releases of a package all the same."""
+        """`guard` raises Denied where who may write or delete may not change a package all the same: it is
+        somebody else's."""
         self._authorizer = authorizer
         self._guard = guard
         self._catalog = services.catalog
@@ -208,6 +209,7 @@ class ReleaseApi:
         fields = await read_fields(context.request, frozenset({"status"}), _REASON)
         package, status, reason = context.name, text_of(fields, "status"), _reason(fields)
         context.audit("write", f"{package} {status}")
+        await self._check(context)
         found = await self._catalog.find_package(context.writable.id, package)
         if QUARANTINED in (status, found and status_of(found)[0]):
             self._authorizer.require(context.principal, "admin", context.repository, package)
@@ -219,6 +221,7 @@ class ReleaseApi:
         package, target = context.name, context.target
         version, filename = target.get("version"), target.get("filename")
         context.audit("delete", f"{package} {version} {filename}".strip())
+        await self._check(context)
         count = await self._releases.delete(context.writable, package, version, filename)
         return self._answer(package, deleted=count)
 

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import httpx
 
-from nora.app import build_app
+from nora.app import build_app, open_catalog
+from nora.auth.scopes import parse_scope
+from nora.auth.tokens import Tokens
 from nora.blobs.layout import Layout
 from nora.blobs.scratch import ScratchLayout
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.formats import load_config
+from nora.model import Role
 
 
 @asynccontextmanager
@@ -38,3 +41,11 @@ async def application(folder: Path, **environ: str) -> AsyncIterator[httpx.Async
             yield client
     finally:
         await app.stop()
+
+
+async def add_token(folder: Path, role: Role, *scopes: str, user: str = "ci") -> str:
+    """A new token of the application on the data directory in `folder`."""
+    env = {"NORA_STORAGE_PATH": str(folder / "storage"), "NORA_AUTH_ENABLED": "true"}
+    async with open_catalog(load_config(env, folder)) as catalog:
+        text, _ = await Tokens(catalog).create(user, role, scopes=tuple(map(parse_scope, scopes)))
+    return text

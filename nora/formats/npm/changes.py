@@ -111,7 +111,7 @@ class Changes:
             raise Conflict(f"{resource.name} has changed meanwhile: it is at {revision_of(package)}")
 
     async def check_maintainer(self, context: PathContext) -> None:
-        """Before releases are marked in NORA's own way. Raises Denied."""
+        """Before releases are marked or deleted in NORA's own way. Raises Denied."""
         package = await self._catalog.find_package(context.writable.id, context.name)
         if package is not None:
             require_maintainer(self._authorizer, cast("Resource", context), package)

@@ -10,16 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nora.app import open_catalog
-from nora.auth.scopes import parse_scope
-from nora.auth.tokens import Tokens
-from nora.formats import load_config
 from nora.model import Role
 from tests.formats.cargo.wire import API, publication_of
-from tests.support.in_process import application
+from tests.support.in_process import add_token, application
 
 pytestmark = pytest.mark.anyio
 CONFIG = "/cargo/index/config.json"
+DELETING = "cargo:*:read,write,delete"
 ENV = {"NORA_AUTH_ENABLED": "true", "NORA_PUBLIC_URL": "https://crates.example"}
 
 
@@ -31,10 +28,7 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 async def token(folder: Path, role: Role, *scopes: str, user: str = "ci") -> dict[str, str]:
     """The header field that cargo sends: nothing but the token."""
-    env = {"NORA_STORAGE_PATH": str(folder / "storage"), **ENV}
-    async with open_catalog(load_config(env, folder)) as catalog:
-        text, _ = await Tokens(catalog).create(user, role, scopes=tuple(map(parse_scope, scopes)))
-    return {"authorization": text}
+    return {"authorization": await add_token(folder, role, *scopes, user=user)}
 
 
 async def publish(http: httpx.AsyncClient, who: dict[str, str], name: str, version: str) -> httpx.Response:
@@ -140,8 +134,12 @@ async def test_what_is_done_is_counted_and_in_the_audit_log(http: httpx.AsyncCli
 
 async def test_a_crate_with_owners_is_theirs(http: httpx.AsyncClient, tmp_path: Path) -> None:
     alice, bob, admin = [
-        await token(tmp_path, role, user=user)
-        for user, role in (("alice", "write"), ("bob", "write"), ("root", "admin"))
+        await token(tmp_path, role, *scopes, user=user)
+        for user, role, scopes in (
+            ("alice", "write", [DELETING]),
+            ("bob", "write", [DELETING]),
+            ("root", "admin", []),
+        )
     ]
     assert (await publish(http, alice, "owned", "1.0.0")).status_code == 200
     assert (await publish(http, bob, "owned", "1.1.0")).status_code == 200  # nobody owns it yet
@@ -160,7 +158,12 @@ async def test_a_crate_with_owners_is_theirs(http: httpx.AsyncClient, tmp_path: 
         http.build_request("POST", f"{API}/owned/1.0.0/yank", json={}, headers=bob),
         http.build_request("PUT", owners, json={"users": ["bob"]}, headers=bob),
         http.build_request("DELETE", owners, json={"users": ["alice"]}, headers=bob),
+        http.build_request("DELETE", f"{API}/owned/1.0.0", headers=bob),
+        http.build_request("DELETE", f"{API}/owned", headers=bob),
     ):
         assert (await http.send(request)).status_code == 403, request.url
     assert (await publish(http, admin, "owned", "2.0.0")).status_code == 200
     assert (await publish(http, alice, "owned", "3.0.0")).status_code == 200
+    assert (await publish(http, alice, "free", "1.0.0")).status_code == 200
+    for path, who in (("owned/1.0.0", alice), ("owned/1.1.0", admin), ("free/1.0.0", bob)):
+        assert (await http.delete(f"{API}/{path}", headers=who)).status_code == 200, path

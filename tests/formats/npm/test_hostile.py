@@ -19,7 +19,7 @@ from nora.formats.npm.body import PublicationBody
 from tests.formats.npm.conftest import Proxy
 from tests.support.access import write_users
 from tests.support.answers import document
-from tests.support.in_process import application
+from tests.support.in_process import add_token, application
 from tests.support.npm_registry import Built, NpmRegistry
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
@@ -41,6 +41,10 @@ async def published(http: httpx.AsyncClient, *all_built: Built, tag: str = "late
         assert answer.status_code == 201, answer.text
 
 
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
 async def kept(folder: Path, path: str) -> None:
     """Wait for the row of a file: that comes just after the last byte."""
     for _ in range(1000):
@@ -51,17 +55,42 @@ async def kept(folder: Path, path: str) -> None:
     raise AssertionError(f"{path} is not kept")
 
 
-async def test_only_maintainers_deprecate_whichever_way(tmp_path: Path) -> None:
-    users = write_users(tmp_path / "users", alice="a", bob="b")
-    env = {"NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users), "NORA_PROXY_MODE": "offline"}
-    async with application(tmp_path, **env) as http:
-        await published(http, Built("lib"), auth=("alice", "a"))
+async def test_only_maintainers_deprecate_and_delete_whichever_way(tmp_path: Path) -> None:
+    async with application(tmp_path, NORA_AUTH_ENABLED="true", NORA_PROXY_MODE="offline") as http:
+        alice, bob = [
+            bearer(await add_token(tmp_path, "write", "npm:*:read,write,delete", user=user))
+            for user in ("alice", "bob")
+        ]
+        root = bearer(await add_token(tmp_path, "admin"))
+        for name in ("lib", "free"):
+            await published(http, *(Built(name, f"{major}.0.0") for major in range(1, 5)), headers=alice)
         body = {"_id": "lib", "maintainers": [{"name": "alice"}]}
-        assert (await http.put("/npm/lib", json=body, auth=("alice", "a"))).status_code == 201
-        for verb in ("deprecate", "undeprecate"):
-            path = f"/npm/-/releases/lib/1.0.0/{verb}"
-            assert (await http.post(path, json={}, auth=("bob", "b"))).status_code == 403, verb
-            assert (await http.post(path, json={}, auth=("alice", "a"))).status_code == 200, verb
+        assert (await http.put("/npm/lib", json=body, headers=alice)).status_code == 201
+        rev = (await http.get("/npm/lib", headers=alice)).json()["_rev"]
+        own = "/npm/-/releases/lib"
+        refused = [
+            ("POST", f"{own}/1.0.0/deprecate"),
+            ("POST", f"{own}/1.0.0/undeprecate"),
+            ("DELETE", own),
+            ("DELETE", f"{own}/1.0.0"),
+            ("DELETE", f"{own}/1.0.0/lib-1.0.0.tgz"),
+            ("DELETE", f"/npm/lib/-rev/{rev}"),
+            ("DELETE", f"/npm/lib/-/lib-1.0.0.tgz/-rev/{rev}"),
+        ]
+        for method, path in refused:
+            answer = await http.request(method, path, json={}, headers=bob)
+            assert answer.status_code == 403, (method, path)
+            assert "npm owner add bob" in answer.json()["error"]
+        for method, path, who in (
+            *((method, path, alice) for method, path in refused[:2]),
+            ("DELETE", f"{own}/1.0.0/lib-1.0.0.tgz", alice),
+            ("DELETE", f"{own}/2.0.0", alice),
+            ("DELETE", f"{own}/3.0.0", root),
+            ("DELETE", own, alice),
+            ("DELETE", "/npm/-/releases/free/1.0.0", bob),
+        ):
+            answer = await http.request(method, path, json={}, headers=who)
+            assert answer.status_code == 200, (method, path, answer.text)
 
 
 async def test_a_token_revokes_none_that_may_do_more(tmp_path: Path) -> None:
