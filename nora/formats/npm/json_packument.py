@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from itertools import chain
+from typing import Final
 
-import orjson
+from nora.formats.json_pieces import JsonPieces
 
-PIECE_BYTES: Final = 256 << 10
-_VERSIONS: Final = re.compile(rb'"versions"\s*:\s*\{')
 _BETWEEN: Final = re.compile(rb'\}\s*,\s*(?="[0-9]+\.[0-9]+\.[0-9]+[^"\\]{0,256}"\s*:\s*\{)')
 """Between two members that are objects and have versions for names."""
 
@@ -26,47 +25,12 @@ def mended(body: bytes) -> bytes:
     return _HALVES.sub(lambda found: found[0] if found[2] else found[1] + rb"\ufffd", body)
 
 
-class JsonPackument:
-    """What an upstream sent. Read `versions` to its end first: `rest` is what stands around them."""
+class JsonPackument(JsonPieces):
+    """What an upstream sent."""
 
     def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.rest: Any = None
-        """The document without the versions that were iterated; anything but a dictionary is none."""
+        super().__init__(body, "versions", b"{}", _BETWEEN)
 
     def versions(self) -> Iterator[tuple[str, object]]:
         """The members of `versions`; nothing when that is no object. Raises ValueError for no JSON."""
-        if len(self._body) <= PIECE_BYTES or (found := self._begin()) is None:
-            self.rest = orjson.loads(self._body)
-            yield from self._last()
-            return
-        start, head = found
-        size = PIECE_BYTES
-        while (between := _BETWEEN.search(self._body, start + size)) is not None:
-            try:
-                piece = orjson.loads(b"{%b}" % self._body[start : between.start() + 1])
-            except ValueError:  # this was not between two versions, but within one
-                size *= 2
-                continue
-            yield from piece.items()
-            start, size = between.end(), PIECE_BYTES
-        # What is left, with another beginning, is a document itself.
-        self.rest = head | orjson.loads(b'{"versions":{' + self._body[start:])
-        yield from self._last()
-
-    def _begin(self) -> tuple[int, dict[str, Any]] | None:
-        """Where the versions begin, and what stands in front of them; None when that is not easily told."""
-        found = _VERSIONS.search(self._body)
-        if found is None or found.start() > PIECE_BYTES:
-            return None
-        try:  # only in the outermost object this is an object again
-            head: dict[str, Any] = orjson.loads(self._body[: found.start()] + b'"versions":{}}')
-        except ValueError:
-            return None
-        return found.end(), head
-
-    def _last(self) -> Iterator[tuple[str, object]]:
-        versions = self.rest.get("versions") if isinstance(self.rest, dict) else None
-        if isinstance(versions, dict):
-            self.rest["versions"] = {}
-            yield from versions.items()
+        return chain.from_iterable(piece.items() for piece in self.pieces())

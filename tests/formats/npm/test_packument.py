@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from nora.catalog.blocks import Hidden
 from nora.errors import PackageNotFound, VersionNotFound
+from nora.formats.json_pieces import PIECE_BYTES
 from nora.formats.npm.documents import Form, Package, Part, find_version, make_document, make_version, tags_of
-from nora.formats.npm.json_packument import PIECE_BYTES, JsonPackument
+from nora.formats.npm.json_packument import JsonPackument
 from nora.formats.npm.packument import Packument, tags_in, weight
 from nora.formats.npm.upstream import DocumentUnreadable, find_listed, read_packument
 from tests.support.npm_registry import Built, NpmRegistry

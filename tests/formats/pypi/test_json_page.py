@@ -12,7 +12,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nora.formats.pypi import index, json_page
+from nora.formats import json_pieces
+from nora.formats.pypi import index
 from nora.formats.pypi.index import (
     IndexUnreadable,
     ListedFile,
@@ -44,7 +45,7 @@ REST = st.dictionaries(st.sampled_from(["meta", "name", "versions", "x"]), TEXT 
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_page, "PIECE_BYTES", 24)
+    monkeypatch.setattr(json_pieces, "PIECE_BYTES", 24)
     monkeypatch.setattr(index, "_PIECE_FILES", 4)
 
 
