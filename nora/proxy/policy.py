@@ -8,6 +8,7 @@ from nora.proxy.base import Policy
 
 if TYPE_CHECKING:
     from nora.config import ProxySettings, Upstream
+    from nora.resolve import Source
 
 REVALIDATION_SECONDS = 60.0
 """The longest time past its freshness for which a copy is served at once, while it is revalidated."""
@@ -40,3 +41,19 @@ def document_policy(proxy: ProxySettings, settings: FormatSettings, source: Upst
         stale_if_error=float(proxy.stale_ttl) if serve_stale else 0.0,
         absent=float(proxy.absent_ttl),
     )
+
+
+class DocumentPolicies:
+    """What holds for the documents of a format, by their source."""
+
+    def __init__(self, proxy: ProxySettings, settings: FormatSettings) -> None:
+        self._proxy = proxy
+        self._settings = settings
+        self._made: dict[int, Policy] = {}
+
+    def of(self, source: Source) -> Policy:
+        """How long what a source says is good for. Made once, and kept."""
+        found = self._made.get(source.id)
+        if found is None:
+            found = self._made[source.id] = document_policy(self._proxy, self._settings, source.setting)
+        return found

@@ -12,10 +12,10 @@ from nora.formats.base import Services
 from nora.formats.cargo.index import Line, find_line, parse_line
 from nora.formats.cargo.names import CrateName, prefix_of
 from nora.formats.cargo.settings import CargoSettings
+from nora.formats.upstream_index import UpstreamIndex
 from nora.outbound import Reply, host_of
-from nora.proxy.base import Address, CacheKey, Document, Fetched, Policy, Upstream
+from nora.proxy.base import Address, Document, Fetched
 from nora.proxy.offload import offload
-from nora.proxy.policy import document_policy
 from nora.proxy.upstreams import document_fetch
 from nora.resolve import Source
 
@@ -27,31 +27,13 @@ ACCEPT: Final = {"accept": "text/plain, application/json;q=0.9, */*;q=0.1"}
 _PARTS: Final = ("{crate}", "{version}", "{prefix}", "{lowerprefix}", "{sha256-checksum}")
 
 
-class Index:
+class Index(UpstreamIndex):
     """What the upstreams of proxy repositories have."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
-        self._cache = services.cache
-        self._blobs = services.blobs
-        self._max_bytes = services.settings(CargoSettings).max_index_size
-        self._policies: dict[int, Policy] = {}
-
-    def policy(self, source: Source) -> Policy:
-        """How long what a source says of a crate is good for."""
-        found = self._policies.get(source.id)
-        if found is None:
-            config, settings = self._services.config, self._services.settings(CargoSettings)
-            found = self._policies[source.id] = document_policy(config.proxy, settings, source.setting)
-        return found
-
-    def is_online(self, source: Source) -> bool:
-        """Whether a source may be asked."""
-        return self._services.resolver.sources.is_online(source.repository)
-
-    def upstream(self, source: Source) -> Upstream:
-        """How a source is asked."""
-        return self._services.upstreams.of(source)
+        settings = services.settings(CargoSettings)
+        super().__init__(services, settings)
+        self._max_bytes = settings.max_index_size
 
     async def file(self, source: Source, crate: CrateName) -> Document | None:
         """The index file of a crate; None when the source says that there is none. Raises UpstreamFailed."""
@@ -65,8 +47,7 @@ class Index:
         upstream = self.upstream(source)
         url = f"{upstream.url}/{crate.index_path}"
         fetch = document_fetch(upstream, url, ACCEPT, parse, max_bytes=self._max_bytes)
-        key = CacheKey(repository=source.repository, path=index_path(crate), package=crate)
-        return await self._cache.document(key, self.policy(source), fetch)
+        return await self.cached(source, index_path(crate), fetch, package=crate)
 
     async def read(self, document: Document) -> bytes:
         """An index file."""
@@ -86,8 +67,7 @@ class Index:
             return Fetched(body=reply.body, media_type="application/json", upstream_url=reply.url)
 
         fetch = document_fetch(upstream, url, ACCEPT, parse, max_bytes=LARGEST_CONFIG)
-        key = CacheKey(repository=source.repository, path=CONFIG)
-        document = await self._cache.document(key, self.policy(source), fetch)
+        document = await self.cached(source, CONFIG, fetch)
         if document is None:
             raise UpstreamFailed(
                 f"{host_of(url)} has no {CONFIG}: the address of an upstream is that of a sparse index"

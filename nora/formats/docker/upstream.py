@@ -29,7 +29,7 @@ from nora.formats.docker.upstream_auth import RegistryAuthorization, registry_au
 from nora.model import Digest, Repository
 from nora.outbound import Headers, Method, Outbound, Reply, Stream
 from nora.proxy.base import Address, CacheKey, Policy, Upstream
-from nora.proxy.policy import document_policy
+from nora.proxy.policy import DocumentPolicies
 from nora.resolve import Candidate, Resolution, Source
 
 if TYPE_CHECKING:
@@ -202,17 +202,12 @@ class Remotes:
         self._resolver = services.resolver
         self._settings = services.settings(DockerSettings)
         self._remotes: dict[int, Remote] = {}
-        self._policies: dict[int, Policy] = {}
+        self._policies = DocumentPolicies(services.config.proxy, self._settings)
         self._spell = lru_cache(_SPELLINGS)(self._make_spelling)
 
     def policy(self, origin: Origin) -> Policy:
         """How long what an upstream says of an image is good for."""
-        source = origin.remote.source
-        found = self._policies.get(source.id)
-        if found is None:
-            proxy = self._services.config.proxy
-            found = self._policies[source.id] = document_policy(proxy, self._settings, source.setting)
-        return found
+        return self._policies.of(origin.remote.source)
 
     def spelled(self, image: Image) -> Mapping[int, str]:
         """What an image is called in the rows of each source that it may come from: those that its name

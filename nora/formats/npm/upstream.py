@@ -14,10 +14,10 @@ from nora.formats.npm.json_packument import JsonPackument, mended
 from nora.formats.npm.names import PackageName, is_filename
 from nora.formats.npm.packument import MEDIA_TYPE, Listed, Packument, encode, listed
 from nora.formats.npm.settings import NpmSettings
+from nora.formats.upstream_index import UpstreamIndex
 from nora.outbound import Reply, host_of
-from nora.proxy.base import CacheKey, Document, Fetched, Policy, Upstream
+from nora.proxy.base import Document, Fetched
 from nora.proxy.offload import offload
-from nora.proxy.policy import document_policy
 from nora.proxy.upstreams import document_fetch
 from nora.resolve import Source
 
@@ -30,31 +30,13 @@ class DocumentUnreadable(ValueError):
     """What an upstream sent is no packument."""
 
 
-class Index:
+class Index(UpstreamIndex):
     """What the upstreams of proxy repositories have."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
-        self._cache = services.cache
-        self._blobs = services.blobs
-        self._max_bytes = services.settings(NpmSettings).max_document_size
-        self._policies: dict[int, Policy] = {}
-
-    def policy(self, source: Source) -> Policy:
-        """How long what a source says of a package is good for."""
-        found = self._policies.get(source.id)
-        if found is None:
-            config, settings = self._services.config, self._services.settings(NpmSettings)
-            found = self._policies[source.id] = document_policy(config.proxy, settings, source.setting)
-        return found
-
-    def is_online(self, source: Source) -> bool:
-        """Whether a source may be asked."""
-        return self._services.resolver.sources.is_online(source.repository)
-
-    def upstream(self, source: Source) -> Upstream:
-        """How a source is asked."""
-        return self._services.upstreams.of(source)
+        settings = services.settings(NpmSettings)
+        super().__init__(services, settings)
+        self._max_bytes = settings.max_document_size
 
     async def document(self, source: Source, name: PackageName) -> Document | None:
         """The packument of a package; None when the source says that there is none. Raises UpstreamFailed.
@@ -76,8 +58,7 @@ class Index:
         upstream = self.upstream(source)
         url = f"{upstream.url}/{name.escaped}"
         fetch = document_fetch(upstream, url, _ACCEPT, parse, max_bytes=self._max_bytes)
-        key = CacheKey(repository=source.repository, path=document_path(name), package=name)
-        return await self._cache.document(key, self.policy(source), fetch)
+        return await self.cached(source, document_path(name), fetch, package=name)
 
     async def stored(self, blob: Blob) -> bytes:
         """A packument in its stored form."""

@@ -36,7 +36,7 @@ from nora.http.send import Header
 from nora.model import Repository
 from nora.outbound import Reply
 from nora.proxy.answers import NO_CACHE, age_headers
-from nora.proxy.base import CacheKey, Document, Fetched
+from nora.proxy.base import Document, Fetched
 from nora.proxy.offload import offload
 from nora.proxy.upstreams import document_fetch
 from nora.resolve import Candidate, Source
@@ -82,7 +82,6 @@ class JsonApi:
         self._blobs = services.blobs
         self._resolver = services.resolver
         self._index = index
-        self._cache = services.cache
         self._render_cache = services.render_cache
         self._max_bytes = services.settings(PypiSettings).max_index_size
 
@@ -209,8 +208,7 @@ class JsonApi:
 
         url = f"{upstream.url.removesuffix(_SIMPLE)}/pypi/{path}"
         fetch = document_fetch(upstream, url, {"accept": MEDIA_TYPE}, parse, max_bytes=self._max_bytes)
-        key = CacheKey(repository=source.repository, path=path, package=project)
-        return await self._cache.document(key, self._index.policy(source), fetch)
+        return await self._index.cached(source, path, fetch, package=project)
 
 
 def check(body: bytes) -> None:

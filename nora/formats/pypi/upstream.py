@@ -17,10 +17,10 @@ from nora.formats.pypi.marks import VOLATILE, is_replaced, is_volatile
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType
 from nora.formats.pypi.settings import PypiSettings
+from nora.formats.upstream_index import UpstreamIndex
 from nora.outbound import Reply
-from nora.proxy.base import CacheKey, Document, Fetched, Policy, Upstream
+from nora.proxy.base import Document, Fetched
 from nora.proxy.offload import offload
-from nora.proxy.policy import document_policy
 from nora.proxy.upstreams import document_fetch
 from nora.resolve import Source
 
@@ -41,26 +41,16 @@ JUST_NOW: Final = 10.0
 """Seconds for which a page that came is good for its files, whatever its time is: installers ask for both."""
 
 
-class Index:
+class Index(UpstreamIndex):
     """What the upstreams of proxy repositories list."""
 
     def __init__(self, services: Services) -> None:
-        self._services = services
-        self._cache = services.cache
+        settings = services.settings(PypiSettings)
+        super().__init__(services, settings)
         self._catalog = services.catalog
-        self._blobs = services.blobs
-        self._max_bytes = services.settings(PypiSettings).max_index_size
-        self._policies: dict[int, Policy] = {}
+        self._max_bytes = settings.max_index_size
         self._known: set[int] = set()
         """Sources that have answered."""
-
-    def policy(self, source: Source) -> Policy:
-        """How long what a source says of a project is good for."""
-        found = self._policies.get(source.id)
-        if found is None:
-            config, settings = self._services.config, self._services.settings(PypiSettings)
-            found = self._policies[source.id] = document_policy(config.proxy, settings, source.setting)
-        return found
 
     async def page(self, source: Source, project: ProjectName) -> Document | None:
         """The page of a project, None when the source says that there is none. Raises UpstreamFailed."""
@@ -88,7 +78,7 @@ class Index:
         upstream = self.upstream(source)
         url = f"{upstream.url}/{project}/"
         fetch = document_fetch(upstream, url, {"accept": ACCEPT}, parse, max_bytes=self._max_bytes)
-        document = await self._cache.document(self.key(source, project), self.policy(source), fetch)
+        document = await self.cached(source, page_path(project), fetch, package=project)
         if source.id not in self._known:
             self._known.add(source.id)
             if document is None and self.is_online(source) and not upstream.url.endswith("simple"):
@@ -115,19 +105,6 @@ class Index:
         if page is None:
             raise NotFound(f"{project} was removed at the upstream")
         return page.cached
-
-    @staticmethod
-    def key(source: Source, project: ProjectName) -> CacheKey:
-        """Where the page of a project is kept."""
-        return CacheKey(repository=source.repository, path=page_path(project), package=project)
-
-    def is_online(self, source: Source) -> bool:
-        """Whether a source may be asked."""
-        return self._services.resolver.sources.is_online(source.repository)
-
-    def upstream(self, source: Source) -> Upstream:
-        """How a source is asked."""
-        return self._services.upstreams.of(source)
 
     async def stored(self, document: Document) -> bytes:
         """A page in its stored form."""

@@ -70,6 +70,7 @@ def test_a_page_of_many_small_files_does_not_stop_the_worker(
         cache=SimpleNamespace(document=document),
         blobs=None,
         catalog=SimpleNamespace(find_cached=find_cached),
+        resolver=SimpleNamespace(sources=None),
         config=SimpleNamespace(proxy=ProxySettings()),
         settings=lambda _: settings,
     )

@@ -16,6 +16,7 @@ from nora.errors import NotFound
 from nora.formats.base import Format, Handler, Services
 from nora.formats.release_commands import release_commands
 from nora.formats.releases import ReleaseApi, ReleaseRules
+from nora.formats.upstream_index import UpstreamIndex
 from nora.http.body import stream_body
 from nora.http.context import PathContext
 from nora.http.fields import json_answer
@@ -25,9 +26,8 @@ from nora.http.send import blob_response
 from nora.model import Repository
 from nora.outbound import Reply
 from nora.proxy.answers import file_response
-from nora.proxy.base import Address, CacheKey, Fetched
+from nora.proxy.base import Address, Fetched
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
-from nora.proxy.policy import document_policy
 from nora.proxy.upstreams import document_fetch
 from nora.resolve import Ask, Candidate, Look
 from nora.resolve.listing import package_names
@@ -44,6 +44,7 @@ class Toys:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.settings = services.settings(ToySettings)
+        self.index = UpstreamIndex(services, self.settings)
         self.files = ListedFiles(services.catalog, services.leases.seconds, services.cache.used)
         self.authorizer = Authorizer(services.authenticator, services.access)
 
@@ -76,8 +77,8 @@ class Toys:
             if version not in versions:
                 raise NotFound(f"there is no {version} of {candidate.name}")
             (sha256, size), rows = versions[version], candidate.source.repository
-            upstream, path = services.upstreams.of(candidate.source), f"{candidate.name}/{version}"
-            is_online = services.resolver.sources.is_online(rows)
+            upstream, path = self.index.upstream(candidate.source), f"{candidate.name}/{version}"
+            is_online = self.index.is_online(candidate.source)
             file = UpstreamFile(
                 path=path, package=candidate.name, version=version, media_type="application/octet-stream",
                 hashes={"sha256": sha256}, size=size,
@@ -114,11 +115,9 @@ class Toys:
         async def parse(reply: Reply) -> Fetched:
             return Fetched(body=reply.body, media_type="application/json", upstream_url=reply.url)
 
-        source, toy, upstream = candidate.source, candidate.name, self.services.upstreams.of(candidate.source)
+        source, toy, upstream = candidate.source, candidate.name, self.index.upstream(candidate.source)
         fetch = document_fetch(upstream, f"{upstream.url}/{toy}", {}, parse, max_bytes=2**20)
-        key = CacheKey(repository=source.repository, path=f"{toy}/", package=toy)
-        policy = document_policy(self.services.config.proxy, self.settings, source.setting)
-        document = await self.services.cache.document(key, policy, fetch)
+        document = await self.index.cached(source, f"{toy}/", fetch, package=toy)
         return document and orjson.loads(await self.services.blobs.read(document.cached.blob))["versions"]
 
 
