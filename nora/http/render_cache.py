@@ -120,6 +120,15 @@ class RenderCache:
             headers=(vary, *encoding.headers, *headers),
         )
 
+    async def piece(self, depends_on: tuple[object, ...], make: Make) -> bytes:
+        """A small part of answers that is made of what is stored, kept in memory as long as there is room."""
+        name = self.name("piece", *depends_on)
+        data = self._memory.get(name)
+        if data is None:
+            data = await make()
+            self._memory.put(name, data)
+        return data
+
     async def sweep(self) -> None:
         """Remove the files that nobody asks for any more."""
         await asyncio.to_thread(self._sweep)

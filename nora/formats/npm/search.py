@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
+import orjson
 from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
@@ -43,6 +44,7 @@ class Search:
         self._finder = finder
         self._index = index
         self._listed = Names(services.catalog)
+        self._render_cache = services.render_cache
 
     async def get(self, resource: Resource) -> Response:
         """Nobody is asked for anything."""
@@ -61,8 +63,8 @@ class Search:
         objects = []
         for name in names[first : first + size]:
             with suppress(Blocked):  # since they were listed
-                if (found := await self._found(resource.repository, PackageName(name))) is not None:
-                    objects.append(found)
+                if found := await self._found(resource.repository, PackageName(name)):
+                    objects.append(orjson.Fragment(found))
         return json_answer({"objects": objects, "total": len(names), "time": iso_time(time.time())})
 
     async def _names(self, repository: Repository, principal: Principal) -> Iterable[str]:
@@ -71,40 +73,50 @@ class Search:
             return names
         return [name for name in names if self._authorizer.may_read(principal, repository, name)]
 
-    async def _found(self, repository: Repository, name: PackageName) -> Mapping[str, Any] | None:
-        """What a search shows of a package."""
+    async def _found(self, repository: Repository, name: PackageName) -> bytes | None:
+        """What a search shows of a package, as JSON; empty where nothing of it is offered."""
 
-        async def look(hosted: Repository) -> Part | None:
+        async def look(hosted: Repository) -> bytes | None:
             package = await self._catalog.find_package(hosted.id, name)
-            if package is None or not await self._catalog.list_versions(hosted.id, name):
+            if package is None or not await self._finder.has_versions(hosted, name):
                 return None
-            hidden = self._catalog.blocks().hidden(hosted.id, name)
-            return await self._finder.hosted(HostedPart(hosted, package, hidden))
+            part = HostedPart(hosted, package, self._catalog.blocks().hidden(hosted.id, name))
+            return await self._shown(name, part.key, lambda: self._finder.hosted(part))
 
-        async def held(candidate: Candidate) -> Part | None:
+        async def held(candidate: Candidate) -> bytes | None:
             source = candidate.source
             cached = await self._catalog.find_cached(source.id, document_path(name))
             if cached is None:
                 return None
             hidden = self._catalog.blocks().hidden(source.id, name)
-            hidden = await with_digests(self._catalog, source.id, name, hidden)
-            return Part(await self._index.stored(cached.blob), None, hidden)
 
-        part = await self._resolver.find_hosted(repository, look)
-        if part is None:
-            part = await self._resolver.held(await self._resolver.resolve(repository, name), held)
-        if part is None:
-            return None
-        return await offload(
-            shown, name, part, weight=weight(part.stored) if part.hidden else len(part.stored)
-        )
+            async def read() -> Part:
+                blocked = await with_digests(self._catalog, source.id, name, hidden)
+                return Part(await self._index.stored(cached.blob), None, blocked)
+
+            return await self._shown(name, (cached.blob.id, hidden and hidden.key), read)
+
+        found = await self._resolver.find_hosted(repository, look)
+        if found is None:
+            found = await self._resolver.held(await self._resolver.resolve(repository, name), held)
+        return found
+
+    async def _shown(
+        self, name: PackageName, key: tuple[object, ...], read: Callable[[], Awaitable[Part]]
+    ) -> bytes:
+        async def make() -> bytes:
+            part = await read()
+            work = weight(part.stored) if part.hidden else len(part.stored)
+            return await offload(shown, name, part, weight=work)
+
+        return await self._render_cache.piece(("found", name, key), make)
 
 
-def shown(name: str, part: Part) -> Mapping[str, Any] | None:
-    """What a search shows of a package in its stored form; None where nothing is offered."""
+def shown(name: str, part: Part) -> bytes:
+    """What a search shows of a package in its stored form, as JSON; empty where nothing is offered."""
     latest = tags_of((part,)).get("latest")
     if latest is None:
-        return None
+        return b""
     manifest, about = find_version(name, latest, (part,)).manifest, Packument(part.stored).about
     times = about.get("time")
     package: dict[str, Any] = {key: manifest[key] for key in _SHOWN if key in manifest}
@@ -120,7 +132,7 @@ def shown(name: str, part: Part) -> Mapping[str, Any] | None:
     ]
     package["publisher"] = next(iter(package["maintainers"]), {"username": "", "email": ""})
     detail = {"quality": 1.0, "popularity": 1.0, "maintenance": 1.0}
-    return {"package": package, "score": {"final": 1.0, "detail": detail}, "searchScore": 1.0}
+    return orjson.dumps({"package": package, "score": {"final": 1.0, "detail": detail}, "searchScore": 1.0})
 
 
 def _number(resource: Resource, name: str, otherwise: int) -> int:

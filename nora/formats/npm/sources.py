@@ -36,7 +36,7 @@ class Finder:
 
         async def look(one: Repository) -> HostedPart | None:
             package = await self._catalog.find_package(one.id, name)
-            if package is None or not await self._has_versions(one, name):
+            if package is None or not await self.has_versions(one, name):
                 return None
             blocks = self._catalog.blocks()
             blocks.check(one.id, name)
@@ -103,7 +103,7 @@ class Finder:
                     found[tag] = file.version
         return found
 
-    async def _has_versions(self, hosted: Repository, name: PackageName) -> bool:
+    async def has_versions(self, hosted: Repository, name: PackageName) -> bool:
         """Whether anything is left of it. Usually there is a `latest`, which is cheap to see."""
         with suppress(Blocked):
             if await self._catalog.find_tagged_file(hosted.id, name, "latest") is not None:

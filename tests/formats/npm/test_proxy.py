@@ -15,6 +15,8 @@ import pytest
 
 from nora.blobs.layout import Layout
 from nora.catalog.records import Blob, Cached
+from nora.formats.npm import search
+from nora.formats.npm.documents import Part
 from nora.formats.npm.tarballs import differ
 from nora.model import Digest
 from tests.formats.npm.conftest import Proxy
@@ -377,3 +379,37 @@ def test_bytes_are_told_apart_by_the_hashes_that_were_listed() -> None:
         ({"sha256": "1" * 64}, True),
     ):
         assert differ(cached, hashes) == is_other, hashes
+
+
+async def test_a_search_reads_a_package_once_until_it_changes(
+    proxy: Proxy, registry: NpmRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    shown = search.shown
+
+    def counted(name: str, part: Part) -> bytes:
+        read.append(name)
+        return shown(name, part)
+
+    monkeypatch.setattr(search, "shown", counted)
+    registry.add(Built("theirs-lib"))
+    http, other = await proxy(), await proxy()  # two workers
+    assert (await http.get("/npm/theirs-lib")).status_code == 200
+    assert (await http.put("/npm/our-lib", json=Built("our-lib").publication())).status_code == 201
+
+    async def found(client: httpx.AsyncClient) -> list[str]:
+        objects = (await client.get("/npm/-/v1/search?text=lib")).json()["objects"]
+        return [f"{one['package']['name']} {one['package']['version']}" for one in objects]
+
+    for client in (http, other, http):
+        read.clear()
+        assert [await found(client) for _ in range(3)] == [["our-lib 1.0.0", "theirs-lib 1.0.0"]] * 3
+        assert read in ([], ["our-lib", "theirs-lib"])
+    assert read == []  # by who had read them
+    registry.add(Built("theirs-lib", "2.0.0"))
+    assert (await http.post("/npm/-/releases/theirs-lib/refresh", json={})).status_code == 200
+    assert (await http.get("/npm/theirs-lib")).status_code == 200
+    assert (await http.put("/npm/our-lib", json=Built("our-lib", "3.0.0").publication())).status_code == 201
+    for client in (http, other):
+        assert await found(client) == ["our-lib 3.0.0", "theirs-lib 2.0.0"]
+    assert sorted(read) == ["our-lib", "our-lib", "theirs-lib", "theirs-lib"]
