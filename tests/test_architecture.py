@@ -44,7 +44,15 @@ ALSO: dict[str, frozenset[str]] = {
 # One owner per library; the key is the library, the values are the modules or packages that may import it.
 OWNERS: dict[str, tuple[str, ...]] = {
     "granian": ("nora.server",),
-    "blacksheep": ("nora.app", "nora.http", "nora.ui", "nora.formats", "nora.auth", "nora.proxy.answers"),
+    "blacksheep": (
+        "nora.app",
+        "nora.http",
+        "nora.ui",
+        "nora.formats",
+        "nora.auth",
+        "nora.proxy.answers",
+        "nora.proxy.changing_files",
+    ),
     "bcrypt": ("nora.auth.passwords",),
     "httpx": ("nora.outbound",),
     "httpcore": ("nora.outbound",),

@@ -15,12 +15,14 @@ from nora.catalog.records import Blob
 from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
 from nora.http.conditions import conditions_of, http_date
 from nora.http.send import SizedContent, blob_response
+from nora.outbound.headers import parse_date
 from nora.resolve.deadline import work_for_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from nora.blobs.base import BlobStore
+    from nora.catalog.records import Cached
     from nora.http.memory import MemoryCache
     from nora.http.send import Header
     from nora.proxy.base import Document, FileRequest
@@ -70,6 +72,11 @@ def staleness(documents: Sequence[Document]) -> tuple[Header, ...]:
     return tuple({header for document in documents for header in stale_headers(document)})
 
 
+def modified_of(cached: Cached) -> float | None:
+    """Since when the upstream says that this is so, in seconds since the epoch; None: it does not."""
+    return parse_date(cached.validators.get("last-modified", ""))
+
+
 async def file_response(
     request: Request,
     services: Services,
@@ -83,9 +90,9 @@ async def file_response(
     """A file, as far as the client wants it, from the store or while it comes in. See `blob_response`.
 
     `etag` is a strong validator, quotes included; None: the digest, once that is known. `modified` as
-    there. A HEAD of a file that is not here costs no GET of an upstream. Raises NotFound, naming `what`, where
-    no upstream has it; UpstreamFailed and its kinds, RangeNotSatisfiable, PreconditionFailed, StorageFailed,
-    StorageFull. What fails after the head was sent cuts the connection.
+    there. A HEAD of a file that is not here costs no GET of an upstream. Raises NotFound, naming `what`,
+    where no upstream has it; UpstreamFailed and its kinds, RangeNotSatisfiable, PreconditionFailed,
+    StorageFailed, StorageFull. What fails after the head was sent cuts the connection.
     """
     answer = _Answer(request, services, file, headers, etag, modified)
     try:

@@ -82,6 +82,8 @@ class Fetched:
     """What the format wants to remember beside the bytes, as JSON."""
     expect: Expect = field(default_factory=Expect)
     """What the bytes must be, where that is known."""
+    close: Callable[[], Awaitable[object]] | None = None
+    """Lets go of the answer that `body` is read from. Called in any case, also when nothing was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class CacheKey:
     path: str
     package: str | None = None
     """The package that it is about: a publish of that name elsewhere makes its absence unknown again."""
+    version: str | None = None
+    """The version of the package that it is a file of."""
     is_lenient: bool = False
     """Whether who asks takes a denial for an absence: others, who do not, are not told of that absence."""
 
@@ -122,7 +126,7 @@ class FileRequest:
     expect: Expect
     """Its digest and size, as far as they are known. With a digest nothing wrong is ever served in full."""
     media_type: str
-    store: Callable[[NewBlob, Address], Awaitable[Blob]]
+    store: Callable[[NewBlob, Received], Awaitable[Blob]]
     """Writes the row that makes durable bytes visible; returns the live blob (see Catalog.publish)."""
     find: Callable[[], Awaitable[Blob | None]]
     """Finds what `store` has written, whichever process it was."""
@@ -160,6 +164,16 @@ class Address:
     headers: Headers = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Where the bytes of a file came from, and what was said of them there."""
+
+    url: str
+    """That was asked, before redirects."""
+    validators: Mapping[str, str] = field(default_factory=dict)
+    """`etag` and `last-modified` as they came, and whether they came from a private network."""
+
+
 class Upstream(Protocol):
     """One upstream of a proxy repository: its address, its credentials, its limits, its circuit breaker.
 
@@ -183,7 +197,8 @@ class Upstream(Protocol):
     def stream(
         self, url: str, headers: Headers | None = None, *, max_bytes: int
     ) -> AbstractAsyncContextManager[Stream | None]:
-        """An answer in pieces as on the wire: 200, or 206 when `headers` has a range. None: absent."""
+        """An answer in pieces as on the wire: 200, 206 when `headers` has a range, 304 when it has a
+        condition. None: absent."""
         ...
 
     def naming(self, document: Cached) -> Upstream:

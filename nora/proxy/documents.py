@@ -253,6 +253,9 @@ class Documents:
         except (DigestMismatch, SizeMismatch, TooLarge) as error:
             self._count(place.repository.format, "mismatch")
             raise UpstreamFailed(f"the upstream gives other bytes than were announced: {error}") from error
+        finally:
+            if fetched.close is not None:
+                await fetched.close()
         found = await self._catalog.find_cached(place.repository.id, place.path)
         if found is None:
             raise _removed()
@@ -275,6 +278,7 @@ class Documents:
             NewCached(
                 path=place.path,
                 package=place.package,
+                version=place.version,
                 media_type=fetched.media_type,
                 blob=blob,
                 upstream_url=fetched.upstream_url,

@@ -22,7 +22,9 @@ from nora.blobs.files import LockedTempFile
 from nora.blobs.hashes import algorithms, describe, new_generation
 from nora.blobs.threads import uncancellable
 from nora.errors import DigestMismatch, NoraError, StorageFailed, UpstreamFailed, UpstreamRefused
+from nora.proxy.base import Received
 from nora.proxy.fetch_lock import LeaderState
+from nora.proxy.upstream import validators_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -85,6 +87,7 @@ class Download:
         self._written = 0
         self.leader = before
         """What the others were told."""
+        self._received = Received("")
         self._patched = False  # the part file holds bytes of more than one answer
 
     async def run(self) -> Blob | None:
@@ -104,7 +107,7 @@ class Download:
                 _log.warning("%s; %s is asked instead", failed, address.upstream.url)
             try:
                 if await self._receive(address):
-                    return await uncancellable(self._keep(address))  # clients have it: a stop keeps it, too
+                    return await uncancellable(self._keep())  # clients have it: a stop keeps it, too
             except UpstreamFailed as error:
                 failed = error
         if failed is not None:
@@ -158,6 +161,7 @@ class Download:
         """Ask for the file from `offset` on and write what comes; False: it is absent. Raises _Cut when it
         ends in the middle, UpstreamFailed when it does not begin, or is not what was asked for."""
         if offset and offset == self.leader.total:
+            self._received = Received(address.url)
             return True
         headers = dict(address.headers)
         if offset:
@@ -195,6 +199,7 @@ class Download:
             url=address.url,
             etag=etag if etag.startswith('"') else "",
         )
+        self._received = Received(address.url, validators_of(answer))
         await self._lock.write(self.leader)
         self._in_flight.attempt(self._temp.path, total)
 
@@ -277,7 +282,7 @@ class Download:
         hashes["xxh3"] = self._hasher.xxh3()
         return describe(hashes, self._written, self._file.expect.digest)
 
-    async def _keep(self, address: Address) -> Blob:
+    async def _keep(self) -> Blob:
         """Whoever reads may have all of it now; then it becomes durable, and a row says so."""
         assert self._temp is not None
         new = self._describe()
@@ -287,7 +292,7 @@ class Download:
         await self._lock.write(self.leader)
         await self._store.adopt(self._temp, new)
         try:
-            live = await self._file.store(new, address)
+            live = await self._file.store(new, self._received)
         except NoraError as error:
             await forget(self._store, new, error)
             raise

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nora.catalog.base import Catalog
     from nora.catalog.records import Blob, Cached, NewBlob
     from nora.model import Repository
-    from nora.proxy.base import Address
+    from nora.proxy.base import Address, Received
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +61,11 @@ class ListedFiles:
         max_bytes: int,
         stored: Callable[[Blob], Awaitable[None]] | None = None,
         is_listed: Callable[[Cached], bool] | None = None,
+        fresh_until: float = inf,
     ) -> FileRequest:
         """A file as the cache wants to have it described. `stored` is called when it has come in. `is_listed`
-        says whether what is here has the hashes that are listed, where these are not the sha256 of it."""
+        says whether what is here has the hashes that are listed, where these are not the sha256 of it. One
+        that may change (changing_files.py) is good until `fresh_until`."""
 
         async def find() -> Blob | None:
             found = await self._catalog.find_cached(repository.id, file.path)
@@ -72,8 +74,8 @@ class ListedFiles:
             self._used(found.id)
             return found.blob
 
-        async def store(blob: NewBlob, address: Address) -> Blob:
-            live = await self.keep(repository, file, blob, address.url)
+        async def store(blob: NewBlob, received: Received) -> Blob:
+            live = await self.keep(repository, file, blob, received, fresh_until)
             if stored is not None:
                 await stored(live)
             return live
@@ -93,8 +95,15 @@ class ListedFiles:
             check=partial(is_right, hashes=file.hashes) if is_late else None,
         )
 
-    async def keep(self, repository: Repository, file: UpstreamFile, blob: NewBlob, url: str) -> Blob:
-        """Write the row of a file that is here, from `url`; the live blob."""
+    async def keep(
+        self,
+        repository: Repository,
+        file: UpstreamFile,
+        blob: NewBlob,
+        received: Received,
+        fresh_until: float = inf,
+    ) -> Blob:
+        """Write the row of a file that is here; the live blob."""
         entry = NewCached(
             path=file.path,
             package=file.package,
@@ -102,9 +111,10 @@ class ListedFiles:
             media_type=file.media_type,
             blob=blob,
             document=file.document,
-            upstream_url=url,
+            upstream_url=received.url,
+            validators=received.validators,
             fetched_at=time.time(),
-            fresh_until=inf,
+            fresh_until=fresh_until,
         )
         return await self._catalog.put_cached(repository.id, entry, self._lease_seconds)
 

@@ -73,6 +73,12 @@ def is_inside(document: Cached) -> bool:
     return document.validators.get(REACHED) == PRIVATE
 
 
+def validators_of(answer: Reply | Stream) -> dict[str, str]:
+    """What is kept of an answer to ask with the next time, and whether it came from a private network."""
+    found = {name: answer.headers[name] for name in ("etag", "last-modified") if name in answer.headers}
+    return {**found, REACHED: PRIVATE} if answer.is_inside else found
+
+
 class ConfiguredUpstream:
     """One upstream of a proxy repository (nora.proxy.base.Upstream)."""
 
@@ -134,7 +140,7 @@ class ConfiguredUpstream:
     async def stream(
         self, url: str, headers: Headers | None = None, *, max_bytes: int
     ) -> AsyncIterator[Stream | None]:
-        """An answer in pieces: 200 or 206. None: absent. See nora.proxy.base.Upstream."""
+        """An answer in pieces: 200, 206 or 304. None: absent. See nora.proxy.base.Upstream."""
         host = self._hosts.of(url, self._limits.breaker)
         sent = {"accept-encoding": "identity", **(headers or {})}
         async with AsyncExitStack() as stack:
@@ -149,7 +155,9 @@ class ConfiguredUpstream:
             if self._is_absent(answer.status):
                 yield None
                 return
-            if answer.status != 200 and not (answer.status == 206 and "range" in sent):
+            is_part = answer.status == 206 and "range" in sent
+            is_unchanged = answer.status == 304 and not _CONDITIONS.isdisjoint(sent)
+            if answer.status != 200 and not is_part and not is_unchanged:
                 raise self._refused(answer.status, answer.url)
             check_size(answer.length or 0, max_bytes, answer.url)
             yield answer

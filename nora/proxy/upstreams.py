@@ -13,12 +13,13 @@ the operator wrote down, also along redirects.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nora.blobs.base import Expect
 from nora.config import Upstream as UpstreamSetting
 from nora.errors import UpstreamFailed
 from nora.outbound import Headers, Method, Outbound, Reply, Stream, host_of, origin
@@ -26,7 +27,7 @@ from nora.proxy.base import UNCHANGED, Authorization, Fetch, Fetched, Unchanged,
 from nora.proxy.hosts import Hosts
 from nora.proxy.mirrors import MirroredUpstream
 from nora.proxy.retries import Retries
-from nora.proxy.upstream import PRIVATE, REACHED, ConfiguredUpstream, Limits, is_inside
+from nora.proxy.upstream import PRIVATE, REACHED, ConfiguredUpstream, Limits, is_inside, validators_of
 from nora.proxy.upstream_auth import StaticAuthorization
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 BEFORE_LAST = 0.4
 """The part of the time for an answer in which all addresses of a source but the last one have to begin it."""
 _CONDITIONS = {"etag": "if-none-match", "last-modified": "if-modified-since"}
+"""Validators, and what is asked with them."""
 
 Authorize = Callable[[UpstreamSetting, Outbound], Authorization]
 """Makes what says who is asking, for one address; the setting's `url` is that address."""
@@ -161,26 +163,60 @@ def document_fetch(upstream: Upstream, url: str, headers: Headers, parse: Parse,
     """
 
     async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
-        known = cached if cached is not None and cached.upstream_url == url else None
-        conditions = {} if known is None else _conditions(known.validators)
+        conditions = _conditions(cached, url)
         reply = await upstream.ask("GET", url, {**headers, **conditions}, max_bytes=max_bytes)
         if reply is None:
             return None
         if reply.status == 304:
-            if not conditions:
-                raise UpstreamFailed(f"{host_of(url)} answers 304 to what was not asked")
-            assert known is not None
-            if is_inside(known) == reply.is_inside:
-                return UNCHANGED
-            return Unchanged({**known.validators, REACHED: PRIVATE if reply.is_inside else ""})
+            return _unchanged(cached, conditions, reply)
         fetched = await parse(reply)
-        validators = {name: reply.headers[name] for name in _CONDITIONS if name in reply.headers}
-        if reply.is_inside:
-            validators[REACHED] = PRIVATE
-        return replace(fetched, upstream_url=url, validators={**validators, **fetched.validators})
+        validators = {**validators_of(reply), **fetched.validators}
+        return replace(fetched, upstream_url=url, validators=validators)
 
     return fetch
 
 
-def _conditions(validators: Mapping[str, str]) -> Headers:
+def file_fetch(upstream: Upstream, url: str, headers: Headers, *, media_type: str, max_bytes: int) -> Fetch:
+    """As `document_fetch`, for a file that may change: its bytes are stored as they come, of any size.
+
+    Raises UpstreamFailed, also where nobody could tell whether all of it has come.
+    """
+
+    async def fetch(cached: Cached | None) -> Fetched | Unchanged | None:
+        conditions = _conditions(cached, url)
+        async with AsyncExitStack() as stack:
+            opened = upstream.stream(url, {**headers, **conditions}, max_bytes=max_bytes)
+            answer = await stack.enter_async_context(opened)
+            if answer is None:
+                return None
+            if answer.status == 304:
+                return _unchanged(cached, conditions, answer)
+            if not answer.is_delimited:
+                raise UpstreamFailed(f"{host_of(url)} does not say where the file ends (no Content-Length)")
+            return Fetched(
+                body=answer,
+                media_type=media_type,
+                upstream_url=url,
+                validators=validators_of(answer),
+                expect=Expect(size=answer.length),
+                close=stack.pop_all().aclose,
+            )
+
+    return fetch
+
+
+def _conditions(cached: Cached | None, url: str) -> Headers:
+    """What a question for what is cached asks: nothing, where that came from elsewhere."""
+    if cached is None or cached.upstream_url != url:
+        return {}
+    validators = cached.validators
     return {field: validators[name] for name, field in _CONDITIONS.items() if name in validators}
+
+
+def _unchanged(cached: Cached | None, conditions: Headers, answer: Reply | Stream) -> Unchanged:
+    if not conditions:
+        raise UpstreamFailed(f"{host_of(answer.url)} answers 304 to what was not asked")
+    assert cached is not None
+    if is_inside(cached) == answer.is_inside:
+        return UNCHANGED
+    return Unchanged({**cached.validators, REACHED: PRIVATE if answer.is_inside else ""})

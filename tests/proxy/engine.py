@@ -36,7 +36,7 @@ from nora.model import Digest, Repository, RepositorySpec
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.outbound import Outbound
-from nora.proxy.base import ABSENT_SECONDS, Address, CacheKey, Fetched, FileRequest, Unchanged
+from nora.proxy.base import ABSENT_SECONDS, Address, CacheKey, Fetched, FileRequest, Received, Unchanged
 from nora.proxy.cache import Cache
 from nora.proxy.hosts import Hosts
 from nora.proxy.in_flight import InFlightFile
@@ -93,13 +93,14 @@ class Engine:
             cached = await self.catalog.find_cached(self.repository.id, path)
             return None if cached is None else cached.blob
 
-        async def store(blob: NewBlob, source: Address) -> Blob:
+        async def store(blob: NewBlob, received: Received) -> Blob:
             entry = NewCached(
                 path=path,
                 package=None,
                 media_type="application/octet-stream",
                 blob=blob,
-                upstream_url=source.url,
+                upstream_url=received.url,
+                validators=received.validators,
                 fetched_at=time.time(),
                 fresh_until=float("inf"),
             )

@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from blacksheep import Request
 
-from nora.blobs.base import BlobStore
-from nora.errors import NoraError, NotFound, RangeNotSatisfiable, UpstreamFailed
+from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
 from nora.http.memory import MemoryCache
-from nora.http.send import transmit
 from nora.proxy import answers
 from nora.proxy.answers import file_response, stale_headers
 from nora.proxy.base import Document, FileRequest, Freshness
-from nora.proxy.cache import Cache
 from tests.proxy.engine import Engine, digest_of, engine
+from tests.proxy.sent import Sent, Services, asking, sent
 from tests.support.answers import Answer, document
 from tests.support.upstream import Upstream, upstream
 
@@ -30,23 +27,6 @@ DIGEST = digest_of(DATA)
 TAG = f'"{DIGEST}"'.encode()
 
 Run = Callable[[Callable[["Client"], Awaitable[None]]], None]
-
-
-@dataclass
-class Services:
-    blobs: BlobStore
-    memory: MemoryCache
-    cache: Cache
-
-
-@dataclass
-class Sent:
-    """What went to a client, and how it ended."""
-
-    status: int
-    headers: dict[bytes, bytes]
-    body: bytes
-    error: Exception | None
 
 
 @dataclass
@@ -63,31 +43,12 @@ class Client:
         self, wanted: FileRequest, method: str = "GET", etag: bytes | None = None, **headers: str
     ) -> Sent:
         """The whole answer. Raises what comes before the head."""
-        values = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-        request = Request(method, b"/a", values)
-        scope: Any = {"method": method, "headers": values, "extensions": {}}
-        request.scope = scope
+        request = asking(method, **headers)
         services = Services(self.engine.store, MemoryCache(1 << 20), self.engine.cache)
         response = await file_response(
             request, services, wanted, headers=[(b"x-test", b"1")], etag=etag, what="file a"
         )
-        messages: list[dict[str, Any]] = []
-
-        async def send(message: dict[str, Any]) -> None:
-            messages.append(message)
-
-        async def receive() -> dict[str, Any]:
-            await asyncio.Event().wait()
-            return {}
-
-        error: Exception | None = None
-        try:
-            await transmit(response, (), scope, receive, send, {})
-        except NoraError as failed:
-            error = failed
-        head, *parts = messages
-        body = b"".join(part["body"] for part in parts)
-        return Sent(head["status"], dict(head["headers"]), body, error)
+        return await sent(request, response)
 
     async def stored(self, wanted: FileRequest) -> None:
         while await wanted.find() is None:

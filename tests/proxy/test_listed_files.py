@@ -13,7 +13,7 @@ import pytest
 from nora.catalog.records import Blob
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.model import Repository, RepositorySpec
-from nora.proxy.base import Address
+from nora.proxy.base import Address, Received
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from tests.contracts.catalog import new_blob, sha256
 
@@ -79,7 +79,7 @@ def test_what_has_come_in_is_kept_for_good_and_told(tmp_path: Path) -> None:
 
             request = ListedFiles(catalog, 60, print).request(mirror, described(), max_bytes=9, stored=stored)
             assert await request.find() is None
-            live = await request.store(new_blob("toy"), request.addresses[0])
+            live = await request.store(new_blob("toy"), Received(request.addresses[0].url, {"etag": "x"}))
             assert told == [live]
             found = await request.find()
             assert found is not None
@@ -88,6 +88,7 @@ def test_what_has_come_in_is_kept_for_good_and_told(tmp_path: Path) -> None:
             assert cached is not None
             assert (cached.blob.digest, cached.fresh_until) == (sha256("toy"), inf)
             assert cached.upstream_url == "https://toys.example/bear-1.0"
+            assert cached.validators == {"etag": "x"}
         finally:
             await catalog.close()
 

@@ -25,7 +25,7 @@ from nora.http.send import Header
 from nora.model import Digest, Repository
 from nora.outbound import host_of
 from nora.proxy.answers import stale_headers
-from nora.proxy.base import UNCHANGED, Address, Fetch, Fetched, FileRequest, Unchanged
+from nora.proxy.base import UNCHANGED, Fetch, Fetched, FileRequest, Received, Unchanged
 from nora.resolve import Candidate
 
 _HOLDERS = 64
@@ -187,7 +187,7 @@ class PullThrough:
     async def _fetch(self, origin: Origin, digest: Digest, *, unseen: bool = False) -> File | None:
         """Fetch a manifest by its digest, once for all who want it, and publish it."""
 
-        async def store(new: NewBlob, address: Address) -> Blob:
+        async def store(new: NewBlob, received: Received) -> Blob:
             body = await self._blobs.read(Blob(0, new.digest, new.size, new.generation))
             [live] = await self._catalog.publish(self._release(origin, digest, body, new), self._lease)
             return live
@@ -253,7 +253,7 @@ class PullThrough:
             return None
         origin = self._remotes.origin(candidate)
 
-        async def store(new: NewBlob, address: Address) -> Blob:
+        async def store(new: NewBlob, received: Received) -> Blob:
             return await self._catalog.add_blob(new, repository, package, self._lease)
 
         async def find() -> Blob | None:

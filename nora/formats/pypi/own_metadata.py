@@ -22,6 +22,7 @@ from nora.formats.pypi.hosted import METADATA, path_of
 from nora.formats.pypi.index import ListedFile
 from nora.formats.pypi.marks import mark_of, noted, remember_mark
 from nora.formats.pypi.names import Distribution, ProjectName, parse_filename
+from nora.proxy.base import Received
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from nora.resolve import Source
 
@@ -64,7 +65,7 @@ class OwnMetadata:
             document=remember_mark(mark_of(hashes)),
         )
         async with self._blobs.ingest(raw, Expect()) as new:
-            live = await self._files.keep(source.repository, beside, new.blob, path)
+            live = await self._files.keep(source.repository, beside, new.blob, Received(path))
             new.settle(live)
         return live
 
