@@ -1,10 +1,12 @@
 """What the paths of a Maven repository name: `com/acme/lib/1.0/lib-1.0-sources.jar`.
 
-com/acme/                          a group, whose names have no other separator than the slash here
-com/acme/lib/                      an artifact; there may be a group `com.acme.lib` as well
-com/acme/lib/1.0/                  a version
-com/acme/lib/1.0/lib-1.0.jar       a file of it; its name begins with artifact and version, mostly
-com/acme/lib/maven-metadata.xml    of the artifact, of the group `com.acme.lib`, or of both: see `Metadata`
+    com/acme/                          a group
+    com/acme/lib/                      an artifact of it, or the group `com.acme.lib`, or both
+    com/acme/lib/1.0/                  a version
+    com/acme/lib/1.0/lib-1.0.jar       a file of it; its name begins with artifact and version, mostly
+    com/acme/lib/maven-metadata.xml    of the artifact, or of the group `com.acme.lib`, or of both
+
+Each part of a group is a directory, so no directory of a group has a dot in its name.
 """
 
 from __future__ import annotations
@@ -68,9 +70,9 @@ class PackageName(str):
         return f"{self.group.replace('.', '/')}/{self.artifact}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Build:
-    """A build of a snapshot, which has files of its own: `20261124.061329-1`."""
+    """A build of a snapshot, which has files of its own: `20261124.061329-1`. Later ones are greater."""
 
     timestamp: str
     """`yyyyMMdd.HHmmss`, in UTC."""
@@ -197,7 +199,7 @@ def parse_path(segments: Sequence[str], *, is_directory: bool = False) -> Reposi
     if len(path) > LONGEST_PATH:
         raise InvalidName(f"the path has {len(path)} characters: {LONGEST_PATH} at most")
     for segment in segments:
-        if not segment.isascii() or not _segment(segment) or segment in (".", ".."):
+        if not _is_name(segment):
             raise InvalidName(f"{quoted(segment)!r} in the path is the name of no directory or file")
         if len(segment) > LONGEST_SEGMENT:
             raise InvalidName(f"a name in the path has {len(segment)} characters: {LONGEST_SEGMENT} at most")
@@ -216,6 +218,16 @@ def parse_path(segments: Sequence[str], *, is_directory: bool = False) -> Reposi
 def is_snapshot(version: str) -> bool:
     """Whether a version is one that has builds."""
     return version == SNAPSHOT or version.endswith(f"-{SNAPSHOT}")
+
+
+def is_version(text: str) -> bool:
+    """Whether a text may be a version, which is the name of a directory."""
+    return len(text) <= LONGEST_SEGMENT and _is_name(text)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text may be a segment of a path."""
+    return text.isascii() and bool(_segment(text)) and text not in (".", "..")
 
 
 def base_of(version: str) -> str:
