@@ -60,10 +60,13 @@ class Files(Protocol):
         """
         ...
 
-    async def delete_files(self, repository_id: int, paths: Sequence[str], *, for_good: bool) -> int:
+    async def delete_files(
+        self, repository_id: int, paths: Sequence[str], *, for_good: bool, expected: str | None = None
+    ) -> int:
         """Remove files, and versions that have none left with their tags and references; how many files there
         were. `for_good`: a tombstone keeps whoever may not replace from using each of the paths again, also
         those that had no file. The package stays known and owned, and lets go of bytes that it does not need
-        otherwise.
+        otherwise. `expected`: the digest (sha256) that each must have; else PreconditionFailed, and nothing
+        is removed.
         """
         ...

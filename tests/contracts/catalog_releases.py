@@ -203,6 +203,19 @@ class ReleasesContract(CatalogFixtures):
         await catalog.put_file(hosted, one, replace=True, expected="*")
         assert await content_of(catalog, hosted, "a") == sha256("one")
 
+    async def test_files_are_removed_while_they_are_the_expected_ones(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        for path, content in (("a", "one"), ("b", "two")):
+            await catalog.put_file(hosted, file(path, content), replace=False)
+        with pytest.raises(PreconditionFailed):
+            await catalog.delete_files(hosted, ["a", "b"], for_good=False, expected=sha256("one"))
+        with pytest.raises(PreconditionFailed):
+            await catalog.delete_files(hosted, ["absent"], for_good=False, expected=sha256("one"))
+        assert await content_of(catalog, hosted, "a") == sha256("one")
+        assert await catalog.delete_files(hosted, ["a"], for_good=False, expected=sha256("one")) == 1
+
     # -- directories ---------------------------------------------------------------------------------
 
     async def test_a_directory_has_files_and_directories(

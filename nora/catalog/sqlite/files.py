@@ -88,9 +88,11 @@ class Files(Executor):
             known=self._slots_of_digests(file.blob),
         )
 
-    async def delete_files(self, repository_id: int, paths: Sequence[str], *, for_good: bool) -> int:
+    async def delete_files(
+        self, repository_id: int, paths: Sequence[str], *, for_good: bool, expected: str | None = None
+    ) -> int:
         return await self._write_found(
-            lambda db, slots: delete_files(db, slots, repository_id, paths, for_good)
+            lambda db, slots: delete_files(db, slots, repository_id, paths, for_good, expected)
         )
 
     @cached_property
@@ -167,13 +169,20 @@ def put_file(
 
 
 def delete_files(
-    db: Connection, slots: set[int], repository_id: int, paths: Iterable[str], for_good: bool
+    db: Connection,
+    slots: set[int],
+    repository_id: int,
+    paths: Iterable[str],
+    for_good: bool,
+    expected: str | None = None,
 ) -> int:
     """See Files.delete_files."""
     now = time.time()
     count = 0
     for path in paths:
         occupant = find_occupant(db, repository_id, path)
+        if expected is not None and (occupant is None or occupant.digest != expected):
+            raise PreconditionFailed(f"{path} is {'absent' if occupant is None else occupant.digest}")
         if occupant is not None:
             delete_file(db, slots, repository_id, path, occupant)
             count += 1
