@@ -14,6 +14,7 @@ from nora.config.proxy import Breaker, BreakerSettings, ClaimPolicy, ProxyMode, 
 from nora.config.repositories import (
     anonymous_repositories,
     default_specs,
+    overwrite_rules,
     reached_repositories,
     repository_specs,
 )
@@ -21,6 +22,7 @@ from nora.config.sections import (
     FormatSection,
     FormatSettings,
     KnownFormats,
+    Overwrite,
     PlannedFormat,
     ProxiedSettings,
 )
@@ -52,6 +54,7 @@ __all__ = [
     "KnownFormats",
     "LogSettings",
     "OidcSettings",
+    "Overwrite",
     "PlannedFormat",
     "ProxiedSettings",
     "ProxyMode",
@@ -67,6 +70,7 @@ __all__ = [
     "anonymous_repositories",
     "default_specs",
     "load",
+    "overwrite_rules",
     "reached_repositories",
     "repository_specs",
 ]

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import cast
+from typing import cast, get_args
 
 from nora.config.proxy import PROXY_MODES, ProxyMode
 from nora.config.secrets import hide
-from nora.config.sections import FormatSection
+from nora.config.sections import FormatSection, Overwrite
 from nora.config.settings import Config, RepositorySetting
 from nora.config.upstreams import DEFAULT, OTHER_WORDS, UPSTREAMS, Upstream
 from nora.errors import ConfigError, quoted
@@ -23,8 +23,8 @@ _RESERVED = frozenset(
     {"blobs", "manifests", "tags", "referrers", "uploads", "v1", "v2", "api", "r", "ui", "health", "ready"}
 )
 _KINDS = ("hosted", "proxy", "group")
-_FIELDS = ("format", "kind", "members", "writes", "anonymous_read", "upstreams", "mode")
-_SAID_OF_DEFAULTS = frozenset({"anonymous_read", "mode", "members", "writes"})
+_FIELDS = ("format", "kind", "members", "writes", "anonymous_read", "upstreams", "mode", "overwrite")
+_SAID_OF_DEFAULTS = frozenset({"anonymous_read", "mode", "overwrite", "members", "writes"})
 
 
 def read_repositories(tables: object, problems: list[str]) -> dict[str, RepositorySetting]:
@@ -49,6 +49,7 @@ def _read(table: Mapping[str, object]) -> RepositorySetting:
         writes=cast("str | None", table.get("writes")),
         anonymous_read=cast("bool | None", table.get("anonymous_read")),
         upstreams=cast("tuple[Upstream, ...]", UPSTREAMS.read(table.get("upstreams", []))),
+        overwrite=cast("Overwrite | None", table.get("overwrite")),
         mode=cast("ProxyMode | None", table.get("mode")),
     )
 
@@ -93,7 +94,15 @@ def _value_problems(table: Mapping[str, object]) -> Iterator[str]:
         yield f".writes = {_shown('writes', table['writes'])}: expected the name of a member"
     if "format" in table and kind != "group" and (members or "writes" in table):
         yield ": members and writes belong to groups only"
+    yield from _overwrite_problems(table)
     yield from _proxy_problems(table)
+
+
+def _overwrite_problems(table: Mapping[str, object]) -> Iterator[str]:
+    if table.get("overwrite", "never") not in get_args(Overwrite):
+        yield f".overwrite = {_shown('overwrite', table['overwrite'])}: expected never, if-match or always"
+    elif "overwrite" in table and "format" in table and table.get("kind", "hosted") != "hosted":
+        yield ": overwrite belongs to hosted repositories only"
 
 
 def _proxy_problems(table: Mapping[str, object]) -> Iterator[str]:
@@ -125,7 +134,10 @@ def repository_specs(config: Config) -> tuple[RepositorySpec, ...]:
     taken = {spec.name: spec for name in formats for spec in default_specs(name, proxied=True)}
     problems: list[str] = []
     for name, one in config.repositories.items():
-        problem = _default_problem(name, one, taken[name]) if name in taken else _named_problem(one, formats)
+        if name in taken:
+            problem = _default_problem(name, one, taken[name], formats)
+        else:
+            problem = _named_problem(one, formats)
         if problem:
             problems.append(f"repositories.{name}{problem}")
         elif name in specs and one.members:
@@ -185,16 +197,22 @@ def _extended(default: RepositorySpec, said: RepositorySetting) -> RepositorySpe
     return replace(default, members=said.members, target=said.writes or kept)
 
 
-def _default_problem(name: str, one: RepositorySetting, default: RepositorySpec) -> str | None:
+def _default_problem(
+    name: str, one: RepositorySetting, default: RepositorySpec, formats: Mapping[str, FormatSection]
+) -> str | None:
     if one.upstreams and default.kind == "proxy":
         return f": say whom it asks as {default.format}.upstreams"
     if one.format:
         return (
             ": the name belongs to a repository that is there by default; of that only anonymous_read can be"
-            " said, mode of a proxy, and members and writes of a group"
+            " said, overwrite of a hosted one, mode of a proxy, and members and writes of a group"
         )
     if one.mode is not None and default.kind != "proxy":
         return f'.mode = "{one.mode}": upstreams and mode belong to proxies only'
+    if one.overwrite is not None and default.kind != "hosted":
+        return ": overwrite belongs to hosted repositories only"
+    if problem := _replaced_problem(one, formats[default.format]):
+        return problem
     if (one.members or one.writes) and default.kind != "group":
         return ": members and writes belong to groups only"
     if one.writes and not one.members:
@@ -211,6 +229,12 @@ def _named_problem(one: RepositorySetting, formats: Mapping[str, FormatSection])
         )
     if one.kind == "proxy" and not formats[one.format].can_proxy:
         return f'.kind = "proxy": {one.format} cannot be a proxy in this version; expected hosted or group'
+    return _replaced_problem(one, formats[one.format])
+
+
+def _replaced_problem(one: RepositorySetting, section: FormatSection) -> str | None:
+    if one.overwrite is not None and not section.can_overwrite:
+        return f".overwrite: files of the format {section.name} are never replaced"
     return None
 
 
@@ -277,3 +301,13 @@ def _is_anonymous(config: Config, spec: RepositorySpec) -> bool:
         return said
     own = config.formats[spec.format].anonymous_read
     return auth.anonymous_read if own is None else own
+
+
+def overwrite_rules(config: Config, format_name: str, default: Overwrite) -> Mapping[str, Overwrite]:
+    """When files may be replaced, by the name of the hosted repository of a format that they are in."""
+    return {
+        spec.name: (said and said.overwrite) or default
+        for spec in repository_specs(config)
+        if spec.format == format_name and spec.kind == "hosted"
+        for said in [config.repositories.get(spec.name)]
+    }

@@ -11,12 +11,18 @@ import them know: they hand `KnownFormats` to `load`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Final, Literal, get_args
 
 from nora.config import kinds
 from nora.config.declare import Section, setting
 from nora.config.kinds import MINUTE, TtlSeconds
 from nora.config.upstreams import ADDRESS, CREDENTIALS, UPSTREAMS, Upstream
+
+Overwrite = Literal["never", "if-match", "always"]
+"""When a file may be replaced under its path."""
+OVERWRITE: Final = kinds.choice(*get_args(Overwrite))
+"""The setting `overwrite`, of formats whose files may be replaced: repositories may say it, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,11 @@ class FormatSection:
     shares_mount: bool = False
     """Whether its named repositories live below its own mount, where the members that its default group has
     by itself are no names."""
+
+    @property
+    def can_overwrite(self) -> bool:
+        """Whether repositories may say when their files are replaced."""
+        return any(one.name == "overwrite" for one in fields(self.settings))
 
     @property
     def section(self) -> Section:

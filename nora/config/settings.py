@@ -14,7 +14,7 @@ from nora.config.declare import Setting, section, sections_of, setting, settings
 from nora.config.identity import PROVIDERS, OidcProvider
 from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB
 from nora.config.proxy import BreakerSettings, ProxyMode, ProxySettings, Timeouts
-from nora.config.sections import FormatSettings, KnownFormats, ProxiedSettings
+from nora.config.sections import FormatSettings, KnownFormats, Overwrite, ProxiedSettings
 from nora.config.upstreams import Upstream, with_defaults
 from nora.model import RepositoryKind, Role
 
@@ -271,8 +271,8 @@ class OidcSettings:
 @dataclass(frozen=True, slots=True)
 class RepositorySetting:
     """A named repository: `[repositories.<name>]`. Of a repository that is there by default only
-    `anonymous_read` can be said, `mode` of a proxy, and `members` and `writes` of a group; its format is
-    then empty."""
+    `anonymous_read` can be said, `overwrite` of a hosted one, `mode` of a proxy, and `members` and `writes`
+    of a group; its format is then empty."""
 
     format: str
     kind: RepositoryKind = "hosted"
@@ -284,6 +284,8 @@ class RepositorySetting:
     """Whether anybody may read it; None: as `auth.anonymous_read` and the members of a group say."""
     upstreams: tuple[Upstream, ...] = ()
     """Of a proxy: whom it asks, in this order."""
+    overwrite: Overwrite | None = None
+    """Of a hosted one: when a file may be replaced; None: as the section of its format says."""
     mode: ProxyMode | None = None
     """Of a proxy: `offline` asks nobody, whatever `proxy.mode` says."""
 
