@@ -18,6 +18,8 @@ class Step:
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    again: int | None = None
+    """The status when it was done before; None: the same."""
 
 
 @dataclass(frozen=True, slots=True)

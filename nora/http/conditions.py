@@ -41,6 +41,17 @@ class Conditions(NamedTuple):
         since = _date(self.get(b"if-modified-since"))
         return since is not None and modified is not None and int(modified) <= since
 
+    def require_for_change(self, etag: bytes, modified: float | None = None) -> None:
+        """That something may be changed which has this ETag; empty: there is nothing, which is no state that
+        a condition names. Raises PreconditionFailed."""
+        none_match = self.get(b"if-none-match")
+        if etag:
+            self._require(etag, modified)
+            if none_match is not None and matches(none_match, etag):
+                raise PreconditionFailed(f"this is there already, with the ETag {etag.decode('latin-1')}")
+        elif self.get(b"if-match") is not None:
+            raise PreconditionFailed("there is nothing here that If-Match could name")
+
     def allow_range(self, etag: bytes, modified: float | None = None) -> bool:
         """Whether a part may be sent: the client has the rest of the same (13.1.5)."""
         if_range = self.get(b"if-range")

@@ -54,3 +54,28 @@ def test_a_part_is_for_who_has_the_rest_of_the_same() -> None:
         assert conditions.range == b"bytes=1-"
         assert conditions.allow_range(ETAG, MODIFIED) is allowed, value
     assert conditions_of([(b"range", b"bytes=1-")]).allow_range(ETAG)
+
+
+def test_what_a_change_may_depend_on() -> None:
+    for etag, said, holds in (
+        (b"", {}, True),
+        (b'"a"', {}, True),
+        (b"", {b"if-none-match": b"*"}, True),
+        (b'"a"', {b"if-none-match": b"*"}, False),
+        (b'"a"', {b"if-none-match": b'"b"'}, True),
+        (b'"a"', {b"if-none-match": b'"b", W/"a"'}, False),
+        (b"", {b"if-match": b"*"}, False),
+        (b"", {b"if-match": b'""'}, False),
+        (b'"a"', {b"if-match": b"*"}, True),
+        (b'"a"', {b"if-match": b'"b", "a"'}, True),
+        (b'"a"', {b"if-match": b'W/"a"'}, False),
+        (b'"a"', {b"if-unmodified-since": BEFORE}, False),
+        (b'"a"', {b"if-unmodified-since": AT}, True),
+        (b'"a"', {b"if-match": b'"a"', b"if-none-match": b'"a"'}, False),
+    ):
+        conditions = conditions_of(said.items())
+        if holds:
+            conditions.require_for_change(etag, MODIFIED)
+        else:
+            with pytest.raises(PreconditionFailed):
+                conditions.require_for_change(etag, MODIFIED)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -36,7 +37,12 @@ async def application(folder: Path, **environ: str) -> AsyncIterator[httpx.Async
     app = build_app(config)
     await app.start()
     try:
-        transport = httpx.ASGITransport(app=app)
+
+        async def served(scope: Any, receive: Any, send: Any) -> None:
+            scope.setdefault("extensions", {})  # as a server that sends no files by itself
+            await app(scope, receive, send)
+
+        transport = httpx.ASGITransport(app=served)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client
     finally:

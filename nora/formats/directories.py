@@ -1,0 +1,128 @@
+"""Listings of directories, for formats whose files have paths: pages for people, and as JSON for programs.
+
+    {"path": "builds/", "entries": [{"name": "7/"}, {"name": "a.txt", "size": 12, …}], "next": "?after=a.txt"}
+
+Nothing is walked: a page costs a look-up for each of its entries, however much is beneath them. What is
+blocked, and what somebody may not read, is not there for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from html import escape
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import orjson
+from blacksheep import Content, Response
+
+from nora.catalog.base import Catalog
+from nora.catalog.records import DirectoryEntry
+from nora.errors import BadRequest, NotFound, quoted
+from nora.http.context import PathContext
+from nora.http.fields import read_limit
+from nora.http.negotiation import Offers
+from nora.proxy.answers import NO_CACHE
+
+MOST_ENTRIES: Final = 1000
+LONGEST_NAME: Final = 1024
+HTML: Final = "text/html"
+JSON: Final = "application/json"
+_OFFERS: Final = Offers({HTML: HTML, JSON: JSON}, otherwise=HTML)
+
+
+class Directories:
+    """The directories of the repositories of a format."""
+
+    def __init__(self, catalog: Catalog, may_read: Callable[[PathContext, str], bool]) -> None:
+        """`may_read` says whether who is asking may read what is at a path, which ends in a slash for a
+        directory."""
+        self._catalog = catalog
+        self._may_read = may_read
+
+    async def answer(self, context: PathContext, directory: str) -> Response:
+        """GET and HEAD of a directory: what all members of the repository have in it, of a proxy what is
+        here. `directory` ends in a slash, or is empty. `?list` is as good as an `Accept` of JSON; `limit`
+        and `after` say which page. Raises NotFound where there is no such directory."""
+        after, limit = context.parameter("after") or "", read_limit(context, MOST_ENTRIES)
+        if len(after) > LONGEST_NAME:
+            raise BadRequest(f"after is a name of at most {LONGEST_NAME} characters")
+        is_listed = context.parameter("list") is not None
+        media_type = JSON if is_listed else _OFFERS.choose(context.accept)
+        found = await self._entries(context, directory, after, limit + 1)
+        if not found and directory and not after:
+            raise NotFound(f"there is no directory {quoted(directory)}")
+        page, rest = found[:limit], found[limit:]
+        query = (
+            {"after": page[-1].name, "limit": limit, **({"list": ""} if is_listed else {})} if rest else {}
+        )
+        link = f"?{urlencode(query)}" if query else None
+        listed = [one for one in page if self._may_read(context, directory + one.name)]
+        render = _render_json if media_type == JSON else _render_html
+        head = [NO_CACHE, (b"vary", b"Accept")]
+        if link is not None:
+            head.append((b"link", f'<{link}>; rel="next"'.encode()))
+        content_type = JSON if media_type == JSON else f"{HTML}; charset=utf-8"
+        return Response(200, head, Content(content_type.encode(), render(directory, listed, link)))
+
+    async def _entries(
+        self, context: PathContext, directory: str, after: str, limit: int
+    ) -> list[DirectoryEntry]:
+        """The first so many of all members; of one name in several that of the first."""
+        found: dict[str, DirectoryEntry] = {}
+        for row in context.repository.row_ids:
+            for one in await self._catalog.list_directory(row, directory.removesuffix("/"), after, limit):
+                if one.name not in found and not self._is_hidden(row, one):
+                    found[one.name] = one
+        return sorted(found.values(), key=lambda one: one.name.encode())[:limit]
+
+    def _is_hidden(self, row: int, entry: DirectoryEntry) -> bool:
+        file = entry.file
+        if file is None:
+            return False
+        hidden = self._catalog.blocks().hidden(row, file.package or file.path)
+        return hidden is not None and hidden.has(file.version, file.blob.digest)
+
+
+def _render_json(directory: str, entries: Sequence[DirectoryEntry], link: str | None) -> bytes:
+    return orjson.dumps({"path": directory, "entries": [_fields(one) for one in entries], "next": link})
+
+
+def _fields(entry: DirectoryEntry) -> dict[str, Any]:
+    if entry.file is None:
+        return {"name": entry.name}
+    return {
+        "name": entry.name,
+        "size": entry.file.blob.size,
+        "modified": _time(entry.file.created_at).replace("+00:00", "Z"),
+        "type": entry.file.media_type,
+        "sha256": entry.file.blob.digest.encoded,
+    }
+
+
+def _render_html(directory: str, entries: Sequence[DirectoryEntry], link: str | None) -> bytes:
+    return "\n".join(_lines(directory, entries, link)).encode()
+
+
+def _lines(directory: str, entries: Sequence[DirectoryEntry], link: str | None) -> Iterator[str]:
+    title = f"Index of /{escape(directory)}"
+    yield '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+    yield f"<title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n<table>"
+    if directory:
+        yield '<tr><td><a href="../">../</a></td></tr>'
+    for one in entries:
+        # With the dot a name with a colon is no scheme
+        name = f'<td><a href="./{quote(one.name)}">{escape(one.name)}</a></td>'
+        size = (
+            "" if one.file is None else f"<td>{_time(one.file.created_at)}</td><td>{one.file.blob.size}</td>"
+        )
+        yield f"<tr>{name}{size}</tr>"
+    yield "</table>"
+    if link is not None:
+        yield f'<p><a href="{escape(link)}">More</a></p>'
+    yield "</body>\n</html>\n"
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat()

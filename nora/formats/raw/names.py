@@ -1,0 +1,63 @@
+"""Paths: what files are called, and what they are when nobody says so."""
+
+from __future__ import annotations
+
+from mimetypes import MimeTypes
+from typing import Final
+from unicodedata import normalize
+
+from nora.errors import BadRequest, InvalidName, quoted
+
+LONGEST_SEGMENT: Final = 255
+LONGEST_PATH: Final = 1024
+OCTETS: Final = "application/octet-stream"
+_FORMS: Final = frozenset({"application/x-www-form-urlencoded"})
+"""What curl says of any body that it is given as data."""
+_PACKED: Final = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "br": OCTETS,
+    "compress": "application/x-compress",
+}
+_known = MimeTypes().guess_type
+"""The table of Python alone: that of the system is another one on each machine."""
+
+
+class FilePath(str):
+    """The path of a file within its repository: `builds/7/app.tar.gz`. One that ends in a slash is of a
+    directory.
+
+    In Unicode's composed form (NFC), so that all systems mean the same file; of printable characters,
+    segments of at most 255 bytes, and 1024 in all. Case counts, and nothing else is special.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, text: str) -> FilePath:
+        """One whose segments are names (see nora.http.paths). Raises InvalidName."""
+        path = normalize("NFC", text)
+        if not path.isprintable():
+            raise InvalidName(f"a path is of printable characters, not {quoted(ascii(path))}")
+        if len(path.encode()) > LONGEST_PATH:
+            raise InvalidName(f"a path has at most {LONGEST_PATH} bytes")
+        if any(len(one.encode()) > LONGEST_SEGMENT for one in path.split("/")):
+            raise InvalidName(f"a segment of a path has at most {LONGEST_SEGMENT} bytes")
+        return cls(path)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is of a directory."""
+        return self.endswith("/")
+
+
+def media_type_of(path: str, said: str | None) -> str:
+    """The type that a file is kept with: as it was said, else as its name tells. Raises BadRequest."""
+    said = said and said.strip()
+    if not said or said.partition(";")[0].lower() in _FORMS:
+        found, packed = _known(path)
+        return _PACKED.get(packed, OCTETS) if packed else found or OCTETS
+    if len(said) > LONGEST_SEGMENT or not said.isascii() or not said.isprintable() or "/" not in said:
+        raise BadRequest(f"Content-Type: expected a media type such as text/plain, not {quoted(said)}")
+    return said

@@ -1,0 +1,117 @@
+"""Uploads: `PUT`, of bytes of any number.
+
+Who may not, what is there already and what is too large is known before the body is asked for. The bytes are
+hashed while they are written, compared with what was announced, and visible when their row is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from blacksheep import Response
+
+from nora.blobs.base import Expect
+from nora.catalog.records import Blob, File, NewBlob, NewFile
+from nora.config import overwrite_rules
+from nora.errors import BadRequest, Conflict
+from nora.formats.base import Services
+from nora.formats.raw.files import etag_of
+from nora.formats.raw.names import FilePath, media_type_of
+from nora.formats.raw.resource import Resource
+from nora.formats.raw.settings import RawSettings
+from nora.http.body import content_length, stream_body
+from nora.http.conditions import conditions_of
+from nora.http.digests import announced_digests, check_digests, repr_digest
+from nora.model import Repository
+
+
+class Write(NamedTuple):
+    """A file that is to be put at a path, if that is as it should be."""
+
+    path: FilePath
+    media_type: str
+    target: Repository
+    there: File | None
+    replace: bool
+    """Whether it may be put over another one."""
+    expected: str | None
+    """What must be there still; see Catalog.put_file."""
+    digests: Mapping[str, str]
+    """That were announced."""
+
+
+class PutEndpoint:
+    """The endpoint of uploads."""
+
+    def __init__(self, services: Services) -> None:
+        settings = services.settings(RawSettings)
+        self._services = services
+        self._catalog = services.catalog
+        self._max_size = settings.max_file_size
+        self._rules = overwrite_rules(services.config, "raw", settings.overwrite)
+        self._idle_seconds = services.config.server.idle_timeout
+
+    async def put(self, resource: Resource) -> Response:
+        """Put a file at a path. The same bytes again change nothing: clients retry."""
+        request = resource.request
+        if resource.header(b"content-range") is not None:
+            raise BadRequest("Content-Range: a PUT is of a whole file (RFC 9110, 14.5)")
+        write = await self._prepare(resource)
+        expect = Expect(max_size=self._max_size, also=tuple(write.digests.keys() - {"sha256"}))
+        body = stream_body(request, limit=self._max_size, idle_seconds=self._idle_seconds)
+        async with self._services.blobs.ingest(body, expect) as new:
+            new.settle(await self._store(write, new.blob))
+        self._services.cache.forget_absences(write.path)
+        resource.count_as("upload")
+        digest = new.blob.digest
+        head = [(b"etag", etag_of(digest)), repr_digest(digest), (b"location", request.scope["raw_path"])]
+        return Response(201 if write.there is None else 200, head)
+
+    async def _prepare(self, resource: Resource) -> Write:
+        """What can be known before the body. Raises Blocked, Denied, PreconditionFailed, Conflict."""
+        path, target = resource.file, resource.writable
+        resource.audit("write", path)
+        self._catalog.blocks().check(target.id, path)
+        there = await self._catalog.find_file(target.id, path)
+        conditions = conditions_of(resource.scope["headers"])
+        if there is None:
+            await self._services.claims.require(resource, path)
+            conditions.require_for_change(b"")
+        else:
+            conditions.require_for_change(etag_of(there.blob.digest), there.created_at)
+        rule, is_said = self._rules[target.name], conditions.get(b"if-match") is not None
+        write = Write(
+            path=path,
+            media_type=media_type_of(path, resource.header(b"content-type")),
+            target=target,
+            there=there,
+            replace=rule == "always" or (rule == "if-match" and is_said),
+            expected=("" if there is None else there.blob.digest) if conditions.named else None,
+            digests=announced_digests(resource.request),
+        )
+        size = content_length(resource.request)
+        if there is not None and not write.replace and size not in (None, there.blob.size):
+            raise self._refusal(write)
+        return write
+
+    async def _store(self, write: Write, blob: NewBlob) -> Blob:
+        """The row; the live blob."""
+        check_digests(blob, write.digests)
+        file = NewFile(path=write.path, media_type=write.media_type, blob=blob)
+        try:
+            return await self._catalog.put_file(
+                write.target.id, file, replace=write.replace, expected=write.expected
+            )
+        except Conflict:
+            if write.there is not None:
+                raise self._refusal(write) from None
+            raise
+
+    def _refusal(self, write: Write) -> Conflict:
+        if self._rules[write.target.name] == "never":
+            return Conflict(f"{write.path} is there, with other bytes, and files are never replaced here")
+        return Conflict(
+            f"{write.path} is there, with other bytes: replace it with If-Match and its ETag, or set "
+            f"overwrite of {write.target.name}"
+        )
