@@ -32,6 +32,7 @@ that catches them on the way to a client.
     │   └── PackageChanged             since it was looked at: look again
     ├── PreconditionFailed    412
     ├── TooLarge              413
+    ├── MediaNotSupported     415      the body is coded in a way that is not kept
     ├── RangeNotSatisfiable   416
     │   └── UploadOffsetMismatch       a chunk that does not continue the upload
     ├── Misdirected           421      the server is asked under a name that is not its own
@@ -232,6 +233,12 @@ class TooLarge(NoraError):
     def __init__(self, limit: int, what: str = "body") -> None:
         super().__init__(f"{what} is larger than the limit of {limit} bytes")
         self.limit = limit
+
+
+class MediaNotSupported(NoraError):
+    """The content comes in a type or a coding that is not taken (RFC 9110, 15.5.16)."""
+
+    status = 415
 
 
 class RangeNotSatisfiable(NoraError):

@@ -187,7 +187,9 @@ def is_head(entry: dict[str, Any]) -> bool:
 
 
 def names_something(entry: dict[str, Any]) -> bool:
-    return any(name in entry["route"] for name in ("{name}", "{project}", "{crate}", "{@package}"))
+    return any(
+        name in entry["route"] for name in ("{name}", "{project}", "{crate}", "{@package}", "{path...}")
+    )
 
 
 def title(entry: dict[str, Any]) -> str:
@@ -295,6 +297,7 @@ class Content:
     wheel: Built
     crate: BuiltCrate
     npm: NpmBuilt
+    path: str
     session: str
 
 
@@ -310,8 +313,11 @@ def prepare(place: Place, entry: dict[str, Any], *, published: bool = False) -> 
     npm = NpmBuilt(f"npm-{next(NUMBERS)}")
     if "{@package}" in path and published:
         assert place.admin.put(f"/npm/{npm.name}", json=npm.publication()).status_code == 201
+    file = f"raw-{next(NUMBERS)}/file.txt"
+    if path.startswith("/raw/") and published:
+        assert place.admin.put(f"/raw/{file}", content=CHUNK).status_code == 201
     session = Repository(place.admin, NAME).start().rpartition("/")[2] if "{id}" in path else ""
-    return Content(image, wheel, crate, npm, session)
+    return Content(image, wheel, crate, npm, file, session)
 
 
 def seen_by(
@@ -349,6 +355,7 @@ def send(
         "user": somebody(),
         "secret": who.secret if who else "",
         "id": content.session,
+        "path": content.path,
     }
     if path.startswith("/cargo/"):
         values |= crate_values(content.crate, path)
@@ -370,7 +377,7 @@ def send(
         return upload(place.http, path, wheel, headers)
     return place.http.request(
         method,
-        path.format(**values) + f"?{entry.get('query', '').format(**values)}",
+        path.replace("...}", "}").format(**values) + f"?{entry.get('query', '').format(**values)}",
         headers=headers,
         content=body,
         data=filled(entry.get("form"), values),

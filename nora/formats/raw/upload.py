@@ -14,7 +14,7 @@ from blacksheep import Response
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, File, NewBlob, NewFile
 from nora.config import overwrite_rules
-from nora.errors import BadRequest, Conflict
+from nora.errors import BadRequest, Conflict, MediaNotSupported
 from nora.formats.base import Services
 from nora.formats.raw.files import etag_of
 from nora.formats.raw.names import FilePath, media_type_of
@@ -57,6 +57,8 @@ class PutEndpoint:
         request = resource.request
         if resource.header(b"content-range") is not None:
             raise BadRequest("Content-Range: a PUT is of a whole file (RFC 9110, 14.5)")
+        if (resource.header(b"content-encoding") or "identity") != "identity":
+            raise MediaNotSupported("Content-Encoding: put the bytes as they are to be had")
         write = await self._prepare(resource)
         expect = Expect(max_size=self._max_size, also=tuple(write.digests.keys() - {"sha256"}))
         body = stream_body(request, limit=self._max_size, idle_seconds=self._idle_seconds)
