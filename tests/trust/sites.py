@@ -11,22 +11,21 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from tests.support.answers import NEVER, Answer, Asked, absent
-from tests.support.crate_index import CrateIndex
-from tests.support.crates import Built as BuiltCrate
-from tests.support.npm_registry import Built as NpmBuilt
-from tests.support.npm_registry import NpmRegistry
-from tests.support.oci_upstream import Manifest, OCIUpstream
-from tests.support.pypi_index import PyPIIndex, normalized
+from tests.support.oci_upstream import OCIUpstream
+from tests.support.pypi_index import PyPIIndex
 from tests.support.upstream import Upstream, upstream
-from tests.support.wheels import Built, Release
+from tests.trust.shown import Image, Project, wheel
+from tests.trust.table import Table
+from tests.trust.tables import TABLES
 
 Outcome = Literal["found", "absent", "401", "403", "500", "cut", "timeout", "refused"]
 FAILURES: tuple[Outcome, ...] = ("401", "403", "500", "cut")
 """Those that cost no time; `refused` is for all names of a site at once: `Upstream.stop`."""
+BY_ROOT = {root: table for table in TABLES for root in table.roots}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +37,14 @@ class Fault:
     """A part of the paths that it is for: `/files/`, `/blobs/`. Empty: everything."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a site has under a name of all formats."""
-
-    wheels: tuple[Built, ...] = ()
-    packages: tuple[NpmBuilt, ...] = ()
-    image: Manifest | None = None
-    """With the tag `latest`."""
-    referrer: Manifest | None = None
-    crates: tuple[BuiltCrate, ...] = ()
-
-    @property
-    def hashes(self) -> frozenset[str]:
-        return frozenset(one.sha256 for one in self.wheels)
-
-    @property
-    def digest(self) -> str:
-        return "" if self.image is None else self.image.digest
-
-    @property
-    def referrer_digest(self) -> str:
-        return "" if self.referrer is None else self.referrer.digest
-
-    @property
-    def layer(self) -> str:
-        assert self.image is not None
-        return str(self.image.document["layers"][0]["digest"])
-
-
 @dataclass(slots=True)
 class Site:
     """An upstream of all formats."""
 
     name: str
     up: Upstream
-    index: PyPIIndex = field(default_factory=PyPIIndex)
-    registry: OCIUpstream = field(default_factory=OCIUpstream)
-    crates: CrateIndex = field(default_factory=lambda: CrateIndex(prefix="/crates"))
-    npm: NpmRegistry = field(default_factory=NpmRegistry)
+    stores: dict[str, Any] = field(default_factory=lambda: {one.format: one.store() for one in TABLES})
+    """Its contents, by format."""
     faults: dict[str, Fault] = field(default_factory=dict)
 
     @property
@@ -84,31 +52,30 @@ class Site:
         """As messages name it."""
         return str(urlsplit(self.up.url).hostname)
 
-    def stock_project(self, name: str, *versions: str) -> Shown:
+    @property
+    def index(self) -> PyPIIndex:
+        found: PyPIIndex = self.stores["pypi"]
+        return found
+
+    @property
+    def registry(self) -> OCIUpstream:
+        found: OCIUpstream = self.stores["docker"]
+        return found
+
+    def stock_project(self, name: str, *versions: str) -> Project:
         """Wheels of which no other site has the bytes."""
-        found = Shown(tuple(wheel(name, version, self.name) for version in versions))
+        found = Project(tuple(wheel(name, version, self.name) for version in versions))
         self.index.add(*found.wheels)
         return found
 
-    def stock_crate(self, name: str, *versions: str) -> Shown:
-        """Crates of which no other site has the bytes."""
-        found = Shown(crates=tuple(BuiltCrate(name, version, maker=self.name) for version in versions))
-        for one in found.crates:
-            self.crates.add(name, one.version, body=one.body)
-        return found
-
-    def stock_package(self, name: str, *versions: str) -> Shown:
-        """Packages of npm of which no other site has the bytes."""
-        found = Shown(packages=tuple(package(name, version, self.name) for version in versions))
-        self.npm.add(*found.packages)
-        return found
-
-    def stock_image(self, name: str) -> Shown:
+    def stock_image(self, name: str) -> Image:
         """An image with the tags `latest` and `only-<site>`, what refers to it, and `warm`, another image."""
         self.registry.image(name, "warm", seed=f"{self.name} warm")
         image = self.registry.image(name, seed=self.name)
-        self.registry.tag(name, f"only-{self.name}", image.digest)
-        return Shown(image=image, referrer=self.registry.refer(name, image, f"application/x-{self.name}"))
+        only = f"only-{self.name}"
+        self.registry.tag(name, only, image.digest)
+        referrer = self.registry.refer(name, image, f"application/x-{self.name}")
+        return Image(image, referrer, frozenset((frozenset(("warm", "latest", only)),)))
 
     def seen(self, name: str, since: float = 0.0) -> list[Asked]:
         """The requests about a name."""
@@ -143,35 +110,20 @@ class Site:
     def _cut(self, asked: Asked) -> Answer | None:
         if asked.method == "HEAD":
             return Answer(raw=b"HTTP/1.1 200 OK\r\ncontent-le")
-        makers = {"v2": self.registry, "crates": self.crates, "reg": self.npm}
-        answer = makers.get(asked.path.split("/")[1], self.index)(asked)
+        table = _table_of(asked.path.strip("/").split("/"))
+        answer: Answer | None = table and self.stores[table.format](asked)
         return None if answer is None else answer.but(cut=5)
-
-
-def wheel(name: str, version: str, maker: str) -> Built:
-    """One whose bytes, and whose metadata, tell who has made it."""
-    return Release(project=name, version=version, seed=maker, summary=f"made by {maker}").wheel()
-
-
-def package(name: str, version: str, maker: str) -> NpmBuilt:
-    """One whose bytes, and whose manifest, tell who has made it."""
-    return NpmBuilt(name, version, {"description": f"made by {maker}"})
 
 
 def name_of(path: str) -> str:
     """The name that a request tells an upstream, as its format spells it; empty for none."""
-    match unquote(path).strip("/").split("/"):
-        case ["simple" | "pypi" | "integrity", name, *_]:
-            return normalized(name)
-        case ["reg", "-", "npm", "v1", "attestations", spec]:
-            return spec.rpartition("@")[0]
-        case ["crates", "dl", name, *_] | ["crates", _, _, name] | ["reg", name, *_]:
-            return name
-        case ["files", _, _, filename]:
-            return normalized(filename.partition("-")[0])
-        case ["v2", *name, "manifests" | "blobs" | "referrers", _] | ["v2", *name, "tags", "list"]:
-            return "/".join(name)
-    return ""
+    segments = unquote(path).strip("/").split("/")
+    table = _table_of(segments)
+    return "" if table is None else table.name_of(segments)
+
+
+def _table_of(segments: list[str]) -> Table | None:
+    return BY_ROOT.get(segments[0])
 
 
 @contextlib.contextmanager
@@ -181,10 +133,8 @@ def sites(*names: str) -> Iterator[tuple[Site, ...]]:
         found = []
         for name in names:
             site = Site(name, stack.enter_context(upstream()))
-            site.index.mount(site.up)
-            site.registry.mount(site.up)
-            site.crates.mount(site.up)
-            site.npm.mount(site.up)
+            for store in site.stores.values():
+                store.mount(site.up)
             site.up.guard = site.guard
             found.append(site)
         yield tuple(found)

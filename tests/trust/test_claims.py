@@ -18,7 +18,8 @@ from tests.support.access import Credentials, make_token
 from tests.support.command import run
 from tests.support.oci import INDEX, Repository, digest, index
 from tests.support.server import Server, running
-from tests.trust.sites import Site, sites, wheel
+from tests.trust.shown import wheel
+from tests.trust.sites import Site, sites
 
 CONFIG = """
 [auth]

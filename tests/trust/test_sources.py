@@ -13,7 +13,8 @@ import pytest
 from tests.formats.pypi.wire import JSON
 from tests.support.oci import Repository, digest
 from tests.support.server import Server, running
-from tests.trust.sites import Fault, Shown, Site, sites
+from tests.trust.shown import Project
+from tests.trust.sites import Fault, Site, sites
 
 FAILED = {502, 503, 504}
 
@@ -89,13 +90,13 @@ class Place:
         assert answer.status_code == 200, answer.text
         return {one["hashes"]["sha256"] for one in answer.json()["files"]}
 
-    def file(self, repository: str, name: str, shown: Shown, version: int = 0) -> httpx.Response:
+    def file(self, repository: str, name: str, shown: Project, version: int = 0) -> httpx.Response:
         return self.http.get(f"/r/{repository}/simple/{name}/{shown.wheels[version].filename}")
 
     def image(self, repository: str, name: str) -> Repository:
         return Repository(self.http, f"{repository}/{name}")
 
-    def project(self, name: str) -> tuple[Shown, Shown]:
+    def project(self, name: str) -> tuple[Project, Project]:
         """1.0 on both sides, 99.0 on the right."""
         left = self.left.stock_project(name, "1.0")
         self.spare.index.add(*left.wheels)
