@@ -82,6 +82,11 @@ class Claims:
             raise Denied(refusal)
         note_claim(write.scope, target.name, name)
 
+    def has_sources(self, target: Repository) -> bool:
+        """Whether a hosted repository is beside sources, so that it has to be known which names are its own
+        when nothing is under them any more. For formats whose files belong to no package."""
+        return bool(self._sources.get(target.id))
+
     async def hidden_sources(self, target: Repository, name: str) -> list[str]:
         """The upstreams from which a name of a hosted repository has come before, of which nothing is seen
         any more. They are not asked: whoever serves a name of ours should not learn of it."""

@@ -8,12 +8,12 @@ import pytest
 
 from nora.app import access_rules
 from nora.errors import ConfigError
-from nora.formats import load_config
+from nora.formats import discover, load_config
 
 
 def rules(directory: Path, text: str = "", **environ: str) -> dict[str, object]:
     (directory / "config.toml").write_text(text)
-    off = {"NORA_PYPI_ENABLED": "false", "NORA_CARGO_ENABLED": "false", "NORA_NPM_ENABLED": "false"}
+    off = {f"NORA_{one.name.upper()}_ENABLED": "false" for one in discover() if one.name != "docker"}
     found = access_rules(load_config({**off, **environ}, directory))
     return {
         "enabled": found.enabled,

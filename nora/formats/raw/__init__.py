@@ -12,4 +12,5 @@ FORMAT = Format(
     settings=RawSettings,
     build=build,
     render_error=render_error,
+    can_proxy=True,
 )

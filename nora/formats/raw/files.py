@@ -12,6 +12,7 @@ from nora.config import overwrite_rules
 from nora.errors import NotFound, quoted
 from nora.formats.base import Services
 from nora.formats.directories import Directories
+from nora.formats.raw.cached import CachedFiles
 from nora.formats.raw.names import FilePath
 from nora.formats.raw.resource import Resource
 from nora.formats.raw.settings import RawSettings
@@ -37,6 +38,7 @@ class Files:
         self._resolver = services.resolver
         self._rules = overwrite_rules(services.config, "raw", settings.overwrite)
         self._cache_control: Header = (b"cache-control", settings.cache_control.encode())
+        self._cached = CachedFiles(services, authorizer, (SANDBOX,))
         self._directories = Directories(services.catalog, self._may_read) if settings.listing else None
 
     async def get(self, resource: Resource) -> Response:
@@ -55,7 +57,10 @@ class Files:
 
         file = await self._resolver.find_hosted(resource.repository, look)
         if file is None:
-            raise absent(path)
+            found = await self._cached.answer(resource)
+            if found is None:
+                raise absent(path, self._resolver.offline_hint(resource.repository))
+            return found
         resource.keep_while(stamp)
         return await blob_response(
             resource.request,
@@ -91,9 +96,9 @@ class Files:
         return self._authorizer.may_read(context.principal, context.repository, path)
 
 
-def absent(path: FilePath) -> NotFound:
-    """What is said of a file that is not here."""
-    return NotFound(f"there is no file {quoted(path)}")
+def absent(path: FilePath, hint: str = "") -> NotFound:
+    """What is said of a file that is not here; `hint`: why not."""
+    return NotFound(f"there is no file {quoted(path)}{hint}")
 
 
 def etag_of(digest: Digest) -> bytes:

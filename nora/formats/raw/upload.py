@@ -100,6 +100,8 @@ class PutEndpoint:
     async def _store(self, write: Write, blob: NewBlob) -> Blob:
         """The row; the live blob."""
         check_digests(blob, write.digests)
+        if write.there is None and self._services.claims.has_sources(write.target):
+            await self._catalog.claim_package(write.target.id, write.path)
         file = NewFile(path=write.path, media_type=write.media_type, blob=blob)
         try:
             return await self._catalog.put_file(

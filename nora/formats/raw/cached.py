@@ -1,0 +1,70 @@
+"""Files of upstreams: any server that has files under paths. A path is a name, which has one source."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import quote
+
+from blacksheep import Response
+
+from nora.auth.authorizer import Authorizer
+from nora.errors import NotFound
+from nora.formats.base import Services
+from nora.formats.raw.names import media_type_of
+from nora.formats.raw.resource import Resource
+from nora.formats.raw.settings import RawSettings
+from nora.http.send import Header
+from nora.proxy.base import Address
+from nora.proxy.changing_files import ChangingFiles
+from nora.proxy.listed_files import ListedFiles, UpstreamFile
+from nora.proxy.policy import DocumentPolicies
+from nora.resolve import Candidate
+
+ANY_SIZE: Final = 1 << 62
+
+
+class CachedFiles:
+    """What is cached, or can be had."""
+
+    def __init__(self, services: Services, authorizer: Authorizer, headers: tuple[Header, ...]) -> None:
+        """`headers` are those of all files."""
+        settings = services.settings(RawSettings)
+        files = ListedFiles(services.catalog, services.leases.seconds, services.cache.used)
+        self._services = services
+        self._authorizer = authorizer
+        self._headers = headers
+        self._files = ChangingFiles(services.catalog, files)
+        self._policies = DocumentPolicies(services.config.proxy, settings)
+        self._max_bytes = settings.max_file_size or ANY_SIZE
+
+    async def answer(self, resource: Resource) -> Response | None:
+        """A file, as its source has it; None where none has it. Raises Blocked, UpstreamFailed."""
+        resolver = self._services.resolver
+
+        async def ask(candidate: Candidate) -> Response | None:
+            try:
+                return await self._answer_of(candidate, resource)
+            except NotFound:
+                return None
+
+        return await resolver.first(await resolver.resolve(resource.repository, resource.path), ask)
+
+    async def _answer_of(self, candidate: Candidate, resource: Resource) -> Response:
+        upstream, path = self._services.upstreams.of(candidate.source), resource.path
+        file = UpstreamFile(
+            path=path,
+            package=path,
+            version=None,
+            media_type=media_type_of(path, None),
+            addresses=(Address(upstream, f"{upstream.url}/{quote(path)}"),),
+        )
+        return await self._files.response(
+            resource.request,
+            self._services,
+            candidate.source.repository,
+            file,
+            self._policies.of(candidate.source),
+            max_bytes=self._max_bytes,
+            public=self._authorizer.is_public(resource.repository),
+            headers=self._headers,
+        )
