@@ -75,7 +75,7 @@ class ReleaseRules:
     @property
     def package(self) -> str:
         """What the format calls a package."""
-        return self.prefix.partition("{")[2].partition("}")[0].removeprefix("@")
+        return self.prefix.partition("{")[2].partition("}")[0].removeprefix("@").removesuffix("...")
 
 
 def status_of(package: Package, otherwise: Any = None) -> tuple[Any, str | None]:
