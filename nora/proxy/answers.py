@@ -14,6 +14,7 @@ from nora._speedups import parse_range
 from nora.catalog.records import Blob
 from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
 from nora.http.conditions import conditions_of, http_date
+from nora.http.kept_answers import Until
 from nora.http.send import SizedContent, blob_response
 from nora.outbound.headers import parse_date
 from nora.resolve.deadline import work_for_all
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from nora.blobs.base import BlobStore
     from nora.catalog.records import Cached
+    from nora.http.kept_answers import Stamp
     from nora.http.memory import MemoryCache
     from nora.http.send import Header
     from nora.proxy.base import Document, FileRequest
@@ -34,9 +36,11 @@ HEAD_WAIT_SECONDS: Final = 10.0
 So long a part waits for its bytes, too, before it is asked for by itself."""
 PIECE_BYTES: Final = 64 << 10
 LONGEST_AGE: Final = 86_400
+KEPT_SECONDS: Final = 5.0
+"""How long an answer is given again that says for how many seconds it is fresh."""
 NO_CACHE: Final = (b"cache-control", b"no-cache")
 _ACCEPT_RANGES: Final = (b"accept-ranges", b"bytes")
-_STALE: Final = ((b"x-nora-stale", b"true"), (b"warning", b'110 - "Response is Stale"'))
+STALE: Final = ((b"x-nora-stale", b"true"), (b"warning", b'110 - "Response is Stale"'))
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +58,7 @@ class Services(Protocol):
 
 def stale_headers(document: Document) -> tuple[Header, ...]:
     """What the answer made of a document says about its age: nothing, unless it is stale (RFC 9111, 5.5)."""
-    return _STALE if document.is_stale else ()
+    return STALE if document.is_stale else ()
 
 
 def age_headers(documents: Sequence[Document], *, public: bool) -> tuple[Header, ...]:
@@ -65,6 +69,17 @@ def age_headers(documents: Sequence[Document], *, public: bool) -> tuple[Header,
     fresh_until = min(document.cached.fresh_until for document in documents)
     age = int(max(0.0, min(fresh_until - time.time(), LONGEST_AGE)))
     return ((b"cache-control", b"%b, max-age=%d" % (b"public" if public else b"private", age)),)
+
+
+def kept_while(documents: Sequence[Document], stamp: Stamp | None) -> Stamp | None:
+    """How long an answer may be given again that is made of these documents, and of rows for which the stamp
+    stands: not beyond their freshness, and a stale one not at all."""
+    if stamp is None or not documents:
+        return stamp
+    if staleness(documents):
+        return None
+    left = min(document.cached.fresh_until for document in documents) - time.time()
+    return Until(stamp, min(KEPT_SECONDS, left))
 
 
 def staleness(documents: Sequence[Document]) -> tuple[Header, ...]:

@@ -14,9 +14,9 @@ from nora.errors import BadRequest, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.cargo.index import Part, parts_file
 from nora.formats.cargo.resource import Resource
-from nora.formats.cargo.sources import Finder, absent, kept_while
+from nora.formats.cargo.sources import Finder, absent
 from nora.http.encodings import Encoding, compress
-from nora.proxy.answers import NO_CACHE
+from nora.proxy.answers import NO_CACHE, kept_while
 from nora.proxy.offload import offload
 
 INDEX: Final = "/cargo/index/"
@@ -49,7 +49,7 @@ class Registry:
             raise absent(crate)
         stamp = self._resolver.stamp(resource.repository, crate) if resource.may_be_kept else None
         sources = await self._finder.find(resource.repository, crate, exactly=True)
-        resource.keep_while(kept_while(sources, stamp))
+        resource.keep_while(kept_while(sources.documents, stamp))
 
         async def make(encoding: Encoding) -> bytes:
             parts = await self._finder.parts(crate, sources)

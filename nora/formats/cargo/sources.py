@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from typing import Final
-
 from nora.catalog.records import PackageFile
 from nora.errors import PackageNotFound
 from nora.formats.base import Services
@@ -13,13 +10,8 @@ from nora.formats.cargo.index import Part
 from nora.formats.cargo.names import CrateName
 from nora.formats.cargo.upstream import Index, crate_folder
 from nora.formats.sources import CachedPart, HostedPart, Sources
-from nora.http.kept_answers import Stamp, Until
 from nora.model import Repository
-from nora.proxy.answers import staleness
 from nora.resolve import Candidate
-
-KEPT_SECONDS: Final = 5.0
-"""How long an answer is given again that says for how many seconds it is fresh."""
 
 
 class Finder:
@@ -88,14 +80,3 @@ def absent(crate: CrateName, hint: str = "") -> PackageNotFound:
     """What is said of a crate that is not here; `hint`: why not. Also of a name of ours: cargo looks before
     it publishes the first version, and nowhere else."""
     return PackageNotFound(f"there is no crate {crate.spelled}{hint}")
-
-
-def kept_while(sources: Sources, stamp: Stamp | None) -> Stamp | None:
-    """How long an answer may be given again that is made of them."""
-    documents = sources.documents
-    if stamp is None or not documents:
-        return stamp
-    if staleness(documents):
-        return None
-    left = min(document.cached.fresh_until for document in documents) - time.time()
-    return Until(stamp, min(KEPT_SECONDS, left))
