@@ -27,6 +27,7 @@ from nora.formats import load_config
 from nora.formats.cargo.names import prefix_of
 from tests.support.access import Credentials, make_token, revoke_tokens, write_users
 from tests.support.crates import Built as BuiltCrate
+from tests.support.go_modules import Module
 from tests.support.npm_registry import Built as NpmBuilt
 from tests.support.oci import IMAGE, Image, Repository, digest
 from tests.support.server import Server, running
@@ -44,6 +45,7 @@ role = "write"
 pattern = "repo:org/*"
 """
 NUMBERS = itertools.count()
+OF_PACKAGES = ("{name}", "{project}", "{crate}", "{@package}", "{module...}", "{path...}")
 GETS = [one for one in ROUTES if one["route"].startswith("GET ") and one["route"] != "GET /metrics"]
 """But for numbers that are others at each request."""
 UNIQUE = {"date", "x-request-id"}
@@ -187,9 +189,7 @@ def is_head(entry: dict[str, Any]) -> bool:
 
 
 def names_something(entry: dict[str, Any]) -> bool:
-    return any(
-        name in entry["route"] for name in ("{name}", "{project}", "{crate}", "{@package}", "{path...}")
-    )
+    return any(name in entry["route"] for name in OF_PACKAGES)
 
 
 def title(entry: dict[str, Any]) -> str:
@@ -298,6 +298,7 @@ class Content:
     crate: BuiltCrate
     npm: NpmBuilt
     path: str
+    module: Module
     session: str
 
 
@@ -316,8 +317,11 @@ def prepare(place: Place, entry: dict[str, Any], *, published: bool = False) -> 
     file = f"raw-{next(NUMBERS)}/file.txt"
     if path.startswith("/raw/") and published:
         assert place.admin.put(f"/raw/{file}", content=CHUNK).status_code == 201
+    module = Module(f"go.example/m{next(NUMBERS)}")
+    if "{module...}" in path and published:
+        assert place.admin.put(f"/go/{module.url('zip')}", content=module.body).status_code == 201
     session = Repository(place.admin, NAME).start().rpartition("/")[2] if "{id}" in path else ""
-    return Content(image, wheel, crate, npm, file, session)
+    return Content(image, wheel, crate, npm, file, module, session)
 
 
 def seen_by(
@@ -361,6 +365,8 @@ def send(
         values |= crate_values(content.crate, path)
     if path.startswith(("/npm/", "/-/npm/")):
         values |= npm_values(content.npm, values)
+    if path.startswith("/go/"):
+        values |= module_values(content.module, method)
     values["reference"] = entry.get("reference", "1").format(**values)
     bodies = {
         "chunk": CHUNK,
@@ -368,6 +374,7 @@ def send(
         "crate": content.crate.publication(),
         "npm": orjson.dumps(content.npm.publication()),
         "npm-version": b'"1.0.0"',
+        "module": content.module.body,
     }
     body = bodies.get(entry.get("body", ""))
     headers = {} if "form" in entry or entry.get("class") == "password" else headers_of(who)
@@ -389,6 +396,12 @@ def crate_values(built: BuiltCrate, path: str) -> dict[str, str]:
     filename = f"{built.sha256}.crate" if path.startswith("/cargo/dl/") else built.filename
     folder = dict(zip(("first", "second"), prefix_of(built.name).split("/"), strict=True))
     return {"crate": built.name, "version": built.version, "filename": filename, **folder}
+
+
+def module_values(module: Module, method: str) -> dict[str, str]:
+    filename = f"{module.version}.zip"
+    version = module.version if method == "DELETE" else filename
+    return {"module": module.path, "version": version, "filename": filename}
 
 
 def npm_values(built: NpmBuilt, values: Mapping[str, str]) -> dict[str, str]:

@@ -23,10 +23,10 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-u
 
 
 def test_it_prints_toml_and_warns_on_standard_error(check) -> None:  # type: ignore[no-untyped-def]
-    result = check(NORA_GO_PROXY="https://me:hunter2@goproxy.example.com", NORA_PORT="5000")
+    result = check(NORA_GEMS_PROXY="https://me:hunter2@gems.example.com", NORA_PORT="5000")
     assert result.exit_code == 0
     assert tomllib.loads(result.stdout)["server"]["port"] == 5000
-    assert result.stderr == "warning: NORA_GO_PROXY: not available in this version, ignored\n"
+    assert result.stderr == "warning: NORA_GEMS_PROXY: not available in this version, ignored\n"
     assert "hunter2" not in result.output
 
 
