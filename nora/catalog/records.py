@@ -161,6 +161,8 @@ class Cached:
     """`inf`: for good."""
     version: str | None = None
     """Of the package; None for documents and what lies beside files."""
+    checksums: Mapping[str, str] | None = None
+    """As of a File."""
 
     def is_fresh(self, now: float) -> bool:
         """Whether it is good without asking. What was fetched in the future was so by a clock that was wrong:
@@ -182,6 +184,8 @@ class NewCached:
     upstream_url: str
     validators: Mapping[str, str] = field(default_factory=dict)
     document: bytes = b"{}"
+    checksums: Mapping[str, str] | None = None
+    """Hashes to keep beside the sha256: see NewBlob.checksums."""
     fetched_at: float
     fresh_until: float
     """`inf`: for good."""

@@ -96,6 +96,10 @@ class Unchanged:
 
 UNCHANGED = Unchanged()
 
+Confirm = Callable[["NewBlob", "Address", "Headers"], Awaitable[None]]
+"""Told what came, from where, and the header fields of the answer: asks the upstream, if it must, whether
+that is right. Raises DigestMismatch when it is not, UpstreamFailed when nobody can tell."""
+
 Fetch = Callable[["Cached | None"], Awaitable["Fetched | Unchanged | None"]]
 """Asks the upstreams of a document, conditionally when given what is cached. None: they say that there is
 none. Raises UpstreamFailed and its kinds. `nora.proxy.upstreams.document_fetch` makes the usual one."""
@@ -139,6 +143,8 @@ class FileRequest:
     check: Callable[[str], bool] | None = None
     """Whether the file at a path is right, for what a digest cannot say. Called in a thread, when all of it
     is there, and before anybody gets the last of it."""
+    confirm: Confirm | None = None
+    """Called then as well."""
 
     @property
     def coalescing_key(self) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from nora.blobs.disk import Inflow
     from nora.blobs.scratch import Scratch
     from nora.catalog.records import Blob, NewBlob
-    from nora.outbound import Stream
+    from nora.outbound import Headers, Stream
     from nora.proxy.base import Address, FileRequest
     from nora.proxy.fetch_lock import FetchLock
     from nora.proxy.in_flight import InFlightFile
@@ -89,6 +89,7 @@ class Download:
         """What the others were told."""
         self._received = Received("")
         self._patched = False  # the part file holds bytes of more than one answer
+        self._answered: Headers = {}  # by the last answer
 
     async def run(self) -> Blob | None:
         """The stored blob, or None when all say that there is none.
@@ -134,12 +135,13 @@ class Download:
             try:
                 if not await self._ask(address, offset):
                     return False
-                if await self._is_right():
+                if await self._is_right(address):
                     return True
                 failed = UpstreamFailed("the upstream gives other bytes than were announced")
                 _log.warning("%s: %s: %s", address.upstream.url, failed, self._file.key)
                 self._mismatch()
-                again = self._patched  # what was there before may be what is wrong
+                # What was there before may be what is wrong, or what it is compared with
+                again = self._patched or (self._file.confirm is not None and not turn)
                 await self._forget()
             except _Cut as cut:
                 failed, again = cut.error, not self._written or self._resumable(address) > 0
@@ -178,6 +180,7 @@ class Download:
     async def _accept(self, address: Address, answer: Stream, offset: int) -> None:
         """What an answer says about itself, checked; and a part file for its bytes."""
         resumed = answer.status == 206
+        self._answered = answer.headers
         total = _resumed_total(answer, offset) if resumed else answer.length
         if resumed:
             total = self.leader.total if total is None else total
@@ -265,11 +268,13 @@ class Download:
                 await inflow.flush()
             self._in_flight.advance(self._written)
 
-    async def _is_right(self) -> bool:
+    async def _is_right(self, address: Address) -> bool:
         if self.leader.total not in (None, self._written):
             return False
         try:
-            self._describe()
+            new = self._describe()
+            if self._file.confirm is not None:
+                await self._file.confirm(new, address, self._answered)
         except DigestMismatch:
             return False
         if self._file.check is None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nora.catalog.base import Catalog
     from nora.catalog.records import Blob, Cached, NewBlob
     from nora.model import Repository
-    from nora.proxy.base import Address, Received
+    from nora.proxy.base import Address, Confirm, Received
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,8 @@ class UpstreamFile:
     """What the format wants to remember beside the bytes, as JSON."""
     addresses: Sequence[Address] = ()
     """Where it may be asked for, in this order; empty: nowhere."""
+    also: tuple[str, ...] = ()
+    """Hashes to take of it and to keep in its row: see `Expect.also`."""
 
 
 class ListedFiles:
@@ -62,10 +64,11 @@ class ListedFiles:
         stored: Callable[[Blob], Awaitable[None]] | None = None,
         is_listed: Callable[[Cached], bool] | None = None,
         fresh_until: float = inf,
+        confirm: Confirm | None = None,
     ) -> FileRequest:
         """A file as the cache wants to have it described. `stored` is called when it has come in. `is_listed`
         says whether what is here has the hashes that are listed, where these are not the sha256 of it. One
-        that may change (changing_files.py) is good until `fresh_until`."""
+        that may change (changing_files.py) is good until `fresh_until`. `confirm`: see FileRequest."""
 
         async def find() -> Blob | None:
             found = await self._catalog.find_cached(repository.id, file.path)
@@ -85,7 +88,7 @@ class ListedFiles:
         return FileRequest(
             key=f"{repository.id}/{file.path}{_spelled(file.hashes) if is_late else ''}",
             addresses=file.addresses,
-            expect=Expect(digest=digest, size=file.size),
+            expect=Expect(digest=digest, size=file.size, also=file.also),
             media_type=file.media_type,
             store=store,
             find=find,
@@ -93,6 +96,7 @@ class ListedFiles:
             registry=repository.format,
             about=(repository.id, file.package, file.version),
             check=partial(is_right, hashes=file.hashes) if is_late else None,
+            confirm=confirm,
         )
 
     async def keep(
@@ -111,6 +115,7 @@ class ListedFiles:
             media_type=file.media_type,
             blob=blob,
             document=file.document,
+            checksums={name: blob.checksums[name] for name in file.also},
             upstream_url=received.url,
             validators=received.validators,
             fetched_at=time.time(),

@@ -96,6 +96,16 @@ class CachedContract(CatalogFixtures):
         assert package is not None
         assert package.owned is False
 
+    async def test_hashes_are_kept_with_the_bytes_that_have_them(self, catalog: Catalog, proxy: int) -> None:
+        new = replace(entry("files/app-1.whl", "wheel"), checksums={"sha1": "5a"})
+        for checksums in ({"sha1": "5a"}, None):
+            await catalog.put_cached(proxy, replace(new, checksums=checksums), LEASE)
+            found = await catalog.find_cached(proxy, new.path)
+            file = await catalog.find_file(proxy, new.path)
+            assert found is not None
+            assert file is not None
+            assert found.checksums == file.checksums == checksums
+
     @pytest.mark.parametrize("package", ["app", None])
     async def test_the_new_takes_the_place_of_the_old(
         self, catalog: Catalog, proxy: int, package: str | None

@@ -13,8 +13,10 @@ from typing import Literal
 import pytest
 
 from nora.catalog.blocks import Block
-from nora.catalog.records import Blob
-from nora.errors import Blocked, NoraError, StorageBusy, StorageFull, UpstreamFailed
+from nora.catalog.records import Blob, NewBlob
+from nora.errors import Blocked, DigestMismatch, NoraError, StorageBusy, StorageFull, UpstreamFailed
+from nora.outbound import Headers
+from nora.proxy.base import Address
 from nora.proxy.fetch_lock import Failure, FetchLock, LeaderState
 from nora.proxy.in_flight import WITHHELD_BYTES, InFlightFile
 from tests.proxy.engine import Engine, digest_of, engine
@@ -190,6 +192,36 @@ def test_what_a_format_finds_wrong_is_nobodys(up: Upstream, run: Run, right: boo
             assert await wanted.found() is None
 
     run(body)
+
+
+@pytest.mark.parametrize(("wrong", "asked"), [(0, 1), (1, 2), (2, 2)])
+def test_what_an_upstream_says_elsewhere_is_asked_once_more(
+    up: Upstream, run: Run, wrong: int, asked: int
+) -> None:
+    up.serve("/file", Answer(body=DATA, headers={"x-sum": "right"}))
+    told: list[tuple[str, str, str]] = []
+
+    async def confirm(new: NewBlob, address: Address, headers: Headers) -> None:
+        told.append((new.digest, address.url, headers["x-sum"]))
+        if len(told) <= wrong:
+            raise DigestMismatch("it is another file")
+
+    async def body(one: Engine) -> None:
+        wanted = replace(one.wanted(f"{up.url}/file"), confirm=confirm)
+        found = await one.cache.file(wanted)
+        assert isinstance(found, InFlightFile)
+        if wrong < 2:
+            await found.end()
+            assert await wanted.found() is not None
+        else:
+            _, error = await failure(found)
+            assert isinstance(error, UpstreamFailed)
+            assert await wanted.found() is None
+        await _settled(one)
+
+    run(body)
+    assert told == [(digest_of(DATA), f"{up.url}/file", "right")] * asked
+    assert up.log.count("GET") == asked
 
 
 def test_a_small_wrong_file_is_an_error_before_anything_is_read(up: Upstream, run: Run) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nora.catalog.records import Blob
+from nora.catalog.records import Blob, NewCached
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.model import Repository, RepositorySpec
 from nora.proxy.base import Address, Received
@@ -64,6 +65,20 @@ def test_a_late_check_finds_other_bytes(tmp_path: Path) -> None:
     for body, is_right in ((b"toy", True), (b"yot", False)):
         (tmp_path / "file").write_bytes(body)
         assert check(str(tmp_path / "file")) is is_right
+
+
+def test_hashes_are_taken_and_kept_that_a_format_asks_for() -> None:
+    file = replace(described(), also=("sha1",))
+    assert ListedFiles(None, 60, print).request(MIRROR, file, max_bytes=9).expect.also == ("sha1",)  # type: ignore[arg-type]
+    kept: list[NewCached] = []
+
+    class Rows:
+        async def put_cached(self, _: int, entry: NewCached, __: float) -> None:
+            kept.append(entry)
+
+    blob = replace(new_blob("toy"), checksums={"sha1": "5e", "sha512": "5f"})
+    asyncio.run(ListedFiles(Rows(), 60, print).keep(MIRROR, file, blob, ""))  # type: ignore[arg-type]
+    assert kept[0].checksums == {"sha1": "5e"}
 
 
 def test_what_has_come_in_is_kept_for_good_and_told(tmp_path: Path) -> None:

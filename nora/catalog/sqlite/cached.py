@@ -112,7 +112,8 @@ def put_cached(
         if entry.version is not None:
             version, added = ensure_version(db, package, entry.version, now)
         db.execute(queries.TOUCH_PACKAGE, (added, package))
-    content = (package, version, blob.id, blob.size, entry.media_type, now, entry.document)
+    checksums = _json(entry.checksums) if entry.checksums else None
+    content = (package, version, blob.id, blob.size, entry.media_type, now, entry.document, checksums)
     origin = (entry.upstream_url, _json(entry.validators), entry.fetched_at, _until(entry.fresh_until))
     db.execute(queries.PUT_CACHED, (repository_id, entry.path, *content, *origin, entry.fetched_at))
     slots |= {file_slot(repository_id, entry.path, name) for name in (None, entry.package)}

@@ -121,7 +121,7 @@ WHERE substr(entry.path, 1, length(?2)) = ?2"""
 FIND_CACHED: Final = """
 SELECT file.id, file.path, package.name, file.media_type, blob.id, blob.digest, blob.size, blob.generation,
 file.upstream_url, file.validators, coalesce(file.document, CAST('{}' AS BLOB)), file.fetched_at,
-file.fresh_until, version.name FROM file
+file.fresh_until, version.name, file.checksums FROM file
 CROSS JOIN blob ON blob.id = file.blob_id
 LEFT JOIN version ON version.id = file.version_id
 LEFT JOIN package ON package.id = file.package_id
@@ -291,11 +291,11 @@ fetched_at = CASE WHEN blob_id = excluded.blob_id THEN fetched_at END"""
 
 PUT_CACHED: Final = """
 INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
-document, upstream_url, validators, fetched_at, fresh_until, last_used_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+document, checksums, upstream_url, validators, fetched_at, fresh_until, last_used_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
 version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
-media_type = excluded.media_type, document = excluded.document, checksums = NULL,
+media_type = excluded.media_type, document = excluded.document, checksums = excluded.checksums,
 upstream_url = excluded.upstream_url, validators = excluded.validators, fetched_at = excluded.fetched_at,
 fresh_until = excluded.fresh_until,
 last_used_at = max(coalesce(last_used_at, 0.0), excluded.last_used_at)"""

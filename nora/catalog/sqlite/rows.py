@@ -102,6 +102,7 @@ def cached_of(
     fetched_at: float,
     fresh_until: float | None,
     version: str | None,
+    checksums: str | None,
 ) -> Cached:
     """What is cached, of the columns that the query for it selects."""
     return Cached(
@@ -116,6 +117,7 @@ def cached_of(
         fetched_at,
         inf if fresh_until is None else fresh_until,
         version,
+        _checksums(checksums),
     )
 
 
