@@ -314,9 +314,11 @@ def prepare(place: Place, entry: dict[str, Any], *, published: bool = False) -> 
     npm = NpmBuilt(f"npm-{next(NUMBERS)}")
     if "{@package}" in path and published:
         assert place.admin.put(f"/npm/{npm.name}", json=npm.publication()).status_code == 201
-    file = f"raw-{next(NUMBERS)}/file.txt"
-    if path.startswith("/raw/") and published:
-        assert place.admin.put(f"/raw/{file}", content=CHUNK).status_code == 201
+    artifact = f"file-{next(NUMBERS)}"
+    file = f"com/example/{artifact}/1.0/{artifact}-1.0.txt"
+    for mount in ("/raw/", "/maven2/"):
+        if path.startswith(mount) and published:
+            assert place.admin.put(f"{mount}{file}", content=CHUNK).status_code == 201
     module = Module(f"go.example/m{next(NUMBERS)}")
     if "{module...}" in path and published:
         assert place.admin.put(f"/go/{module.url('zip')}", content=module.body).status_code == 201

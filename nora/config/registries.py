@@ -20,10 +20,10 @@ def page_site(purl_type: str, name: str) -> str:
 
 
 @cache
-def file_site(purl_type: str) -> str:
-    """The site that has the files of packages."""
+def file_site(purl_type: str, name: str = "name") -> str:
+    """The site that has the files of a package."""
     from packageurl.contrib.purl2url import get_download_url
 
-    file = urlsplit(str(get_download_url(f"pkg:{purl_type}/name@1.0.0")))  # type: ignore[no-untyped-call]
+    file = urlsplit(str(get_download_url(f"pkg:{purl_type}/{name}@1.0.0")))  # type: ignore[no-untyped-call]
     assert file.hostname, f"files of packages of type {purl_type} are nowhere"
     return f"https://{file.netloc}"

@@ -3,7 +3,7 @@
     Repr-Digest: sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:
 
 of the whole thing, `Content-Digest` of what is in this message. What older clients say is understood as well:
-`Content-MD5` (RFC 1864) and `X-Checksum-Sha256`, `-Sha1`, `-Md5`.
+`Content-MD5` (RFC 1864) and `X-Checksum-Sha512`, `-Sha256`, `-Sha1`, `-Md5`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _said(request: Request, *, of_message: bool) -> Iterator[tuple[str, str, byt
     for field in ("Repr-Digest", "Content-Digest") if of_message else ("Repr-Digest",):
         text = _field(request, field)
         yield from _members(field, text)
-    for algorithm in ("sha256", "sha1", "md5"):
+    for algorithm in ("sha512", "sha256", "sha1", "md5"):
         field = f"X-Checksum-{algorithm.title()}"
         if text := _field(request, field):
             yield field, algorithm, _decoded(field, text, bytes.fromhex)

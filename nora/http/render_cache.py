@@ -86,19 +86,17 @@ class RenderCache:
         head = [*headers, (b"etag", etag)]
         if is_unchanged(request, etag):
             return Response(304, head)
-        content = self._find(name, media_type)
-        if content is None:
-            task = self._making.get(name)
-            if task is None:
-                task = self._making[name] = spawn(self._make(name, make, media_type), f"making {name}")
-                task.add_done_callback(lambda _: self._making.pop(name, None))
-            made = await asyncio.shield(task)
-            if isinstance(made, NoraError):
-                raise made
-            content = made
+        content = await self._content(name, make, media_type)
         if request.method == "HEAD":
             return Response(200, head, SizedContent(media_type, content.length))
         return Response(200, head, content)
+
+    async def data(self, name: str, make: Make) -> bytes:
+        """The bytes of a small document, for who makes more of it than an answer. Raises what `make` does."""
+        content = await self._content(name, make, b"")
+        if isinstance(content, FileContent):
+            return await asyncio.to_thread(Path(content.path).read_bytes)
+        return bytes(content.body)
 
     async def variant(
         self,
@@ -132,6 +130,19 @@ class RenderCache:
     async def sweep(self) -> None:
         """Remove the files that nobody asks for any more."""
         await asyncio.to_thread(self._sweep)
+
+    async def _content(self, name: str, make: Make, media_type: bytes) -> Content:
+        content = self._find(name, media_type)
+        if content is not None:
+            return content
+        task = self._making.get(name)
+        if task is None:
+            task = self._making[name] = spawn(self._make(name, make, media_type), f"making {name}")
+            task.add_done_callback(lambda _: self._making.pop(name, None))
+        made = await asyncio.shield(task)
+        if isinstance(made, NoraError):
+            raise made
+        return made
 
     def _find(self, name: str, media_type: bytes) -> Content | None:
         data = self._memory.get(name)

@@ -1,0 +1,23 @@
+"""Maven: artifacts, checksums and metadata of the repository layout, below `/maven2/`."""
+
+from nora.formats.base import Format
+from nora.formats.maven.errors import render_error
+from nora.formats.maven.releases import RULES
+from nora.formats.maven.routes import build
+from nora.formats.maven.settings import MavenSettings, central
+from nora.formats.maven.versions import version_key
+from nora.formats.release_commands import release_commands
+
+FORMAT = Format(
+    name="maven",
+    title="Maven",
+    mount="/maven2/",
+    settings=MavenSettings,
+    default_upstreams=central,
+    version_order=version_key,
+    build=build,
+    render_error=render_error,
+    limited=False,
+    can_proxy=True,
+    commands=release_commands(RULES),
+)

@@ -1,0 +1,130 @@
+"""Checksums that clients upload beside their files: compared, and never stored.
+
+Clients upload a file and then its checksums, or all of them at a time. Whichever of the two comes later finds
+the other: each writes its row before it looks. That a checksum is refused is a warning to Maven, whose build
+succeeds all the same; so what protects those who read is that the file goes.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import orjson
+
+from nora.catalog.base import Catalog
+from nora.catalog.records import File
+from nora.errors import DigestMismatch, StorageBusy
+from nora.formats.maven.hosted import checksums_of
+from nora.formats.maven.names import ArtifactFile, Checksum
+from nora.model import Repository
+
+MOST_HELD: Final = 512
+"""Checksums of a package whose files have not come."""
+HELD_SECONDS: Final = 3600.0
+SENDER_SECONDS: Final = 900.0
+"""For how long a file goes when who sent it sends a checksum that it has not: later it may be in use."""
+_TRIES: Final = 100
+"""Each that fails is another change of the package that did not."""
+
+Held = dict[str, tuple[str, str, float]]
+"""By the path of the checksum: the digest, who sent it, and when."""
+
+
+class UploadedChecksums:
+    """Those of hosted repositories."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+
+    async def receive(self, hosted: Repository, checksum: Checksum, digest: str, by: str) -> None:
+        """A checksum of the file of an artifact has come. Raises DigestMismatch."""
+        file = checksum.file
+        assert isinstance(file, ArtifactFile)
+        found = await self._catalog.find_file(hosted.id, file.path)
+        if found is None:
+            await self._hold(hosted, checksum, file, digest, by)
+            found = await self._catalog.find_file(hosted.id, file.path)
+            if found is None:
+                return
+            await self._take(hosted, file)
+        await self._compare(hosted, file, found, {checksum.algorithm: digest}, by)
+
+    async def check(self, hosted: Repository, file: ArtifactFile, by: str) -> None:
+        """A file has come and has its row. Raises DigestMismatch."""
+        package = await self._catalog.find_package(hosted.id, file.package)
+        if package is None or b'"held"' not in package.document:
+            return
+        held = await self._take(hosted, file)
+        found = await self._catalog.find_file(hosted.id, file.path)
+        told = {algorithm: digest for algorithm, (digest, sender, _) in held.items() if sender == by}
+        if found is not None and told:
+            await self._compare(hosted, file, found, told, by)
+
+    async def _compare(
+        self, hosted: Repository, file: ArtifactFile, found: File, told: dict[str, str], by: str
+    ) -> None:
+        right = checksums_of(found)
+        for algorithm, digest in told.items():
+            if right[algorithm] != digest:
+                is_gone = await self._remove(hosted, file, found, by)
+                raise DigestMismatch(
+                    f"{file.path} has the {algorithm} {right[algorithm]}, not {digest}"
+                    f"{'; it is removed: upload it again' if is_gone else ''}"
+                )
+
+    async def _remove(self, hosted: Repository, file: ArtifactFile, found: File, by: str) -> bool:
+        """Whether a file went: one that came a moment ago from who says what it was to be."""
+        if time.time() - found.created_at > SENDER_SECONDS:
+            return False
+        for row in await self._catalog.list_package_files(hosted.id, file.package):
+            if row.path == file.path and orjson.loads(row.document).get("by") == by:
+                return bool(
+                    await self._catalog.delete_files(
+                        hosted.id, [file.path], for_good=False, expected=found.blob.digest
+                    )
+                )
+        return False
+
+    # -- checksums without a file ------------------------------------------------------------------------
+
+    async def _hold(
+        self, hosted: Repository, checksum: Checksum, file: ArtifactFile, digest: str, by: str
+    ) -> None:
+        await self._catalog.claim_package(hosted.id, file.package)
+        now = time.time()
+
+        def add(held: Held) -> None:
+            old = [path for path, (_, _, when) in held.items() if now - when > HELD_SECONDS]
+            for path in old + sorted(held, key=lambda one: held[one][2])[: len(held) - MOST_HELD + 1]:
+                held.pop(path, None)
+            held[checksum.path] = (digest, by, now)
+
+        await self._change(hosted, file, add)
+
+    async def _take(self, hosted: Repository, file: ArtifactFile) -> Held:
+        """Those of a file, by algorithm; they are held no more."""
+        taken: Held = {}
+
+        def remove(held: Held) -> None:
+            taken.clear()
+            for path in [one for one in held if one.rpartition(".")[0] == file.path]:
+                taken[path.rpartition(".")[2]] = held.pop(path)
+
+        await self._change(hosted, file, remove)
+        return taken
+
+    async def _change(self, hosted: Repository, file: ArtifactFile, change: Any) -> None:
+        for _ in range(_TRIES):
+            package = await self._catalog.find_package(hosted.id, file.package)
+            if package is None:
+                return
+            document: dict[str, Any] = orjson.loads(package.document)
+            held = document.pop("held", {})
+            change(held)
+            after = orjson.dumps({**document, "held": held} if held else document)
+            if after == package.document or await self._catalog.update_package(
+                hosted.id, file.package, after, before=package.document
+            ):
+                return
+        raise StorageBusy(f"{file.package} changes all the time; try again")
