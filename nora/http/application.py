@@ -1,8 +1,9 @@
 """The seam between the server and everything that answers requests.
 
-Every request passes `NoraApplication._handle_http`: it gets its id, finds its mount by the first segments
-of its path, and leaves with the same headers, metrics and errors whatever answered it. There are no
-middlewares: this is the hot path, and each of its steps is paid for by every request.
+Every request passes `NoraApplication.__call__`. One whose answer is kept (nora.http.kept_answers) gets that
+at once. Any other gets its id, finds its mount by the first segments of its path, and leaves with the same
+headers, metrics and errors whatever answered it. There are no middlewares: this is the hot path, and each of
+its steps is paid for by every request.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from nora.http.body import SCOPE_KEY, RequestBody, drain
 from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.clients import SCOPE_KEY as CLIENT_KEY
 from nora.http.connections import ConnectionLimits, ConnectionWatch
-from nora.http.kept_answers import INDIFFERENT, KeptAnswers
+from nora.http.kept_answers import Again, KeptAnswers, Question, question_of
 from nora.http.limits import RateLimits
-from nora.http.send import Header, Receive, Scope, Send, send_small, transmit
+from nora.http.send import Header, Receive, Scope, Send, transmit
 from nora.http.sites import Sites
 from nora.observability.audit import Audit
 from nora.observability.logs import REQUEST_ID, TRACE
@@ -96,10 +97,7 @@ def _nobody(*_: object) -> None:
 
 
 class NoraApplication(Application):
-    """BlackSheep's application, with the formats in front of its router.
-
-    Overrides `_handle_http`, which is internal to BlackSheep 2.6; a test watches it.
-    """
+    """BlackSheep's application, with the formats in front of its router."""
 
     def __init__(
         self,
@@ -122,13 +120,15 @@ class NoraApplication(Application):
         self._audit = audit
         self._sites = sites or Sites()
         self._good_hosts = self._sites.good_hosts
-        self._kept = KeptAnswers(kept_bytes)
+        self._kept = KeptAnswers[Mount](kept_bytes)
+        self._is_plain = limits is None and (audit is None or not audit.reads)
+        """Whether nothing is done for an answer that is given again but to count it."""
         self._in_flight: dict[int, tuple[str, str] | None] = {}
         self._files_sent: dict[str, float] = {}
         self._mounts: dict[str, Mount] = {}
         self.attach("/", "system", _nothing, errors.render_json, limited=False)
         # Unique is all that an id must be: a random start for each process, then counted.
-        self._id_prefix = os.urandom(8).hex()
+        self._id_prefix = os.urandom(8).hex().encode()
         self._id_numbers = itertools.count(1)
 
     def attach(
@@ -157,23 +157,44 @@ class NoraApplication(Application):
             yield from told() if told is not None else (("*", prefix),)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
-        if scope["type"] == "http":  # without a coroutine in between
-            return self._handle_http(scope, receive, send)
-        return super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
+        if scope["type"] != "http":
+            return super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
+        began = perf_counter()
+        question = question_of(scope["headers"])
+        if self._is_plain and question.host in self._good_hosts and not _log.isEnabledFor(logging.DEBUG):
+            try:
+                again = self._kept.recall(scope, question, self._clients)
+            except Exception:  # noqa: BLE001 - it is met again, and told, on the long way
+                again = None
+            if again is not None:
+                return self._give_again(scope, question, again, send, began)
+        return self._handle(scope, question, receive, send, began)
 
-    async def _handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _give_again(
+        self, scope: Scope, question: Question, again: Again[Mount], send: Send, began: float
+    ) -> None:
+        head = [*again.head, (b"x-request-id", self._request_id(question))]
+        again.mount.metrics.observe(scope["method"], again.status, perf_counter() - began, again.event)
+        await send({"type": "http.response.start", "status": again.status, "headers": head})
+        await send(again.body)
+
+    async def _handle(
+        self, scope: Scope, question: Question, receive: Receive, send: Send, began: float
+    ) -> None:
         number = id(scope)
         self._in_flight[number] = scope.get("client")
         try:
-            await self._answer(scope, receive, send)
+            await self._answer(scope, question, receive, send, began)
         finally:
             del self._in_flight[number]
             if SCOPE_KEY in scope:
                 scope[SCOPE_KEY].close()
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        began = perf_counter()
-        request_id, host, condition = self._identify(scope["headers"])
+    async def _answer(
+        self, scope: Scope, question: Question, receive: Receive, send: Send, began: float
+    ) -> None:
+        request_id = self._request_id(question)
+        REQUEST_ID.set(request_id.decode())
         method: str = scope["method"]
         path: str = scope["path"]
         body = None
@@ -187,32 +208,34 @@ class NoraApplication(Application):
         scope[CLIENT_KEY] = clients.address(scope)
         mount = self._find(path)
         limits = self._limits if mount.limited else None
-        kept = None
+        again = None
         try:
             if (
-                host not in self._good_hosts
+                question.host not in self._good_hosts
                 or body is not None
                 or not (path.isascii() and path.isprintable())
                 or "%" in path
             ):
                 _check(path, scope["headers"])
-                self._sites.admit(host, scope)
+                self._sites.admit(question.host, scope)
             if limits is not None:
                 limits.admit(scope)
-            if condition is not None:
-                kept = self._kept.recall(scope, condition)
-            response = kept.response if kept is not None else await mount.handler(request)
+            again = self._kept.recall(scope, question, clients)
+            if again is None:
+                self._kept.invite(scope, question)
+                response = await mount.handler(request)
         except Exception as error:  # noqa: BLE001 - this is the one place
             response = errors.answer(error, mount.render_error, request)
+        if again is not None:
+            self._note(scope, mount, again.status, perf_counter() - began)
+            await self._give_again(scope, question, again, send, began)
+            return
         if limits is not None:
             response = _concluded(limits, request, mount, response)
-        status = 304 if kept is not None and condition else response.status
-        self._observe(scope, mount, status, perf_counter() - began)
-        if kept is not None:
-            head, body_bytes = (kept.unchanged, b"") if condition else (kept.head, kept.body)
-            await send_small(send, status, [*head, (b"x-request-id", request_id)], body_bytes)
-            return
-        self._kept.put(scope, response, SECURITY_HEADERS)
+        seconds = perf_counter() - began
+        mount.metrics.observe(method, response.status, seconds, scope.get("nora.event"))
+        self._note(scope, mount, response.status, seconds)
+        self._kept.put(scope, question, response, SECURITY_HEADERS, mount)
         extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
         try:
             await transmit(response, extra, scope, receive, send, self._files_sent)
@@ -221,35 +244,19 @@ class NoraApplication(Application):
         if body is not None and not body.finished:
             await drain(request, DRAIN_BYTES, DRAIN_SECONDS)
 
-    def _observe(self, scope: Scope, mount: Mount, status: int, seconds: float) -> None:
-        """Count an answer, and write it into the logs."""
-        mount.metrics.observe(scope["method"], status, seconds, scope.get("nora.event"))
+    def _note(self, scope: Scope, mount: Mount, status: int, seconds: float) -> None:
+        """Write an answer into the logs."""
         if self._audit is not None:
             self._audit.observe(scope, mount.name, status)
         if _log.isEnabledFor(logging.DEBUG):
             _tell(scope, status, seconds)
 
-    def _identify(self, headers: list[Header]) -> tuple[bytes, bytes | None, bytes | None]:
-        """The id of the request, the client's when it may be echoed, else a new one; its `Host`; and its
-        `If-None-Match`, empty where it has none, None where it has another header field that an answer may
-        depend on."""
-        host = sent = None
-        condition: bytes | None = b""
-        for name, value in headers:
-            if name == b"host":
-                host = value if host is None else b"%b, %b" % (host, value)
-            elif name == b"x-request-id":
-                sent = value
-            elif name not in INDIFFERENT:
-                condition = value if name == b"if-none-match" and condition == b"" else None
-        if sent:
-            text = sent.decode("latin-1")
-            if is_request_id(text):
-                REQUEST_ID.set(text)
-                return sent, host, condition
-        text = f"{self._id_prefix}{next(self._id_numbers):012x}"
-        REQUEST_ID.set(text)
-        return text.encode(), host, condition
+    def _request_id(self, question: Question) -> bytes:
+        """The id that the client wants when it may be echoed, else a new one."""
+        wanted = question.request_id
+        if wanted and is_request_id(wanted.decode("latin-1")):
+            return wanted
+        return b"%b%012x" % (self._id_prefix, next(self._id_numbers))
 
     def _find(self, path: str) -> Mount:
         end = path.find("/", 1) + 1

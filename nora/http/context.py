@@ -10,7 +10,7 @@ from blacksheep import Request
 
 from nora.errors import BadRequest, MethodNotAllowed
 from nora.http.clients import CLIENTS_KEY, Clients
-from nora.http.kept_answers import STAMP_KEY, Stamp
+from nora.http.kept_answers import BASE_KEY, STAMP_KEY, Stamp
 from nora.http.negotiation import accept_of
 from nora.http.paths import Target
 from nora.model import ANONYMOUS, Action, Principal, Repository
@@ -70,7 +70,8 @@ class RequestContext:
         """What links begin with, without a slash at the end. Without an address that can be believed they are
         relative to the host, and it is empty."""
         clients: Clients = self.scope[CLIENTS_KEY]
-        return clients.base_url(self.scope) or ""
+        base = self.scope[BASE_KEY] = clients.base_url(self.scope) or ""
+        return base
 
     @property
     def accept(self) -> str | None:
@@ -88,13 +89,15 @@ class RequestContext:
 
     @property
     def may_be_kept(self) -> bool:
-        """Whether the request says nothing but its method and its path: see `keep_while`."""
+        """Whether the request says nothing beside its method and its path that an answer may depend on, but
+        what it accepts: see `keep_while`."""
         return STAMP_KEY in self.scope
 
     def keep_while(self, stamp: Stamp | None) -> None:
         """Let the answer be given again to whoever asks for the same path without credentials, conditions and
-        parameters. It depends on nothing else that a request says, and on rows that have not changed as long
-        as the stamp holds, which was taken before they were read."""
+        parameters. It depends on nothing else that a request says but what its `Vary` names and `base_url`,
+        and on rows that have not changed as long as the stamp holds, which was taken before they were
+        read."""
         if stamp is not None and STAMP_KEY in self.scope:
             self.scope[STAMP_KEY] = stamp
 

@@ -4,7 +4,8 @@ Most of what a busy registry is asked for without credentials is what it was ask
 manifest by its tag. Who answers such a request can say that its answer depends on the method and the path
 alone, and on rows that have not changed for as long as a stamp holds; the next one who asks gets the same
 bytes. What is done for each request - its id, limits, the check of its `Host`, metrics, logs - is done all
-the same.
+the same. An answer that varies by `Accept` and `Accept-Encoding` is for who sends the same texts there, and
+one that has the address of this server in it is for who used that.
 """
 
 from __future__ import annotations
@@ -13,28 +14,69 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Final, Protocol
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from blacksheep import Response, StreamedContent
 
+from nora.http.clients import Clients
 from nora.http.send import Header, head_of
 
 OVERHEAD: Final = 2000
 """Bytes that an answer takes beside its body: its key, its head, its stamp."""
-LARGEST_BODY: Final = 16 * 1024
+LARGEST_BODY: Final = 64 * 1024
+MOST_VARIANTS: Final = 8
+"""Of one path: the forms and encodings that clients ask for."""
 STAMP_KEY: Final = "nora.stamp"
 """Where a request whose answer may be kept has the stamp of that; None as long as nobody has said so."""
+BASE_KEY: Final = "nora.base"
+"""Where a request has the address of this server that its answer contains; nothing while it has none."""
 
 INDIFFERENT: Final = frozenset(
-    b"accept accept-encoding accept-language cache-control cargo-protocol connection forwarded host"
-    b" http2-settings pragma traceparent tracestate upgrade user-agent via x-forwarded-for x-forwarded-host"
-    b" x-forwarded-port x-forwarded-proto x-real-ip x-request-id".split()
+    b"accept-language cache-control cargo-protocol connection forwarded http2-settings npm-command npm-in-ci"
+    b" npm-scope npm-session pacote-integrity pacote-pkg-id pacote-req-type pacote-version pragma traceparent"
+    b" tracestate upgrade user-agent via x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto"
+    b" x-real-ip".split()
 )
-"""Header fields of which an answer that is kept knows nothing, but for what its `Vary` says. A request with
-any other is answered anew: credentials, ranges, and whatever clients may come to send; of conditions one is
-known, that the client has not the whole answer already."""
-_ENCODING: Final = b"accept-encoding"
+"""Header fields of which an answer that is kept knows nothing, beside those that a Question has. A request
+with any other is answered anew: credentials, ranges, and whatever clients may come to send; of conditions one
+is known, that the client has not the whole answer already."""
+_VARYING: Final = frozenset({b"accept", b"accept-encoding"})
 _OF_A_BODY: Final = frozenset({b"content-type", b"content-length"})
+
+M = TypeVar("M")
+
+
+class Question(NamedTuple):
+    """What a request says beside its method and path."""
+
+    host: bytes | None
+    request_id: bytes | None
+    """As the client wants it."""
+    accept: bytes | None
+    encoding: bytes | None
+    condition: bytes | None
+    """Its `If-None-Match`, empty where it has none. None where it has any header field that an answer may
+    depend on and that is not one of these."""
+
+
+def question_of(headers: Sequence[Header]) -> Question:
+    """What the header of a request asks. This is for each request."""
+    host = request_id = accept = encoding = None
+    condition: bytes | None = b""
+    for name, value in headers:
+        if name in INDIFFERENT:
+            continue
+        if name == b"host":
+            host = value if host is None else b"%b, %b" % (host, value)
+        elif name == b"accept" and accept is None:
+            accept = value
+        elif name == b"accept-encoding" and encoding is None:
+            encoding = value
+        elif name == b"x-request-id":
+            request_id = value
+        else:
+            condition = value if name == b"if-none-match" and condition == b"" else None
+    return Question(host, request_id, accept, encoding, condition)
 
 
 class Stamp(Protocol):
@@ -59,68 +101,108 @@ class Until:
         return monotonic() < self._end and self._stamp.holds()
 
 
-@dataclass(frozen=True, slots=True)
-class KeptAnswer:
-    """An answer, and what is sent of it again."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Again(Generic[M]):
+    """What is sent of an answer again."""
 
-    response: Response
+    status: int
     head: Sequence[Header]
     """Without the id of the request."""
-    body: bytes
+    body: dict[str, Any]
+    """The message of it."""
     event: str | None
     """What it counts as: see `RequestContext.count_as`."""
-    stamp: Stamp
+    mount: M
+    """Who has answered."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeptAnswer(Generic[M]):
+    """An answer, whom it is for, and how long."""
+
+    whole: Again[M]
+    unchanged: Again[M]
+    """To who has it already."""
     etag: bytes | None
-    unchanged: Sequence[Header]
-    """The head of a 304, without the id of the request."""
-    varies: bool
-    """Whether it is for who sends this `Accept-Encoding` alone."""
+    stamp: Stamp
+    varies: tuple[bool, bool]
+    """By `Accept`, by `Accept-Encoding`: then it is for who sends these."""
+    accept: bytes | None
     encoding: bytes | None
+    base: str | None
+    """The address of this server, if it is in it."""
+    cost: int
+
+    def suits(self, question: Question, scope: dict[str, Any], clients: Clients) -> bool:
+        """Whether it is for who asks so."""
+        by_accept, by_encoding = self.varies
+        return (
+            (not by_encoding or self.encoding == question.encoding)
+            and (not by_accept or self.accept == question.accept)
+            and (self.base is None or self.base == (clients.base_url(scope) or ""))
+        )
+
+    def replaces(self, other: KeptAnswer[M]) -> bool:
+        """Whether it is for the same ones as another answer to the same path."""
+        return (
+            self.varies == other.varies
+            and (self.accept, self.encoding) == (other.accept, other.encoding)
+            and self.base == other.base
+        )
 
 
-class KeptAnswers:
+_Key = tuple[str, bytes]
+
+
+class KeptAnswers(Generic[M]):
     """The most recent ones, up to a number of bytes."""
 
     __slots__ = ("_answers", "_free", "_max_bytes")
 
     def __init__(self, max_bytes: int) -> None:
-        self._answers: OrderedDict[tuple[str, bytes], KeptAnswer] = OrderedDict()
+        self._answers: OrderedDict[_Key, list[KeptAnswer[M]]] = OrderedDict()
         self._max_bytes = max_bytes
         self._free = max_bytes
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return sum(map(len, self._answers.values()))
 
     @property
     def used(self) -> int:
         """Bytes in use."""
         return self._max_bytes - self._free
 
-    def recall(self, scope: dict[str, Any], condition: bytes = b"") -> KeptAnswer | None:
-        """The answer to a request that says nothing but its method and its path, if it is known and still
-        true; else notes in its scope that its answer may be kept. `condition` is its `If-None-Match`: then
-        the answer is found if that is its ETag, and none is noted."""
-        if scope["query_string"]:
-            return None
+    def recall(self, scope: dict[str, Any], question: Question, clients: Clients) -> Again[M] | None:
+        """What is sent to a request whose answer is known and still true. Raises what its stamp does."""
         key = scope["method"], scope["raw_path"]
-        known = self._answers.get(key)
-        if known is None or not known.stamp.holds():
-            self._discard(key)
-            if not condition:
-                scope[STAMP_KEY] = None
+        variants = self._answers.get(key)
+        condition = question.condition
+        if variants is None or condition is None or scope["query_string"]:
             return None
-        if known.varies and known.encoding != _encoding_of(scope):
-            if not condition:
-                scope[STAMP_KEY] = None
-            return None
-        if condition and condition != known.etag:
-            return None
-        self._answers.move_to_end(key)
-        if known.event is not None:
-            scope["nora.event"] = known.event
-        return known
+        for one in variants:
+            if one.suits(question, scope, clients):
+                if not one.stamp.holds():
+                    self._drop(key, one)
+                    return None
+                if condition and condition != one.etag:
+                    return None
+                self._answers.move_to_end(key)
+                return one.unchanged if condition else one.whole
+        return None
 
-    def put(self, scope: dict[str, Any], response: Response, extra: Sequence[Header]) -> None:
+    def invite(self, scope: dict[str, Any], question: Question) -> None:
+        """Note in the scope of a request that its answer may be kept, if it is such a one."""
+        if question.condition == b"" and not scope["query_string"]:
+            scope[STAMP_KEY] = None
+
+    def put(
+        self,
+        scope: dict[str, Any],
+        question: Question,
+        response: Response,
+        extra: Sequence[Header],
+        mount: M,
+    ) -> None:
         """Keep the answer to a request with `extra` header fields, if whoever made it says so: see
         `RequestContext.keep_while`."""
         stamp: Stamp | None = scope.get(STAMP_KEY)
@@ -131,39 +213,48 @@ class KeptAnswers:
         if not is_head and (isinstance(content, StreamedContent) or content.length > LARGEST_BODY):
             return
         head = tuple(head_of(response, extra))
-        varied = {value.lower() for name, value in head if name == b"vary"}
-        if not varied <= {_ENCODING}:
+        vary = b",".join(text for name, text in head if name == b"vary")
+        varied = {field.strip().lower() for field in vary.split(b",") if vary}
+        if not varied <= _VARYING:
             return
         body = b"" if is_head else content.body
         cost = len(body) + OVERHEAD
         if cost > self._max_bytes:
             return
-        key = scope["method"], scope["raw_path"]
-        self._discard(key)
-        while cost > self._free:
-            self._discard(next(iter(self._answers)))
-        self._answers[key] = KeptAnswer(
-            response,
-            head,
-            body,
-            scope.get("nora.event"),
-            stamp,
-            etag=next((value for name, value in head if name == b"etag"), None),
-            unchanged=[one for one in head if one[0] not in _OF_A_BODY],
-            varies=bool(varied),
-            encoding=_encoding_of(scope) if varied else None,
+        event = scope.get("nora.event")
+        message = {"type": "http.response.body", "body": body, "more_body": False}
+        unchanged = [one for one in head if one[0] not in _OF_A_BODY]
+        self._add(
+            (scope["method"], scope["raw_path"]),
+            KeptAnswer(
+                Again(200, head, message, event, mount),
+                Again(304, unchanged, {**message, "body": b""}, event, mount),
+                etag=next((value for name, value in head if name == b"etag"), None),
+                stamp=stamp,
+                varies=(b"accept" in varied, b"accept-encoding" in varied),
+                accept=question.accept if b"accept" in varied else None,
+                encoding=question.encoding if b"accept-encoding" in varied else None,
+                base=scope.get(BASE_KEY),
+                cost=cost,
+            ),
         )
-        self._free -= cost
 
-    def _discard(self, key: tuple[str, bytes]) -> None:
-        old = self._answers.pop(key, None)
-        if old is not None:
-            self._free += len(old.body) + OVERHEAD
+    def _add(self, key: _Key, new: KeptAnswer[M]) -> None:
+        for old in [one for one in self._answers.get(key, ()) if new.replaces(one)]:
+            self._drop(key, old)
+        while new.cost > self._free:
+            oldest, variants = next(iter(self._answers.items()))
+            self._drop(oldest, variants[0])
+        variants = self._answers.setdefault(key, [])
+        variants.append(new)
+        self._answers.move_to_end(key)
+        self._free -= new.cost
+        if len(variants) > MOST_VARIANTS:
+            self._drop(key, variants[0])
 
-
-def _encoding_of(scope: dict[str, Any]) -> bytes | None:
-    for name, value in scope["headers"]:
-        if name == _ENCODING:
-            found: bytes = value
-            return found
-    return None
+    def _drop(self, key: _Key, one: KeptAnswer[M]) -> None:
+        variants = self._answers[key]
+        variants.remove(one)
+        self._free += one.cost
+        if not variants:
+            del self._answers[key]

@@ -177,7 +177,8 @@ class Audit:
         """`dropped` counts what the queue had no room for, `failed` what could not be written."""
         self._file = file
         self._stdout = stdout
-        self._reads = reads
+        self.reads = reads
+        """Whether all reads are for the log."""
         self._dropped = dropped
         self._failed = failed
         self._queue: deque[_Entry] = deque()
@@ -240,7 +241,7 @@ class Audit:
             return shown or "nora.claimed" in scope  # in the body, perhaps
         if status == 429:  # a guess that was not looked at; the other limits are no matter of who
             return "nora.claimed" in scope
-        return status == 403 or (self._reads and registry != "system" and scope["method"] in _ACTIONS)
+        return status == 403 or (self.reads and registry != "system" and scope["method"] in _ACTIONS)
 
     def close(self) -> None:
         """Write what waits, for some seconds at most."""

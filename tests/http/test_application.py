@@ -7,7 +7,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from blacksheep import Application
 from blacksheep.server import application as application_module
 from blacksheep.server import routing
 
@@ -148,11 +147,6 @@ def test_a_body_that_falls_short_is_cut(toy: Server) -> None:
     answer = ask(toy, b"GET /toy/short HTTP/1.1\r\nhost: localhost\r\n\r\n")
     assert answer.headers["content-length"] == "10"
     assert answer.body == b"12345"
-
-
-def test_what_is_overridden_is_still_there() -> None:
-    """`_handle_http` is internal to BlackSheep: a version without it needs another seam."""
-    assert callable(Application._handle_http)
 
 
 @pytest.mark.slow

@@ -17,14 +17,19 @@ from nora.blobs.leases import Leases
 from nora.catalog.records import Blob
 from nora.errors import Denied
 from nora.formats.docker import blobs, manifests
+from nora.http.clients import Clients
 from nora.http.kept_answers import (
+    BASE_KEY,
     INDIFFERENT,
     LARGEST_BODY,
+    MOST_VARIANTS,
     OVERHEAD,
     STAMP_KEY,
     KeptAnswers,
+    Question,
     Stamp,
     Until,
+    question_of,
 )
 from nora.observability.audit import CREDENTIAL_HEADERS
 from tests.support.in_process import application
@@ -269,36 +274,89 @@ class Always:
         return self.true
 
 
+Fields = dict[bytes, bytes]
+CLIENTS = Clients(host="127.0.0.1")
+
+
+def asked(path: bytes, fields: Fields) -> tuple[dict[str, Any], Question]:
+    headers = [*fields.items()]
+    scope = {"method": "GET", "scheme": "http", "raw_path": path, "query_string": b"", "headers": headers}
+    return scope, question_of(headers)
+
+
 def keep(
-    kept: KeptAnswers, path: bytes, body: bytes, stamp: Stamp, vary: bytes = b"", encoding: bytes = b""
+    kept: KeptAnswers[None],
+    path: bytes,
+    body: bytes,
+    stamp: Stamp,
+    vary: bytes = b"",
+    fields: Fields | None = None,
+    base: str | None = None,
 ) -> None:
-    scope = asked(path, encoding) | {STAMP_KEY: stamp}
+    scope, question = asked(path, fields or {})
+    kept.invite(scope, question)
+    scope |= {STAMP_KEY: stamp} | ({} if base is None else {BASE_KEY: base})
     head = [(b"vary", vary)] if vary else []
-    kept.put(scope, Response(200, head, Content(b"text/plain", body)), ())  # type: ignore[arg-type]
+    kept.put(scope, question, Response(200, head, Content(b"text/plain", body)), (), None)  # type: ignore[arg-type]
 
 
-def asked(path: bytes, encoding: bytes = b"") -> dict[str, Any]:
-    headers = [(b"accept-encoding", encoding)] if encoding else []
-    return {"method": "GET", "raw_path": path, "query_string": b"", "headers": headers}
+def recalled(kept: KeptAnswers[None], path: bytes, fields: Fields | None = None) -> bytes | None:
+    again = kept.recall(*asked(path, fields or {}), CLIENTS)
+    return None if again is None else again.body["body"]
 
 
-def is_kept(kept: KeptAnswers, path: bytes, encoding: bytes = b"") -> bool:
-    return kept.recall(asked(path, encoding)) is not None
+def is_kept(kept: KeptAnswers[None], path: bytes) -> bool:
+    return recalled(kept, path) is not None
 
 
 def test_what_varies_is_for_who_asks_alike() -> None:
-    kept = KeptAnswers(1 << 20)
-    for path, vary in ((b"/1", b"Accept-Encoding"), (b"/2", b""), (b"/3", b"Accept, Accept-Encoding")):
-        keep(kept, path, b"x", Always(), vary, b"gzip")
-    found = {
-        (path, encoding): is_kept(kept, path, encoding)
-        for path in (b"/1", b"/2", b"/3")
-        for encoding in (b"gzip", b"gzip, zstd", b"")
-    }
-    assert [key for key, is_there in found.items() if is_there] == [
-        (b"/1", b"gzip"),
-        *((b"/2", encoding) for encoding in (b"gzip", b"gzip, zstd", b"")),
-    ]
+    """A table: what an answer varies by, and who gets it of those who ask otherwise than the first."""
+    one, other_encoding, other_accept, nothing = (
+        {b"accept-encoding": b"gzip", b"accept": b"a/b"},
+        {b"accept-encoding": b"gzip, zstd", b"accept": b"a/b"},
+        {b"accept-encoding": b"gzip", b"accept": b"*/*"},
+        dict[bytes, bytes](),
+    )
+    kept = KeptAnswers[None](1 << 20)
+    for vary, found in (
+        (b"", [True, True, True, True]),
+        (b"Accept-Encoding", [True, False, True, False]),
+        (b"accept", [True, True, False, False]),
+        (b"Accept, Accept-Encoding", [True, False, False, False]),
+        (b"Accept, Origin", [False, False, False, False]),
+        (b"*", [False, False, False, False]),
+    ):
+        path = b"/" + vary
+        keep(kept, path, b"x", Always(), vary, one)
+        asks = (one, other_encoding, other_accept, nothing)
+        assert [recalled(kept, path, ask) is not None for ask in asks] == found, vary
+
+
+def test_each_variant_is_kept_once() -> None:
+    kept = KeptAnswers[None](1 << 20)
+    for number in range(MOST_VARIANTS + 3):
+        for body in (b"old", b"%d" % number):
+            keep(kept, b"/1", body, Always(), b"Accept", {b"accept": b"a/%d" % number})
+    found = [recalled(kept, b"/1", {b"accept": b"a/%d" % number}) for number in range(MOST_VARIANTS + 3)]
+    assert found == [None] * 3 + [b"%d" % number for number in range(3, MOST_VARIANTS + 3)]
+    assert (len(kept), kept.used) == (MOST_VARIANTS, sum(OVERHEAD + len(one) for one in found if one))
+
+
+def test_what_has_the_address_of_this_server_is_for_who_used_that() -> None:
+    kept = KeptAnswers[None](1 << 20)
+    for host in (b"localhost:1", b"127.0.0.1:1"):
+        keep(kept, b"/1", host, Always(), fields={b"host": host}, base=f"http://{host.decode()}")
+    for host in (b"localhost:1", b"127.0.0.1:1"):
+        assert recalled(kept, b"/1", {b"host": host}) == host
+    assert recalled(kept, b"/1", {b"host": b"other:1"}) is None
+
+
+def test_two_fields_of_a_name_are_not_known() -> None:
+    kept = KeptAnswers[None](1 << 20)
+    keep(kept, b"/1", b"x", Always())
+    for name in (b"accept", b"accept-encoding"):
+        question = question_of([(name, b"a"), (name, b"b")])
+        assert kept.recall(asked(b"/1", {})[0], question, CLIENTS) is None
 
 
 def test_a_stamp_may_hold_for_a_time() -> None:
@@ -310,7 +368,7 @@ def test_a_stamp_may_hold_for_a_time() -> None:
 
 
 def test_the_room_is_bounded_and_the_least_used_make_place() -> None:
-    kept, stamp = KeptAnswers(3 * (OVERHEAD + 10)), Always()
+    kept, stamp = KeptAnswers[None](3 * (OVERHEAD + 10)), Always()
     for path in (b"/1", b"/2", b"/3"):
         keep(kept, path, bytes(10), stamp)
     assert is_kept(kept, b"/1")
@@ -319,12 +377,12 @@ def test_the_room_is_bounded_and_the_least_used_make_place() -> None:
     keep(kept, b"/4", bytes(20), stamp)  # in place of the other one
     assert kept.used <= 3 * (OVERHEAD + 10)
     keep(kept, b"/5", bytes(LARGEST_BODY + 1), stamp)
-    keep(KeptAnswers(0), b"/6", b"", stamp)
+    keep(KeptAnswers[None](0), b"/6", b"", stamp)
     assert not is_kept(kept, b"/5")
 
 
 def test_what_no_longer_holds_takes_no_room() -> None:
-    kept, stamp = KeptAnswers(1 << 20), Always()
+    kept, stamp = KeptAnswers[None](1 << 20), Always()
     keep(kept, b"/1", bytes(10), stamp)
     stamp.true = False
     assert not is_kept(kept, b"/1")
