@@ -167,8 +167,8 @@ def test_nobody_imports_a_format_but_itself() -> None:
 FORMAT_NAMES = frozenset({one.name for one in (*discover(), *PLANNED)})
 WORDS_OF_ENGLISH = frozenset({"go", "raw"})
 """Names of formats that sentences and variables have as well: only quoted they are names."""
-WIRE_NAMES = re.compile("x-nuget-apikey|cargo-protocol", re.IGNORECASE)
-"""What clients call things: a header field whose value is a credential, whatever it is sent to, and one on
+WIRE_NAMES = re.compile("x-nuget-apikey|cargo-protocol|npm-(auth-type|command|scope|session)", re.IGNORECASE)
+"""What clients call things: a header field whose value is a credential, whatever it is sent to, and those on
 which no answer depends."""
 
 

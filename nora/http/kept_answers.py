@@ -32,10 +32,10 @@ BASE_KEY: Final = "nora.base"
 """Where a request has the address of this server that its answer contains; nothing while it has none."""
 
 INDIFFERENT: Final = frozenset(
-    b"accept-language cache-control cargo-protocol connection forwarded http2-settings npm-command npm-in-ci"
-    b" npm-scope npm-session pacote-integrity pacote-pkg-id pacote-req-type pacote-version pragma traceparent"
-    b" tracestate upgrade user-agent via x-forwarded-for x-forwarded-host x-forwarded-port x-forwarded-proto"
-    b" x-real-ip".split()
+    b"accept-language cache-control cargo-protocol connection forwarded http2-settings npm-auth-type"
+    b" npm-command npm-scope npm-session pacote-integrity pacote-pkg-id pacote-req-type pacote-version pragma"
+    b" traceparent tracestate upgrade user-agent via x-forwarded-for x-forwarded-host x-forwarded-port"
+    b" x-forwarded-proto x-real-ip".split()
 )
 """Header fields of which an answer that is kept knows nothing, beside those that a Question has. A request
 with any other is answered anew: credentials, ranges, and whatever clients may come to send; of conditions one
@@ -61,7 +61,7 @@ class Question(NamedTuple):
 
 def question_of(headers: Sequence[Header]) -> Question:
     """What the header of a request asks. This is for each request."""
-    host = request_id = accept = encoding = None
+    host = request_id = accept = encoding = since = None
     condition: bytes | None = b""
     for name, value in headers:
         if name in INDIFFERENT:
@@ -74,8 +74,12 @@ def question_of(headers: Sequence[Header]) -> Question:
             encoding = value
         elif name == b"x-request-id":
             request_id = value
+        elif name == b"if-modified-since":
+            since = value
         else:
             condition = value if name == b"if-none-match" and condition == b"" else None
+    if since is not None and condition == b"":  # beside an If-None-Match it does not count (RFC 9110, 13.1.3)
+        condition = None
     return Question(host, request_id, accept, encoding, condition)
 
 

@@ -148,6 +148,7 @@ async def test_each_head_of_a_blob_renews_its_lease(
         ({"if-none-match": f'"{digest(ONE)}"', "x-unheard-of": "1"}, 304),
         ({"range": "bytes=0-1", "if-range": '"other"'}, 200),
         ({"authorization": "Basic eDp5"}, 200),
+        ({"if-modified-since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 200),
         ({"x-unheard-of": "1"}, 200),
     ],
 )
@@ -167,7 +168,7 @@ async def test_who_has_it_is_told_what_is_told_anew(
     http: httpx.AsyncClient, made: list[str], path: str
 ) -> None:
     etag = (await http.get(f"{path}?")).headers["etag"]
-    condition = {"if-none-match": etag}
+    condition = {"if-none-match": etag, "if-modified-since": "Sat, 01 Jan 2000 00:00:00 GMT"}
     first = await http.get(path, headers=condition)
     assert (first.status_code, made) == (304, [path] * len(made))
     await http.get(path)

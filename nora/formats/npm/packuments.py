@@ -20,7 +20,7 @@ from nora.http.fields import json_answer
 from nora.http.negotiation import Offers
 from nora.http.render_cache import VARY_ALL
 from nora.http.send import Header
-from nora.proxy.answers import NO_CACHE
+from nora.proxy.answers import NO_CACHE, kept_while
 from nora.proxy.offload import offload
 
 _OFFERS = Offers({form.value: form for form in (Form.FULL, Form.ABBREVIATED)}, Form.FULL)
@@ -35,12 +35,13 @@ class Packuments:
         self._authorizer = authorizer
         self._finder = finder
         self._render_cache = services.render_cache
+        self._resolver = services.resolver
 
     async def document(self, resource: Resource) -> Response:
         """GET and HEAD of a package, in full or abbreviated. `?write=true`: by who will change it."""
         form = _OFFERS.choose(resource.header(b"accept"))
         name, base = resource.name, resource.base
-        sources = await self._finder.find(resource.repository, name)
+        sources = await self._sources(resource)
 
         async def make(encoding: Encoding) -> bytes:
             parts = await self._finder.parts(name, sources)
@@ -59,7 +60,7 @@ class Packuments:
     async def version(self, resource: Resource) -> Response:
         """GET and HEAD of the manifest of a version, by its name, a tag or a range of versions."""
         name, base, wanted = resource.name, resource.base, resource.version
-        sources = await self._finder.find(resource.repository, name)
+        sources = await self._sources(resource)
 
         async def make(encoding: Encoding) -> bytes:
             parts = await self._finder.parts(name, sources)
@@ -81,6 +82,14 @@ class Packuments:
         sources = await self._finder.find(resource.repository, resource.name)
         parts = await self._finder.parts(resource.name, sources)
         return json_answer(await offload(tags_of, parts, weight=_work(parts)))
+
+    async def _sources(self, resource: Resource) -> Sources:
+        """Of an answer that is given again as long as they stay the same."""
+        repository, name = resource.repository, resource.name
+        stamp = self._resolver.stamp(repository, name) if resource.may_be_kept else None
+        sources = await self._finder.find(repository, name)
+        resource.keep_while(kept_while(sources.documents, stamp))
+        return sources
 
     def _headers(self, resource: Resource, sources: Sources) -> tuple[Header, ...]:
         if resource.parameter("write"):
