@@ -15,10 +15,14 @@ from typing import Protocol
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from tests.support.server import KEPT, STARTS, Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
+
+settings.register_profile("untimed", deadline=None)  # on a busy machine an example takes what it takes
+settings.load_profile("untimed")
 
 
 class StartServer(Protocol):
