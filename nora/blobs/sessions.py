@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from nora.blobs.files import LockedTempFile
     from nora.catalog.base import Catalog
     from nora.catalog.records import Upload
-    from nora.model import Digest
 
 LIVE_HASHERS: Final = 1024
 """Running hashes that a process keeps; each is a few hundred bytes."""
@@ -138,16 +137,17 @@ class Session:
             return self.upload.hashes
         return _digits(self.hasher, _algorithms(self.upload.algorithm))
 
-    async def hashes_with(self, digest: Digest) -> dict[str, str]:
-        """The digests of the bytes so far, that of the algorithm of `digest` among them.
+    async def hashes_with(self, *wanted: str) -> dict[str, str]:
+        """The digests of the bytes so far, those of the `wanted` algorithms among them.
 
         Reads the file, once, when nobody has them.
         """
         hashes = self.hashes()
-        return hashes if digest.algorithm in hashes else await self._disk.run(self._hash_file, digest)
+        has_all = hashes and all(one in hashes for one in wanted)
+        return hashes if has_all else await self._disk.run(self._hash_file, wanted)
 
-    def _hash_file(self, digest: Digest) -> dict[str, str]:
-        names = _algorithms(self.upload.algorithm, digest.algorithm)
+    def _hash_file(self, wanted: tuple[str, ...]) -> dict[str, str]:
+        names = _algorithms(self.upload.algorithm, *wanted)
         hasher = hash_file(self.file.fd, *names, length=self.upload.offset)
         if hasher.size != self.upload.offset:
             raise StorageFailed("the upload has fewer bytes than it had")

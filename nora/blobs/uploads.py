@@ -31,12 +31,12 @@ from nora.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, AsyncIterator
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 
     from nora.blobs.base import BlobStore
     from nora.blobs.scratch import Scratch
     from nora.catalog.base import Catalog
-    from nora.catalog.records import Blob, Upload
+    from nora.catalog.records import Blob, NewBlob, Upload
     from nora.model import Digest
 
 SWEEP_PAGE: Final = 100
@@ -109,8 +109,9 @@ class Uploads:
         *,
         start: int | None = None,
         length: int | None = None,
+        max_size: int | None = None,
     ) -> Upload:
-        """Append a part, durably; returns the session as it is then.
+        """Append a part, durably; returns the session as it is then. `max_size` of all, if that is said.
 
         Raises, with the session as it was: UploadOffsetMismatch when `start` is not where the session
         stands (before anything is read), Conflict while another request writes to it, SizeMismatch when
@@ -121,7 +122,7 @@ class Uploads:
         _check_start(upload, start)
         async with self._session(upload) as session:
             _check_start(session.upload, start)
-            await session.receive(chunks, length, self._max_size)
+            await session.receive(chunks, length, max_size or self._max_size)
             await uncancellable(session.save())
             return session.upload
 
@@ -150,6 +151,28 @@ class Uploads:
         except DigestMismatch:
             await self.cancel(upload)
             raise
+
+    async def publish(
+        self,
+        upload: Upload,
+        chunks: AsyncIterable[bytes],
+        write: Callable[[NewBlob], Awaitable[Blob]],
+        *,
+        algorithms: Sequence[str] = (),
+        start: int | None = None,
+        length: int | None = None,
+        max_size: int | None = None,
+    ) -> Blob:
+        """Close a session with the last part of a file, which `write` makes visible: it gets the bytes with
+        their hashes by `algorithms`, and returns the live row.
+
+        Raises what `append` raises; and what `write` does: session and bytes are gone then.
+        """
+        _check_start(upload, start)
+        async with self._session(upload) as session:
+            _check_start(session.upload, start)
+            await session.receive(chunks, length, max_size or self._max_size)
+            return await uncancellable(self._publish(session, write, algorithms))
 
     async def put(
         self,
@@ -239,18 +262,12 @@ class Uploads:
         """
         upload = session.upload
         try:
-            new = describe(await session.hashes_with(digest), upload.offset, digest)
+            new = describe(await session.hashes_with(digest.algorithm), upload.offset, digest)
         except DigestMismatch:
             await self._catalog.close_upload(upload.id)
             await session.discard()
             raise
-        try:
-            await self._store.adopt(session.file, new)
-        except StorageFailed as error:
-            if await self._catalog.find_upload(upload.id) is None:  # `cancel` took row and file from under us
-                session.ended = True
-                raise UploadNotFound("the upload was ended") from error
-            raise
+        await self._adopt(session, new)
         try:
             live = await self._catalog.add_blob(
                 new, upload.repository_id, upload.package, self._lease_seconds, upload.id
@@ -263,6 +280,35 @@ class Uploads:
         with suppress(StorageFailed):  # what stays is swept
             await session.discard()
         return await self._store.settle(new, live)
+
+    async def _publish(
+        self, session: Session, write: Callable[[NewBlob], Awaitable[Blob]], algorithms: Sequence[str]
+    ) -> Blob:
+        """As `_commit`, where the row is somebody else's. The session ends before there is one: nobody may
+        write to what an object shares, whoever dies in between."""
+        upload = session.upload
+        new = describe(await session.hashes_with(*algorithms), upload.offset, None)
+        await self._adopt(session, new)
+        try:
+            if not await self._catalog.close_upload(upload.id):
+                raise UploadNotFound("the upload was ended")
+            live = await write(new)
+        except NoraError as error:
+            await forget(self._store, new, error)
+            raise
+        finally:
+            with suppress(StorageFailed):
+                await session.discard()
+        return await self._store.settle(new, live)
+
+    async def _adopt(self, session: Session, new: NewBlob) -> None:
+        try:
+            await self._store.adopt(session.file, new)
+        except StorageFailed as error:
+            if await self._catalog.find_upload(session.upload.id) is None:  # `cancel` took row and file away
+                session.ended = True
+                raise UploadNotFound("the upload was ended") from error
+            raise
 
     # -- tidying -------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
 from nora.blobs.scratch import Scratch, ScratchLayout
 from nora.blobs.uploads import Uploads
-from nora.catalog.records import Blob, NewBlob
+from nora.catalog.records import Blob, NewBlob, NewFile
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import (
     ClientGone,
@@ -243,6 +243,43 @@ async def test_the_last_part_may_be_small_or_large(place: Place, uploads: Upload
 
 
 # -- parts -------------------------------------------------------------------------------------------
+
+
+async def test_a_session_may_end_in_a_row_of_others(place: Place, reads: list[int]) -> None:
+    """Whoever writes it gets the hashes that it asks for; the package that was opened is not left."""
+    catalog, where = place.catalog, (place.repository, "some/path")
+
+    async def write(new: NewBlob) -> Blob:
+        assert new.checksums.keys() == {"md5"}
+        assert await catalog.count_uploads() == 0  # nobody may write to the bytes of an object
+        return await catalog.put_file(
+            place.repository, NewFile(path="some/path", media_type="text/plain", blob=new), replace=False
+        )
+
+    for body in (SMALL, LARGE):
+        uploads = place.uploads()
+        upload = await uploads.append(await uploads.open(*where), chunked(body[:5]))
+        await uploads.publish(upload, chunked(body[5:]), write, algorithms=["md5"], start=5)
+        assert await catalog.find_package(*where) is None
+        found = await catalog.find_file(*where)
+        assert found is not None
+        assert await place.store.read(found.blob) == body
+        await catalog.delete_files(place.repository, ["some/path"], for_good=False)
+    assert reads == [len(SMALL), len(LARGE)]
+    assert len(place.objects()) == 2
+    assert place.left() == []
+
+
+async def test_a_session_ends_with_a_row_that_is_refused(place: Place, uploads: Uploads) -> None:
+    async def write(new: NewBlob) -> Blob:
+        raise Conflict("it is there")
+
+    upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(SMALL))
+    with pytest.raises(Conflict, match="it is there"):
+        await uploads.publish(upload, chunked(LARGE), write)
+    assert (place.objects(), place.left(), await place.catalog.count_uploads()) == ([], [], 0)
+    with pytest.raises(UploadNotFound):
+        await uploads.publish(upload, chunked(LARGE), write)
 
 
 async def test_a_part_that_does_not_continue_is_refused_unread(place: Place, uploads: Uploads) -> None:
