@@ -317,12 +317,20 @@ def prepare(place: Place, entry: dict[str, Any], *, published: bool = False) -> 
     artifact = f"file-{next(NUMBERS)}"
     file = f"com/example/{artifact}/1.0/{artifact}-1.0.txt"
     for mount in ("/raw/", "/maven2/"):
-        if path.startswith(mount) and published:
+        if path == f"{mount}{{path...}}" and published:
             assert place.admin.put(f"{mount}{file}", content=CHUNK).status_code == 201
     module = Module(f"go.example/m{next(NUMBERS)}")
     if "{module...}" in path and published:
         assert place.admin.put(f"/go/{module.url('zip')}", content=module.body).status_code == 201
-    session = Repository(place.admin, NAME).start().rpartition("/")[2] if "{id}" in path else ""
+    session = ""
+    if path.startswith("/raw/-/"):
+        session = (
+            place.admin.post(f"/raw/{file}").headers["location"].partition("/-/uploads/")[2][:36]
+            if published
+            else "none"
+        )
+    elif "{id}" in path:
+        session = Repository(place.admin, NAME).start().rpartition("/")[2]
     return Content(image, wheel, crate, npm, file, module, session)
 
 

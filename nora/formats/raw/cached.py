@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
 from urllib.parse import quote
 
 from blacksheep import Response
@@ -12,15 +11,13 @@ from nora.errors import NotFound
 from nora.formats.base import Services
 from nora.formats.raw.names import media_type_of
 from nora.formats.raw.resource import Resource
-from nora.formats.raw.settings import RawSettings
+from nora.formats.raw.settings import ANY_SIZE, RawSettings
 from nora.http.send import Header
 from nora.proxy.base import Address
 from nora.proxy.changing_files import ChangingFiles
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from nora.proxy.policy import DocumentPolicies
 from nora.resolve import Candidate
-
-ANY_SIZE: Final = 1 << 62
 
 
 class CachedFiles:

@@ -8,6 +8,8 @@ from unicodedata import normalize
 
 from nora.errors import BadRequest, InvalidName, quoted
 
+OWN: Final = "-"
+"""The first segment of what is no path of a file: upload sessions."""
 LONGEST_SEGMENT: Final = 255
 LONGEST_PATH: Final = 1024
 OCTETS: Final = "application/octet-stream"
@@ -40,6 +42,8 @@ class FilePath(str):
         path = normalize("NFC", text)
         if not path.isprintable():
             raise InvalidName(f"a path is of printable characters, not {quoted(ascii(path))}")
+        if path == OWN or path.startswith(f"{OWN}/"):
+            raise InvalidName(f"what begins with {OWN}/ is for NORA itself")
         if len(path.encode()) > LONGEST_PATH:
             raise InvalidName(f"a path has at most {LONGEST_PATH} bytes")
         if any(len(one.encode()) > LONGEST_SEGMENT for one in path.split("/")):

@@ -14,7 +14,7 @@ SAMPLE = Sample(
     fetch=Step("GET", _PATH, 200),
     fetched=_FILE,
     absent=Step("GET", "/raw/nora-sample/absent", 404),
-    refused=Step("POST", _PATH, 405),
+    refused=Step("PATCH", _PATH, 405),
     malformed=Step("GET", "/raw/%252e%252e/%ff", 400),
     error_type="text/plain",
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import NamedTuple
+from urllib.parse import quote
 
 from blacksheep import Response
 
@@ -23,7 +24,7 @@ from nora.formats.raw.settings import RawSettings
 from nora.http.body import content_length, stream_body
 from nora.http.conditions import conditions_of
 from nora.http.digests import announced_digests, check_digests, repr_digest
-from nora.model import Repository
+from nora.model import Digest, Repository
 
 
 class Write(NamedTuple):
@@ -40,6 +41,11 @@ class Write(NamedTuple):
     digests: Mapping[str, str]
     """That were announced."""
 
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Of digests that are not taken anyway."""
+        return tuple(self.digests.keys() - {"sha256"})
+
 
 class PutEndpoint:
     """The endpoint of uploads."""
@@ -55,25 +61,22 @@ class PutEndpoint:
     async def put(self, resource: Resource) -> Response:
         """Put a file at a path. The same bytes again change nothing: clients retry."""
         request = resource.request
-        if resource.header(b"content-range") is not None:
-            raise BadRequest("Content-Range: a PUT is of a whole file (RFC 9110, 14.5)")
-        if (resource.header(b"content-encoding") or "identity") != "identity":
-            raise MediaNotSupported("Content-Encoding: put the bytes as they are to be had")
-        write = await self._prepare(resource)
-        expect = Expect(max_size=self._max_size, also=tuple(write.digests.keys() - {"sha256"}))
+        if resource.header(b"content-range") is not None:  # RFC 9110, 14.5
+            raise BadRequest("Content-Range: a part is put into an upload, which a POST to this path opens")
+        write = await self.prepare(resource, content_length(request))
+        expect = Expect(max_size=self._max_size, also=write.algorithms)
         body = stream_body(request, limit=self._max_size, idle_seconds=self._idle_seconds)
         async with self._services.blobs.ingest(body, expect) as new:
-            new.settle(await self._store(write, new.blob))
-        self._services.cache.forget_absences(write.path)
-        resource.count_as("upload")
-        digest = new.blob.digest
-        head = [(b"etag", etag_of(digest)), repr_digest(digest), (b"location", request.scope["raw_path"])]
-        return Response(201 if write.there is None else 200, head)
+            new.settle(await self.store(write, new.blob))
+        return self.answer(resource, write, new.blob.digest)
 
-    async def _prepare(self, resource: Resource) -> Write:
-        """What can be known before the body. Raises Blocked, Denied, PreconditionFailed, Conflict."""
+    async def prepare(self, resource: Resource, size: int | None, *, of_message: bool = True) -> Write:
+        """What can be known before the body: `size` is that of the file, as far as it is said, `of_message`
+        as in `announced_digests`. Raises Blocked, Denied, PreconditionFailed, Conflict."""
         path, target = resource.file, resource.writable
         resource.audit("write", path)
+        if (resource.header(b"content-encoding") or "identity") != "identity":
+            raise MediaNotSupported("Content-Encoding: put the bytes as they are to be had")
         self._catalog.blocks().check(target.id, path)
         there = await self._catalog.find_file(target.id, path)
         conditions = conditions_of(resource.scope["headers"])
@@ -90,15 +93,22 @@ class PutEndpoint:
             there=there,
             replace=rule == "always" or (rule == "if-match" and is_said),
             expected=("" if there is None else there.blob.digest) if conditions.named else None,
-            digests=announced_digests(resource.request),
+            digests=announced_digests(resource.request, of_message=of_message),
         )
-        size = content_length(resource.request)
         if there is not None and not write.replace and size not in (None, there.blob.size):
             raise self._refusal(write)
         return write
 
-    async def _store(self, write: Write, blob: NewBlob) -> Blob:
-        """The row; the live blob."""
+    def answer(self, resource: Resource, write: Write, digest: Digest) -> Response:
+        """What is said of a file that is there now."""
+        self._services.cache.forget_absences(write.path)
+        resource.count_as("upload")
+        location = f"{resource.base_url}/raw/{quote(write.path)}"
+        head = [(b"etag", etag_of(digest)), repr_digest(digest), (b"location", location.encode())]
+        return Response(201 if write.there is None else 200, head)
+
+    async def store(self, write: Write, blob: NewBlob) -> Blob:
+        """The row; the live blob. Raises DigestMismatch, PreconditionFailed, Conflict."""
         check_digests(blob, write.digests)
         if write.there is None and self._services.claims.has_sources(write.target):
             await self._catalog.claim_package(write.target.id, write.path)

@@ -273,7 +273,8 @@ async def test_what_is_no_request_for_a_file(http: httpx.AsyncClient) -> None:
         ("DELETE", "/raw/", 405),
         ("PUT", "/raw/directory/", 400),
         ("DELETE", "/raw/directory/", 400),
-        ("POST", "/raw/file", 405),
+        ("PATCH", "/raw/file", 405),
+        ("PUT", "/raw/-/file", 400),
         ("PUT", "/r/unknown/raw/file", 404),
     ):
         answer = await http.request(method, path, content=A if method == "PUT" else None)
