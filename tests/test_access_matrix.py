@@ -411,7 +411,8 @@ def crate_values(built: BuiltCrate, path: str) -> dict[str, str]:
 def module_values(module: Module, method: str) -> dict[str, str]:
     filename = f"{module.version}.zip"
     version = module.version if method == "DELETE" else filename
-    return {"module": module.path, "version": version, "filename": filename}
+    database = {"database": "sum.example", "record": f"{module.path}@{module.version}", "tile": "8/0/000"}
+    return {"module": module.path, "version": version, "filename": filename, **database}
 
 
 def npm_values(built: NpmBuilt, values: Mapping[str, str]) -> dict[str, str]:

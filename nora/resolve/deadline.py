@@ -28,6 +28,11 @@ def seconds_left(seconds: float) -> float:
     return max(0.0, until - monotonic())
 
 
+def allow(seconds: float) -> None:
+    """Let the request of this task wait for so long: its client does, and tries nothing again."""
+    _current.set((REQUEST_ID.get(), monotonic() + seconds))
+
+
 def work_for_all() -> None:
     """What this task does is for whoever wants it, and has no deadline."""
     _current.set((REQUEST_ID.get(), inf))

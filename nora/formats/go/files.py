@@ -24,6 +24,7 @@ from nora.formats.go.releases import version_file
 from nora.formats.go.resource import Resource
 from nora.formats.go.settings import LARGEST_ZIP, GoSettings
 from nora.formats.go.sources import Finder, related
+from nora.formats.go.sumdb import SumDatabases
 from nora.formats.go.upstream import LARGEST_INFO, Index
 from nora.http.send import Header, blob_response
 from nora.model import Repository
@@ -41,7 +42,15 @@ _log = logging.getLogger(__name__)
 class VersionFiles:
     """The endpoints."""
 
-    def __init__(self, services: Services, authorizer: Authorizer, index: Index, finder: Finder) -> None:
+    def __init__(
+        self,
+        services: Services,
+        authorizer: Authorizer,
+        index: Index,
+        finder: Finder,
+        databases: SumDatabases,
+    ) -> None:
+        self._databases = databases
         self._services = services
         self._authorizer = authorizer
         self._catalog = services.catalog
@@ -117,7 +126,7 @@ class VersionFiles:
         """A file of an upstream."""
         if kind == "ziphash":
             return await self._hash_of(candidate.source, resource.module, version, headers)
-        wanted = self._wanted(resource, candidate.source, version, kind)
+        wanted = await self._wanted(resource, candidate.source, version, kind)
         try:
             return await file_response(
                 resource.request, self._services, wanted, headers=headers, etag=None, what=kind
@@ -126,7 +135,7 @@ class VersionFiles:
             await self._finder.check_absent(resource, candidate)
             return None
 
-    def _wanted(self, resource: Resource, source: Source, version: str, kind: str) -> FileRequest:
+    async def _wanted(self, resource: Resource, source: Source, version: str, kind: str) -> FileRequest:
         """A file of an upstream, for the cache."""
         path = version_file(resource.module, f"{version}.{kind}")
         is_asked = resource.may_fetch and self._index.is_online(source)
@@ -138,19 +147,27 @@ class VersionFiles:
             addresses=(self._index.address(source, path),) if is_asked else (),
         )
         request = self._files.request(source.repository, file, max_bytes=self._largest(kind))
-        return replace(request, check=self._check(resource.module, version, kind))
+        if not file.addresses or await request.found() is not None:
+            return request
+        return replace(request, check=await self._check(resource, source, version, kind))
 
     def _largest(self, kind: str) -> int:
         return {"info": LARGEST_INFO, "mod": LARGEST_MOD}.get(kind, self._settings.max_zip_size)
 
-    def _check(self, module: ModulePath, version: str, kind: str) -> Callable[[str], bool] | None:
+    async def _check(
+        self, resource: Resource, source: Source, version: str, kind: str
+    ) -> Callable[[str], bool] | None:
         """Whether a file that came is right; called in a thread."""
+        module = resource.module
         if kind == "info":
             return partial(_is_info, version=version)
-        if kind == "zip" and self._settings.verify:
-            unpacked = max(LARGEST_ZIP, self._settings.max_zip_size)
-            return partial(_is_zip, module=module, version=version, max_unpacked=unpacked)
-        return None
+        if not self._settings.verify:
+            return None
+        sums = await self._databases.sums(resource, source, module, version)
+        if kind == "mod":
+            return partial(_is_mod, h1=sums.mod, what=f"{module} {version}") if sums.mod else None
+        unpacked = max(LARGEST_ZIP, self._settings.max_zip_size)
+        return partial(_is_zip, module=module, version=version, h1=sums.zip, max_unpacked=unpacked)
 
     async def _hash_of(
         self, source: Source, module: ModulePath, version: str, headers: tuple[Header, ...]
@@ -172,16 +189,31 @@ def _is_info(path: str, version: str) -> bool:
         return version_in(file.read(LARGEST_INFO)) == version
 
 
-def _is_zip(path: str, module: ModulePath, version: str, max_unpacked: int) -> bool:
+def _is_mod(path: str, h1: str, what: str) -> bool:
+    from nora.formats.go.archive import go_mod_hash
+
+    with open(path, "rb") as file:
+        found = go_mod_hash(file.read(LARGEST_MOD))
+    return found == h1 or _refused("go.mod", what, f"it has {found}, the sum database says {h1}")
+
+
+def _is_zip(path: str, module: ModulePath, version: str, h1: str, max_unpacked: int) -> bool:
     """In a thread: what reads archives is loaded with the first of them."""
     from nora.formats.go.archive import check_module_zip
 
+    what = f"{module} {version}"
     try:
-        check_module_zip(path, module, version, max_unpacked)
+        found = check_module_zip(path, module, version, max_unpacked).h1
     except NoraError as error:
-        _log.warning("the zip of %s %s is not passed on: %s", module, version, error)
-        return False
+        return _refused("zip", what, str(error))
+    if h1 and found != h1:
+        return _refused("zip", what, f"it has {found}, the sum database says {h1}")
     return True
+
+
+def _refused(kind: str, what: str, why: str) -> bool:
+    _log.warning("the %s of %s is not passed on: %s", kind, what, why)
+    return False
 
 
 def _hash(path: str, module: ModulePath, version: str) -> str:

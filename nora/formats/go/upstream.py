@@ -5,6 +5,8 @@ They speak the protocol that NORA speaks (go.dev/ref/mod, GOPROXY protocol).
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Final
 from urllib.parse import quote
 
@@ -25,6 +27,21 @@ LARGEST_LIST: Final = 8 << 20
 LARGEST_INFO: Final = 64 << 10
 _UNESCAPED: Final = "/@+$&=:"
 """What the go command leaves as it is in a path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A document that a source is asked for."""
+
+    path: str
+    """Among the files of the source."""
+    parse: Parse
+    max_bytes: int
+    package: str | None = None
+    url: str = ""
+    """Where it is, if that is not where its path says."""
+    is_for_good: bool = False
+    """Whether it never changes."""
 
 
 def url_path(path: str) -> str:
@@ -66,7 +83,8 @@ class Index:
                 raise UpstreamFailed(f"what {host_of(reply.url)} has for the list of {module} is none")
             return Fetched(body=reply.body, media_type=TEXT, upstream_url=reply.url)
 
-        return await self._document(source, module, list_path(module), parse, LARGEST_LIST, may_fetch)
+        question = Question(list_path(module), parse, LARGEST_LIST, module)
+        return await self.document(source, question, may_fetch=may_fetch)
 
     async def latest(self, source: Source, module: ModulePath, *, may_fetch: bool) -> Document | None:
         """As `list`, the `.info` of the version that is to be used where the list is empty."""
@@ -85,18 +103,23 @@ class Index:
                 raise UpstreamFailed(f"{host_of(reply.url)} tells no version of {module}: {told}")
             return Fetched(body=reply.body, media_type=JSON, upstream_url=reply.url)
 
-        return await self._document(source, module, path, parse, LARGEST_INFO, may_fetch)
+        question = Question(path, parse, LARGEST_INFO, module)
+        return await self.document(source, question, may_fetch=may_fetch)
 
-    async def _document(
-        self, source: Source, module: ModulePath, path: str, parse: Parse, max_bytes: int, may_fetch: bool
-    ) -> Document | None:
+    async def document(self, source: Source, question: Question, *, may_fetch: bool) -> Document | None:
+        """The answer of a source; None when it says that there is none. Raises UpstreamFailed."""
+        path = question.path
         if not may_fetch:
             cached = await self._catalog.find_cached(source.id, path)
             return None if cached is None else Document(cached, Freshness.HIT)
         where = self.address(source, path)
-        fetch = document_fetch(where.upstream, where.url, {}, parse, max_bytes=max_bytes)
-        key = CacheKey(repository=source.repository, path=path, package=module)
-        return await self._cache.document(key, self.policy(source), fetch)
+        url = question.url or where.url
+        fetch = document_fetch(where.upstream, url, {}, question.parse, max_bytes=question.max_bytes)
+        key = CacheKey(repository=source.repository, path=path, package=question.package)
+        policy = self.policy(source)
+        return await self._cache.document(
+            key, replace(policy, fresh=inf) if question.is_for_good else policy, fetch
+        )
 
     def _upstream(self, source: Source) -> Upstream:
         return self._services.upstreams.of(source)

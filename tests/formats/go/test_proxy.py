@@ -28,8 +28,9 @@ def proxy(upstream: Upstream) -> ModuleProxy:
 
 
 def asked(upstream: Upstream) -> Counter[str]:
-    """How often for what; not escaped as in an address."""
-    return Counter(one.path.replace("%21", "!").lstrip("/") for one in upstream.log.of("GET"))
+    """How often for what of modules; not escaped as in an address."""
+    paths = (path.replace("%21", "!").lstrip("/") for path in upstream.log.paths("GET"))
+    return Counter(path for path in paths if not path.startswith("sumdb/"))
 
 
 async def test_files_are_passed_on_and_fetched_once(
