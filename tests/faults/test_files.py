@@ -1,0 +1,167 @@
+"""Raw files while the server is killed, while the disk is full, and of sizes that memory has not."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from os import geteuid
+from pathlib import Path
+from random import Random
+
+import httpx
+import pytest
+
+from tests.conftest import StartServer
+from tests.faults.wire import Wire
+from tests.support.memory import peak
+from tests.support.server import Server, running
+
+MIB = 1 << 20
+GROWTH = 64 * MIB
+"""Of a server that streams, whatever the size."""
+SIZES = [
+    pytest.param(512 * MIB, marks=pytest.mark.slow),
+    pytest.param(10 << 30, marks=pytest.mark.full),
+]
+
+
+def client(server: Server) -> httpx.Client:
+    return httpx.Client(base_url=server.url, timeout=600, trust_env=False)
+
+
+def partials(server: Server) -> list[Path]:
+    folders = (server.storage / name for name in ("tmp", "uploads"))
+    return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+
+def test_a_kill_leaves_a_file_whole_or_not_at_all(nora_server: StartServer) -> None:
+    """What was acknowledged is there, and what is there is what somebody has put."""
+    server = nora_server(workers=2, env={"NORA_RAW_OVERWRITE": "always"})
+    acknowledged: dict[str, int] = {}
+    over = threading.Event()
+
+    def body(name: str, number: int) -> bytes:
+        return Random(f"{name} {number}").randbytes(20_000 + number)
+
+    def writer(name: str) -> None:
+        with client(server) as http:
+            for number in range(100_000):
+                if over.is_set():
+                    return
+                try:
+                    answer = http.put(f"/raw/killed/{name}", content=body(name, number))
+                except httpx.HTTPError:
+                    time.sleep(0.05)
+                else:
+                    if answer.is_success:
+                        acknowledged[name] = number
+
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(writer, f"file-{number}") for number in range(4)]
+        for kill in range(1, 4):
+            wanted = sum(acknowledged.values()) + 40 * kill
+            for _ in range(3000):
+                if sum(acknowledged.values()) >= wanted:
+                    break
+                time.sleep(0.01)
+            server.kill()
+            server.start()
+        over.set()
+        for job in jobs:
+            job.result(timeout=60)
+    with client(server) as http:
+        for name, number in acknowledged.items():
+            answer = http.get(f"/raw/killed/{name}")
+            found = len(answer.content) - 20_000  # the last one may be there without having been acknowledged
+            assert found >= number
+            assert answer.content == body(name, found)
+            assert answer.headers["etag"] == f'"{hashlib.sha256(answer.content).hexdigest()}"'
+
+
+def test_what_was_on_its_way_is_gone_after_a_kill(nora_server: StartServer) -> None:
+    server = nora_server()
+
+    async def cut_off() -> None:
+        wire = Wire(server.host, server.port)
+        _, writer = await wire.connect()
+        writer.write(wire.head("PUT", "/raw/half", {"content-length": str(8 * MIB)}) + bytes(4 * MIB))
+        await writer.drain()
+        while not partials(server):
+            await asyncio.sleep(0.005)
+        server.kill()
+        writer.transport.abort()
+
+    asyncio.run(cut_off())
+    assert partials(server)
+    server.start()
+    for _ in range(1000):
+        if not partials(server):
+            break
+        time.sleep(0.01)
+    assert not partials(server)
+    with client(server) as http:
+        assert http.get("/raw/half").status_code == 404
+        assert http.put("/raw/half", content=b"whole").status_code == 201
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Server]:
+    """A server whose data is on a tmpfs of 64 MiB."""
+    if not sys.platform.startswith("linux") or geteuid() != 0:
+        pytest.skip("mounting a tmpfs needs root on Linux")
+    point = tmp_path / "data" / "storage"
+    point.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64M", "tmpfs", str(point)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a tmpfs is not allowed here")
+    try:
+        with running(
+            tmp_path, env={"NORA_STORAGE_PATH": str(point), "NORA_RAW_OVERWRITE": "always"}
+        ) as server:
+            yield server
+    finally:
+        subprocess.run(["umount", "--lazy", str(point)], check=False)
+
+
+@pytest.mark.slow
+def test_a_file_that_does_not_fit_leaves_the_old_one(small: Server) -> None:
+    with client(small) as http:
+        assert http.put("/raw/kept", content=b"old").status_code == 201
+        for size in (70 * MIB, 52 * MIB):
+            for content in (bytes(size), iter([bytes(MIB)] * (size // MIB))):
+                assert http.put("/raw/kept", content=content).status_code == 507
+        assert http.get("/raw/kept").content == b"old"
+        assert http.put("/raw/kept", content=b"new").status_code == 200
+        assert http.get("/raw/kept").content == b"new"
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_file_of_any_size_takes_no_memory(nora_server: StartServer, size: int) -> None:
+    server = nora_server(env={"NORA_STORAGE_DURABILITY": "none"})
+    block = Random(size).randbytes(MIB)
+    digest = hashlib.sha256()
+    for _ in range(size // MIB):
+        digest.update(block)
+
+    def blocks() -> Iterator[bytes]:
+        for _ in range(size // MIB):
+            yield block
+
+    with client(server) as http:
+        http.put("/raw/warm", content=bytes(3 * MIB))
+        with peak(server) as growth:
+            answer = http.put("/raw/large", content=blocks(), headers={"content-length": str(size)})
+            assert (answer.status_code, answer.headers["etag"]) == (201, f'"{digest.hexdigest()}"')
+            found, count = hashlib.sha256(), 0
+            with http.stream("GET", "/raw/large") as got:
+                for piece in got.iter_raw(MIB):
+                    found.update(piece)
+                    count += len(piece)
+        assert (count, found.hexdigest()) == (size, digest.hexdigest())
+        assert growth[0] < GROWTH, growth
