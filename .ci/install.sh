@@ -13,6 +13,8 @@ PACKAGES=(
     libfuse3-dev fuse3 pkg-config
     # the bench: rivals and load
     docker-registry wrk apache2-utils nghttp2-client curl
+    # raw files
+    wget
 )
 # Newer Debians have docker's command in a package of its own.
 OPTIONAL=(docker-cli)
