@@ -130,6 +130,14 @@ class Cache:
             return None
         return in_flight.blob or in_flight
 
+    def is_absent(self, file: FileRequest) -> bool:
+        """Whether it is remembered that no upstream has a file."""
+        return self._negative.has(file.coalescing_key)
+
+    def is_coming(self, file: FileRequest) -> bool:
+        """Whether a file is on its way, as far as this process knows."""
+        return self._downloads.has(file)
+
     async def stored(self, file: FileRequest) -> Blob | None:
         """As `file`, when all of it is here."""
         found = await self.file(file)

@@ -67,7 +67,12 @@ class ChangingFiles:
         place = CacheKey(repository=repository, path=file.path, package=file.package, version=file.version)
         [address, *_] = file.addresses
         fetch = file_fetch(
-            address.upstream, address.url, address.headers, media_type=file.media_type, max_bytes=max_bytes
+            address.upstream,
+            address.url,
+            address.headers,
+            media_type=file.media_type,
+            max_bytes=max_bytes,
+            also=file.also,
         )
         document = await services.cache.document(place, policy, fetch)
         if document is None:

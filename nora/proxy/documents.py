@@ -16,7 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from nora.blobs.threads import uncancellable
-from nora.catalog.records import NewCached
+from nora.catalog.records import NewBlob, NewCached
 from nora.errors import (
     BlobNotFound,
     DigestMismatch,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from nora.blobs.base import BlobStore, Expect
     from nora.blobs.scratch import Scratch
     from nora.catalog.base import Catalog
-    from nora.catalog.records import Blob, Cached, NewBlob
+    from nora.catalog.records import Blob, Cached
     from nora.model import Repository
     from nora.observability.metrics import CacheResult
     from nora.proxy.base import CacheKey, Fetch, Fetched, Policy
@@ -273,6 +273,7 @@ class Documents:
 
     async def _put(self, blob: NewBlob | Blob, place: CacheKey, policy: Policy, fetched: Fetched) -> Blob:
         now, fresh_until = self._times(policy)
+        taken = blob.checksums if isinstance(blob, NewBlob) else {}
         return await self._catalog.put_cached(
             place.repository.id,
             NewCached(
@@ -284,6 +285,7 @@ class Documents:
                 upstream_url=fetched.upstream_url,
                 validators=fetched.validators,
                 document=fetched.document,
+                checksums={name: taken[name] for name in fetched.expect.also if name in taken},
                 fetched_at=now,
                 fresh_until=fresh_until,
             ),

@@ -176,8 +176,17 @@ def document_fetch(upstream: Upstream, url: str, headers: Headers, parse: Parse,
     return fetch
 
 
-def file_fetch(upstream: Upstream, url: str, headers: Headers, *, media_type: str, max_bytes: int) -> Fetch:
-    """As `document_fetch`, for a file that may change: its bytes are stored as they come, of any size.
+def file_fetch(
+    upstream: Upstream,
+    url: str,
+    headers: Headers,
+    *,
+    media_type: str,
+    max_bytes: int,
+    also: tuple[str, ...] = (),
+) -> Fetch:
+    """As `document_fetch`, for a file that may change: its bytes are stored as they come, of any size, with
+    the hashes that `also` names.
 
     Raises UpstreamFailed, also where nobody could tell whether all of it has come.
     """
@@ -198,7 +207,7 @@ def file_fetch(upstream: Upstream, url: str, headers: Headers, *, media_type: st
                 media_type=media_type,
                 upstream_url=url,
                 validators=validators_of(answer),
-                expect=Expect(size=answer.length),
+                expect=Expect(size=answer.length, also=also),
                 close=stack.pop_all().aclose,
             )
 

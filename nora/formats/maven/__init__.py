@@ -2,9 +2,11 @@
 
 from nora.formats.base import Format
 from nora.formats.maven.errors import render_error
+from nora.formats.maven.parts import PARTS
 from nora.formats.maven.releases import RULES
 from nora.formats.maven.routes import build
 from nora.formats.maven.settings import MavenSettings, central
+from nora.formats.maven.upstream_check import check_upstream
 from nora.formats.maven.versions import version_key
 from nora.formats.release_commands import release_commands
 
@@ -19,5 +21,7 @@ FORMAT = Format(
     render_error=render_error,
     limited=False,
     can_proxy=True,
+    check_upstream=check_upstream,
+    parts=PARTS,
     commands=release_commands(RULES),
 )

@@ -13,46 +13,28 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from datetime import datetime
-from itertools import chain
 from typing import Final, NamedTuple
 
 import orjson
-from blacksheep import Content, Response
+from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
-from nora.catalog.records import Package
 from nora.formats.base import Services
+from nora.formats.maven.answers import checksum_fields, small_answer
 from nora.formats.maven.checksums import ALGORITHMS, render_checksum
 from nora.formats.maven.checksums import MEDIA_TYPE as TEXT
-from nora.formats.maven.document import Listed, absent, make_document
-from nora.formats.maven.files import checksum_fields
-from nora.formats.maven.metadata import MEDIA_TYPE, Plugin
-from nora.formats.maven.names import Metadata, PackageName
+from nora.formats.maven.document import Said, make_document
+from nora.formats.maven.metadata import MEDIA_TYPE
+from nora.formats.maven.names import Metadata
 from nora.formats.maven.resource import Resource
-from nora.formats.sources import HostedPart, Sources
-from nora.http.conditions import http_date, is_unchanged
-from nora.http.send import Header, SizedContent
-from nora.model import Repository
+from nora.formats.maven.sources import Finder, plugin_of
+from nora.http.conditions import http_date
+from nora.http.send import Header
 from nora.proxy.offload import offload
 
-PAGE: Final = 1000
 GIVEN_SECONDS: Final = 10.0
 MOST_GIVEN: Final = 1024
 _last_updated = re.compile(rb"<lastUpdated>([0-9]{14})</lastUpdated>").search
-
-
-class Parts(NamedTuple):
-    """What a document is made of."""
-
-    sources: Sources
-    """Of the artifact."""
-    plugins: tuple[HostedPart, ...] = ()
-    """Packages of the group that are plugins."""
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        """Changes with every change of the document."""
-        return (*self.sources.key, *(one.key for one in self.plugins))
 
 
 class Document(NamedTuple):
@@ -63,24 +45,23 @@ class Document(NamedTuple):
     headers: tuple[Header, ...]
 
     @property
-    def modified(self) -> float:
-        """Seconds since the epoch, as it says itself; 0 where it does not."""
+    def modified(self) -> float | None:
+        """Seconds since the epoch, as it says itself; None where it does not."""
         found = _last_updated(self.body)
         if found is None:
-            return 0.0
+            return None
         try:
             return datetime.strptime(f"{found[1].decode()}+0000", "%Y%m%d%H%M%S%z").timestamp()
-        except ValueError:
-            return 0.0
+        except ValueError:  # a month 13, of an upstream
+            return None
 
 
 class MetadataEndpoint:
     """The endpoint."""
 
-    def __init__(self, services: Services, authorizer: Authorizer) -> None:
+    def __init__(self, services: Services, authorizer: Authorizer, finder: Finder) -> None:
         self._authorizer = authorizer
-        self._catalog = services.catalog
-        self._resolver = services.resolver
+        self._finder = finder
         self._render_cache = services.render_cache
         self._given: OrderedDict[tuple[object, ...], tuple[float, Mapping[str, str]]] = OrderedDict()
         """Checksums of what was sent over connections a moment ago."""
@@ -99,17 +80,15 @@ class MetadataEndpoint:
         given = self._recall(resource, path) or document.checksums
         return _answer(resource, document, render_checksum(given[algorithm]), TEXT, document.headers)
 
-    # -- making ------------------------------------------------------------------------------------------
-
     async def _make(self, resource: Resource, path: Metadata) -> Document:
-        parts = await self._find(resource, path)
+        parts = await self._finder.find(resource, path)
         name = self._render_cache.name("maven metadata", path.path, parts.key)
 
         async def make() -> bytes:
-            hosted = [await self._rows(one, path) for one in parts.sources.hosted]
-            weight = sum(len(row.path) for rows in hosted for row in rows)
-            plugins = [[_plugin(one.package) for one in parts.plugins]]
-            return await offload(make_document, path, hosted, plugins, [], weight=weight)
+            said = await self._finder.read(path, parts)
+            weight = sum(len(one.body) if isinstance(one, Said) else 100 * len(one) for one in said)
+            plugins = [plugin_of(one.package) for one in parts.plugins]
+            return await offload(make_document, path, said, plugins, weight=weight)
 
         async def checksums() -> bytes:
             body = await self._render_cache.data(name, make)
@@ -121,58 +100,6 @@ class MetadataEndpoint:
         body = await self._render_cache.data(name, make)
         public = self._authorizer.is_public(resource.repository)
         return Document(body, found, parts.sources.headers(public=public))
-
-    async def _rows(self, part: HostedPart, path: Metadata) -> list[Listed]:
-        assert path.package is not None
-        rows = await self._catalog.list_package_files(part.repository.id, path.package)
-        hidden = part.hidden
-        return [
-            Listed(row.path, row.version or "", row.created_at)
-            for row in rows
-            if not (hidden and hidden.has(row.version, row.blob.digest))
-        ]
-
-    # -- finding -----------------------------------------------------------------------------------------
-
-    async def _find(self, resource: Resource, path: Metadata) -> Parts:
-        """Raises PackageNotFound, Blocked."""
-        repository, package = resource.repository, path.package
-
-        async def look(hosted: Repository) -> HostedPart | None:
-            if package is None or not self._may_read(resource, package):
-                return None
-            found = await self._catalog.find_package(hosted.id, package)
-            if found is None:
-                return None
-            blocks = self._catalog.blocks()
-            blocks.check(hosted.id, package)
-            return HostedPart(hosted, found, blocks.hidden(hosted.id, package))
-
-        hosted = await self._resolver.every_hosted(repository, look)
-        plugins = await self._plugins(resource, path.group) if path.group else ()
-        if not hosted and not plugins:
-            raise absent(path)
-        return Parts(Sources(tuple(hosted), ()), plugins)
-
-    async def _plugins(self, resource: Resource, group: str) -> tuple[HostedPart, ...]:
-        """The packages of a group whose prefixes are known, in all hosted repositories."""
-
-        async def look(hosted: Repository) -> list[HostedPart]:
-            found, after = [], ""
-            while names := await self._catalog.list_packages(hosted.id, after, PAGE, f"{group}:"):
-                packages = await self._catalog.find_packages([(hosted.id, name) for name in names])
-                found += [
-                    HostedPart(hosted, one)
-                    for one in packages
-                    if one is not None and b'"plugin"' in one.document and self._may_read(resource, one.name)
-                ]
-                after = names[-1]
-            return found
-
-        return tuple(chain.from_iterable(await self._resolver.every_hosted(resource.repository, look)))
-
-    def _may_read(self, resource: Resource, package: str) -> bool:
-        return self._authorizer.may_read(resource.principal, resource.repository, package)
 
     # -- what a connection was given -----------------------------------------------------------------------
 
@@ -191,18 +118,11 @@ def _asker(resource: Resource, path: Metadata) -> tuple[object, ...]:
     return (resource.repository.id, path.path, resource.principal.name, *client)
 
 
-def _plugin(package: Package) -> Plugin:
-    said = orjson.loads(package.document)["plugin"]
-    return Plugin(PackageName.of(package.name).artifact, said["prefix"], said["name"])
-
-
 def _answer(
     resource: Resource, document: Document, body: bytes, media_type: bytes, headers: tuple[Header, ...]
 ) -> Response:
-    etag, modified = b'"%b-%b"' % (document.checksums["sha1"].encode(), media_type[:1]), document.modified
-    head = [*headers, (b"etag", etag), (b"last-modified", http_date(modified))]
-    if is_unchanged(resource.request, etag, modified):
-        return Response(304, head)
-    if resource.request.method == "HEAD":
-        return Response(200, head, SizedContent(media_type, len(body)))
-    return Response(200, head, Content(media_type, body))
+    etag, modified = b'"%b"' % hashlib.sha256(body).hexdigest().encode(), document.modified
+    head = [*headers, (b"etag", etag)]
+    if modified is not None:
+        head.append((b"last-modified", http_date(modified)))
+    return small_answer(resource, body, media_type, head, etag, modified)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
-from nora.errors import InvalidName, NotFound
+from nora.errors import InvalidName
 from nora.formats.base import Services
 from nora.formats.directories import Directories
+from nora.formats.maven.answers import Answers
 from nora.formats.maven.artifact_metadata import MetadataEndpoint
+from nora.formats.maven.cached import CachedFiles
 from nora.formats.maven.files import Files
 from nora.formats.maven.names import ArtifactFile, Checksum, Directory, Metadata, PackageName, parse_path
 from nora.formats.maven.resource import Resource, package_of
+from nora.formats.maven.sources import Finder
+from nora.formats.maven.upstream import Index
 from nora.http.context import PathContext
 
 
@@ -20,8 +24,11 @@ class Contents:
 
     def __init__(self, services: Services, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
-        self._files = Files(services, authorizer)
-        self._metadata = MetadataEndpoint(services, authorizer)
+        index, answers = Index(services), Answers(services, authorizer)
+        self._cached = CachedFiles(services, authorizer, index, answers)
+        self._files = Files(services, answers, self._cached)
+        finder = Finder(services, authorizer, index, self._cached)
+        self._metadata = MetadataEndpoint(services, authorizer, finder)
         self._directories = Directories(services.catalog, self._may_read)
 
     async def get(self, resource: Resource) -> Response:
@@ -35,10 +42,10 @@ class Contents:
             return await self._directories.answer(resource, path.path and f"{path.path}/")
         if isinstance(path, Checksum):
             if isinstance(path.file, ArtifactFile):
-                return await self._files.checksum(resource, path.file, path.algorithm)
+                return await self._files.checksum(resource, path, path.file)
             if isinstance(path.file, Metadata):
                 return await self._metadata.checksum(resource, path.file, path.algorithm)
-        raise NotFound(f"there is no {path.path}")
+        return await self._cached.root_file(resource, path.path)
 
     def _may_read(self, context: PathContext, path: str) -> bool:
         """Whether an entry of a directory is listed: one that may be a version or an artifact that one may

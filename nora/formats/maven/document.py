@@ -9,6 +9,7 @@ from nora.errors import PackageNotFound
 from nora.formats.maven.metadata import (
     ArtifactVersions,
     Plugin,
+    RepositoryMetadata,
     SnapshotBuilds,
     last_updated_at,
     merge_builds,
@@ -35,22 +36,32 @@ class Listed(NamedTuple):
         return found if isinstance(found, ArtifactFile) else None
 
 
+class Said(NamedTuple):
+    """What an upstream says."""
+
+    body: bytes
+    hidden: frozenset[str] = frozenset()
+    """Versions that are blocked; "" for all."""
+    has_versions: bool = True
+    """Whether versions are wanted of it."""
+    has_plugins: bool = True
+    """And plugins."""
+
+
 def make_document(
-    about: Metadata,
-    hosted: Sequence[Sequence[Listed]],
-    plugins: Sequence[Sequence[Plugin]],
-    documents: Sequence[bytes],
+    about: Metadata, parts: Sequence[Sequence[Listed] | Said], plugins: Sequence[Plugin]
 ) -> bytes:
-    """Raises PackageNotFound where there is nothing to say."""
-    said = [parse_metadata(one) for one in documents]
+    """Of the rows and documents that there are, in the order of precedence, and the plugins that are hosted.
+    Raises PackageNotFound where there is nothing to say."""
+    said = [_parsed(one) if isinstance(one, Said) else _of_rows(about, one) for one in parts]
     if about.version:
-        builds = merge_builds([*(_builds(about, rows) for rows in hosted), *(one.builds for one in said)])
+        builds = merge_builds(one.builds for one in said)
         if not builds.files and builds.build is None:
             raise absent(about)
         assert about.package is not None
         return render_snapshot(about.package, about.version, builds)
-    versions = merge_versions([*map(_versions, hosted), *(one.versions for one in said)])
-    prefixes = merge_plugins([*plugins, *(one.plugins for one in said)])
+    versions = merge_versions(one.versions for one in said)
+    prefixes = merge_plugins([plugins, *(one.plugins for one in said)])
     if not versions.versions and not prefixes:
         raise absent(about)
     return render_metadata(about.package, versions, prefixes)
@@ -61,6 +72,29 @@ def absent(about: Metadata, hint: str = "") -> PackageNotFound:
     return PackageNotFound(f"there is no {about.package or about.group} {about.version}".rstrip() + hint)
 
 
+def _parsed(said: Said) -> RepositoryMetadata:
+    found = parse_metadata(said.body)
+    listed = found.versions
+    left = () if "" in said.hidden else [one for one in listed.versions if one not in said.hidden]
+    return RepositoryMetadata(
+        ArtifactVersions.of(left if said.has_versions else (), listed.last_updated),
+        found.builds,
+        found.plugins if said.has_plugins else (),
+    )
+
+
+def _of_rows(about: Metadata, rows: Sequence[Listed]) -> RepositoryMetadata:
+    if not about.version:
+        return RepositoryMetadata(_versions(rows))
+    return RepositoryMetadata(
+        builds=SnapshotBuilds.of_files(
+            (file, last_updated_at(row.created_at))
+            for row in rows
+            if row.version == about.version and (file := row.file) is not None
+        )
+    )
+
+
 def _versions(rows: Sequence[Listed]) -> ArtifactVersions:
     """What is named as files of an artifact are makes a version: beneath may be another artifact."""
     found: set[str] = set()
@@ -69,11 +103,3 @@ def _versions(rows: Sequence[Listed]) -> ArtifactVersions:
             found.add(row.version)
     last = max((row.created_at for row in rows if row.version in found), default=0.0)
     return ArtifactVersions.of(found, last_updated_at(last) if found else "")
-
-
-def _builds(about: Metadata, rows: Sequence[Listed]) -> SnapshotBuilds:
-    return SnapshotBuilds.of_files(
-        (file, last_updated_at(row.created_at))
-        for row in rows
-        if row.version == about.version and (file := row.file) is not None
-    )

@@ -44,12 +44,11 @@ class Stored(NamedTuple):
     media_type: str
     modified: float
     """Seconds since the epoch."""
-    version: str | None = None
 
 
 def stored(file: File) -> Stored:
     """A published file."""
-    return Stored(file.blob, checksums_of(file), file.media_type, file.created_at, file.version)
+    return Stored(file.blob, checksums_of(file), file.media_type, file.created_at)
 
 
 def checksums_of(row: File | PackageFile | Cached) -> dict[str, str]:
@@ -58,8 +57,8 @@ def checksums_of(row: File | PackageFile | Cached) -> dict[str, str]:
 
 
 def etag_of(blob: Blob) -> bytes:
-    """The strong validator of a file: its sha256."""
-    return b'"%b"' % blob.digest.encoded.encode()
+    """The strong validator of a file: its digest."""
+    return b'"%b"' % blob.digest.encode()
 
 
 def media_type_of(path: str) -> str:

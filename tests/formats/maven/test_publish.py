@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from itertools import permutations
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.formats.maven.wire import ROOT, build, digest, folder, metadata, path, put, text
+from tests.formats.maven.wire import ROOT, build, digest, folder, listed, metadata, path, put, text
 from tests.support.in_process import add_token, application
 
 pytestmark = pytest.mark.anyio
@@ -27,10 +26,6 @@ async def http(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def listed(document: str, element: str) -> list[str]:
-    return re.findall(f"<{element}>([^<]*)</{element}>", document)
-
-
 # -- files ---------------------------------------------------------------------------------------------------
 
 
@@ -40,7 +35,7 @@ async def test_a_file_comes_with_all_that_is_known_of_it(http: httpx.AsyncClient
     assert (got.status_code, got.content) == (200, b"jar")
     assert got.headers["content-type"] == "application/java-archive"
     assert got.headers["cache-control"] == "public, max-age=31536000, immutable"
-    assert got.headers["etag"] == f'"{digest("sha256", b"jar")}"'
+    assert got.headers["etag"] == f'"sha256:{digest("sha256", b"jar")}"'
     assert got.headers["accept-ranges"] == "bytes"
     assert got.headers["content-length"] == "3"
     for algorithm in ALGORITHMS:

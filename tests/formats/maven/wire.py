@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 
 import httpx
+
+from tests.support.maven_repository import ALGORITHMS, digest
 
 GROUP = "com.example"
 ROOT = "/maven2/com/example"
@@ -25,9 +27,9 @@ def build(name: str, base: str, stamp: str, end: str = ".jar") -> str:
     return f"{folder(name, f'{base}-SNAPSHOT')}/{name}-{base}-{stamp}{end}"
 
 
-def digest(algorithm: str, data: bytes) -> str:
-    """As checksums have it."""
-    return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()
+def listed(document: str, element: str) -> list[str]:
+    """The texts of all elements of a name."""
+    return re.findall(f"<{element}>([^<]*)</{element}>", document)
 
 
 async def put(
@@ -52,7 +54,7 @@ async def metadata(http: httpx.AsyncClient, directory: str) -> str:
     """The metadata in a directory, after its checksums were compared with it in every way."""
     got = await http.get(f"{directory}/maven-metadata.xml")
     assert got.status_code == 200, got.text
-    for algorithm in ("md5", "sha1", "sha256", "sha512"):
+    for algorithm in ALGORITHMS:
         right = digest(algorithm, got.content)
         assert got.headers[f"x-checksum-{algorithm}"] == right
         assert await text(http, f"{directory}/maven-metadata.xml.{algorithm}") == right
