@@ -77,7 +77,7 @@ def test_hashes_are_taken_and_kept_that_a_format_asks_for() -> None:
             kept.append(entry)
 
     blob = replace(new_blob("toy"), checksums={"sha1": "5e", "sha512": "5f"})
-    asyncio.run(ListedFiles(Rows(), 60, print).keep(MIRROR, file, blob, ""))  # type: ignore[arg-type]
+    asyncio.run(ListedFiles(Rows(), 60, print).keep(MIRROR, file, blob, Received("")))  # type: ignore[arg-type]
     assert kept[0].checksums == {"sha1": "5e"}
 
 
