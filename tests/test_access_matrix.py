@@ -22,10 +22,10 @@ import pytest
 
 from nora.app import build_app
 from nora.blobs.layout import Layout
-from nora.catalog.sqlite import SQLiteCatalog
 from nora.formats import load_config
 from nora.formats.cargo.names import prefix_of
 from tests.support.access import Credentials, make_token, revoke_tokens, write_users
+from tests.support.catalogs import prepare_catalog
 from tests.support.crates import Built as BuiltCrate
 from tests.support.go_modules import Module
 from tests.support.npm_registry import Built as NpmBuilt
@@ -152,7 +152,7 @@ def test_no_route_is_missing(tmp_path: Path) -> None:
     environ = {"NORA_STORAGE_PATH": str(tmp_path / "storage"), "NORA_PROXY_MODE": "offline"}
     config = load_config({**environ, **settings(tmp_path)}, tmp_path)
     config.storage.path.mkdir()
-    SQLiteCatalog.prepare(Layout(config.storage.path).catalog)
+    prepare_catalog(Layout(config.storage.path).catalog)
 
     async def listing() -> set[str]:
         app = build_app(config)

@@ -25,6 +25,7 @@ from nora.auth.tokens import Tokens, new_token
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import Denied, StorageFailed, TooManyRequests, Unauthenticated
 from nora.model import ANONYMOUS, Principal, Scope
+from tests.support.catalogs import prepare_catalog
 from tests.support.examples import EXAMPLES
 
 pytestmark = pytest.mark.anyio
@@ -103,7 +104,7 @@ def basic(user: str, password: str) -> bytes:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     path = tmp_path / "catalog.sqlite3"
-    SQLiteCatalog.prepare(path)
+    prepare_catalog(path)
     catalog, clock, attempts, users = SQLiteCatalog.open(path), Clock(), Attempts(), tmp_path / "users"
     users.write_text(f"alice:{hash_password('right', 4)}\nroot:{hash_password('toor', 4)}\n")
     accounts, roles = Htpasswd(users, clock), {"root": "admin"}

@@ -15,6 +15,7 @@ from nora.auth.passwords import hash_password
 from nora.auth.tokens import LONGEST_CHAIN, Tokens
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.model import Principal, Scope
+from tests.support.catalogs import prepare_catalog
 
 pytestmark = pytest.mark.anyio
 HASH = hash_password("x", 4)
@@ -43,7 +44,7 @@ class House:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     """`root` is an administrator, `alice` and `bob` may write; the roles may change."""
     path, users, clock = tmp_path / "catalog.sqlite3", tmp_path / "users", Clock()
-    SQLiteCatalog.prepare(path)
+    prepare_catalog(path)
     users.write_text("".join(f"{name}:{HASH}\n" for name in ("root", "alice", "bob")))
     roles = {"root": "admin"}
     grounds = Grounds(Htpasswd(users, clock), cast("Any", lambda name: roles.get(name, "write")), ["ci"])

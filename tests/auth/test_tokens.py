@@ -23,6 +23,7 @@ from nora.auth.tokens import (
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import BadRequest, StorageFailed
 from nora.model import Scope
+from tests.support.catalogs import prepare_catalog
 from tests.support.examples import EXAMPLES
 
 
@@ -42,7 +43,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 async def catalog(tmp_path: Path) -> AsyncIterator[SQLiteCatalog]:
     path = tmp_path / "catalog.sqlite3"
-    SQLiteCatalog.prepare(path)
+    prepare_catalog(path)
     catalog = SQLiteCatalog.open(path)
     yield catalog
     await catalog.close()

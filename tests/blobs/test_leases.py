@@ -10,13 +10,14 @@ from nora.blobs.leases import Leases
 from nora.catalog.records import Blob
 from nora.catalog.sqlite import SQLiteCatalog
 from tests.contracts.catalog import HOSTED, LEASE, new_blob, sha256
+from tests.support.catalogs import prepare_catalog
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    SQLiteCatalog.prepare(tmp_path / "catalog.sqlite3")
+    prepare_catalog(tmp_path / "catalog.sqlite3")
     return tmp_path / "catalog.sqlite3"
 
 

@@ -36,6 +36,7 @@ from nora.errors import (
 from nora.model import Digest, RepositorySpec
 from tests.blobs.descriptors import open_files
 from tests.contracts.blobs import chunked, chunks_of, digest_of
+from tests.support.catalogs import prepare_catalog
 
 SMALL = b"a small blob"
 LARGE = os.urandom(1_500_000)
@@ -92,7 +93,7 @@ async def place(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Place]:
     layout = Layout(tmp_path / "store")
     layout.create()
     ScratchLayout(layout.root).create()
-    SQLiteCatalog.prepare(layout.catalog)
+    prepare_catalog(layout.catalog)
     catalog = SQLiteCatalog.open(layout.catalog)
     repositories = await catalog.sync_repositories([RepositorySpec("docker", "docker", "hosted")])
     store = LocalBlobStore(layout, reserve_bytes=0, durable="none")

@@ -18,6 +18,7 @@ from nora.formats.release_commands import release_commands
 from nora.formats.releases import Mark, ReleaseApi, ReleaseRules, Releases, reason_of, status_of
 from nora.model import Repository, RepositorySpec
 from tests.contracts.catalog import new_blob
+from tests.support.catalogs import prepare_catalog
 
 DEPRECATED = Mark(
     state="deprecated",
@@ -42,7 +43,7 @@ def with_bear(folder: Path, work: Callable[[SQLiteCatalog, Repository, Releases]
     """Do something where `bear` 1.0 and 2.0 are published, each with a signature beside it."""
 
     async def run() -> None:
-        SQLiteCatalog.prepare(folder / "catalog.db")
+        prepare_catalog(folder / "catalog.db")
         catalog = SQLiteCatalog.open(folder / "catalog.db")
         try:
             toys = (await catalog.sync_repositories([RepositorySpec("toys", "toy", "hosted")]))["toys"]

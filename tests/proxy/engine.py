@@ -43,6 +43,7 @@ from nora.proxy.in_flight import InFlightFile
 from nora.proxy.retries import Retries
 from nora.proxy.upstream import ConfiguredUpstream, Limits
 from nora.proxy.upstream_auth import StaticAuthorization
+from tests.support.catalogs import prepare_catalog
 
 PROXY = RepositorySpec("proxy", "raw", "proxy")
 LEASE_SECONDS = 3600.0
@@ -172,7 +173,7 @@ async def engine(
     if not layout.catalog.exists():
         layout.create()
         ScratchLayout(root).create()
-        SQLiteCatalog.prepare(layout.catalog)
+        prepare_catalog(layout.catalog)
     catalog = SQLiteCatalog.open(layout.catalog)
     store = LocalBlobStore(layout, reserve_bytes=0, durable="none")
     outbound = Outbound()

@@ -17,6 +17,7 @@ from nora.model import Repository, RepositorySpec
 from nora.proxy.base import Address, Received
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from tests.contracts.catalog import new_blob, sha256
+from tests.support.catalogs import prepare_catalog
 
 MIRROR = Repository(7, "mirror", "toy", "proxy")
 UPSTREAM: Any = None
@@ -83,7 +84,7 @@ def test_hashes_are_taken_and_kept_that_a_format_asks_for() -> None:
 
 def test_what_has_come_in_is_kept_for_good_and_told(tmp_path: Path) -> None:
     async def run() -> None:
-        SQLiteCatalog.prepare(tmp_path / "catalog.db")
+        prepare_catalog(tmp_path / "catalog.db")
         catalog = SQLiteCatalog.open(tmp_path / "catalog.db")
         try:
             mirror = (await catalog.sync_repositories([RepositorySpec("mirror", "toy", "proxy")]))["mirror"]

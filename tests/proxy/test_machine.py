@@ -15,9 +15,9 @@ import pytest
 
 from nora.blobs.layout import Layout
 from nora.blobs.scratch import ScratchLayout
-from nora.catalog.sqlite import SQLiteCatalog
 from tests.proxy.engine import digest_of
 from tests.support.answers import document
+from tests.support.catalogs import prepare_catalog
 from tests.support.upstream import Upstream, upstream
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def data(tmp_path: Path) -> Path:
     layout = Layout(tmp_path / "data")
     layout.create()
     ScratchLayout(layout.root).create()
-    SQLiteCatalog.prepare(layout.catalog)
+    prepare_catalog(layout.catalog)
     return tmp_path / "data"
 
 

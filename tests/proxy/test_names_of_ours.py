@@ -15,9 +15,9 @@ import pytest
 
 from nora.app import build_app
 from nora.blobs.layout import Layout
-from nora.catalog.sqlite import SQLiteCatalog
 from nora.formats import load_config
 from tests.support.answers import Answer, Asked
+from tests.support.catalogs import prepare_catalog
 from tests.support.oci import digest
 from tests.support.pypi_index import PyPIIndex
 from tests.support.server import Server, running
@@ -106,7 +106,7 @@ def routes(folder: Path) -> list[tuple[str, str]]:
     environ = {"NORA_STORAGE_PATH": str(folder / "storage"), "NORA_PROXY_MODE": "offline"}
     config = load_config(environ, folder)
     config.storage.path.mkdir()
-    SQLiteCatalog.prepare(Layout(config.storage.path).catalog)
+    prepare_catalog(Layout(config.storage.path).catalog)
 
     async def listing() -> list[tuple[str, str]]:
         app = build_app(config)

@@ -12,6 +12,7 @@ from nora.catalog.sqlite import SQLiteCatalog
 from nora.config import repository_specs
 from nora.formats import load_config
 from tests.resolve.world import World
+from tests.support.catalogs import prepare_catalog
 
 DEFAULT = """
 [pypi]
@@ -49,7 +50,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def catalog(tmp_path: Path) -> AsyncIterator[SQLiteCatalog]:
-    SQLiteCatalog.prepare(tmp_path / "catalog.sqlite3")
+    prepare_catalog(tmp_path / "catalog.sqlite3")
     catalog = SQLiteCatalog.open(tmp_path / "catalog.sqlite3")
     yield catalog
     await catalog.close()

@@ -20,9 +20,9 @@ from nora.auth.scopes import parse_scope
 from nora.auth.tokens import Tokens
 from nora.blobs.layout import Layout
 from nora.blobs.scratch import ScratchLayout
-from nora.catalog.sqlite import SQLiteCatalog
 from nora.formats import load_config
 from nora.model import Role
+from tests.support.catalogs import prepare_catalog
 
 
 @asynccontextmanager
@@ -33,7 +33,7 @@ async def application(folder: Path, **environ: str) -> AsyncIterator[httpx.Async
     layout = Layout(config.storage.path)
     layout.create()
     ScratchLayout(config.storage.path).create()
-    SQLiteCatalog.prepare(layout.catalog)
+    prepare_catalog(layout.catalog)
     app = build_app(config)
     await app.start()
     try:

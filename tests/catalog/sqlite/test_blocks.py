@@ -13,6 +13,7 @@ from nora.catalog.blocks import Block
 from nora.catalog.sqlite import SQLiteCatalog, block_rows
 from nora.errors import Blocked
 from nora.model import RepositorySpec
+from tests.support.catalogs import prepare_catalog
 
 pytestmark = pytest.mark.anyio
 HOSTED = RepositorySpec("hosted", "docker", "hosted")
@@ -22,7 +23,7 @@ HOSTED = RepositorySpec("hosted", "docker", "hosted")
 async def pair(tmp_path: Path) -> AsyncIterator[tuple[SQLiteCatalog, SQLiteCatalog]]:
     """Two processes, as far as the catalog sees."""
     path = tmp_path / "catalog.db"
-    SQLiteCatalog.prepare(path)
+    prepare_catalog(path)
     one, other = (SQLiteCatalog.open(path) for _ in range(2))
     await one.sync_repositories([HOSTED])
     yield one, other

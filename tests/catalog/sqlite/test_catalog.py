@@ -11,11 +11,12 @@ from tests.contracts.catalog_cached import CachedContract
 from tests.contracts.catalog_files import FilesContract
 from tests.contracts.catalog_purges import PurgesContract
 from tests.contracts.catalog_releases import ReleasesContract
+from tests.support.catalogs import prepare_catalog
 
 
 class _SQLite:
     def make(self, folder: Path) -> SQLiteCatalog:
-        SQLiteCatalog.prepare(folder / "catalog.sqlite3")
+        prepare_catalog(folder / "catalog.sqlite3")
         return SQLiteCatalog.open(folder / "catalog.sqlite3")
 
 

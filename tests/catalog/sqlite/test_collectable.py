@@ -15,6 +15,7 @@ from nora.catalog.sqlite import SQLiteCatalog
 from nora.model import RepositorySpec
 from tests.contracts.catalog import LEASE, new_blob, sha256
 from tests.contracts.catalog_cached import entry
+from tests.support.catalogs import prepare_catalog
 
 pytestmark = pytest.mark.anyio
 LOOSE = """
@@ -41,7 +42,7 @@ class Held:
 @pytest.fixture
 async def held(tmp_path: Path) -> AsyncIterator[Held]:
     path = tmp_path / "catalog.sqlite3"
-    SQLiteCatalog.prepare(path)
+    prepare_catalog(path)
     catalog = SQLiteCatalog.open(path)
     proxy = (await catalog.sync_repositories([RepositorySpec("proxy", "pypi", "proxy")]))["proxy"].id
     yield Held(catalog, path, proxy)

@@ -18,6 +18,7 @@ from tests.contracts import catalog_files as contract
 from tests.contracts.catalog import HOSTED, LEASE, release, sha256
 from tests.contracts.catalog_cached import PROXY, entry
 from tests.contracts.catalog_files import file
+from tests.support.catalogs import prepare_catalog
 
 pytestmark = pytest.mark.anyio
 
@@ -52,7 +53,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 @pytest.fixture
 async def catalog(tmp_path: Path, reads: list[tuple[str, str]]) -> AsyncIterator[SQLiteCatalog]:
-    SQLiteCatalog.prepare(tmp_path / "catalog.sqlite3")
+    prepare_catalog(tmp_path / "catalog.sqlite3")
     catalog = SQLiteCatalog.open(tmp_path / "catalog.sqlite3")
     yield catalog
     await catalog.close()

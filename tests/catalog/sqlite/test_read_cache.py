@@ -16,13 +16,14 @@ from nora.catalog.sqlite import SQLiteCatalog
 from nora.catalog.sqlite.read_cache import ALL_SLOTS, SLOTS, UNKNOWN, Epochs, ReadCache, epochs_path, slot_of
 from nora.errors import Conflict
 from tests.contracts.catalog import HOSTED, LEASE, new_blob, release, sha256, token
+from tests.support.catalogs import prepare_catalog
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    SQLiteCatalog.prepare(tmp_path / "catalog.sqlite3")
+    prepare_catalog(tmp_path / "catalog.sqlite3")
     return tmp_path / "catalog.sqlite3"
 
 

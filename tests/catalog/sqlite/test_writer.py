@@ -19,6 +19,7 @@ from nora.errors import Conflict, MissingReferences, StorageBusy, StorageFailed,
 from nora.locks import FileLock
 from tests.contracts.catalog import HOSTED, LEASE, TagWrite, layer, new_blob, release, sha256
 from tests.contracts.catalog_cached import PROXY, entry
+from tests.support.catalogs import prepare_catalog
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +32,7 @@ def anyio_backend() -> str:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "catalog.sqlite3"
-    SQLiteCatalog.prepare(path)
+    prepare_catalog(path)
     return path
 
 

@@ -16,6 +16,7 @@ from nora.formats.pypi.hosted_pages import MANY_ROWS, HostedPages
 from nora.formats.pypi.index import decode
 from nora.formats.pypi.names import ProjectName
 from nora.model import Digest, Repository, RepositorySpec
+from tests.support.catalogs import prepare_catalog
 
 pytestmark = pytest.mark.anyio
 NAME = ProjectName("many")
@@ -67,7 +68,7 @@ def blob(text: str) -> NewBlob:
 
 @pytest.fixture
 async def hosted(tmp_path: Path) -> AsyncIterator[Hosted]:
-    SQLiteCatalog.prepare(tmp_path / "catalog.db")
+    prepare_catalog(tmp_path / "catalog.db")
     catalog = SQLiteCatalog.open(tmp_path / "catalog.db")
     repositories = await catalog.sync_repositories([RepositorySpec("hosted", "pypi", "hosted")])
     found = Hosted(catalog, repositories["hosted"])
