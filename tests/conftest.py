@@ -15,14 +15,21 @@ from typing import Protocol
 
 import httpx
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.server import KEPT, STARTS, Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
 
-settings.register_profile("untimed", deadline=None)  # on a busy machine an example takes what it takes
-settings.load_profile("untimed")
+# With how many inputs properties are tried: with some, and in CI with thousands. No timing is ever asserted.
+settings.register_profile(
+    "nora",
+    max_examples=int(os.environ.get("TEST_EXAMPLES", "50")),
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("nora")
 
 
 class StartServer(Protocol):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.addresses import Reach, reach_of, reach_of_name
-from tests.support.examples import EXAMPLES
 
 
 @pytest.mark.parametrize(
@@ -69,7 +68,6 @@ def test_not_private_by_name(host: str) -> None:
     assert reach_of_name(host) is Reach.PUBLIC
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.text() | st.ip_addresses().map(str))
 def test_no_host_is_too_much(host: str) -> None:
     assert reach_of_name(host) in Reach

@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.patterns import path_matcher, text_matcher
-from tests.support.examples import EXAMPLES
 
 SHORT = st.text("ab/*", max_size=12)
 NAMES = st.text("ab/", max_size=12)
@@ -32,7 +31,6 @@ def test_what_a_pattern_of_paths_matches(pattern: str, matched: list[str], other
     assert not any(path_matcher(pattern).fullmatch(one) for one in others)
 
 
-@settings(max_examples=EXAMPLES)
 @given(SHORT, NAMES)
 def test_they_match_what_plain_expressions_match(pattern: str, name: str) -> None:
     parts = re.split(r"(\*+)", pattern)

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.auth.tokens import is_token
@@ -320,7 +320,6 @@ anything = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["username", "password", "role", "scopes", "ttl_days"]), anything))
-@settings(max_examples=100, deadline=None)
 def test_no_body_is_a_fault_of_the_server(client_of_all: httpx.Client, fields: dict[str, object]) -> None:
     for path in ("/api/tokens", "/api/v1/admin/tokens"):
         assert client_of_all.post(path, json=fields).status_code in {400, 401}

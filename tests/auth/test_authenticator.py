@@ -26,7 +26,6 @@ from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import Denied, StorageFailed, TooManyRequests, Unauthenticated
 from nora.model import ANONYMOUS, Principal, Scope
 from tests.support.catalogs import prepare_catalog
-from tests.support.examples import EXAMPLES
 
 pytestmark = pytest.mark.anyio
 
@@ -370,7 +369,7 @@ values = st.binary(max_size=40)
     | values.map(lambda rest: b"Basic " + b64encode(rest))
     | st.sampled_from([b"Bearer ", b"nra_", b"Bearer eyJ"]).flatmap(lambda head: values.map(head.__add__))
 )
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(b"Bearer eyJ..")
 async def test_no_header_raises_anything_else(house: House, value: bytes) -> None:
     with contextlib.suppress(Unauthenticated):

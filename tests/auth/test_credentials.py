@@ -6,12 +6,11 @@ import base64
 import contextlib
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nora.auth.credentials import LONGEST_HEADER, Bare, Basic, Bearer, find_header, parse_credentials
 from nora.errors import Unauthenticated
-from tests.support.examples import EXAMPLES
 
 
 def basic(text: str) -> bytes:
@@ -89,7 +88,6 @@ encoded = st.binary(max_size=60).map(base64.b64encode)
 
 
 @given(schemes, st.binary(max_size=80) | encoded)
-@settings(max_examples=EXAMPLES, deadline=None)
 @example(b"Basic ", b"=")
 @example(b"Basic ", b"====")
 def test_no_value_raises_anything_else(scheme: bytes, rest: bytes) -> None:
@@ -100,7 +98,6 @@ def test_no_value_raises_anything_else(scheme: bytes, rest: bytes) -> None:
 @given(
     st.lists(st.tuples(st.sampled_from([b"authorization", b"x-nuget-apikey", b"x"]), st.binary(max_size=20))),
 )
-@settings(max_examples=EXAMPLES, deadline=None)
 def test_no_headers_raise_anything_else(headers: list[tuple[bytes, bytes]]) -> None:
     with contextlib.suppress(Unauthenticated):
         find_header(headers)
@@ -110,7 +107,6 @@ printable = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=4
 
 
 @given(printable.filter(lambda text: ":" not in text), printable)
-@settings(max_examples=EXAMPLES, deadline=None)
 def test_every_user_and_password_arrives(user: str, password: str) -> None:
     read = parse_credentials(basic(f"{user}:{password}"))
     assert read == (Basic(user, password) if user or password else None)

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.auth.jwks import REFETCH_SECONDS
@@ -28,7 +28,6 @@ from nora.config.identity import PROVIDERS
 from nora.errors import Denied, NoraError, Unauthenticated, UpstreamFailed, UpstreamUnavailable
 from nora.model import Principal
 from nora.outbound import Outbound
-from tests.support.examples import EXAMPLES
 from tests.support.httpd import Answer, serving
 from tests.support.issuer import Issuer, b64, make_key, running_issuer, signed
 
@@ -465,7 +464,6 @@ NAMES = st.sampled_from(["alg", "kid", "crit", "b64", "iss", "aud", "exp", "iat"
 OBJECTS = st.dictionaries(NAMES, JSON, max_size=6)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.text()
     | st.text(alphabet="eyJ.-_=abc0", max_size=60)
@@ -480,12 +478,12 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
     assert isinstance(claims, dict)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.text())
 def test_what_is_shown_of_others_is_printable(text: str) -> None:
     assert printable(text).isprintable()
 
 
+@pytest.mark.hypothesis
 def test_any_header_and_claims_are_good_or_refused(shared: Issuer) -> None:
     """Signed by the issuer's own key, so that what is behind the signature is reached too."""
 
@@ -498,7 +496,6 @@ def test_any_header_and_claims_are_good_or_refused(shared: Issuer) -> None:
 
         loop = asyncio.get_running_loop()
 
-        @settings(max_examples=EXAMPLES, deadline=None)
         @given(OBJECTS, OBJECTS, st.booleans(), st.booleans())
         def any_token(header: Any, claims: Any, known_header: bool, known_claims: bool) -> None:
             if known_header:

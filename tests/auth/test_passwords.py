@@ -183,7 +183,7 @@ async def test_an_unreadable_file_is_a_failure(tmp_path: Path) -> None:
 @given(
     st.text(st.characters(blacklist_categories=("Cs",)), max_size=90), st.text("./$2aby0145Xé", max_size=64)
 )
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example("\0", "$2b$04$" + "." * 53)
 @example("x" * 73, "$2y$04$" + "." * 53)
 @example("x", "$2y$04$" + "9" * 53)

@@ -8,13 +8,12 @@ import hmac
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.auth.sessions import LIFETIME_SECONDS, MAX_LENGTH, NOTHING, REFRESH_SECONDS, Sessions
 from nora.errors import Unauthenticated
 from nora.model import ACTIONS, ANONYMOUS, Principal, Scope
-from tests.support.examples import EXAMPLES
 
 KEY = bytes(range(32))
 NOW = 1_800_000_000.0
@@ -135,7 +134,6 @@ def test_too_long_is_not_looked_at(sessions: Sessions) -> None:
     assert sessions.read(token) is None
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(text=st.text() | st.from_regex(r"[A-Za-z0-9_-]{0,40}(\.[A-Za-z0-9_-]{0,40}){0,4}"))
 def test_no_text_is_a_session(text: str) -> None:
     sessions = Sessions(KEY, lambda: NOW)
@@ -143,7 +141,6 @@ def test_no_text_is_a_session(text: str) -> None:
     assert sessions.read_refresh(text) is None
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(at=st.integers(0, 10_000), character=st.sampled_from("AZaz09-_. \n\u00e9="))
 def test_no_changed_character_goes_unseen(at: int, character: str) -> None:
     sessions = Sessions(KEY, lambda: NOW)
@@ -162,7 +159,6 @@ scopes = st.builds(
 )
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     holder=st.builds(
         Principal,

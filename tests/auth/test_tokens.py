@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nora.auth.scopes import parse_scope
@@ -24,7 +24,6 @@ from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import BadRequest, StorageFailed
 from nora.model import Scope
 from tests.support.catalogs import prepare_catalog
-from tests.support.examples import EXAMPLES
 
 
 class Clock:
@@ -71,14 +70,12 @@ def test_a_token_is_known_by_its_form_and_checksum() -> None:
 
 
 @given(st.text(max_size=60) | st.text(max_size=60).map(lambda rest: "nra_" + rest))
-@settings(max_examples=EXAMPLES, deadline=None)
 @example("nra_" + "é" * 49)
 def test_no_text_is_taken_for_a_token(text: str) -> None:
     assert not is_token(text)
 
 
 @given(st.text(max_size=40))
-@settings(max_examples=EXAMPLES, deadline=None)
 @example("docker:team/*:read,write")
 def test_no_scope_raises_anything_else(text: str) -> None:
     with contextlib.suppress(BadRequest):

@@ -3,11 +3,11 @@ from __future__ import annotations
 from math import inf
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.config import kinds
-from nora.config.kinds import MIB, Kind
+from nora.config.kinds import MIB
 from nora.config.names import Names
 from nora.config.settings import available_cores
 from tests.config.formats import FORMATS
@@ -95,17 +95,16 @@ def test_a_written_duration_is_read_back(seconds: int) -> None:
     assert kinds.parse_duration(kinds.render_duration(seconds)) == seconds
 
 
-@pytest.mark.parametrize("kind", ALL_KINDS.values(), ids=ALL_KINDS)
-@settings(max_examples=25)
-@given(raw=ANY_VALUE)
-def test_reading_anything_gives_a_value_or_says_what_was_expected(kind: Kind, raw: object) -> None:
-    try:
-        value = kind.read(raw)
-    except ValueError as error:
-        assert "expected" in str(error)  # noqa: PT017
-    else:
-        if value is not None:
-            assert kind.read(kind.write(value)) == value
+@given(ANY_VALUE)
+def test_reading_anything_gives_a_value_or_says_what_was_expected(raw: object) -> None:
+    for setting, kind in ALL_KINDS.items():
+        try:
+            value = kind.read(raw)
+        except ValueError as error:
+            assert "expected" in str(error), setting  # noqa: PT017
+        else:
+            if value is not None:
+                assert kind.read(kind.write(value)) == value, setting
 
 
 @pytest.mark.parametrize("raw", ["https://r.example.com/", "http://[::1]:4000", "https://h/sub/path"])

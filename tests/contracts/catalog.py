@@ -488,7 +488,7 @@ class CatalogContract(CatalogFixtures):
         assert await catalog.list_packages(hosted, "", 10, prefix="no") == []
 
     @given(wanted=st.sets(names, max_size=20), after=names, prefix=st.text("aé😀", max_size=2))
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(suppress_health_check=list(HealthCheck))
     def test_listings_are_in_the_order_of_bytes(
         self, tmp_path_factory: pytest.TempPathFactory, wanted: set[str], after: str, prefix: str
     ) -> None:

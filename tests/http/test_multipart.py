@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 from blacksheep import Request
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.errors import BadRequest, TooLarge
@@ -55,7 +55,6 @@ values = st.one_of(
 names = st.text(st.characters(codec="utf-8", exclude_characters='"\\\r\n', exclude_categories=("Cs", "Cc")))
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     fields=st.lists(st.tuples(names, st.none() | names, values), max_size=5),
     cuts=st.lists(st.integers(0, 600), max_size=20),
@@ -64,7 +63,6 @@ def test_what_goes_in_comes_out(fields: list[tuple[str, str | None, bytes]], cut
     assert read(form(*fields), cuts) == fields
 
 
-@settings(max_examples=300, deadline=None)
 @given(body=st.binary(max_size=200) | st.binary(max_size=60).map(lambda tail: form(("a", None, b"1")) + tail))
 def test_nothing_but_a_refusal(body: bytes) -> None:
     with contextlib.suppress(BadRequest):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.errors import BadRequest, NotFound
@@ -59,7 +59,6 @@ def test_segments_that_are_no_names(bad: str) -> None:
             PATHS.split(path.encode())
 
 
-@settings(max_examples=500, deadline=None)
 @given(
     st.lists(
         st.sampled_from(["list", "api", "r", "json", "a", "..", "%2e%2e", "%2f", "", "%", "\x00"])

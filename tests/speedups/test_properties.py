@@ -15,7 +15,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 import xxhash
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora._speedups import digest_py, manifest_py, names_py, ranges_py
@@ -24,8 +24,6 @@ names_c = pytest.importorskip("nora._speedups.names_c", exc_type=ImportError)
 ranges_c = pytest.importorskip("nora._speedups.ranges_c", exc_type=ImportError)
 digest_c = pytest.importorskip("nora._speedups.digest_c", exc_type=ImportError)
 manifest_c = pytest.importorskip("nora._speedups.manifest_c", exc_type=ImportError)
-
-quick = settings(max_examples=100, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 # The standard's own words (distribution-spec 1.1, "Pulling manifests"; image-spec, descriptor.md).
 NAME = re.compile(r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(\/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*\Z")
@@ -65,19 +63,16 @@ def accepted(result: Any) -> bool:
     return not (isinstance(result, tuple) and result and result[0] is ValueError)
 
 
-@quick
 @given(any_text)
 def test_image_name_is_the_grammar(text: str) -> None:
     assert both("is_image_name", text) == (NAME.match(text) is not None and len(text) <= 255)
 
 
-@quick
 @given(any_text | st.from_regex(TAG))
 def test_tag_is_the_grammar(text: str) -> None:
     assert both("is_tag", text) == (TAG.match(text) is not None)
 
 
-@quick
 @given(any_text | st.from_regex(DIGEST) | st.from_regex(DIGEST).map(lambda text: text[:-1]))
 def test_digest_is_the_grammar(text: str) -> None:
     assert both("is_digest", text) == (DIGEST.match(text) is not None)
@@ -87,7 +82,6 @@ def test_digest_is_the_grammar(text: str) -> None:
         assert ":".join(result) == text
 
 
-@quick
 @given(any_text)
 def test_request_id(text: str) -> None:
     assert both("is_request_id", text) == (0 < len(text) <= 128 and all("!" <= c <= "~" for c in text))
@@ -111,7 +105,6 @@ keys = st.lists(
 )
 
 
-@quick
 @given(
     any_text
     | keys.map("/".join)
@@ -150,7 +143,6 @@ references = st.text(min_size=1, max_size=20).filter(
 image_names = st.lists(components, min_size=1, max_size=6).map("/".join)
 
 
-@quick
 @given(image_names, references, st.data())
 def test_split_of_render_is_the_identity(name: str, reference: str, data: st.DataObject) -> None:
     render = {
@@ -171,7 +163,6 @@ def test_split_of_render_is_the_identity(name: str, reference: str, data: st.Dat
         assert both("split_oci_path", path) == (getattr(names_py, kind), name, expected)
 
 
-@quick
 @given(
     st.lists(
         components | st.sampled_from(["", "%2F", "%", "%4", "%C3%A9", "%ff", "%00", "\n", "é", ".."]),
@@ -191,7 +182,6 @@ sizes = st.integers(0, 30) | st.integers(0, 2**63 - 1)
 any_range = st.text("bytes=0123456789-, /*\u0661", max_size=16)
 
 
-@quick
 @given(numbers, numbers, sizes)
 def test_range_of_render(start: int, end: int, size: int) -> None:
     result = both("parse_range", f"bytes={start}-{end}", size)
@@ -207,14 +197,12 @@ def test_range_of_render(start: int, end: int, size: int) -> None:
     )
 
 
-@quick
 @given(any_range | any_range.map("bytes=".__add__) | surrogates_too, st.integers(-2, 2**63 + 1))
 def test_ranges_never_raise_anything_else(header: str, size: int) -> None:
     both("parse_range", header, size)
     both("parse_content_range", header)
 
 
-@quick
 @given(st.integers(0, 10**19 - 1), st.integers(0, 10**19 - 1))
 def test_content_range_of_render(start: int, end: int) -> None:
     result = both("parse_content_range", f"{start}-{end}")
@@ -224,7 +212,6 @@ def test_content_range_of_render(start: int, end: int) -> None:
 # ---- digests ----
 
 
-@quick
 @given(
     st.lists(
         st.binary(max_size=600)
@@ -313,7 +300,6 @@ def scan(body: bytes) -> Any:
     return ours
 
 
-@settings(quick, max_examples=150)
 @given(documents, st.sampled_from([None, 0, 1, 3]), st.booleans())
 def test_scan_of_any_json(document: Any, indent: int | None, ascii_only: bool) -> None:
     body = json.dumps(document, indent=indent, ensure_ascii=ascii_only)
@@ -322,7 +308,6 @@ def test_scan_of_any_json(document: Any, indent: int | None, ascii_only: bool) -
     scan(body.replace('"x"', '"digest"').encode())
 
 
-@settings(quick, max_examples=150)
 @given(
     manifests, st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=3), st.integers(0, 3)), max_size=3)
 )
@@ -334,7 +319,6 @@ def test_scan_of_damaged_json(document: Any, damages: list[tuple[int, bytes, int
     scan(body)
 
 
-@quick
 @given(st.binary(max_size=64) | st.text('{}[]",:\\u0019aeé \n-+.', max_size=40).map(str.encode))
 def test_scan_of_any_bytes(body: bytes) -> None:
     scan(body)
@@ -342,7 +326,6 @@ def test_scan_of_any_bytes(body: bytes) -> None:
     scan(b'{"layers":[],"annotations":{"a":"' + body + b'"}}')
 
 
-@quick
 @given(texts | st.from_regex(DESCRIPTOR_DIGEST) | st.text("aZ09:+._=-", max_size=12))
 def test_descriptor_digest_is_the_grammar(text: str) -> None:
     descriptor = {"mediaType": "a/b", "digest": text, "size": 1}
@@ -353,7 +336,6 @@ def test_descriptor_digest_is_the_grammar(text: str) -> None:
     )
 
 
-@quick
 @given(
     st.lists(st.tuples(st.sampled_from(["a/b", "c/d"]), st.integers(0, 2**63 - 1)), max_size=40),
     st.dictionaries(texts, texts),

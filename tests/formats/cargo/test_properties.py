@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nora.errors import BadRequest, InvalidName, TooLarge, UpstreamFailed
@@ -33,10 +33,8 @@ from nora.formats.cargo.names import (
 )
 from nora.formats.cargo.publish import Frames
 from nora.formats.cargo.upstream import download_url, first_line, problem_of, read_config
-from tests.support.examples import EXAMPLES
 
 pytestmark = pytest.mark.anyio
-tried = settings(max_examples=EXAMPLES, deadline=None)
 
 
 def dumped(value: object) -> bytes:
@@ -63,7 +61,6 @@ FILES = st.lists(LINES | st.binary(max_size=40) | VALUES.map(repr).map(str.encod
 
 
 @given(st.text(max_size=70) | st.from_regex(r"[A-Za-z0-9_.-]{1,70}", fullmatch=True))
-@tried
 @example("a\n")
 @example("\u212a")
 def test_a_name_is_a_segment_of_a_path(text: str) -> None:
@@ -80,7 +77,6 @@ def test_a_name_is_a_segment_of_a_path(text: str) -> None:
     st.text(max_size=40)
     | st.from_regex(r"\d{1,3}\.\d{1,3}\.\d{1,3}(-[0-9A-Za-z.-]{0,9})?(\+[0-9A-Za-z.-]{0,9})?", fullmatch=True)
 )
-@tried
 @example("1.0.0\n")
 @example("1" * LONGEST_VERSION)
 def test_versions_are_ascii_and_have_an_order(text: str) -> None:
@@ -92,7 +88,6 @@ def test_versions_are_ascii_and_have_an_order(text: str) -> None:
 
 
 @given(FILES, FILES)
-@tried
 def test_index_files_of_any_kind_break_nothing(first: bytes, second: bytes) -> None:
     for file in (first, second):
         assert b"\n".join(raw_lines(file)) == b"\n".join(one for one in file.split(b"\n") if one.strip())
@@ -116,7 +111,6 @@ def test_index_files_of_any_kind_break_nothing(first: bytes, second: bytes) -> N
 
 
 @given(FILES)
-@tried
 def test_documents_are_made_of_any_index_file(file: bytes) -> None:
     parts = [Part(file)]
     for document in (
@@ -129,7 +123,6 @@ def test_documents_are_made_of_any_index_file(file: bytes) -> None:
 
 
 @given(VALUES.map(dumped) | st.binary(max_size=60))
-@tried
 @example(b'{"dl": "file:///etc/passwd"}')
 def test_a_config_says_where_crates_are_or_is_refused(body: bytes) -> None:
     with contextlib.suppress(UpstreamFailed):
@@ -154,7 +147,6 @@ METADATA = st.fixed_dictionaries(
 
 
 @given(METADATA.map(dumped) | st.binary(max_size=60))
-@tried
 @example(b"[" * 100_000)
 @example(b'{"name":"x","name":"../y","vers":"1.0.0"}')
 @example(b'{"name":"x","vers":"1.0.0","deps":[{"name":"y","version_req":"1","kind":[]}]}')
@@ -168,7 +160,6 @@ def test_metadata_is_taken_or_refused(raw: bytes) -> None:
 
 
 @given(st.lists(st.binary(max_size=12), max_size=6))
-@tried
 @example([b"\xff\xff\xff\xff"])
 @example([b"\0\0\0", b"\0"])
 async def test_a_body_is_in_frames_however_it_comes(pieces: list[bytes]) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import orjson
 import pytest
 from blacksheep import Request, Response
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.auth.access import Access, AccessRules
@@ -27,7 +27,6 @@ from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody
 from nora.http.errors import BASIC
 from nora.model import ANONYMOUS, Action, Principal, Repository, Scope
-from tests.support.examples import EXAMPLES
 
 HOSTED = Repository(1, "docker-hosted", "docker", "hosted")
 DEFAULT = Repository(2, "docker", "docker", "group", (HOSTED,), HOSTED)
@@ -132,7 +131,6 @@ def test_too_many_scopes_are_refused(texts: list[str]) -> None:
         parse_scopes(texts)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.text() | st.from_regex(r"[a-z()]{0,12}:[a-z/:]{0,20}:[a-z,*]{0,20}"), max_size=5))
 def test_no_scope_fails_otherwise(texts: list[str]) -> None:
     try:
@@ -302,7 +300,6 @@ encoded = st.lists(st.tuples(parameter, value), max_size=6).map(
 ) | st.binary(max_size=60)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(data=encoded, holder=st.sampled_from((WRITER, SCOPED, ANONYMOUS, None)), header=st.text(max_size=30))
 def test_no_request_is_answered_by_a_5xx(data: bytes, holder: Principal | None, header: str) -> None:
     for method in ("GET", "POST"):
@@ -364,7 +361,6 @@ def test_a_trusted_proxy_says_where_it_is() -> None:
     assert found == bearer("https://r.example", "r.example")
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     asked=st.text(max_size=40)
     | st.from_regex(r"[a-z.:\[\]0-9]{0,30}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.formats.pypi.index import (
@@ -377,7 +377,6 @@ JSON = st.recursive(
 
 
 @given(JSON, st.lists(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=6), max_size=4))
-@settings(max_examples=60)
 def test_any_json_is_a_page_or_unreadable(value: Any, files: list[dict[str, Any]]) -> None:
     good = [entry(**{key: one for key, one in file.items() if key != "filename"}) for file in files]
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.formats import json_pieces
@@ -58,7 +58,6 @@ def page_of(count: int, **more: Any) -> bytes:
 
 
 @given(REST, FILES, REST, st.booleans())
-@settings(max_examples=200)
 def test_pieces_are_the_whole(head: Any, files: Any, tail: Any, indented: bool) -> None:
     document = head | {"files": files} | {name: value for name, value in tail.items() if name not in head}
     body = orjson.dumps(document, option=orjson.OPT_INDENT_2 if indented else None)
