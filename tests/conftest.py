@@ -10,6 +10,7 @@ import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -17,6 +18,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
+from nora.outbound import connections
 from tests.support.server import KEPT, STARTS, Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
@@ -43,6 +45,14 @@ def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the NORA_* settings of who runs it; those that choose what is tested stay."""
     for name in [name for name in os.environ if name.startswith("NORA_") and name not in KEPT]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_trust_store() -> Iterator[None]:
+    """The authorities of the system are read once: that takes longer than most applications of tests live."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(connections, "trust_store", cache(connections.trust_store))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +85,7 @@ def upstream() -> Iterator[Upstream]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def http(nora: Server) -> Iterator[httpx.Client]:
     """A client of the session's server: no redirects, no proxy of the environment, 30 s for each step."""
     with httpx.Client(base_url=nora.url, timeout=30, trust_env=False) as client:

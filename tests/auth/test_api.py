@@ -42,16 +42,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture
-def client(guarded: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=guarded.url, timeout=30, trust_env=False) as client:
-        yield client
-
-
 @pytest.fixture(scope="module")
-def client_of_all(guarded: Server) -> Iterator[httpx.Client]:
-    """One for all the inputs of a property."""
-    with httpx.Client(base_url=guarded.url, timeout=30, trust_env=False) as client:
+def client(guarded: Server) -> Iterator[httpx.Client]:
+    """Each request is a connection of its own, so that any of the workers may get it."""
+    alone = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=guarded.url, timeout=30, trust_env=False, limits=alone) as client:
         yield client
 
 
@@ -320,9 +315,9 @@ anything = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["username", "password", "role", "scopes", "ttl_days"]), anything))
-def test_no_body_is_a_fault_of_the_server(client_of_all: httpx.Client, fields: dict[str, object]) -> None:
+def test_no_body_is_a_fault_of_the_server(client: httpx.Client, fields: dict[str, object]) -> None:
     for path in ("/api/tokens", "/api/v1/admin/tokens"):
-        assert client_of_all.post(path, json=fields).status_code in {400, 401}
+        assert client.post(path, json=fields).status_code in {400, 401}
 
 
 # -- beside --------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory, toy_env: dict[str, str]) -> It
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def client(toy: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=toy.url, timeout=30, trust_env=False) as one:
         yield one
