@@ -43,7 +43,7 @@ def _own_commands() -> list[str]:
 def _commanding() -> dict[str, Format]:
     from nora.formats import discover  # only where no module has the command: it costs its time
 
-    return {one.name: one for one in discover() if one.commands}
+    return {one.name: one for one in discover() if one.commands or one.client_commands}
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:

@@ -1,6 +1,7 @@
 """`nora <format> <command>`: what a format offers to do to the packages that are hosted here.
 
 Works on the data directory of this configuration, while a server runs or not; a server sees a change at once.
+What a client does needs the address of a server instead.
 """
 
 from __future__ import annotations
@@ -14,9 +15,12 @@ import click
 
 from nora.app import open_ownership, open_services
 from nora.cli._changing import Changing
+from nora.cli._remote import HttpRemote
 from nora.errors import NoraError
 from nora.formats import load_config
-from nora.formats.base import Command, Format
+from nora.formats.base import ClientCommand, Command, Format
+
+URL = "http://localhost:4000"
 
 
 def group_of(one: Format) -> click.Group:
@@ -24,6 +28,8 @@ def group_of(one: Format) -> click.Group:
     group = click.Group(one.name, help=f"Hosted packages of {one.title}, while a server runs or not.")
     for command in one.commands:
         group.add_command(_command(one, command))
+    for client_command in one.client_commands:
+        group.add_command(_client_command(client_command))
     return group
 
 
@@ -45,6 +51,30 @@ def _command(one: Format, command: Command) -> click.Command:
             *(click.Argument([name]) for name in command.arguments),
             *(click.Option([f"--{name}"], help=text) for name, text in command.options.items()),
             click.Option(["--repository"], default=one.name, show_default=True, help=where),
+        ],
+    )
+
+
+def _client_command(command: ClientCommand) -> click.Command:
+    def run(url: str, repository: str | None, token_file: str | None, **given: str | None) -> None:
+        words = {name: value for name, value in given.items() if value is not None}
+        try:
+            remote = HttpRemote(url.rstrip("/") + (f"/r/{repository}" if repository else ""), token_file)
+            click.echo(command.run(remote, words))
+        except NoraError as error:
+            click.echo(str(error), err=True)
+            sys.exit(1)
+
+    return click.Command(
+        command.name,
+        callback=run,
+        help=command.help,
+        params=[
+            *(click.Argument([name]) for name in command.arguments),
+            *(click.Option([f"--{name}"], help=text) for name, text in command.options.items()),
+            click.Option(["--url"], default=URL, show_default=True, help="The server."),
+            click.Option(["--repository"], help="A named repository of it."),
+            click.Option(["--token-file"], help="Who asks; without it, as the netrc of the user says."),
         ],
     )
 

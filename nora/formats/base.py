@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from blacksheep import Request, Response
 
@@ -135,6 +135,27 @@ class Command:
     has done. Raises NoraError."""
 
 
+class Remote(Protocol):
+    """A server somewhere, as one of its clients."""
+
+    def put(self, path: str, file: str, media_type: str) -> bytes:
+        """Send a file to a path, `/toys/…`; what is answered. Raises NoraError with what the server says."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCommand:
+    """Something that a client of a server does, where the tools of a format have no command for it."""
+
+    name: str
+    help: str
+    """As that of Command, and so the next two."""
+    arguments: tuple[str, ...]
+    options: Mapping[str, str] = field(default_factory=dict)
+    run: Callable[[Remote, Mapping[str, str]], str]
+    """Does it; says what it has done. Raises NoraError."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
     """One package format."""
@@ -177,6 +198,8 @@ class Format:
     """What removing a part of a cached package has to know."""
     commands: tuple[Command, ...] = ()
     """`nora <format> <command>`."""
+    client_commands: tuple[ClientCommand, ...] = ()
+    """Those that need a server and no data directory."""
 
     @property
     def section(self) -> FormatSection:

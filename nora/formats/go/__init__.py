@@ -1,6 +1,7 @@
 """Go modules: the protocol of module proxies, below `/go/`."""
 
 from nora.formats.base import Format
+from nora.formats.go.client import PUBLISH
 from nora.formats.go.errors import render_error
 from nora.formats.go.names import version_order
 from nora.formats.go.releases import RULES
@@ -21,4 +22,5 @@ FORMAT = Format(
     can_proxy=True,
     check_upstream=check_upstream,
     commands=release_commands(RULES),
+    client_commands=(PUBLISH,),
 )

@@ -1,0 +1,82 @@
+"""A server somewhere, for commands that are its clients: they need nothing but its address."""
+
+from __future__ import annotations
+
+import http.client
+import netrc
+import os
+from base64 import b64encode
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from nora.errors import BadRequest, NoraError
+
+SECONDS = 60
+LONGEST_TOLD = 2000
+_SCHEMES = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+
+
+class RemoteFailed(NoraError):
+    """The server has not done what it was asked for."""
+
+
+class HttpRemote:
+    """See nora.formats.base.Remote."""
+
+    def __init__(self, url: str, token_file: str | None = None) -> None:
+        """Who asks is in the file, a token and nothing else, or in the netrc of the user, as for git. Raises
+        BadRequest."""
+        parts = urlsplit(url)
+        if parts.scheme not in _SCHEMES or not parts.hostname or parts.username is not None:
+            raise BadRequest(
+                "--url is that of a server, such as https://nora.example.com, without a password"
+            )
+        self._url = url.rstrip("/")
+        self._headers = _credentials(parts.hostname, token_file)
+
+    def put(self, path: str, file: str, media_type: str) -> bytes:
+        """See nora.formats.base.Remote."""
+        parts = urlsplit(self._url + path)
+        connection = _SCHEMES[parts.scheme](parts.netloc, timeout=SECONDS)
+        headers = {
+            "content-type": media_type,
+            "content-length": str(Path(file).stat().st_size),
+            **self._headers,
+        }
+        try:
+            with open(file, "rb") as body, suppress(BrokenPipeError, ConnectionResetError):
+                connection.request("PUT", parts.path, body, headers)  # it may be refused before it is sent
+            answer = connection.getresponse()
+            said: bytes = answer.read(LONGEST_TOLD)
+        except (OSError, http.client.HTTPException) as error:
+            raise RemoteFailed(f"{parts.netloc} cannot be asked: {error}") from None
+        finally:
+            connection.close()
+        if not 200 <= answer.status < 300:
+            raise RemoteFailed(
+                f"{parts.netloc} answers {answer.status}: {said.decode('utf-8', 'replace').strip()}"
+            )
+        return said
+
+
+def _credentials(host: str, token_file: str | None) -> Mapping[str, str]:
+    if token_file is not None:
+        try:
+            token = Path(token_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadRequest(f"--token-file cannot be read: {error}") from None
+        if not token.isprintable() or not token.isascii() or " " in token:
+            raise BadRequest("--token-file has a token and nothing else")
+        return {"authorization": f"Bearer {token}"}
+    try:
+        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
+    except FileNotFoundError:
+        return {}
+    except (OSError, netrc.NetrcParseError) as error:
+        raise BadRequest(f"the netrc cannot be read: {error}") from None
+    if found is None:
+        return {}
+    login, _, password = found
+    return {"authorization": f"Basic {b64encode(f'{login}:{password}'.encode()).decode()}"}
