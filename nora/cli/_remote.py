@@ -34,7 +34,7 @@ class HttpRemote:
                 "--url is that of a server, such as https://nora.example.com, without a password"
             )
         self._url = url.rstrip("/")
-        self._headers = _credentials(parts.hostname, token_file)
+        self._headers = _credentials((parts.netloc, parts.hostname), token_file)
 
     def put(self, path: str, file: str, media_type: str) -> bytes:
         """See nora.formats.base.Remote."""
@@ -61,7 +61,7 @@ class HttpRemote:
         return said
 
 
-def _credentials(host: str, token_file: str | None) -> Mapping[str, str]:
+def _credentials(hosts: tuple[str, ...], token_file: str | None) -> Mapping[str, str]:
     if token_file is not None:
         try:
             token = Path(token_file).read_text("utf-8").strip()
@@ -71,11 +71,12 @@ def _credentials(host: str, token_file: str | None) -> Mapping[str, str]:
             raise BadRequest("--token-file has a token and nothing else")
         return {"authorization": f"Bearer {token}"}
     try:
-        found = netrc.netrc(os.environ.get("NETRC")).authenticators(host)
+        known = netrc.netrc(os.environ.get("NETRC"))
     except FileNotFoundError:
         return {}
     except (OSError, netrc.NetrcParseError) as error:
         raise BadRequest(f"the netrc cannot be read: {error}") from None
+    found = next(filter(None, map(known.authenticators, hosts)), None)
     if found is None:
         return {}
     login, _, password = found
