@@ -298,7 +298,9 @@ def test_a_toolchain_is_a_module(mirror: Mirror, tmp_path: Path) -> None:
     machine = "-".join(run("go", "env", "GOOS", "GOARCH").split())
     files = {
         "bin/go": f"#!/bin/sh\necho go version {wanted} of a test\n",
-        "pkg/tool/x": "", "lib/x": "",
+        "bin/gofmt": "",
+        "pkg/tool/x": "",
+        "lib/x": "",
         "VERSION": wanted,
     }
     path = "golang.org/toolchain"

@@ -54,7 +54,8 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     versions = Versions(services, authorizer, index, finder, files)
     publish = PublishEndpoint(services, authorizer)
 
-    seconds = float(services.settings(GoSettings).proxy_timeout)
+    # For three questions, one after the other: that an upstream is silent is said before it is over
+    seconds = 3.0 * services.settings(GoSettings).proxy_timeout
 
     def patient(handler: Answer) -> Answer:
         """The go command waits for its answer, and tries nothing again."""
