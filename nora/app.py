@@ -68,6 +68,7 @@ from nora.observability.shared import SharedMemory
 from nora.observability.shared_timestamps import SharedTimestamps
 from nora.outbound import Outbound
 from nora.proxy.cache import Cache
+from nora.proxy.offload import close as close_helper
 from nora.proxy.upstreams import Upstreams
 from nora.resolve import Claims, Resolver, Sources
 from nora.resolve.ownership import Ownership
@@ -394,6 +395,7 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._periodic, return_exceptions=True)
         self._exclusive.close()
+        close_helper()  # whoever waits for it would have to be waited for
         ends = [self._leases.flush, self._tokens.flush]
         if self._services is not None:
             ends += [self._services.cache.close, self._services.upstreams.close]

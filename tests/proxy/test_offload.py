@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
@@ -137,6 +138,18 @@ def test_a_cancelled_call_spoils_nothing(helper: Helper) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert await helper.call(divmod, 7, 2) == (3, 1)
+
+    asyncio.run(body())
+
+
+def test_it_is_closed_in_the_middle_of_a_call(helper: Helper) -> None:
+    async def body() -> None:
+        assert await helper.call(divmod, 7, 2) == (3, 1)
+        task = asyncio.ensure_future(helper.call(time.sleep, 600))
+        await asyncio.sleep(0.05)
+        helper.close()
+        with pytest.raises(StorageBusy):
+            await task
 
     asyncio.run(body())
 

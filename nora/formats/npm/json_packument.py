@@ -18,10 +18,13 @@ _HALVES: Final = re.compile(
     rb"|\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 """Both halves of a character beyond the first 65,536, or one of them alone: a text that was cut in two."""
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def mended(body: bytes) -> bytes:
     """JSON without halves of characters, which registries send and parsers refuse."""
+    if _HALF.search(body) is None:  # which is quicker by far
+        return body
     return _HALVES.sub(lambda found: found[0] if found[2] else found[1] + rb"\ufffd", body)
 
 

@@ -114,7 +114,7 @@ def encode(
         "sizes": [len(one) for one in sections],
         "raw": raw + size + len(lines) + len(about),
     }
-    return b"\n".join((orjson.dumps(head), b"".join(sections)))
+    return b"".join((orjson.dumps(head), b"\n", *sections))
 
 
 def weight(stored: bytes) -> int:

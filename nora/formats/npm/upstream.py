@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import unquote, urljoin, urlsplit
@@ -22,6 +23,11 @@ from nora.proxy.upstreams import document_fetch
 from nora.resolve import Source
 
 _ACCEPT: Final = {"accept": "application/json"}
+MOST_VERSIONS: Final = 100_000
+"""Of a package of an upstream: several times as many as any has. A million small ones would take half a
+minute, and 650 MB."""
+_whole = re.compile(r"https?://[A-Za-z0-9.:_-]+(/[!-\"$->@-~]*)").fullmatch
+"""An address without query and fragment."""
 _WORK: Final = 2
 """How much more work a byte of a packument is than most."""
 
@@ -120,22 +126,35 @@ def _read(body: bytes, url: str, name: str) -> bytes:
 def _versions(document: JsonPackument, url: str, name: PackageName) -> Iterator[Listed]:
     """Those that can be installed: objects that say where the tarball is."""
     used: set[str] = set()
-    for version, manifest in document.versions():
+    for number, (version, manifest) in enumerate(document.versions()):
+        if number == MOST_VERSIONS:
+            raise DocumentUnreadable(f"it has more than {MOST_VERSIONS} versions")
         dist = manifest.get("dist") if isinstance(manifest, dict) else None
         tarball = dist.get("tarball") if isinstance(dist, dict) else None
         if not isinstance(tarball, str) or not isinstance(manifest, dict) or not isinstance(dist, dict):
             continue
-        try:
-            address = urljoin(url, tarball)
-            parts = urlsplit(address)
-        except ValueError:
+        found = _address(url, tarball)
+        if found is None:
             continue
-        file = unquote(parts.path.rpartition("/")[2])
+        address, path = found
+        file = unquote(path.rpartition("/")[2])
         if not is_filename(file) or file in used:
             file = name.file(version)
-        if parts.scheme in ("http", "https") and parts.netloc and is_filename(file):
+        if is_filename(file):
             used.add(file)
             yield listed(version, file, manifest, hashes_of(dist), address)
+
+
+def _address(url: str, tarball: str) -> tuple[str, str] | None:
+    """The address of a tarball as a document at `url` has it, and its path; None for what is none."""
+    if whole := _whole(tarball):  # nearly all are, and those of a document may be thousands
+        return tarball, whole[1]
+    try:
+        address = urljoin(url, tarball)
+        parts = urlsplit(address)
+    except ValueError:
+        return None
+    return (address, parts.path) if parts.scheme in ("http", "https") and parts.netloc else None
 
 
 def _tags(said: object) -> dict[str, str]:

@@ -14,7 +14,7 @@ from nora.catalog.blocks import Hidden
 from nora.errors import PackageNotFound, VersionNotFound
 from nora.formats.json_pieces import PIECE_BYTES
 from nora.formats.npm.documents import Form, Package, Part, find_version, make_document, make_version, tags_of
-from nora.formats.npm.json_packument import JsonPackument
+from nora.formats.npm.json_packument import JsonPackument, mended
 from nora.formats.npm.packument import Packument, tags_in, weight
 from nora.formats.npm.upstream import DocumentUnreadable, find_listed, read_packument
 from tests.support.npm_registry import Built, NpmRegistry
@@ -195,3 +195,46 @@ def test_large_documents_are_read_in_pieces() -> None:
     read = JsonPackument(body)
     assert dict(read.versions()) == document.pop("versions")
     assert read.rest == {**document, "versions": {}}
+
+
+def test_the_number_of_versions_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nora.formats.npm.upstream.MOST_VERSIONS", 20)
+    document = upstream_document(*(f"1.{minor}.0" for minor in range(20)))
+    assert len(Packument(stored_of(document)).names()) == 20
+    document["versions"]["2.0.0"] = None
+    with pytest.raises(DocumentUnreadable, match="more than 20 versions"):
+        stored_of(document)
+
+
+def test_addresses_of_tarballs() -> None:
+    """A table: what a document tells, and what is asked for, or that it is none."""
+    for told, wanted in (
+        ("https://files.example.com/a/b-1.tgz", "https://files.example.com/a/b-1.tgz"),
+        ("http://127.0.0.1:80/b.tgz", "http://127.0.0.1:80/b.tgz"),
+        ("/a/b.tgz", "https://registry.example.com/a/b.tgz"),
+        ("//files.example.com/b.tgz", "https://files.example.com/b.tgz"),
+        ("-/b.tgz", "https://registry.example.com/reg/-/b.tgz"),
+        ("https://u:p@files.example.com/b.tgz", "https://u:p@files.example.com/b.tgz"),
+        ("https://[::1]:5/b.tgz?x=/c.tgz", "https://[::1]:5/b.tgz?x=/c.tgz"),
+        ("HTTPS://files.example.com/b.tgz", "https://files.example.com/b.tgz"),
+        ("https://files.example.com/b.tgz#c.tgz", "https://files.example.com/b.tgz#c.tgz"),
+        ("ftp://files.example.com/b.tgz", None),
+        ("http:///b.tgz", None),
+        ("https://[::1/b.tgz", None),
+    ):
+        document = upstream_document("1.0.0")
+        document["versions"]["1.0.0"]["dist"]["tarball"] = told
+        found = Packument(stored_of(document)).find("1.0.0")
+        assert (found and found.url) == wanted, told
+
+
+def test_only_halves_are_mended() -> None:
+    for text, wanted in (
+        (rb"\ud83d\ude00", rb"\ud83d\ude00"),
+        (rb"\ud83d", rb"\ufffd"),
+        (rb"\ude00\ud83d", rb"\ufffd\ufffd"),
+        (rb"\\ud83d", rb"\\ud83d"),
+        (rb"\\\ud83d", rb"\\\ufffd"),
+        (rb"\\" * 100_000, rb"\\" * 100_000),
+    ):
+        assert mended(text) == wanted, text
