@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,6 +14,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.clients.conftest import Closed
 from tests.support import httpd, js_clients
@@ -343,3 +347,48 @@ def test_the_commands_of_the_page(place: Place, get: Get, tmp_path: Path) -> Non
         npm(*words, cwd=folder)
     assert (folder / "node_modules/express/index.js").exists()
     assert httpx.get(f"{place.npm}@docs/commands/latest", trust_env=False).status_code == 200
+
+
+NO_TUF = """
+const module_ = require("module"), load = module_._load
+const absent = Object.assign(new Error("no target"), { code: "TUF_FIND_TARGET_ERROR" })
+module_._load = function (name, ...rest) {
+  return name === "@sigstore/tuf"
+    ? { initTUF: async () => ({ getTarget: async () => { throw absent } }) }
+    : load.call(this, name, ...rest)
+}
+"""
+"""npm asks a service of its own for keys first, and then the registry: this has none."""
+
+
+@pytest.mark.parametrize("name", ["npm10", "npm"])
+def test_audit_signatures_verifies_by_the_keys_of_the_upstream(
+    name: str, place: Place, get: Get, tmp_path: Path
+) -> None:
+    key = ec.derive_private_key(20_260_101, ec.SECP256R1())  # one for all: keys are kept for a day
+    spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    told = {
+        "keyid": "SHA256:of-the-test",
+        "keytype": "ecdsa-sha2-nistp256",
+        "scheme": "ecdsa-sha2-nistp256",
+        "key": b64encode(spki).decode(),
+        "expires": None,
+    }
+    place.up.serve("/reg/-/npm/v1/keys", document(json.dumps({"keys": [told]}).encode(), "application/json"))
+    for kind in ("signed", "forged"):
+        built = Built(f"{name}-{kind}")
+        message = f"{built.name}@{built.version}:{built.dist['integrity']}"
+        signature = key.sign(f"{message}{'!' * (kind == 'forged')}".encode(), ec.ECDSA(SHA256()))
+        built.told["signatures"] = [{"keyid": told["keyid"], "sig": b64encode(signature).decode()}]
+        place.registry.add(built)
+    (tmp_path / "no-tuf.js").write_text(NO_TUF)
+    client = get(name, place.npm)
+    folder = project(tmp_path / "app", dependencies={f"{name}-signed": "1.0.0"})
+    client.configure(folder)
+    audit = ("audit", "signatures")
+    client("install", cwd=folder)
+    options = f"--require {tmp_path / 'no-tuf.js'}"
+    assert "1 package has a verified registry signature" in client(*audit, cwd=folder, node_options=options)
+    client("install", f"{name}-forged", cwd=folder)
+    said = client(*audit, cwd=folder, node_options=options, fails=True)
+    assert "1 package has an invalid registry signature" in said

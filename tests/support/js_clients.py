@@ -67,10 +67,16 @@ class Client:
             )
 
     def __call__(
-        self, *words: str | Path, cwd: Path, fails: bool = False, timeout: float = COMMAND_SECONDS
+        self,
+        *words: str | Path,
+        cwd: Path,
+        fails: bool = False,
+        timeout: float = COMMAND_SECONDS,
+        node_options: str = "",
     ) -> str:
         """Standard output; with `fails` both outputs. See tests/support/command.py."""
         env = {
+            "NODE_OPTIONS": node_options,
             "HOME": str(self.home),
             "XDG_DATA_HOME": str(self.home / "data"),
             "XDG_CACHE_HOME": str(self.home / "cache"),
