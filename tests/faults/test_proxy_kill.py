@@ -14,7 +14,7 @@ from tests.conftest import StartServer
 from tests.faults.downloads import Download, download, eventually, reach
 from tests.faults.in_flight import asking_workers, awake, clean, clients_of, downloads, leader, parts
 from tests.faults.processes import gone
-from tests.faults.things import KINDS, MIB, asking
+from tests.faults.things import KINDS, LISTED, MIB, asking
 from tests.faults.wire import Dropped, Wire
 from tests.support.upstream_process import UpstreamProcess, upstream_process
 
@@ -47,11 +47,11 @@ def starts_in_the_middle(asked: str | None) -> bool:
     return asked is not None and asked.endswith("-") and 0 < int(asked[len("bytes=") : -1]) <= HALF
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", {**KINDS, **LISTED})
 def test_killed_leader(nora_server: StartServer, up: UpstreamProcess, kind: str) -> None:
     """One more upstream request, by Range. The clients of the other workers finish; those of the killed one
     are cut, and get the file when they try again."""
-    thing = KINDS[kind]("leader", SIZE)
+    thing = {**KINDS, **LISTED}[kind]("leader", SIZE)
     thing.publish(up)
     up.once(thing.source, thing.answer(hold=HALF, gate="never"))
     server = nora_server(workers=4, env=asking(up.url))
@@ -157,11 +157,12 @@ def test_leaders_that_die_one_after_the_other(nora_server: StartServer, up: Upst
     asyncio.run(run())
 
 
-def test_leader_of_a_document_is_killed(nora_server: StartServer, up: UpstreamProcess) -> None:
+@pytest.mark.parametrize("kind", LISTED)
+def test_leader_of_a_document_is_killed(nora_server: StartServer, up: UpstreamProcess, kind: str) -> None:
     """Whoever waits for it in another worker asks by itself."""
-    thing = KINDS["wheel"]("page", 1000)
+    thing = LISTED[kind]("page", 1000)
     thing.publish(up)
-    page = next(iter(thing.named))
+    page = [*thing.named][-1]
     up.once(page, thing.named[page](up.url).but(gate="never"))
     server = nora_server(workers=4, env=asking(up.url))
     wire = Wire(server.host, server.port)

@@ -1,4 +1,5 @@
-"""Files that an upstream has, in two dialects: a layer of an image, and a wheel; of any size.
+"""Files that an upstream has, in the dialects of formats: a layer of an image, a wheel, a tarball of npm, a
+crate; of any size.
 
 thing = wheel("crowd", 8 << 20)
 thing.publish(up)                                # what names it, and the file itself
@@ -8,6 +9,8 @@ await Download(wire, thing).run()                # downloads.py
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping
@@ -145,18 +148,87 @@ def wheel(name: str, size: int, *, says_size: bool = True, says_hash: bool = Tru
     )
 
 
+def tarball(name: str, size: int) -> Thing:
+    """The one tarball of the npm package `faults-<name>`; nobody looks into it."""
+    body = _body(name, size)
+    package = f"faults-{name}"
+    path = f"/npm/{package}/-/{package}-1.0.0.tgz"
+    integrity = f"sha512-{base64.b64encode(_hashed(body, 'sha512').digest()).decode()}"
+
+    def packument(url: str) -> Answer:
+        manifest = {
+            "name": package,
+            "version": "1.0.0",
+            "dist": {"tarball": f"{url}{path}", "integrity": integrity},
+        }
+        said = {"name": package, "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": manifest}}
+        return document(json.dumps(said).encode(), "application/json", ranges=False)
+
+    return Thing(
+        body,
+        body.sha256(),
+        page=f"/npm/{package}",
+        path=path,
+        source=path,
+        named={f"/npm/{package}": packument},
+        accept="application/json",
+        described={"content-type": "application/octet-stream", "etag": f'"{package}"'},
+    )
+
+
+def crate(name: str, size: int) -> Thing:
+    """The one version of the crate `faults-<name>`; nobody looks into it."""
+    body = _body(name, size)
+    sha256 = body.sha256()
+    index = f"/index/fa/ul/faults-{name}"
+    line = {
+        "name": f"faults-{name}",
+        "vers": "1.0.0",
+        "deps": [],
+        "cksum": sha256,
+        "features": {},
+        "yanked": False,
+    }
+    file = document(json.dumps(line).encode() + b"\n", "text/plain", ranges=False)
+    return Thing(
+        body,
+        sha256,
+        page=f"/cargo{index}",
+        path=f"/cargo/dl/faults-{name}/1.0.0/{sha256}.crate",
+        source=f"/dl/faults-{name}/1.0.0/download",
+        named={
+            "/index/config.json": lambda url: document(json.dumps({"dl": f"{url}/dl"}).encode()),
+            index: lambda _: file,
+        },
+        accept="text/plain",
+        described={"content-type": "application/octet-stream", "etag": f'"{sha256[:32]}"'},
+    )
+
+
 KINDS: Mapping[str, Callable[[str, int], Thing]] = {"blob": blob, "wheel": wheel}
+"""All that differs of the way of a file: one that is known by its digest, one that a document lists."""
+LISTED: Mapping[str, Callable[[str, int], Thing]] = {"wheel": wheel, "tarball": tarball, "crate": crate}
+"""What documents list, each of another format."""
 
 
 def _body(name: str, size: int) -> Repeated:
     return Repeated(random.Random(name).randbytes(min(size, BLOCK)), size)
 
 
+def _hashed(body: Repeated, algorithm: str) -> hashlib._Hash:
+    found = hashlib.new(algorithm)
+    for piece in pieces(body, 0, body.size):
+        found.update(piece)
+    return found
+
+
 def asking(url: str, **env: str) -> dict[str, str]:
-    """The settings of a registry that asks one upstream for images and for projects."""
+    """The settings of a registry that asks one upstream for all of these."""
     return {
         "NORA_PROXY_MODE": "online",
         "NORA_DOCKER_UPSTREAMS": url,
         "NORA_PYPI_PROXY": f"{url}/simple/",
+        "NORA_NPM_PROXY": f"{url}/npm",
+        "NORA_CARGO_PROXY": f"{url}/index",
         **env,
     }
