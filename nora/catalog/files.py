@@ -60,6 +60,10 @@ class Files(Protocol):
         """
         ...
 
+    async def put_files(self, repository_id: int, files: Sequence[NewFile], *, replace: bool) -> list[Blob]:
+        """As `put_file` for some thousands, all of them or none."""
+        ...
+
     async def delete_files(
         self, repository_id: int, paths: Sequence[str], *, for_good: bool, expected: str | None = None
     ) -> int:

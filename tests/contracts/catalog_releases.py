@@ -203,6 +203,19 @@ class ReleasesContract(CatalogFixtures):
         await catalog.put_file(hosted, one, replace=True, expected="*")
         assert await content_of(catalog, hosted, "a") == sha256("one")
 
+    async def test_files_are_put_together_or_not_at_all(self, catalog: Catalog, ids: tuple[int, int]) -> None:
+        hosted, _ = ids
+        await catalog.put_file(hosted, file("b", "old"), replace=False)
+        files = [file(path, f"new {path}") for path in "abc"]
+        with pytest.raises(Conflict):
+            await catalog.put_files(hosted, files, replace=False)
+        assert await content_of(catalog, hosted, "a") is None
+        blobs = await catalog.put_files(hosted, files, replace=True)
+        assert [one.digest for one in blobs] == [sha256(f"new {path}") for path in "abc"]
+        again = await catalog.put_files(hosted, [file("a", "new a"), file("d", "new a")], replace=False)
+        assert [one.id for one in again] == [blobs[0].id] * 2
+        assert await catalog.put_files(hosted, [], replace=False) == []
+
     async def test_files_are_removed_while_they_are_the_expected_ones(
         self, catalog: Catalog, ids: tuple[int, int]
     ) -> None:

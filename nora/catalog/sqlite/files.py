@@ -88,6 +88,16 @@ class Files(Executor):
             known=self._slots_of_digests(file.blob),
         )
 
+    async def put_files(self, repository_id: int, files: Sequence[NewFile], *, replace: bool) -> list[Blob]:
+        blobs = [file.blob for file in files]
+        blocks = self.blocks()
+        for blob in blobs:
+            blocks.check(repository_id, None, digests=digests_of(blob))
+        return await self._write_found(
+            lambda db, slots: [put_file(db, slots, repository_id, one, replace, None) for one in files],
+            known=self._slots_of_digests(*blobs),
+        )
+
     async def delete_files(
         self, repository_id: int, paths: Sequence[str], *, for_good: bool, expected: str | None = None
     ) -> int:
