@@ -1,4 +1,4 @@
-"""Compressed tar archives: sdists, crates, tarballs."""
+"""Tar archives, compressed as a rule: sdists, crates, tarballs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from posixpath import dirname, normpath
 from typing import IO, Any, cast
 
 from nora.archives import DAMAGED, Limits, check_path
 from nora.errors import InvalidPackageFile, StorageFailed, quoted
 
+GZIP = b"\x1f\x8b"
 _PIECE = 1 << 16
 _LINK = ""
 """No part of a normalized path: in a folder of `Links` it says that it is one."""
@@ -22,7 +23,7 @@ class _Stream:
     """The tar inside of a `.tar.gz`, for tarfile: read forwards only, in small reads, and never further than
     it may expand."""
 
-    def __init__(self, stream: gzip.GzipFile, expanded: int, largest: int) -> None:
+    def __init__(self, stream: IO[bytes], expanded: int, largest: int) -> None:
         self._stream = stream
         self._expanded = expanded
         self._largest = largest
@@ -55,8 +56,11 @@ class _Stream:
 
 
 @contextmanager
-def open_tar(path: str, limits: Limits) -> Iterator[Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]]:
-    """The files of a `.tar.gz`, one after the other: each may be read while it is the current one.
+def open_tar(
+    path: str, limits: Limits, *, may_be_plain: bool = False
+) -> Iterator[Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]]:
+    """The files of a `.tar.gz`, one after the other: each may be read while it is the current one. With
+    `may_be_plain` it need not be compressed.
 
     When the block ends without an error the archive was read to its end. Raises InvalidPackageFile, also for
     damage that is met while reading from it; StorageFailed.
@@ -65,8 +69,12 @@ def open_tar(path: str, limits: Limits) -> Iterator[Iterator[tuple[tarfile.TarIn
         with open(path, "rb") as file:
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
-            with gzip.GzipFile(fileobj=file, mode="rb") as stream:
-                inner = _Stream(stream, limits.expanded(size), max(limits.directory, _PIECE))
+            is_plain = may_be_plain and file.read(2) != GZIP
+            file.seek(0)
+            with nullcontext(file) if is_plain else gzip.GzipFile(fileobj=file, mode="rb") as stream:
+                inner = _Stream(
+                    cast("IO[bytes]", stream), limits.expanded(size), max(limits.directory, _PIECE)
+                )
                 with tarfile.open(fileobj=cast("IO[bytes]", inner), mode="r:") as archive:
                     members = _members(archive, limits)
                     yield members

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from nora.archives import DAMAGED, Limits, check_path
 from nora.errors import InvalidPackageFile, StorageFailed, quoted
 
-_ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError)
+ZIP_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
 class _Bounded(io.BufferedReader):
@@ -40,7 +40,7 @@ def open_zip(path: str, limits: Limits) -> Iterator[zipfile.ZipFile]:
             with zipfile.ZipFile(file) as archive:
                 _check_zip(archive, size, limits)
                 yield archive
-    except (*_ZIP_ERRORS, *DAMAGED) as error:
+    except (*ZIP_ERRORS, *DAMAGED) as error:
         raise InvalidPackageFile(f"the file is no intact zip archive: {quoted(error)}") from error
     except OSError as error:
         if error.errno == errno.EINVAL:  # its headers point in front of its start
