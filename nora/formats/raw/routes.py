@@ -49,7 +49,7 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     files = Files(services, authorizer)
     yield Endpoint("GET HEAD", "/raw/", "read", files.get)
     yield Endpoint("GET HEAD", PATH, "read", files.get)
-    puts = PutEndpoint(services)
+    puts = PutEndpoint(services, authorizer)
     yield Endpoint("PUT", PATH, "write", puts.put)
     yield Endpoint("DELETE", PATH, "delete", files.delete)
     uploads = UploadEndpoints(services, puts)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from blacksheep import Response
 
+from nora.auth.authorizer import Authorizer
 from nora.blobs.base import Expect
 from nora.catalog.records import Blob, File, NewBlob, NewFile
 from nora.config import overwrite_rules
@@ -21,6 +22,7 @@ from nora.formats.raw.files import etag_of
 from nora.formats.raw.names import FilePath, media_type_of
 from nora.formats.raw.resource import Resource
 from nora.formats.raw.settings import RawSettings
+from nora.formats.raw.unpack import Archives
 from nora.http.body import content_length, stream_body
 from nora.http.conditions import conditions_of
 from nora.http.digests import announced_digests, check_digests, repr_digest
@@ -50,8 +52,9 @@ class Write(NamedTuple):
 class PutEndpoint:
     """The endpoint of uploads."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, authorizer: Authorizer) -> None:
         settings = services.settings(RawSettings)
+        self._archives = Archives(services, authorizer, settings.max_file_size)
         self._services = services
         self._catalog = services.catalog
         self._max_size = settings.max_file_size
@@ -61,6 +64,8 @@ class PutEndpoint:
     async def put(self, resource: Resource) -> Response:
         """Put a file at a path. The same bytes again change nothing: clients retry."""
         request = resource.request
+        if resource.path.is_directory:
+            return await self._archives.put(resource, replace=self._rules[resource.writable.name] == "always")
         if resource.header(b"content-range") is not None:  # RFC 9110, 14.5
             raise BadRequest("Content-Range: a part is put into an upload, which a POST to this path opens")
         write = await self.prepare(resource, content_length(request))
