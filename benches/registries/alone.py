@@ -1,5 +1,5 @@
 """What NORA promises beside the tables: memory, chunks, a large store, access, installations, refreshes,
-crates."""
+crates, files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from benches.registries import (
     access,
     chunks,
     crates,
+    files,
     growth,
     installs,
     memory,
@@ -36,6 +37,7 @@ PARTS: dict[str, Part] = {
     "growth": growth.run,
     "refreshes": refreshes.run,
     "crates": crates.run,
+    "files": files.run,
 }
 
 

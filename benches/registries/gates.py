@@ -113,6 +113,7 @@ CRATES = {
         "304 of an index file, rate beside nginx with one worker", 0.15, at_most=False, aim=0.4
     ),
 }
+FILES = Promise("raw file of 4 KiB, rate beside nginx with one worker", 0.15, at_most=False, aim=0.4)
 REFRESHES = Promise("p99 of manifest GETs while large project pages are refreshed, beside before", 2)
 
 
