@@ -36,7 +36,7 @@ def test_it_prints_json(check, tmp_path: Path) -> None:  # type: ignore[no-untyp
     assert shown["settings"]["server.port"] == {"value": 5000, "origin": "NORA_PORT"}
     assert shown["file"] == str(tmp_path / "config.toml")
     formats = [one.name for one in discover()]
-    proxied = [one.name for one in discover() if one.can_proxy]
+    proxied = [one.name for one in discover() if one.can_proxy and one.default_upstreams()]
     defaults = [
         f"{name}{kind}"
         for name in formats

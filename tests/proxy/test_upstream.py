@@ -283,6 +283,8 @@ def test_whoever_gets_no_place_in_time_is_told(up: Upstream) -> None:
         for work in (one.ask("GET", f"{up.url}/a", max_bytes=LIMIT), read(one, f"{up.url}/a")):
             assert isinstance(await failing(work), UpstreamUnavailable)
         host.documents = asyncio.Semaphore(1)
-        assert await one.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is None, "nobody asked, nobody failed"
+        world.timeouts = Timeouts(5, 5, 20)
+        again = world.upstream(up.url)
+        assert await again.ask("GET", f"{up.url}/a", max_bytes=LIMIT) is None, "nobody asked, nobody failed"
 
     world.run(full)
