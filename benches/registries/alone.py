@@ -1,5 +1,5 @@
 """What NORA promises beside the tables: memory, chunks, a large store, access, installations, refreshes,
-crates, files."""
+crates, files, Maven artifacts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benches.registries import (
     access,
+    artifacts,
     chunks,
     crates,
     files,
@@ -38,6 +39,7 @@ PARTS: dict[str, Part] = {
     "refreshes": refreshes.run,
     "crates": crates.run,
     "files": files.run,
+    "artifacts": artifacts.run,
 }
 
 

@@ -114,6 +114,12 @@ CRATES = {
     ),
 }
 FILES = Promise("raw file of 4 KiB, rate beside nginx with one worker", 0.15, at_most=False, aim=0.4)
+ARTIFACTS = {
+    "pom": Promise("POM of 5 KiB, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4),
+    "checksum": Promise(
+        "checksum of an artifact, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4
+    ),
+}
 REFRESHES = Promise("p99 of manifest GETs while large project pages are refreshed, beside before", 2)
 
 

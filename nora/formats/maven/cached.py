@@ -18,6 +18,7 @@ from nora.formats.maven.names import ArtifactFile, Checksum, PackageName
 from nora.formats.maven.resource import Resource
 from nora.formats.maven.settings import MavenSettings
 from nora.formats.maven.upstream import Index
+from nora.http.kept_answers import Stamp
 from nora.proxy.answers import age_headers, file_response, modified_of
 from nora.proxy.base import FileRequest
 from nora.proxy.changing_files import ChangingFiles
@@ -60,8 +61,11 @@ class CachedFiles:
 
         return await self._first(resource, path, ask)
 
-    async def checksum(self, resource: Resource, path: Checksum, file: ArtifactFile) -> Response:
-        """A checksum of a file: of what is here or on its way, else as the source says."""
+    async def checksum(
+        self, resource: Resource, path: Checksum, file: ArtifactFile, stamp: Stamp | None
+    ) -> Response:
+        """A checksum of a file: of what is here or on its way, else as the source says. `stamp` is how long
+        that of a file that is here may be given again."""
 
         async def ask(candidate: Candidate) -> Response | None:
             source = candidate.source
@@ -71,6 +75,7 @@ class CachedFiles:
                 await self._cache.stored(request)
                 cached = await self._find(source, file)
             if cached is not None and path.algorithm in checksums_of(cached):
+                resource.keep_while(stamp)
                 return self._answers.checksum(
                     resource, stored(cached), path.algorithm, is_changing=file.is_mutable
                 )

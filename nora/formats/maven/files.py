@@ -11,6 +11,7 @@ from nora.formats.maven.hosted import Stored, newest_build, stored
 from nora.formats.maven.names import ArtifactFile, Checksum
 from nora.formats.maven.redeploy import Redeploy
 from nora.formats.maven.resource import Resource
+from nora.http.kept_answers import Stamp
 from nora.model import Repository
 
 
@@ -27,9 +28,7 @@ class Files:
     async def get(self, resource: Resource, path: ArtifactFile) -> Response:
         """GET and HEAD of a file."""
         resource.count_as("download")
-        stamp = None
-        if resource.may_be_kept and not path.is_mutable:
-            stamp = self._resolver.stamp(resource.repository, path.package)
+        stamp = self._stamp(resource, path)
 
         async def look(hosted: Repository) -> Response | None:
             found = await self._find(hosted, path)
@@ -46,6 +45,7 @@ class Files:
 
     async def checksum(self, resource: Resource, path: Checksum, file: ArtifactFile) -> Response:
         """GET and HEAD of a checksum of a file."""
+        stamp = self._stamp(resource, file)
 
         async def look(hosted: Repository) -> Response | None:
             found = await self._find(hosted, file)
@@ -55,7 +55,16 @@ class Files:
             return self._answers.checksum(resource, found, path.algorithm, is_changing=is_changing)
 
         found = await self._resolver.find_hosted(resource.repository, look)
-        return found or await self._cached.checksum(resource, path, file)
+        if found is None:
+            return await self._cached.checksum(resource, path, file, stamp)
+        resource.keep_while(stamp)
+        return found
+
+    def _stamp(self, resource: Resource, path: ArtifactFile) -> Stamp | None:
+        """How long an answer may be given again: one about what never changes, as long as no row does."""
+        if path.is_mutable or not resource.may_be_kept:
+            return None
+        return self._resolver.stamp(resource.repository, path.package)
 
     async def _find(self, hosted: Repository, path: ArtifactFile) -> Stored | None:
         """A file of a hosted repository. `lib-1.0-SNAPSHOT.jar` is that of the newest build."""
