@@ -53,12 +53,12 @@ class Directories:
         found = await self._entries(context, directory, after, limit + 1)
         if not found and directory and not after:
             raise NotFound(f"there is no directory {quoted(directory)}")
-        page, rest = found[:limit], found[limit:]
+        page, rest = found[:limit], found[limit:]  # what is not shown is on a page all the same
         query = (
-            {"after": page[-1].name, "limit": limit, **({"list": ""} if is_listed else {})} if rest else {}
+            {"after": page[-1][1].name, "limit": limit, **({"list": ""} if is_listed else {})} if rest else {}
         )
         link = f"?{urlencode(query)}" if query else None
-        listed = [one for one in page if self._may_read(context, directory + one.name)]
+        listed = [one for row, one in page if self._is_shown(context, directory, row, one)]
         render = _render_json if media_type == JSON else _render_html
         head = [NO_CACHE, (b"vary", b"Accept")]
         if link is not None:
@@ -68,21 +68,22 @@ class Directories:
 
     async def _entries(
         self, context: PathContext, directory: str, after: str, limit: int
-    ) -> list[DirectoryEntry]:
-        """The first so many of all members; of one name in several that of the first."""
-        found: dict[str, DirectoryEntry] = {}
+    ) -> list[tuple[int, DirectoryEntry]]:
+        """The first so many of all members, with whose rows each is in; of one name in several that of the
+        first."""
+        found: dict[str, tuple[int, DirectoryEntry]] = {}
         for row in context.repository.row_ids:
             for one in await self._catalog.list_directory(row, directory.removesuffix("/"), after, limit):
-                if one.name not in found and not self._is_hidden(row, one):
-                    found[one.name] = one
-        return sorted(found.values(), key=lambda one: one.name.encode())[:limit]
+                found.setdefault(one.name, (row, one))
+        return [found[name] for name in sorted(found, key=str.encode)[:limit]]
 
-    def _is_hidden(self, row: int, entry: DirectoryEntry) -> bool:
+    def _is_shown(self, context: PathContext, directory: str, row: int, entry: DirectoryEntry) -> bool:
         file = entry.file
-        if file is None:
-            return False
-        hidden = self._catalog.blocks().hidden(row, file.package or file.path)
-        return hidden is not None and hidden.has(file.version, file.blob.digest)
+        if file is not None:
+            hidden = self._catalog.blocks().hidden(row, file.package or file.path)
+            if hidden is not None and hidden.has(file.version, file.blob.digest):
+                return False
+        return self._may_read(context, directory + entry.name)
 
 
 def _render_json(directory: str, entries: Sequence[DirectoryEntry], link: str | None) -> bytes:

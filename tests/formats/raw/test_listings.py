@@ -75,6 +75,19 @@ async def test_a_listing_has_pages(http: httpx.AsyncClient) -> None:
         assert (await http.get(f"/raw/p/?{bad}")).status_code == 400, bad
 
 
+async def test_what_is_blocked_ends_no_listing(http: httpx.AsyncClient) -> None:
+    await put(http, *(f"b/{number}" for number in range(6)))
+    for number in (0, 1, 3):
+        what = {"repository": "raw", "name": f"b/{number}", "reason": "it bites"}
+        assert (await http.post("/api/v1/admin/blocks", json=what)).status_code == 200
+    found, query = [], "list&limit=2"
+    while query:
+        page = (await http.get(f"/raw/b/?{query}")).json()
+        found += [one["name"] for one in page["entries"]]
+        query = (page["next"] or "").removeprefix("?")
+    assert found == ["2", "4", "5"]
+
+
 async def test_a_page_for_people_hides_nothing_in_names(http: httpx.AsyncClient) -> None:
     evil = '"><script>alert(1)</script>'
     await put(http, "h/javascript:alert(1)", "h/a&b", "h/ü d/x")
