@@ -78,6 +78,7 @@ _log = logging.getLogger(__name__)
 LEASE_SECONDS = 24 * 3600.0
 """How long content that no version needs yet is kept: a push of many layers takes its time."""
 SWEEP_SECONDS = 60.0
+ENDED_AT_ONCE = 10_000
 FLUSH_SECONDS = 10.0
 USE_SPACING = 3600.0  # seconds: evictions think in days
 EVICTION_SECONDS = 3600.0
@@ -360,6 +361,7 @@ class Worker:
         yield one.every(TOKEN_WARN_SECONDS, self._tokens.warn_of_ends, "warn-of-tokens")
         yield one.every(SWEEP_SECONDS, self._blobs.sweep, "sweep-temporary")
         yield one.every(SWEEP_SECONDS, cache.sweep, "sweep-downloads")
+        yield one.every(SWEEP_SECONDS, lambda: services.catalog.remove_ended(ENDED_AT_ONCE), "sweep-ended")
         yield one.every(SWEEP_SECONDS, services.render_cache.sweep, "sweep-render-cache")
         yield one.every(min(SWEEP_SECONDS, self._limits.ttl_seconds), self._uploads.sweep, "sweep-uploads")
         yield one.every(min(EVICTION_SECONDS, unused), lambda: cache.evict(proxies, unused), "evict-unused")

@@ -16,6 +16,10 @@ class Files(Protocol):
         """The file at a path. Point lookup. `blocked`: also one that is blocked, for who removes it."""
         ...
 
+    async def remove_ended(self, limit: int) -> int:
+        """Remove files whose time is over, which nobody finds any more; how many, at most `limit`."""
+        ...
+
     async def find_paths(self, repository_id: int, paths: Sequence[str]) -> set[str]:
         """Which of some hundred paths a file is at."""
         ...
@@ -45,7 +49,8 @@ class Files(Protocol):
         """What a directory has, by name after `after`, in byte order; names of directories end in a slash.
 
         `directory` is a path without a slash at its end, or "". It costs a lookup for each entry, however
-        much is beneath them. Empty for what is no directory: there are none without files.
+        much is beneath them. Empty for what is no directory: there are none without files. Files whose time
+        is over may be among them still.
         """
         ...
 

@@ -62,6 +62,12 @@ class File:
     """Hashes beside the sha256, hexadecimal, by algorithm; None where none were kept."""
     created_at: float = field(default=0.0, compare=False)
     """Since when the path has these bytes, seconds since the epoch."""
+    expires_at: float | None = field(default=None, compare=False)
+    """From when on it is not there any more; None: it stays."""
+
+    def has_ended(self, now: float) -> bool:
+        """Whether it is not there any more, whatever its row says."""
+        return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,8 @@ class NewFile:
     """What the format wants to remember of this file, as JSON."""
     checksums: Mapping[str, str] | None = None
     """Hashes to keep beside the sha256: see NewBlob.checksums."""
+    expires_at: float | None = None
+    """From when on it is not there any more, seconds since the epoch; of a file without a package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +194,8 @@ class NewCached:
     document: bytes = b"{}"
     checksums: Mapping[str, str] | None = None
     """Hashes to keep beside the sha256: see NewBlob.checksums."""
+    expires_at: float | None = None
+    """From when on it is not there any more, seconds since the epoch; of a file without a package."""
     fetched_at: float
     fresh_until: float
     """`inf`: for good."""

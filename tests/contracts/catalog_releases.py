@@ -203,6 +203,27 @@ class ReleasesContract(CatalogFixtures):
         await catalog.put_file(hosted, one, replace=True, expected="*")
         assert await content_of(catalog, hosted, "a") == sha256("one")
 
+    async def test_a_file_whose_time_is_over_is_not_there(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        now = time.time()
+        for path, end in (("over", now - 1), ("soon", now + 1000), ("stays", None)):
+            await catalog.put_file(hosted, replace(file(path, path), expires_at=end), replace=False)
+        assert await catalog.find_file(hosted, "over") is None
+        assert await catalog.find_file(hosted, "over", blocked=True) is None
+        soon = await catalog.find_file(hosted, "soon")
+        assert soon is not None
+        assert soon.expires_at == now + 1000
+        with pytest.raises(PreconditionFailed):
+            await catalog.put_file(hosted, file("over", "x"), replace=True, expected="*")
+        await catalog.put_file(hosted, file("over", "again"), replace=False, expected="")
+        assert await content_of(catalog, hosted, "over") == sha256("again")
+        await catalog.put_file(hosted, replace(file("soon", "x"), expires_at=now - 1), replace=True)
+        assert await catalog.find_file(hosted, "soon") is None
+        assert [await catalog.remove_ended(10) for _ in range(2)] == [1, 0]
+        assert [one.name for one in await catalog.list_directory(hosted, "", "", 9)] == ["over", "stays"]
+
     async def test_files_are_put_together_or_not_at_all(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await catalog.put_file(hosted, file("b", "old"), replace=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 
 from nora.catalog.records import Blob, File, LaterFiles, NewFile, PackageFile
-from nora.catalog.sqlite import queries
+from nora.catalog.sqlite import file_queries, queries
 from nora.catalog.sqlite.blobs import digests_of, ensure_blob, find_blob, let_go
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import find_id
@@ -31,8 +31,16 @@ class Files(Executor):
     async def find_file(self, repository_id: int, path: str, *, blocked: bool = False) -> File | None:
         if blocked:
             row = self._row(queries.FIND_FILE, (repository_id, path))
-            return None if row is None else file_of(*row)
-        return self._cached_read_at(self._recent_files, repository_id, path, queries.FIND_FILE, file_of)
+            found = None if row is None else file_of(*row)
+        else:
+            found = self._cached_read_at(self._recent_files, repository_id, path, queries.FIND_FILE, file_of)
+        is_over = found is not None and found.expires_at is not None and found.has_ended(time.time())
+        return None if is_over else found
+
+    async def remove_ended(self, limit: int) -> int:
+        if not self._rows(file_queries.LIST_ENDED, (time.time(), 1)):
+            return 0
+        return await self._write_found(lambda db, slots: remove_ended(db, slots, limit))
 
     async def find_paths(self, repository_id: int, paths: Sequence[str]) -> set[str]:
         rows = self._rows(queries.FIND_PATHS, (repository_id, orjson.dumps(paths).decode()))
@@ -123,11 +131,12 @@ class Occupant(NamedTuple):
     blob_id: int
     digest: str
     fetched_at: float | None
+    expires_at: float | None
 
 
 def find_occupant(db: Connection, repository_id: int, path: str) -> Occupant | None:
     """What is at a path now."""
-    row = db.execute(queries.FIND_OCCUPANT, (repository_id, path)).fetchone()
+    row = db.execute(file_queries.FIND_OCCUPANT, (repository_id, path)).fetchone()
     return None if row is None else Occupant(*row)
 
 
@@ -152,15 +161,19 @@ def write_file(
     """Let a path have these bytes; `place` is the package and the version that they belong to."""
     document = None if file.document == b"{}" else file.document
     checksums = orjson.dumps(dict(file.checksums)).decode() if file.checksums else None
-    content = (blob.id, blob.size, file.media_type, now, document, checksums)
-    db.execute(queries.PUT_FILE, (repository_id, file.path, *place, *content))
+    content = (blob.id, blob.size, file.media_type, now, document, checksums, file.expires_at)
+    db.execute(file_queries.PUT_FILE, (repository_id, file.path, *place, *content))
 
 
 def put_file(
     db: Connection, slots: set[int], repository_id: int, file: NewFile, replace: bool, expected: str | None
 ) -> Blob:
     """See Files.put_file."""
+    now = time.time()
     former = find_occupant(db, repository_id, file.path)
+    if former is not None and former.expires_at is not None and former.expires_at <= now:
+        delete_file(db, slots, repository_id, file.path, former)
+        former = None
     current = former.digest if former is not None else ""
     if expected is not None and current != expected and not (expected == "*" and current):
         raise PreconditionFailed(f"{file.path} is {current or 'absent'}")
@@ -168,7 +181,6 @@ def put_file(
         there = find_blob(db, current)
         assert there is not None, "a file has a live blob"
         return blob_of(*there, 0.0)
-    now = time.time()
     blob = blob_of(*ensure_blob(db, file.blob, now), 0.0)
     write_file(db, repository_id, file, (None, None), blob, now)
     slots.add(file_slot(repository_id, file.path, None))
@@ -176,6 +188,14 @@ def put_file(
         slots.add(file_slot(repository_id, file.path, former.package))
         release_former(db, former)
     return blob
+
+
+def remove_ended(db: Connection, slots: set[int], limit: int) -> int:
+    """See Files.remove_ended."""
+    ended = db.execute(file_queries.LIST_ENDED, (time.time(), limit)).fetchall()
+    for repository_id, path in ended:
+        delete_files(db, slots, repository_id, [path], for_good=False)
+    return len(ended)
 
 
 def delete_files(

@@ -83,7 +83,8 @@ WHERE file.package_id = package.id AND +file.id > ? LIMIT ?))
 FROM package WHERE package.repository_id = ? AND package.name = ?"""
 
 _FILE: Final = """file.id, file.repository_id, file.path, package.name, version.name, file.media_type,
-blob.id, blob.digest, blob.size, blob.generation, file.checksums, file.created_at"""
+blob.id, blob.digest, blob.size, blob.generation, file.checksums, file.created_at,
+file.expires_at"""
 
 FIND_FILE: Final = f"""
 SELECT {_FILE} FROM file
@@ -279,16 +280,6 @@ DELETE FROM version WHERE id = ? AND NOT EXISTS (SELECT 1 FROM file WHERE file.v
 
 DELETE_VERSION: Final = "DELETE FROM version WHERE id = ?"
 
-# What is put at a path is no copy of an upstream's any more, unless it is the same bytes.
-PUT_FILE: Final = """
-INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
-document, checksums) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id,
-version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
-media_type = excluded.media_type, document = excluded.document, checksums = excluded.checksums,
-created_at = CASE WHEN blob_id = excluded.blob_id THEN created_at ELSE excluded.created_at END,
-fetched_at = CASE WHEN blob_id = excluded.blob_id THEN fetched_at END"""
-
 PUT_CACHED: Final = """
 INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
 document, checksums, upstream_url, validators, fetched_at, fresh_until, last_used_at)
@@ -306,13 +297,6 @@ WHERE repository_id = ? AND path = ? AND fetched_at IS NOT NULL
 RETURNING (SELECT name FROM package WHERE package.id = package_id)"""
 
 NOTE_FILE_USE: Final = "UPDATE file SET last_used_at = ? WHERE id = ? AND coalesce(last_used_at, 0.0) < ?"
-
-FIND_OCCUPANT: Final = """
-SELECT file.id, file.package_id, package.name, file.version_id, file.blob_id, blob.digest, file.fetched_at
-FROM file
-CROSS JOIN blob ON blob.id = file.blob_id
-LEFT JOIN package ON package.id = file.package_id
-WHERE file.repository_id = ? AND file.path = ?"""
 
 DELETE_FILE: Final = "DELETE FROM file WHERE id = ?"
 

@@ -41,12 +41,12 @@ def file_of(
     generation: int,
     checksums: str | None,
     created_at: float,
+    expires_at: float | None,
 ) -> File:
     """A file of the columns that the queries for files select."""
     blob = Blob(blob_id, _trusted(Digest, digest), size, generation)
-    return File(
-        id, repository_id, path, package, version, media_type, blob, _checksums(checksums), created_at
-    )
+    checks = _checksums(checksums)
+    return File(id, repository_id, path, package, version, media_type, blob, checks, created_at, expires_at)
 
 
 def _checksums(text: str | None) -> dict[str, str] | None:

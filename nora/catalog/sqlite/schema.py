@@ -19,6 +19,7 @@ another engine has its own, and shares the protocol and its contract suite. How 
 - `token` is found by the hash of its secret, and never holds the secret.
 - `file.fetched_at` says that a file is a copy of an upstream's; NULL in `fresh_until` beside it that the copy
   is good for ever. So `file_idle` holds the cached documents alone, those unused for longest first.
+- `file.expires_at` says from when on a file is not there any more, whether its row is gone yet or not.
 - `tombstone` has the paths that may not be used again.
 - `absence` has names that an upstream did not have when a later one of its group was found to have them.
 - `spent` has the hashes of what may be used once, until it would be of no use by itself.
@@ -251,6 +252,8 @@ _OWNERS_OF_UPLOADS: Final = (
     "CREATE INDEX upload_by_owner ON upload (owner) WHERE owner <> ''",
 )
 
+_ENDS: Final = ("CREATE INDEX file_by_end ON file (expires_at) WHERE expires_at IS NOT NULL",)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FOUNDATION,
     _TOKENS,
@@ -262,6 +265,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _OPENED,
     _BLOCKS,
     _OWNERS_OF_UPLOADS,
+    _ENDS,
 )
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 

@@ -8,10 +8,17 @@ from contextlib import closing
 
 import pytest
 
-from nora.catalog.sqlite import admin_queries, queries, repository_queries, token_queries, upload_queries
+from nora.catalog.sqlite import (
+    admin_queries,
+    file_queries,
+    queries,
+    repository_queries,
+    token_queries,
+    upload_queries,
+)
 from nora.catalog.sqlite.schema import MIGRATIONS
 
-MODULES = (admin_queries, queries, repository_queries, token_queries, upload_queries)
+MODULES = (admin_queries, file_queries, queries, repository_queries, token_queries, upload_queries)
 READS = {
     name: text
     for module in MODULES
