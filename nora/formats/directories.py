@@ -8,6 +8,7 @@ blocked, and what somebody may not read, is not there for them.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -80,6 +81,8 @@ class Directories:
     def _is_shown(self, context: PathContext, directory: str, row: int, entry: DirectoryEntry) -> bool:
         file = entry.file
         if file is not None:
+            if file.has_ended(time.time()):
+                return False
             hidden = self._catalog.blocks().hidden(row, file.package or file.path)
             if hidden is not None and hidden.has(file.version, file.blob.digest):
                 return False
@@ -93,12 +96,14 @@ def _render_json(directory: str, entries: Sequence[DirectoryEntry], link: str | 
 def _fields(entry: DirectoryEntry) -> dict[str, Any]:
     if entry.file is None:
         return {"name": entry.name}
+    ends = entry.file.expires_at
     return {
         "name": entry.name,
         "size": entry.file.blob.size,
-        "modified": _time(entry.file.created_at).replace("+00:00", "Z"),
+        "modified": _time(entry.file.created_at),
         "type": entry.file.media_type,
         "sha256": entry.file.blob.digest.encoded,
+        **({} if ends is None else {"expires": _time(ends)}),
     }
 
 
@@ -126,4 +131,4 @@ def _lines(directory: str, entries: Sequence[DirectoryEntry], link: str | None) 
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat()
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from blacksheep import Response
@@ -16,9 +17,10 @@ from nora.formats.raw.cached import CachedFiles
 from nora.formats.raw.names import FilePath
 from nora.formats.raw.resource import Resource
 from nora.formats.raw.settings import RawSettings
-from nora.http.conditions import conditions_of
+from nora.http.conditions import conditions_of, http_date
 from nora.http.context import PathContext
 from nora.http.digests import repr_digest
+from nora.http.kept_answers import Until
 from nora.http.send import Header, blob_response
 from nora.model import Digest, Repository
 
@@ -61,6 +63,10 @@ class Files:
             if found is None:
                 raise absent(path, self._resolver.offline_hint(resource.repository))
             return found
+        headers = [self._cache_control, repr_digest(file.blob.digest), SANDBOX]
+        if file.expires_at is not None:
+            headers.append((b"sunset", http_date(file.expires_at)))  # RFC 8594
+            stamp = stamp and Until(stamp, file.expires_at - time.time())
         resource.keep_while(stamp)
         return await blob_response(
             resource.request,
@@ -68,7 +74,7 @@ class Files:
             self._services.memory,
             file.blob,
             media_type=file.media_type.encode(),
-            headers=(self._cache_control, repr_digest(file.blob.digest), SANDBOX),
+            headers=headers,
             etag=etag_of(file.blob.digest),
             modified=file.created_at,
         )

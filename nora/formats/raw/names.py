@@ -6,6 +6,7 @@ from mimetypes import MimeTypes
 from typing import Final
 from unicodedata import normalize
 
+from nora.config.kinds import parse_duration
 from nora.errors import BadRequest, InvalidName, quoted
 
 OWN: Final = "-"
@@ -65,3 +66,16 @@ def media_type_of(path: str, said: str | None) -> str:
     if len(said) > LONGEST_SEGMENT or not said.isascii() or not said.isprintable() or "/" not in said:
         raise BadRequest(f"Content-Type: expected a media type such as text/plain, not {quoted(said)}")
     return said
+
+
+def parse_end(said: str | None, now: float) -> float | None:
+    """Until when a file is kept of which `7d` or `3600` was said; None: for good. Raises BadRequest."""
+    if not said:
+        return None
+    try:
+        seconds = parse_duration(said)
+    except ValueError as error:
+        raise BadRequest(f"how long a file is kept: {error}, not {quoted(said)}") from None
+    if not seconds:
+        raise BadRequest("how long a file is kept: expected a second at least")
+    return now + seconds

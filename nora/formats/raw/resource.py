@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import cast
 
 from nora.errors import BadRequest
-from nora.formats.raw.names import FilePath
+from nora.formats.raw.names import FilePath, parse_end
 from nora.http.context import PathContext
 
 
@@ -25,3 +26,8 @@ class Resource(PathContext):
         if not self.path or self.path.is_directory:
             raise BadRequest("name a file: what ends in a slash is a directory")
         return self.path
+
+    @property
+    def end(self) -> float | None:
+        """Until when what is put is kept, as `?expires=` or `X-NORA-TTL` says. Raises BadRequest."""
+        return parse_end(self.parameter("expires") or self.header(b"x-nora-ttl"), time.time())

@@ -58,7 +58,7 @@ class Archives:
         from nora.archives import Limits
         from nora.archives.unpacking import unpacking
 
-        blobs, target, made = self._services.blobs, resource.writable, []
+        blobs, target, made, end = self._services.blobs, resource.writable, [], resource.end
         async with AsyncExitStack() as stack:
             path = await stack.enter_async_context(blobs.local_copy(archive))
             async for one in await stack.enter_async_context(unpacking(path, Limits(members=MOST_FILES))):
@@ -71,7 +71,7 @@ class Archives:
             if self._services.claims.has_sources(target):
                 for name, _ in made:
                     await self._catalog.claim_package(target.id, name)
-            files = [_file(name, new) for name, new in made]
+            files = [_file(name, new, end) for name, new in made]
             rows = await self._catalog.put_files(target.id, files, replace=replace)
             for (_, new), live in zip(made, rows, strict=True):
                 new.settle(live)
@@ -88,5 +88,5 @@ class Archives:
             await self._services.claims.require(resource, name)
 
 
-def _file(name: FilePath, new: Ingested) -> NewFile:
-    return NewFile(path=name, media_type=media_type_of(name, None), blob=new.blob)
+def _file(name: FilePath, new: Ingested, end: float | None) -> NewFile:
+    return NewFile(path=name, media_type=media_type_of(name, None), blob=new.blob, expires_at=end)

@@ -42,6 +42,8 @@ class Write(NamedTuple):
     """What must be there still; see Catalog.put_file."""
     digests: Mapping[str, str]
     """That were announced."""
+    expires_at: float | None
+    """From when on it is not kept; None: it is."""
 
     @property
     def algorithms(self) -> tuple[str, ...]:
@@ -99,6 +101,7 @@ class PutEndpoint:
             replace=rule == "always" or (rule == "if-match" and is_said),
             expected=("" if there is None else there.blob.digest) if conditions.named else None,
             digests=announced_digests(resource.request, of_message=of_message),
+            expires_at=resource.end,
         )
         if there is not None and not write.replace and size not in (None, there.blob.size):
             raise self._refusal(write)
@@ -117,7 +120,7 @@ class PutEndpoint:
         check_digests(blob, write.digests)
         if write.there is None and self._services.claims.has_sources(write.target):
             await self._catalog.claim_package(write.target.id, write.path)
-        file = NewFile(path=write.path, media_type=write.media_type, blob=blob)
+        file = NewFile(path=write.path, media_type=write.media_type, blob=blob, expires_at=write.expires_at)
         try:
             return await self._catalog.put_file(
                 write.target.id, file, replace=write.replace, expected=write.expected

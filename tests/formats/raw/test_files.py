@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from base64 import b64encode
 from pathlib import Path
 
 import httpx
 import pytest
 
+from nora.http import kept_answers
 from tests.support.in_process import application
 
 pytestmark = pytest.mark.anyio
@@ -309,3 +311,24 @@ async def test_what_is_blocked_is_neither_served_nor_put(http: httpx.AsyncClient
         assert (await http.get("/raw/x/bad")).status_code == 200
     await block(repository="raw", name="x/bad")
     assert (await http.delete("/raw/x/bad")).status_code == 204
+
+
+async def test_a_file_may_have_an_end(http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path, query, headers in (
+        ("query", "?expires=7d", {}),
+        ("header", "", {"x-nora-ttl": "604800"}),
+        ("for-good", "", {}),
+    ):
+        assert (await http.put(f"/raw/ends/{path}{query}", content=A, headers=headers)).status_code == 201
+        assert ("sunset" in (await http.get(f"/raw/ends/{path}")).headers) is (path != "for-good")
+    listed = (await http.get("/raw/ends/?list")).json()["entries"]
+    assert ["expires" in one for one in listed] == [False, True, True]
+    for wrong in ("0", "-1", "x", "7 years"):
+        assert (await http.put("/raw/ends/x", params={"expires": wrong}, content=A)).status_code == 400, wrong
+    really = time.time
+    monkeypatch.setattr(time, "time", lambda: really() + 8 * 86400)
+    monkeypatch.setattr(kept_answers, "monotonic", lambda: time.monotonic() + 8 * 86400)
+    assert [one["name"] for one in (await http.get("/raw/ends/?list")).json()["entries"]] == ["for-good"]
+    for path, status in (("query", 404), ("header", 404), ("for-good", 200)):
+        assert (await http.get(f"/raw/ends/{path}")).status_code == status
+    assert (await http.put("/raw/ends/query", content=B)).status_code == 201
