@@ -31,6 +31,7 @@ from tests.support.go_modules import Module
 from tests.support.npm_registry import Built as NpmBuilt
 from tests.support.oci import IMAGE, Image, Repository, digest
 from tests.support.server import Server, running
+from tests.support.tables import each
 from tests.support.wheels import Built, Release
 
 MATRIX: dict[str, Any] = tomllib.loads((Path(__file__).parent / "access_matrix.toml").read_text())
@@ -170,7 +171,7 @@ def test_head_is_answered_wherever_get_is() -> None:
     assert {f"HEAD {one.removeprefix('GET ')}" for one in routes if one.startswith("GET ")} <= routes
 
 
-@pytest.mark.parametrize("name", MATRIX["class"])
+@each("name", MATRIX["class"])
 def test_every_class_speaks_of_every_caller(name: str) -> None:
     assert MATRIX["class"][name].keys() == CALLERS
 

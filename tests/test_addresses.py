@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.addresses import Reach, reach_of, reach_of_name
+from tests.support.tables import each
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,7 @@ def test_public(address: str) -> None:
     assert reach_of(address) is Reach.PUBLIC
 
 
-@pytest.mark.parametrize(
+@each(
     "address",
     [
         *("10.1.2.3", "100.64.0.1", "172.16.0.1", "192.168.0.1", "198.18.0.1", "203.0.113.80"),
@@ -27,7 +28,7 @@ def test_private(address: str) -> None:
     assert reach_of(address) is Reach.PRIVATE
 
 
-@pytest.mark.parametrize(
+@each(
     "address",
     [
         *("0.0.0.0", "127.0.0.1", "127.255.255.255", "169.254.169.254", "192.0.0.170", "192.0.0.192"),
@@ -41,7 +42,7 @@ def test_neither(address: str) -> None:
     assert reach_of(address) is Reach.ANYWHERE
 
 
-@pytest.mark.parametrize(
+@each(
     "host",
     [
         "localhost",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from click import Command, Context
 
 from nora.cli import main
@@ -13,6 +12,7 @@ from nora.cli._reference import updated
 from nora.cli.user import add as add_user
 from nora.config.names import Names
 from nora.formats import discover, known_formats, load_config
+from tests.support.tables import each
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -56,7 +56,7 @@ def commands(page: str) -> list[str]:
     return typed + re.findall(r"`(nora(?: [a-z-]+)*)`", page)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each("page", PAGES)
 def test_links_resolve(page: Path) -> None:
     text = page.read_text("utf-8")
     for target in re.findall(r"\]\(([^)#]*)(?:#[^)]*)?\)", text):
@@ -69,12 +69,12 @@ def test_links_resolve(page: Path) -> None:
         assert anchor in [re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in headings]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each("page", PAGES)
 def test_no_page_names_the_address_of_a_public_registry(page: Path) -> None:
     assert REGISTRY_HOST.findall(page.read_text("utf-8")) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each("page", PAGES)
 def test_every_command_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for line in commands(page.read_text("utf-8")):
@@ -134,7 +134,7 @@ def test_the_architecture_stays_short() -> None:
     assert len(ARCHITECTURE.encode()) < 12_000
 
 
-@pytest.mark.parametrize("page", RECORDS, ids=lambda page: page.name)
+@each("page", RECORDS)
 def test_a_decision_record_is_one_page_with_its_reasons(page: Path) -> None:
     lines = page.read_text("utf-8").splitlines()
     assert len(lines) <= 60

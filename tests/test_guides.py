@@ -11,6 +11,7 @@ from nora.config import repository_specs
 from nora.formats import load_config
 from tests.support import certificates
 from tests.support.guides import GUIDES, Guide
+from tests.support.tables import each
 
 ROOT = Path(__file__).parent.parent
 RUN = {"toml", "console", "nginx", "caddy", "yaml", "groovy"}
@@ -18,7 +19,7 @@ STATIC = "[entryPoints."
 """The beginning of what is for Traefik and not for NORA, like `[http.`."""
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@each("name", GUIDES)
 def test_a_guide_is_run_by_a_test_of_its_name(name: str) -> None:
     test = ROOT / "tests/clients/guides" / f"test_{name.replace('-', '_')}.py"
     text = test.read_text("utf-8")
@@ -29,7 +30,7 @@ def test_a_guide_is_run_by_a_test_of_its_name(name: str) -> None:
         assert re.search(rf'blocks?\("{language}"', text), language
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@each("name", GUIDES)
 def test_readme_leads_to_a_guide(name: str) -> None:
     assert f"(docs/{name}.md)" in (ROOT / "README.md").read_text("utf-8")
 

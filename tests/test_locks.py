@@ -14,6 +14,7 @@ import pytest
 
 from nora.errors import StartError, StorageFailed
 from nora.locks import FileLock, Turnstile, data_directory_lock, file_system_type, lock_descriptor
+from tests.support.tables import each
 
 HOLDER = """
 import sys, pathlib
@@ -150,7 +151,7 @@ MOUNTS = """\
 """
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "expected"),
     [
         ("/", "ext4"),

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.patterns import path_matcher, text_matcher
+from tests.support.tables import each
 
 SHORT = st.text("ab/*", max_size=12)
 NAMES = st.text("ab/", max_size=12)
 
 
-@pytest.mark.parametrize(
+@each(
     ("pattern", "matched", "others"),
     [
         ("team/*", ["team/app", "team/"], ["team", "team/a/b", "other/team/app"]),

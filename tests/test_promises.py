@@ -6,7 +6,7 @@ import ast
 import tomllib
 from pathlib import Path
 
-import pytest
+from tests.support.tables import each
 
 ROOT = Path(__file__).parent.parent
 PROMISES: dict[str, dict[str, object]] = tomllib.loads((ROOT / "tests/promises.toml").read_text("utf-8"))
@@ -17,7 +17,7 @@ def test_every_promise_is_listed() -> None:
     assert set(PROMISES) == {f"{letter}{n + 1}" for letter, count in NUMBERS.items() for n in range(count)}
 
 
-@pytest.mark.parametrize("promise", PROMISES)
+@each("promise", PROMISES)
 def test_a_promise_is_kept_by_tests_or_comes_later(promise: str) -> None:
     entry = PROMISES[promise]
     if entry["state"] == "later":

@@ -15,6 +15,7 @@ from nora.archives import Limits, check_path, tars
 from nora.archives.tars import open_tar
 from nora.archives.zips import open_zip, read_member
 from nora.errors import InvalidPackageFile, StorageFailed
+from tests.support.tables import each
 
 LIMITS = Limits(bomb_floor=100_000, members=10)
 DANGEROUS = ("/etc/x", "../x", "a/../x", "a\\x", "c:x", "a\nb", "a" * 5000, "a/" * 300)
@@ -91,7 +92,7 @@ def test_a_tar_that_is_refused(tmp_path: Path) -> None:
             read_tar(tmp_path / "a", body)
 
 
-@pytest.mark.parametrize("name", DANGEROUS)
+@each("name", DANGEROUS)
 def test_a_path_that_is_not_safe_to_unpack_is_refused(name: str) -> None:
     with pytest.raises(InvalidPackageFile):
         check_path(name, Limits())

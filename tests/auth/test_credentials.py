@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from nora.auth.credentials import LONGEST_HEADER, Bare, Basic, Bearer, find_header, parse_credentials
 from nora.errors import Unauthenticated
+from tests.support.tables import each
 
 
 def basic(text: str) -> bytes:
     return b"Basic " + base64.b64encode(text.encode())
 
 
-@pytest.mark.parametrize(
+@each(
     ("value", "expected"),
     [
         (basic("alice:secret"), Basic("alice", "secret")),
@@ -37,7 +38,7 @@ def test_credentials_are_read(value: bytes, expected: object) -> None:
     assert parse_credentials(value) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     "value",
     [
         b"Basic",

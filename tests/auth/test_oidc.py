@@ -30,6 +30,7 @@ from nora.model import Principal
 from nora.outbound import Outbound
 from tests.support.httpd import Answer, serving
 from tests.support.issuer import Issuer, b64, make_key, running_issuer, signed
+from tests.support.tables import each
 
 T = TypeVar("T")
 EVERYBODY = [{"pattern": "*", "role": "write"}]
@@ -384,7 +385,7 @@ def test_who_waits_for_a_request_that_is_given_up_asks_again() -> None:
         run(issuer, work)
 
 
-@pytest.mark.parametrize(
+@each(
     "discovery",
     [
         {"issuer": "https://other.example.com"},
@@ -394,7 +395,6 @@ def test_who_waits_for_a_request_that_is_given_up_asks_again() -> None:
         {"jwks_uri": "file:///etc/passwd"},
         {"jwks_uri": "https://["},
     ],
-    ids=str,
 )
 def test_a_discovery_document_that_is_wrong_is_not_followed(discovery: dict[str, Any]) -> None:
     with running_issuer() as issuer:
@@ -404,9 +404,7 @@ def test_a_discovery_document_that_is_wrong_is_not_followed(discovery: dict[str,
         assert issuer.asked("/jwks") == 0
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{", b'{"keys": 1}', b'{"keys": []}', b'{"keys": [1, {}]}', b"x" * 600_000]
-)
+@each("body", [b"", b"[]", b"{", b'{"keys": 1}', b'{"keys": []}', b'{"keys": [1, {}]}', b"x" * 600_000])
 def test_a_key_set_that_is_none_is_a_failure_of_the_issuer(body: bytes) -> None:
     with running_issuer() as issuer:
         issuer.extra["/jwks"] = Answer(200, body)

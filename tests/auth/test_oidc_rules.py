@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from nora.auth.access import Access, AccessRules
 from nora.auth.oidc_rules import matching_rule, scopes_of
 from nora.config.identity import PROVIDERS, OidcProvider
 from nora.model import Action, Principal, Repository
+from tests.support.tables import each
 
 HOSTED = Repository(1, "docker-hosted", "docker", "hosted")
 CLAIMS: dict[str, Any] = {
@@ -33,7 +32,7 @@ def provider(*rules: dict[str, Any], **changes: Any) -> OidcProvider:
     return PROVIDERS.read([table])[0]  # type: ignore[index, no-any-return]
 
 
-@pytest.mark.parametrize(
+@each(
     "condition",
     [
         {"pattern": "repo:acme/*"},
@@ -48,13 +47,12 @@ def provider(*rules: dict[str, Any], **changes: Any) -> OidcProvider:
         {"claims": {"kubernetes.io": {"namespace": "ci", "pod": {"name": "*"}}}},
         {"pattern": "*", "claims": {"repository": "acme/app"}},
     ],
-    ids=str,
 )
 def test_a_condition_that_holds(condition: dict[str, Any]) -> None:
     assert matching_rule(provider({"role": "read", **condition}), CLAIMS) is not None
 
 
-@pytest.mark.parametrize(
+@each(
     "condition",
     [
         {"pattern": "repo:acme"},
@@ -70,7 +68,6 @@ def test_a_condition_that_holds(condition: dict[str, Any]) -> None:
         {"claims": {"repository": {"inner": "*"}}},
         {"pattern": "*", "claims": {"repository": "acme/other"}},
     ],
-    ids=str,
 )
 def test_a_condition_that_does_not_hold(condition: dict[str, Any]) -> None:
     assert matching_rule(provider({"role": "read", **condition}), CLAIMS) is None

@@ -24,6 +24,7 @@ from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import BadRequest, StorageFailed
 from nora.model import Scope
 from tests.support.catalogs import prepare_catalog
+from tests.support.tables import each
 
 
 class Clock:
@@ -91,15 +92,13 @@ def test_scopes_are_read() -> None:
             parse_scope(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "../../etc/passwd", "..%2f", "A" * 16, "0" * 15, "0" * 17, "0" * 16 + "\n"]
-)
+@each("text", ["", "../../etc/passwd", "..%2f", "A" * 16, "0" * 15, "0" * 17, "0" * 16 + "\n"])
 def test_an_id_is_sixteen_hexadecimal_digits(text: str) -> None:
     with pytest.raises(BadRequest):
         parse_token_id(text)
 
 
-@pytest.mark.parametrize("text", ["", "a:b", "a\nb", " a", "#a", "a" * 129, "\0"])
+@each("text", ["", "a:b", "a\nb", " a", "#a", "a" * 129, "\0"])
 def test_a_user_fits_a_line_of_the_file(text: str) -> None:
     with pytest.raises(BadRequest):
         parse_user(text)

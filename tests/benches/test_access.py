@@ -9,6 +9,7 @@ import tomllib
 import pytest
 
 from benches.registries import access, gates, measure, storm
+from tests.support.tables import each
 
 
 def test_each_guess_is_another_user_with_another_password() -> None:
@@ -43,7 +44,7 @@ def test_a_storm_counts_answers_by_status() -> None:
     assert sorted(peers) == ["127.0.1.1", "127.0.1.1", "127.0.1.2", "127.0.1.2"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("answers", "fine"),
     [
         ({"401": 2, "429": 3}, True),

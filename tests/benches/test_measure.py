@@ -7,10 +7,9 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from benches.registries import measure
 from benches.registries.measure import Spread, Watch, percentile
+from tests.support.tables import each
 
 STAT = "42 (a (b) c) S 7 42 42 0 -1 4194304 1 2 3 4 100 20 3 1 20 0 1 0 5 6 7"
 
@@ -59,7 +58,7 @@ def test_a_spread_is_the_median_with_both_ends() -> None:
     assert Spread.of([3, 1, 2]) == Spread(2, 1, 3)
 
 
-@pytest.mark.parametrize(
+@each(
     ("generator", "threads", "server", "limit", "void"),
     [
         (0.99, 1, 0.50, 2, True),  # the generator is out of CPU, the server is not

@@ -5,6 +5,7 @@ import pytest
 from nora.blobs.bodies import SMALL_BYTES, check_end, check_size, measured, read_head
 from nora.errors import SizeMismatch, TooLarge
 from tests.contracts.blobs import chunks_of, collect
+from tests.support.tables import each
 
 pytestmark = pytest.mark.anyio
 
@@ -14,7 +15,7 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-@pytest.mark.parametrize(
+@each(
     ("size", "announced", "limit", "before", "error"),
     [
         (10, None, None, 0, None),

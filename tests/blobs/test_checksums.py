@@ -12,6 +12,7 @@ import pytest
 
 from nora.blobs.checksums import are_right, is_right
 from nora.errors import StorageFailed
+from tests.support.tables import each
 
 ALGORITHMS: dict[str, Callable[[bytes], Any]] = {
     **{
@@ -24,7 +25,7 @@ ALGORITHMS: dict[str, Callable[[bytes], Any]] = {
 }
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@each("algorithm", ALGORITHMS)
 def test_each_hash_is_checked(algorithm: str) -> None:
     told = {algorithm: ALGORITHMS[algorithm](b"bytes").hexdigest()}
     assert are_right(io.BytesIO(b"bytes"), told)

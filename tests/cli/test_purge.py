@@ -15,6 +15,7 @@ from nora.cli import main
 from nora.config import repository_specs
 from nora.formats import load_config
 from tests.contracts.catalog import new_blob
+from tests.support.tables import each
 
 URL = "https://index.example.com/simple"
 
@@ -113,7 +114,7 @@ def test_what_is_blocked_is_listed_lifted_and_recorded() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     "words",
     [
         [],

@@ -13,6 +13,7 @@ from nora.config.identity import PROVIDERS, OidcProvider, narrowed
 from nora.errors import ConfigError
 from nora.formats import load_config
 from nora.model import Scope
+from tests.support.tables import each
 
 GITHUB = """
 [auth]
@@ -88,7 +89,7 @@ def test_an_issuer_stays_as_it_is_written() -> None:
     assert read(issuer="http://127.0.0.1:8080").issuer == "http://127.0.0.1:8080"
 
 
-@pytest.mark.parametrize(
+@each(
     ("changes", "words"),
     [
         ({"issuer": "http://issuer.example.com"}, "expected https"),
@@ -163,7 +164,7 @@ def test_an_authority_that_cannot_be_read_stops_the_start(tmp_path: Path) -> Non
         load_config({"NORA_TLS_CA_CERT": "empty.pem"}, tmp_path)
 
 
-@pytest.mark.parametrize(
+@each(
     ("pattern", "outer", "both"),
     [
         ("a/x", ("a/*",), ("a/x",)),

@@ -11,6 +11,7 @@ from nora.config.kinds import MIB
 from nora.config.names import Names
 from nora.config.settings import available_cores
 from tests.config.formats import FORMATS
+from tests.support.tables import each
 
 ANY_VALUE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.dates(),
@@ -20,7 +21,7 @@ ANY_VALUE = st.recursive(
 ALL_KINDS = {one.key: one.declaration.kind for one in Names(FORMATS).settings.values()} | {"ttl": kinds.TTL}
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "count"),
     [
         (0, 0),
@@ -39,15 +40,13 @@ def test_a_size_is_bytes_or_has_a_unit(raw: object, count: int) -> None:
     assert kinds.parse_size(raw) == count
 
 
-@pytest.mark.parametrize(
-    "raw", [-1, True, 2**80, "9999999TiB", 1.5, None, "", "MiB", "1.5MiB", "16XB", "1e3", [], "\u0661MiB"]
-)
+@each("raw", [-1, True, 2**80, "9999999TiB", 1.5, None, "", "MiB", "1.5MiB", "16XB", "1e3", [], "\u0661MiB"])
 def test_a_size_refuses_what_is_not_one(raw: object) -> None:
     with pytest.raises(ValueError, match="expected bytes"):
         kinds.parse_size(raw)
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "seconds"),
     [
         (0, 0),
@@ -64,17 +63,13 @@ def test_a_duration_is_seconds_or_has_units(raw: object, seconds: int) -> None:
     assert kinds.parse_duration(raw) == seconds
 
 
-@pytest.mark.parametrize(
-    "raw", [-1, True, 2**80, "99999d", 0.5, None, "", "s", "5 minutes", "1.5h", "-5s", {}]
-)
+@each("raw", [-1, True, 2**80, "99999d", 0.5, None, "", "s", "5 minutes", "1.5h", "-5s", {}])
 def test_a_duration_refuses_what_is_not_one(raw: object) -> None:
     with pytest.raises(ValueError, match="expected seconds"):
         kinds.parse_duration(raw)
 
 
-@pytest.mark.parametrize(
-    ("raw", "ttl"), [(0, 0), (300, 300), ("5m", 300), ("forever", inf), ("Forever", inf), ("0", 0)]
-)
+@each(("raw", "ttl"), [(0, 0), (300, 300), ("5m", 300), ("forever", inf), ("Forever", inf), ("0", 0)])
 def test_a_ttl_has_one_meaning(raw: object, ttl: float) -> None:
     assert kinds.TTL.read(raw) == ttl
 
@@ -112,9 +107,7 @@ def test_a_url_loses_its_last_slash(raw: str) -> None:
     assert kinds.OPTIONAL_URL.read(raw) == raw.rstrip("/")
 
 
-@pytest.mark.parametrize(
-    "raw", ["r.example.com", "ftp://h", "https://", "https://u:p@h", "https://h?x=1", "http://h:99999", 5]
-)
+@each("raw", ["r.example.com", "ftp://h", "https://", "https://u:p@h", "https://h?x=1", "http://h:99999", 5])
 def test_a_url_refuses_what_is_not_one(raw: object) -> None:
     with pytest.raises(ValueError, match="expected a URL"):
         kinds.OPTIONAL_URL.read(raw)
@@ -128,7 +121,7 @@ def test_cores_follow_the_quota_of_the_container(tmp_path, quota: str, most: int
     assert available_cores(file) == (unlimited if most is None else min(most, unlimited))
 
 
-@pytest.mark.parametrize(
+@each(
     ("raw", "value"),
     [
         (True, ("*",)),
@@ -143,7 +136,7 @@ def test_hosts(raw: object, value: tuple[str, ...]) -> None:
     assert kinds.HOSTS.read(raw) == value
 
 
-@pytest.mark.parametrize("raw", ["https://files.example.com", "a/b", "a b", [""], "", 7, ".", ["a", 7], "-a"])
+@each("raw", ["https://files.example.com", "a/b", "a b", [""], "", 7, ".", ["a", 7], "-a"])
 def test_what_is_no_host(raw: object) -> None:
     with pytest.raises(ValueError, match="expected"):
         kinds.HOSTS.read(raw)

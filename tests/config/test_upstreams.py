@@ -11,6 +11,7 @@ import pytest
 from nora.config.secrets import hide
 from nora.config.upstreams import UPSTREAMS, Upstream, render_upstream
 from tests.support.certificates import make
+from tests.support.tables import each
 
 URL = "https://a.example"
 
@@ -105,7 +106,7 @@ def test_credentials_come_in_one_of_several_ways(tmp_path: Path) -> None:
         assert "expected one of: username with password or password_file" in refusal(**fields)
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "value", "reason"),
     [
         ("user", "x", "user: there is no such field; expected username?"),
@@ -162,7 +163,7 @@ def test_a_source_does_not_show_its_credentials() -> None:
     assert shown[0] == {"url": URL, "auth": "***", "headers": {"x-key": "***"}}
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "shown"),
     [
         ("https://me:hunter2@a.example", "https://***@a.example"),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.http.clients import UNKNOWN, Clients, parse_networks
+from tests.support.tables import each
 
 PROXY = "10.0.0.1"
 CLIENTS = Clients(parse_networks(["10.0.0.0/8", "::1"]))
@@ -25,7 +26,7 @@ def scope(
     }
 
 
-@pytest.mark.parametrize(
+@each(
     ("forwarded", "address"),
     [
         ("203.0.113.7", "203.0.113.7"),
@@ -69,7 +70,7 @@ def test_several_headers_are_one_list() -> None:
     assert CLIENTS.address(scope(PROXY, *headers)) == "203.0.113.7"
 
 
-@pytest.mark.parametrize(
+@each(
     ("forwarded", "address"),
     [
         ("for=203.0.113.7;proto=https;by=10.0.0.1", "203.0.113.7"),
@@ -145,9 +146,7 @@ def test_base_of_links() -> None:
     assert on_loopback.base_url(scope("127.0.0.1", ("Host", "[::1]:4000"))) == "http://[::1]:4000"
 
 
-@pytest.mark.parametrize(
-    "host", ["", "a b", 'a"b', "a/b", "user@a", "a,b\x01", "a:port", "[nothing]", "a" * 300, "\xe9"]
-)
+@each("host", ["", "a b", 'a"b', "a/b", "user@a", "a,b\x01", "a:port", "[nothing]", "a" * 300, "\xe9"])
 def test_a_host_that_is_none_makes_no_base(host: str) -> None:
     assert CLIENTS.base_url(scope(PROXY, ("Host", host))) is None
 

@@ -6,13 +6,14 @@ import pytest
 
 from nora.errors import PreconditionFailed
 from nora.http.conditions import conditions_of, http_date
+from tests.support.tables import each
 
 ETAG = b'"a"'
 MODIFIED = 1_800_000_000.7
 BEFORE, AT, AFTER = (http_date(MODIFIED + seconds) for seconds in (-1, 0, 1))
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "unchanged"),
     [
         ({}, False),

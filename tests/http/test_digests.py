@@ -12,6 +12,7 @@ from nora.catalog.records import NewBlob
 from nora.errors import DigestMismatch, InvalidDigest
 from nora.http.digests import announced_digests, check_digests, repr_digest
 from nora.model import Digest
+from tests.support.tables import each
 
 DATA = b"hello world\n"
 HEX = {name: hashlib.new(name, DATA).hexdigest() for name in ("sha512", "sha256", "sha1", "md5")}
@@ -47,7 +48,7 @@ def test_a_part_has_digests_of_its_own() -> None:
     assert said == {"sha256": HEX["sha256"]}
 
 
-@pytest.mark.parametrize(
+@each(
     "field",
     [
         ("repr-digest", "sha-256=abc"),

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.http.encodings import Encoding, choose_encoding, compress, compress_pieces
+from tests.support.tables import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("header", "expected"),
     [
         *(

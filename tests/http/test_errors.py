@@ -13,6 +13,7 @@ from blacksheep.exceptions import MessageAborted
 
 from nora import errors
 from nora.http.errors import answer, render_json
+from tests.support.tables import each
 
 REQUEST = Request("GET", b"/", [])
 
@@ -40,7 +41,7 @@ def all_errors() -> list[errors.NoraError]:
     return made
 
 
-@pytest.mark.parametrize("error", all_errors(), ids=lambda error: type(error).__name__)
+@each("error", all_errors())
 def test_every_error_becomes_its_status_in_json(error: errors.NoraError) -> None:
     response = answer(error, render_json, REQUEST)
     assert response.status == error.status
@@ -95,10 +96,8 @@ def test_the_cause_of_a_storage_failure_is_logged(caplog: pytest.LogCaptureFixtu
     assert "Input/output error" in caplog.text
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
-@pytest.mark.parametrize(
-    "around", [errors.StorageFailed, errors.UpstreamFailed, errors.NotFound, RuntimeError, None]
-)
+@each("number", [errno.EMFILE, errno.ENFILE])
+@each("around", [errors.StorageFailed, errors.UpstreamFailed, errors.NotFound, RuntimeError, None])
 def test_too_many_open_files_are_503_whatever_met_them(number: int, around: type[Exception] | None) -> None:
     error: Exception = OSError(number, "Too many open files")
     if around is not None:

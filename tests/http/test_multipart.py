@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from nora.errors import BadRequest, TooLarge
 from nora.http import multipart
 from nora.http.multipart import boundary_of, parts
+from tests.support.tables import each
 
 BOUNDARY = b"b0undary"
 
@@ -83,7 +84,7 @@ def test_names_with_quotes() -> None:
     assert read(body) == [("plain", 'a"b', b"1")]
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         b"",
@@ -130,7 +131,7 @@ def test_text() -> None:
         asyncio.run(work(b"\xff", 2))
 
 
-@pytest.mark.parametrize(
+@each(
     ("declared", "boundary"),
     [
         ("multipart/form-data; boundary=abc", b"abc"),

@@ -6,6 +6,7 @@ import pytest
 
 from nora.errors import NotAcceptable
 from nora.http.negotiation import Offers
+from tests.support.tables import each
 
 OFFERS = Offers(
     {"application/x+json": "json", "text/x": "text", "application/x-old": "json"}, otherwise="text"
@@ -13,7 +14,7 @@ OFFERS = Offers(
 REFUSED = ("image/png", "text/x;q=0", "*/*;q=0", "text/x;q=-1", "text/x;q=nan", "text")
 
 
-@pytest.mark.parametrize(
+@each(
     ("accept", "expected"),
     [
         *((None, "text"), ("", "text"), ("*/*", "text"), ("application/*", "json"), ("text/*", "text")),
@@ -30,7 +31,7 @@ def test_what_is_liked_best_is_chosen(accept: str | None, expected: str) -> None
     assert OFFERS.choose(accept) == expected
 
 
-@pytest.mark.parametrize("accept", REFUSED)
+@each("accept", REFUSED)
 def test_what_is_not_there_is_refused_with_what_is(accept: str) -> None:
     with pytest.raises(NotAcceptable) as raised:
         OFFERS.choose(accept)

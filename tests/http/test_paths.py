@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nora.errors import BadRequest, NotFound
 from nora.http.paths import Paths, Repositories, Target
 from nora.model import Repository
+from tests.support.tables import each
 
 LIST, PAGE, FILE = "/list/", "/list/{name}/", "/list/{name}/{file}"
 OWN, RELEASE, JSON, RELEASE_JSON = (
@@ -22,7 +23,7 @@ OWN, RELEASE, JSON, RELEASE_JSON = (
 PATHS = Paths((LIST, PAGE, FILE, OWN, RELEASE, JSON, RELEASE_JSON))
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "pattern", "values", "is_directory"),
     [
         ("/list", LIST, {}, False),
@@ -42,7 +43,7 @@ def test_what_paths_name(path: str, pattern: str, values: Mapping[str, str], is_
     assert PATHS.split(f"/r/x{path}".encode()) == Target(pattern, "x", values, is_directory)
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     ["/", "/elsewhere", "/list//", "/list//a", "//list/", "/api", "/list/a/b/c", "/r", "/r/x"],
 )
@@ -50,9 +51,7 @@ def test_what_fits_no_pattern_names_nothing(path: str) -> None:
     assert not PATHS.split(path.encode()).pattern
 
 
-@pytest.mark.parametrize(
-    "bad", ["%", "%2", "%zz", "%2f", "%5c", "\\", "%00", "%0a", "%7f", "%ff", ".", "..", "%2e."]
-)
+@each("bad", ["%", "%2", "%zz", "%2f", "%5c", "\\", "%00", "%0a", "%7f", "%ff", ".", "..", "%2e."])
 def test_segments_that_are_no_names(bad: str) -> None:
     for path in (f"/list/{bad}/", f"/list/a/{bad}", f"/r/{bad}/list/", f"/api/{bad}/json"):
         with pytest.raises(BadRequest):
@@ -100,7 +99,7 @@ def test_a_path_names_a_repository_or_the_default_one() -> None:
 SCOPED = Paths(("/npm/{@package}", "/npm/{@package}/{version}", "/npm/{@package}/-/{@file}", "/npm/-/ping"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "values"),
     [
         ("/npm/a", {"package": "a"}),
@@ -121,7 +120,7 @@ def test_names_may_have_scopes(path: str, values: Mapping[str, str]) -> None:
         assert (found.repository, found.values) == (repository, values)
 
 
-@pytest.mark.parametrize(
+@each(
     "bad",
     [
         "a%2fb",
@@ -167,7 +166,7 @@ LONG = Paths(
 )
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "pattern", "values"),
     [
         ("/go/a/@latest", "/go/{module...}/@latest", {"module": "a"}),
@@ -195,7 +194,7 @@ def test_no_segment_of_several_is_empty(path: str) -> None:
     assert not LONG.split(path.encode()).pattern
 
 
-@pytest.mark.parametrize("bad", ["%2f", "a%2fb", "..", "%2e%2e", "%5c", "%00", "%"])
+@each("bad", ["%2f", "a%2fb", "..", "%2e%2e", "%5c", "%00", "%"])
 def test_none_of_several_segments_is_bad(bad: str) -> None:
     for path in (f"/go/{bad}/a", f"/go/a/{bad}", f"/go/a/{bad}/@latest"):
         with pytest.raises(BadRequest):

@@ -20,6 +20,7 @@ from nora.errors import NoraError, UpstreamFailed, UpstreamLimited, UpstreamTime
 from nora.outbound import MAX_REDIRECTS, Outbound, Terms, origin
 from tests.support.certificates import make
 from tests.support.httpd import Answer, Asked, Served, serving, silent_port
+from tests.support.tables import each
 
 T = TypeVar("T")
 
@@ -136,7 +137,7 @@ def test_what_is_not_http_is_a_failure() -> None:
         get(f"{server.url}/a", terms(server.url))
 
 
-@pytest.mark.parametrize(
+@each(
     "url",
     [
         "",

@@ -16,6 +16,7 @@ from nora.outbound.headers import (
     parse_quota,
     parse_retry_after,
 )
+from tests.support.tables import each
 
 NOW = 784111777.0
 THEN = ("Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994")
@@ -32,7 +33,7 @@ def test_a_date_in_the_past_is_at_once(text: str) -> None:
     assert parse_retry_after(text, NOW + 1000) == 1
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "seconds"),
     [
         ("17", 17),
@@ -69,7 +70,7 @@ def test_nothing_that_is_said_raises(text: str, now: float) -> None:
     parse_content_range(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "found"),
     [
         ("bytes 0-9/10", (0, 9, 10)),
@@ -85,7 +86,7 @@ def test_ranges(text: str | None, found: tuple[int, int, int | None] | None) -> 
     assert parse_content_range(text) == found
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "number"),
     [("100;w=21600", 100), ("76", 76), ("", None), (None, None), ("-1", None), ("x;w", None)],
 )

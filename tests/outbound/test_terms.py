@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from nora.addresses import Reach
 from nora.outbound import Terms
+from tests.support.tables import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("url", "reach"),
     [
         ("https://index.example.com/simple", Reach.ANYWHERE),  # given

@@ -16,6 +16,8 @@ from types import ModuleType
 import pytest
 import xxhash
 
+from tests.support.tables import each
+
 DATA = random.Random(4).randbytes(3 << 20)
 EVERY = ("sha256", "sha512", "sha1", "md5", "blake2b_256")
 
@@ -62,17 +64,15 @@ def test_xxh3_in_pieces_of_any_size(digest: ModuleType) -> None:
         assert hasher.xxh3() == xxhash.xxh3_128_hexdigest(DATA[:length]), length
 
 
-@pytest.mark.parametrize(
-    "algorithms", [(), ("sha256",), ("sha512",), ("sha256", "sha512"), ("sha512", "sha512"), EVERY]
-)
-@pytest.mark.parametrize("length", [0, 1, 2047, 2048, 32768, 32769, 1 << 20, (1 << 20) + 1])
+@each("algorithms", [(), ("sha256",), ("sha512",), ("sha256", "sha512"), ("sha512", "sha512"), EVERY])
+@each("length", [0, 1, 2047, 2048, 32768, 32769, 1 << 20, (1 << 20) + 1])
 def test_digests(digest: ModuleType, algorithms: tuple[str, ...], length: int) -> None:
     hasher = digest.Hasher(*algorithms)
     hasher.update(DATA[:length])
     check(hasher, DATA[:length], *algorithms)
 
 
-@pytest.mark.parametrize("kind_of_data", [bytes, bytearray, memoryview])
+@each("kind_of_data", [bytes, bytearray, memoryview])
 def test_kinds_of_data(digest: ModuleType, kind_of_data: type) -> None:
     hasher = digest.Hasher("sha256")
     hasher.update(kind_of_data(b"abc"))
@@ -99,7 +99,7 @@ def test_unknown_algorithm(digest: ModuleType, fd: int, algorithm: str) -> None:
             call(algorithm)
 
 
-@pytest.mark.parametrize("algorithm", [None, b"sha256", 256])
+@each("algorithm", [None, b"sha256", 256])
 def test_algorithm_of_wrong_type(digest: ModuleType, algorithm: object) -> None:
     for call in (digest.Hasher, digest.Hasher().hexdigest):
         with pytest.raises(TypeError, match="algorithm must be str"):
@@ -164,7 +164,7 @@ def test_failed_write_raises_and_takes_nothing(digest: ModuleType) -> None:
     check(hasher, b"", "sha256")
 
 
-@pytest.mark.parametrize(
+@each(
     ("descriptor", "offset", "error"),
     [
         (-1, 0, ValueError),

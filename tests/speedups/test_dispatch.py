@@ -11,6 +11,7 @@ from types import ModuleType
 import pytest
 
 from nora import _speedups
+from tests.support.tables import each
 
 PROGRAM = "from nora import _speedups; print(_speedups.COMPILED, _speedups.scan_manifest.__module__)"
 HIDDEN = """
@@ -86,7 +87,7 @@ def test_everything_is_exported_and_in_order() -> None:
         assert hasattr(_speedups, name)
 
 
-@pytest.mark.parametrize("name", _speedups.MODULES)
+@each("name", _speedups.MODULES)
 def test_both_offer_the_same(name: str) -> None:
     twin = import_module(f"nora._speedups.{name}_py")
     compiled = pytest.importorskip(f"nora._speedups.{name}_c", exc_type=ImportError)

@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.tables import each
+
 LEVELS = [0, 1, 2]
 
 
@@ -78,7 +80,7 @@ def test_nothing_stays_when_the_disk_takes_a_part(files: ModuleType, folder: Pat
     assert names(folder) == []
 
 
-@pytest.mark.parametrize(
+@each(
     "arguments",
     [
         (b"/a/1", "/b/1", b"", 0),
@@ -94,7 +96,7 @@ def test_wrong_types(files: ModuleType, arguments: tuple[object, ...]) -> None:
         files.store_file(*arguments)
 
 
-@pytest.mark.parametrize(
+@each(
     "arguments",
     [
         ("1", "/b/1", b"", 0),

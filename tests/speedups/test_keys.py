@@ -6,8 +6,10 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.tables import each
 
-@pytest.mark.parametrize(
+
+@each(
     "text",
     [
         "a",
@@ -32,7 +34,7 @@ def test_storage_key(names: ModuleType, text: str) -> None:
     assert names.check_storage_key(text) is text
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "message"),
     [
         ("", "is empty"),

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from nora._speedups.descriptors import Descriptor, Manifest
+from tests.support.tables import each
 
 SHA256 = "sha256:" + "0123456789abcdef" * 4
 SHA512 = "sha512:" + "0123456789abcdef" * 8
@@ -29,13 +30,13 @@ def dump(**fields: Any) -> bytes:
     return orjson.dumps(fields)
 
 
-@pytest.mark.parametrize("value", [None, "{}", bytearray(b"{}"), memoryview(b"{}"), {}, 1])
+@each("value", [None, "{}", bytearray(b"{}"), memoryview(b"{}"), {}, 1])
 def test_anything_but_bytes_is_type_error(manifest: ModuleType, value: object) -> None:
     with pytest.raises(TypeError, match="manifest must be bytes"):
         manifest.scan_manifest(value)
 
 
-@pytest.mark.parametrize("indent", [None, 1, 3])
+@each("indent", [None, 1, 3])
 def test_image(manifest: ModuleType, indent: int | None) -> None:
     foreign = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
     body = json.dumps(
@@ -110,9 +111,7 @@ def test_foreign_by_media_type(media_type: str) -> None:
     assert not plain().foreign
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"layers":[]}', b'{"manifests":[]}', b'{"layers":null}', b'{"manifests":null}']
-)
+@each("body", [b'{"layers":[]}', b'{"manifests":[]}', b'{"layers":null}', b'{"manifests":null}'])
 def test_empty(manifest: ModuleType, body: bytes) -> None:
     assert manifest.scan_manifest(body) == EMPTY
     assert manifest.scan_manifest(b" \n" + body.replace(b":", b"\t:\r\n") + b"\n ") == EMPTY
@@ -135,7 +134,7 @@ def refused(manifest: ModuleType, body: bytes | str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "name"),
     [
         ('{"layers":1,"layers":[]}', "layers"),
@@ -152,7 +151,7 @@ def test_a_field_that_is_given_twice_is_refused(manifest: ModuleType, body: str,
     assert refused(manifest, body) == f"manifest has {name} twice"
 
 
-@pytest.mark.parametrize(
+@each(
     ("other", "name"),
     [
         ("Layers", "layers"),
@@ -164,13 +163,13 @@ def test_a_field_that_is_given_twice_is_refused(manifest: ModuleType, body: str,
         (f"{LONG_S}ub\\u006aect", "subject"),
     ],
 )
-@pytest.mark.parametrize("also", ["", '"manifests":[],', '"layers":[],'])
+@each("also", ["", '"manifests":[],', '"layers":[],'])
 def test_a_field_in_another_case_is_refused(manifest: ModuleType, other: str, name: str, also: str) -> None:
     assert refused(manifest, f'{{{also}"{other}":null}}') == f"manifest has {name} in another case"
 
 
-@pytest.mark.parametrize("field", ["config", "subject", "layers", "manifests"])
-@pytest.mark.parametrize(
+@each("field", ["config", "subject", "layers", "manifests"])
+@each(
     ("more", "problem"),
     [
         ('"digest":"a:b"', "descriptor has digest twice"),
@@ -199,7 +198,7 @@ def test_a_member_of_a_descriptor_twice_or_in_another_case_is_refused(
     assert refused(manifest, body) == (f"{where} {problem}" if problem.startswith("has") else problem)
 
 
-@pytest.mark.parametrize(
+@each(
     ("body", "problem"),
     [
         ('{"layers":[],"config":[{"DIGEST":null}]}', "config is not an object"),
@@ -214,7 +213,7 @@ def test_names_within_a_value_of_a_wrong_type_are_not_looked_at(
     assert refused(manifest, body) == problem
 
 
-@pytest.mark.parametrize(
+@each(
     "more",
     [
         '"x":1,"x":2',
@@ -231,9 +230,7 @@ def test_other_names_may_be_there_as_they_like(manifest: ModuleType, more: str) 
     assert found._replace(annotations_json=None) == EMPTY
 
 
-@pytest.mark.parametrize(
-    "body", ['{"layers":[],"manifests":[]}', '{"manifests":[],"config":null,"layers":[]}']
-)
+@each("body", ['{"layers":[],"manifests":[]}', '{"manifests":[],"config":null,"layers":[]}'])
 def test_both_layers_and_manifests_are_refused(manifest: ModuleType, body: str) -> None:
     assert refused(manifest, body) == "manifest has both layers and manifests"
     assert manifest.scan_manifest(b'{"layers":[],"manifests":null}') == EMPTY
@@ -252,7 +249,7 @@ def test_escapes_in_names_and_values(manifest: ModuleType) -> None:
 # ---- annotations ----
 
 
-@pytest.mark.parametrize(
+@each(
     ("written", "expected"),
     [
         ("{}", "{}"),
@@ -273,8 +270,8 @@ def test_annotations(manifest: ModuleType, written: str, expected: str) -> None:
     assert scanned.annotations == orjson.loads(written)
 
 
-@pytest.mark.parametrize("count", [8, 9, 390, 512, 513, 1000])
-@pytest.mark.parametrize("separators", [(",", ":"), (" , ", " : ")])
+@each("count", [8, 9, 390, 512, 513, 1000])
+@each("separators", [(",", ":"), (" , ", " : ")])
 def test_many_annotations(manifest: ModuleType, count: int, separators: tuple[str, str]) -> None:
     annotations = {f"org.example.key{number}": "v" * number for number in range(count)}
     written = json.dumps(annotations, separators=separators)
@@ -292,7 +289,7 @@ def test_no_annotations(manifest: ModuleType) -> None:
 # ---- what is refused ----
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "message"),
     [
         ({}, "manifest has neither layers nor manifests"),
@@ -334,7 +331,7 @@ def test_no_manifest(manifest: ModuleType, fields: dict[str, Any], message: str)
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize(
+@each(
     ("change", "message"),
     [
         ({"mediaType": ""}, "has no mediaType"),
@@ -375,20 +372,20 @@ def test_malformed_descriptor(manifest: ModuleType, change: dict[str, Any], mess
         assert str(caught.value).startswith(f"{where} {message}")
 
 
-@pytest.mark.parametrize("missing", ["mediaType", "digest", "size"])
+@each("missing", ["mediaType", "digest", "size"])
 def test_descriptor_without(manifest: ModuleType, missing: str) -> None:
     bad = {name: value for name, value in LAYER.items() if name != missing}
     with pytest.raises(ValueError, match=rf"layers\[0\] has no {missing}"):
         manifest.scan_manifest(dump(layers=[bad]))
 
 
-@pytest.mark.parametrize("size", ["0", "-0", "9223372036854775807"])
+@each("size", ["0", "-0", "9223372036854775807"])
 def test_sizes(manifest: ModuleType, size: str) -> None:
     body = dump(layers=[LAYER]).replace(b'"size":1234', b'"size":' + size.encode())
     assert manifest.scan_manifest(body).layers[0].size == int(size)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         SHA256,
@@ -405,7 +402,7 @@ def test_digests_of_the_grammar(manifest: ModuleType, text: str) -> None:
     assert manifest.scan_manifest(dump(layers=[{**LAYER, "digest": text}])).layers[0].digest == text
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from nora._speedups.descriptors import Manifest
+from tests.support.tables import each
 
 EMPTY = Manifest(None, None, None, (), (), None, None, None)
 
@@ -17,13 +18,13 @@ def field(text: str) -> bytes:
     return b'{"layers":[],"x":' + text.encode(errors="surrogateescape") + b"}"
 
 
-@pytest.mark.parametrize("body", [b"[]", b"1", b"null", b'"x"', b" true ", b"[{}]", b"-0.5e+3"])
+@each("body", [b"[]", b"1", b"null", b'"x"', b" true ", b"[{}]", b"-0.5e+3"])
 def test_json_that_is_no_object(manifest: ModuleType, body: bytes) -> None:
     with pytest.raises(ValueError, match="manifest is not an object"):
         manifest.scan_manifest(body)
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         *(
@@ -184,8 +185,8 @@ VALUES = [
 ]
 
 
-@pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize("padding", ["", " " * 17], ids=["", "padded"])
+@each("value", VALUES)
+@each("padding", ["", " " * 17])
 def test_json_is_what_orjson_takes(manifest: ModuleType, value: str, padding: str) -> None:
     body = field(f"[{padding}{value}{padding},{value}{padding}]")
     try:
@@ -197,8 +198,8 @@ def test_json_is_what_orjson_takes(manifest: ModuleType, value: str, padding: st
         assert manifest.scan_manifest(body) == EMPTY
 
 
-@pytest.mark.parametrize("depth", [1, 100, 1021, 1022, 1023, 1024, 1025, 5000])
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+@each("depth", [1, 100, 1021, 1022, 1023, 1024, 1025, 5000])
+@each(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
 def test_depth_is_bounded_as_in_orjson(manifest: ModuleType, depth: int, opening: str, closing: str) -> None:
     body = field(opening * depth + "1" + closing * depth)
     if depth <= 1023:

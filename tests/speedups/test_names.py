@@ -6,6 +6,8 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.tables import each
+
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 LONG_DIGEST = "sha512:" + "0123456789abcdef" * 8
 TEXT_FUNCTIONS = [
@@ -25,8 +27,8 @@ class Text(str):
     __slots__ = ()
 
 
-@pytest.mark.parametrize("function", TEXT_FUNCTIONS)
-@pytest.mark.parametrize("value", [None, 7, b"a", bytearray(b"a"), ["a"], object()])
+@each("function", TEXT_FUNCTIONS)
+@each("value", [None, 7, b"a", bytearray(b"a"), ["a"], object()])
 def test_anything_but_str_is_type_error(names: ModuleType, function: str, value: object) -> None:
     with pytest.raises(TypeError, match=f"must be str, not {type(value).__name__}"):
         getattr(names, function)(value)
@@ -48,7 +50,7 @@ def test_predicates_return_bool(names: ModuleType) -> None:
 # ---- paths ----
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "kind", "name", "reference"),
     [
         ("/v2", "PING", "", ""),
@@ -100,7 +102,7 @@ def test_path_leads_to(names: ModuleType, path: str, kind: str, name: str, refer
     assert names.split_oci_path(path) == (getattr(names, kind), name, reference)
 
 
-@pytest.mark.parametrize(
+@each(
     "path",
     [
         "",
@@ -142,7 +144,7 @@ def test_path_leads_nowhere(names: ModuleType, path: str) -> None:
     assert names.split_oci_path(path) == (names.NOWHERE, "", "")
 
 
-@pytest.mark.parametrize(
+@each(
     ("path", "message"),
     [
         ("/v2/a/manifests/%", "percent-escape"),
@@ -180,7 +182,7 @@ def test_kinds_are_the_numbers_from_zero(names: ModuleType) -> None:
 # ---- image names, tags, digests, request ids ----
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "a",
@@ -204,7 +206,7 @@ def test_image_name(names: ModuleType, text: str) -> None:
     assert names.is_image_name(text)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",
@@ -246,25 +248,23 @@ def test_no_image_name(names: ModuleType, text: str) -> None:
     assert not names.is_image_name(text)
 
 
-@pytest.mark.parametrize("text", ["a", "A", "_", "0", "_a", "1.0", "v1-rc.2_x", "a.", "a-", "a" * 128])
+@each("text", ["a", "A", "_", "0", "_a", "1.0", "v1-rc.2_x", "a.", "a-", "a" * 128])
 def test_tag(names: ModuleType, text: str) -> None:
     assert names.is_tag(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", ".a", "-a", "a b", "a/b", "a:b", "a\n", "é", "a+b", "a" * 129, "\ud800", "a\x00"]
-)
+@each("text", ["", ".a", "-a", "a b", "a/b", "a:b", "a\n", "é", "a+b", "a" * 129, "\ud800", "a\x00"])
 def test_no_tag(names: ModuleType, text: str) -> None:
     assert not names.is_tag(text)
 
 
-@pytest.mark.parametrize("text", [DIGEST, LONG_DIGEST])
+@each("text", [DIGEST, LONG_DIGEST])
 def test_digest(names: ModuleType, text: str) -> None:
     assert names.is_digest(text)
     assert names.parse_digest(text) == tuple(text.split(":"))
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",
@@ -295,11 +295,11 @@ def test_no_digest(names: ModuleType, text: str) -> None:
         names.parse_digest(text)
 
 
-@pytest.mark.parametrize("text", ["a", "!", "~", "0190-4f", "a:b/c?d=e%", "x" * 128])
+@each("text", ["a", "!", "~", "0190-4f", "a:b/c?d=e%", "x" * 128])
 def test_request_id(names: ModuleType, text: str) -> None:
     assert names.is_request_id(text)
 
 
-@pytest.mark.parametrize("text", ["", " ", "a b", "a\n", "\x7f", "\x00", "é", "x" * 129, "\ud800"])
+@each("text", ["", " ", "a b", "a\n", "\x7f", "\x00", "é", "x" * 129, "\ud800"])
 def test_no_request_id(names: ModuleType, text: str) -> None:
     assert not names.is_request_id(text)

@@ -6,10 +6,12 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.tables import each
+
 LAST = 2**63 - 1
 
 
-@pytest.mark.parametrize(
+@each(
     ("header", "size", "expected"),
     [
         ("bytes=0-0", 1, (0, 0)),
@@ -58,7 +60,7 @@ def test_range(ranges: ModuleType, header: str, size: int, expected: tuple[int, 
     assert ranges.parse_range(header, size) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("header", "size"),
     [
         ("bytes=1000-", 1000),
@@ -84,21 +86,19 @@ def test_range_not_satisfiable(ranges: ModuleType, header: str, size: int) -> No
     assert len(str(caught.value)) < 100
 
 
-@pytest.mark.parametrize("size", [-1, 2**63, 10**30])
+@each("size", [-1, 2**63, 10**30])
 def test_size_out_of_range(ranges: ModuleType, size: int) -> None:
     with pytest.raises(ValueError, match="size is not between"):
         ranges.parse_range("bytes=0-1", size)
 
 
-@pytest.mark.parametrize(
-    ("header", "size"), [(b"bytes=0-1", 1), (None, 1), ("bytes=0-1", 1.0), ("", "1"), ("", None)]
-)
+@each(("header", "size"), [(b"bytes=0-1", 1), (None, 1), ("bytes=0-1", 1.0), ("", "1"), ("", None)])
 def test_range_of_wrong_types(ranges: ModuleType, header: object, size: object) -> None:
     with pytest.raises(TypeError, match="must be"):
         ranges.parse_range(header, size)
 
 
-@pytest.mark.parametrize(
+@each(
     ("header", "expected"),
     [
         ("0-0", (0, 0)),
@@ -116,7 +116,7 @@ def test_content_range(ranges: ModuleType, header: str, expected: tuple[int, int
     assert ranges.parse_content_range(header) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     "header",
     [
         "",
@@ -154,7 +154,7 @@ def test_no_content_range(ranges: ModuleType, header: str) -> None:
         ranges.parse_content_range(header)
 
 
-@pytest.mark.parametrize("value", [None, 7, b"0-1", bytearray(b"0-1"), ["0-1"]])
+@each("value", [None, 7, b"0-1", bytearray(b"0-1"), ["0-1"]])
 def test_content_range_of_wrong_types(ranges: ModuleType, value: object) -> None:
     with pytest.raises(TypeError, match=f"must be str, not {type(value).__name__}"):
         ranges.parse_content_range(value)

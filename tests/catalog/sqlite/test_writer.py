@@ -20,6 +20,7 @@ from nora.locks import FileLock
 from tests.contracts.catalog import HOSTED, LEASE, TagWrite, layer, new_blob, release, sha256
 from tests.contracts.catalog_cached import PROXY, entry
 from tests.support.catalogs import prepare_catalog
+from tests.support.tables import each
 
 pytestmark = pytest.mark.anyio
 
@@ -236,7 +237,7 @@ async def test_a_closed_catalog_takes_nothing(catalog: SQLiteCatalog, hosted: in
 # -- failures of the engine ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("code", "expected"),
     [
         (sqlite3.SQLITE_FULL, StorageFull),

@@ -9,6 +9,7 @@ import pytest
 
 from nora.errors import BadRequest
 from nora.formats.cargo.manifest import Manifest, parse_manifest
+from tests.support.tables import each
 
 
 def parsed(**said: Any) -> Manifest:
@@ -75,7 +76,7 @@ def test_what_the_index_does_not_have_is_kept_beside() -> None:
     assert about == {"description": "d", "keywords": ["k"]}
 
 
-@pytest.mark.parametrize(
+@each(
     "said",
     [
         {"name": ""},
@@ -107,7 +108,7 @@ def test_what_is_wrong_is_refused(said: dict[str, Any]) -> None:
         parsed(**said)
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b"null", b"{", b"\xff", b'{"name":"a"}'])
+@each("raw", [b"", b"[]", b"null", b"{", b"\xff", b'{"name":"a"}'])
 def test_what_is_no_metadata_is_refused(raw: bytes) -> None:
     with pytest.raises(BadRequest):
         parse_manifest(raw)

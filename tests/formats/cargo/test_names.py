@@ -6,15 +6,16 @@ import pytest
 
 from nora.errors import InvalidName
 from nora.formats.cargo.names import CrateName, parse_version, prefix_of, version_order, without_build
+from tests.support.tables import each
 
 
-@pytest.mark.parametrize("text", ["a", "Z9", "foo-bar", "Foo_Bar", "x" * 64, "a--b", "a_"])
+@each("text", ["a", "Z9", "foo-bar", "Foo_Bar", "x" * 64, "a--b", "a_"])
 def test_names_that_are_taken(text: str) -> None:
     name = CrateName.of(text)
     assert (name, name.spelled) == (text.lower().replace("-", "_"), text)
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",
@@ -40,7 +41,7 @@ def test_names_that_are_refused(text: str) -> None:
         CrateName.of(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "prefix"),
     [("a", "1"), ("ab", "2"), ("abc", "3/a"), ("cargo", "ca/rg"), ("Cargo", "Ca/rg"), ("abcd", "ab/cd")],
 )
@@ -48,14 +49,12 @@ def test_the_folder_in_the_index(name: str, prefix: str) -> None:
     assert prefix_of(name) == prefix
 
 
-@pytest.mark.parametrize(
-    "text", ["1.0.0", "0.0.0", "1.0.0-beta.1", "1.0.0+build.5", "1.2.3-a.b-c+d.e", f"0.0.{2**64 - 1}"]
-)
+@each("text", ["1.0.0", "0.0.0", "1.0.0-beta.1", "1.0.0+build.5", "1.2.3-a.b-c+d.e", f"0.0.{2**64 - 1}"])
 def test_versions_that_are_taken(text: str) -> None:
     assert parse_version(text) == text
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",

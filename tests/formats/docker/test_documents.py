@@ -8,9 +8,10 @@ import pytest
 from nora.catalog.records import VersionAbout
 from nora.errors import InvalidPage
 from nora.formats.docker import documents
+from tests.support.tables import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "size"),
     [
         (None, documents.MAX_PAGE),
@@ -25,13 +26,13 @@ def test_page_size(text: str | None, size: int) -> None:
     assert documents.parse_page_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "-1", "x", "1.5", "٣", "+1", " 1", "1_0"])
+@each("text", ["", "-1", "x", "1.5", "٣", "+1", " 1", "1_0"])
 def test_bad_page_size(text: str) -> None:
     with pytest.raises(InvalidPage):
         documents.parse_page_size(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "tags"),
     [
         ('"a"', ("a",)),
@@ -83,7 +84,7 @@ def test_referrers_index_is_golden_bytes() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     ("header", "link"),
     [
         ("", None),
@@ -103,7 +104,7 @@ def test_next_page(header: str, link: str | None) -> None:
 DESCRIPTOR: dict[str, object] = {"mediaType": "a/b", "digest": "sha256:" + "0" * 64, "size": 0}
 
 
-@pytest.mark.parametrize(
+@each(
     "field",
     [
         {},
@@ -119,7 +120,7 @@ def test_a_descriptor_is_read_whole(field: dict[str, object]) -> None:
     assert documents.read_descriptor(DESCRIPTOR | field) == DESCRIPTOR | field
 
 
-@pytest.mark.parametrize(
+@each(
     "field",
     [
         {"x": "y"},

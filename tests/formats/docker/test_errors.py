@@ -14,6 +14,7 @@ from tests.formats.docker.mirrors import ONLINE
 from tests.support.in_process import application
 from tests.support.oci import digest
 from tests.support.oci_upstream import OCIUpstream
+from tests.support.tables import each
 from tests.support.upstream import upstream
 
 LAYER = b"a layer"
@@ -27,13 +28,13 @@ def every_error() -> list[type[errors.NoraError]]:
     return [cls for cls in found if not issubclass(cls, errors.StartError)]
 
 
-@pytest.mark.parametrize("cls", every_error(), ids=lambda cls: cls.__name__)
+@each("cls", every_error())
 def test_every_error_has_a_code_of_its_own_or_its_parent(cls: type[errors.NoraError]) -> None:
     code = code_of(cls.__new__(cls))
     assert code == code.upper()
 
 
-@pytest.mark.parametrize(
+@each(
     ("error", "status", "code"),
     [
         (errors.PackageNotFound("x"), 404, "NAME_UNKNOWN"),

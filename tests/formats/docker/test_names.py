@@ -7,6 +7,7 @@ import pytest
 from nora.errors import InvalidDigest, InvalidName, InvalidTag, MethodNotAllowed
 from nora.formats.docker.names import Images, Tag, parse_reference
 from nora.model import Digest, Repository
+from tests.support.tables import each
 
 HOSTED = Repository(1, "docker-hosted", "docker", "hosted")
 DEFAULT = Repository(2, "docker", "docker", "group", (HOSTED,), HOSTED)
@@ -16,9 +17,7 @@ READ_ONLY = Repository(4, "all", "docker", "group", (INTERNAL, HOSTED))
 IMAGES = Images(DEFAULT, {"internal": INTERNAL, "all": READ_ONLY})
 
 
-@pytest.mark.parametrize(
-    "name", ["app", "team/app", "a/b/c/d/e", "a__b", "a--b", "internals/app", "blobs/uploads"]
-)
+@each("name", ["app", "team/app", "a/b/c/d/e", "a__b", "a--b", "internals/app", "blobs/uploads"])
 def test_other_names_belong_to_the_default_repository(name: str) -> None:
     image = IMAGES.resolve(name)
     assert (image.repository, image.package, image.full_name) == (DEFAULT, name, name)
@@ -36,7 +35,7 @@ def test_a_repository_is_no_image() -> None:
         IMAGES.resolve("internal").check()
 
 
-@pytest.mark.parametrize("name", ["", "App", "-a", "a_", "a//b", "/a", "a/", "a..b", "a" * 256, "ä", "a b"])
+@each("name", ["", "App", "-a", "a_", "a//b", "/a", "a/", "a..b", "a" * 256, "ä", "a b"])
 def test_bad_names_are_refused(name: str) -> None:
     with pytest.raises(InvalidName):
         IMAGES.resolve(name)

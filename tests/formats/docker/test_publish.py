@@ -12,6 +12,7 @@ from nora.errors import DigestMismatch, InvalidManifest
 from nora.formats.docker import documents
 from nora.formats.docker.publish import ParsedManifest, Required, parse_manifest
 from nora.model import Digest
+from tests.support.tables import each
 
 
 def descriptor(
@@ -124,7 +125,7 @@ def test_a_type_of_docker_is_said_by_the_body_too(media_type: str) -> None:
         parse(bare, media_type)
 
 
-@pytest.mark.parametrize(
+@each(
     ("document", "content_type", "message"),
     [
         (b"", None, "manifest"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nora.errors import UpstreamFailed
 from nora.formats.docker.remote_listings import parse_fallback, parse_referrers, parse_tags
+from tests.support.tables import each
 
 DIGEST = "sha256:" + "0" * 64
 JSON = st.recursive(
@@ -62,8 +63,8 @@ def nested(levels: int) -> bytes:
     return b'{"a":' * levels + b'"b"' + b"}" * levels
 
 
-@pytest.mark.parametrize("levels", [2, 300, 1000])
-@pytest.mark.parametrize("field", ["annotations", "platform", "data", "x"])
+@each("levels", [2, 300, 1000])
+@each("field", ["annotations", "platform", "data", "x"])
 def test_fields_that_are_nested_more_than_can_be_written_are_left_out(field: str, levels: int) -> None:
     entry = orjson.dumps({"digest": DIGEST, "mediaType": "a/b", "size": 1})
     body = b'{"manifests":[%b,"%b":%b}]}' % (entry[:-1], field.encode(), nested(levels))

@@ -27,6 +27,7 @@ from nora.http import errors
 from nora.http.body import SCOPE_KEY, RequestBody
 from nora.http.errors import BASIC
 from nora.model import ANONYMOUS, Action, Principal, Repository, Scope
+from tests.support.tables import each
 
 HOSTED = Repository(1, "docker-hosted", "docker", "hosted")
 DEFAULT = Repository(2, "docker", "docker", "group", (HOSTED,), HOSTED)
@@ -99,7 +100,7 @@ def access_of(knows: Knows, answer: Response) -> tuple[Scope, ...]:
 # -- scopes ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "wanted"),
     [
         ("repository:a/b:pull", [Asked("repository", "a/b", frozenset({"read"}))]),
@@ -153,7 +154,7 @@ def test_what_is_needed_can_be_asked_for() -> None:
     assert parse_scopes([render_scope("a", {"write"})]) == [Asked("repository", "a", frozenset({"write"}))]
 
 
-@pytest.mark.parametrize(
+@each(
     ("holder", "asked", "granted", "whole"),
     [
         (WRITER, "repository:a:pull,push", "repository:a:pull,push", True),
@@ -266,7 +267,7 @@ def test_a_refresh_token_ends_with_its_parent() -> None:
     assert (answer.status, body_of(answer)["error"]) == (401, "invalid_grant")
 
 
-@pytest.mark.parametrize(
+@each(
     ("form", "status", "error"),
     [
         (b"", 400, "unsupported_grant_type"),

@@ -22,6 +22,7 @@ from nora.formats.docker.upstream_auth import RegistryAuthorization
 from nora.model import Digest, Repository
 from nora.outbound import Headers, Method, Reply, Stream, Terms
 from nora.resolve import Candidate, Resolution, Source
+from tests.support.tables import each
 
 DIGEST = "sha256:" + "0" * 64
 HUB = Upstream("https://registry-1.docker.io")
@@ -157,8 +158,8 @@ def test_all_names_of_an_image_of_docker_hub_are_looked_at(package: str) -> None
     assert {package, "app", "library/app"} <= set(looked_at)
 
 
-@pytest.mark.parametrize("blocked", ["alpine", "library/alpine"])
-@pytest.mark.parametrize("spelled", ["alpine", "library/alpine", "docker.io/alpine"])
+@each("blocked", ["alpine", "library/alpine"])
+@each("spelled", ["alpine", "library/alpine", "docker.io/alpine"])
 def test_an_image_of_docker_hub_is_blocked_by_either_of_its_names(spelled: str, blocked: str) -> None:
     blocks = BlockSet()
     said = Block(name=blocked, format="docker", reason="it bites", by="root", created_at=1.0)
@@ -189,7 +190,7 @@ def test_a_host_in_front_of_a_name_is_a_prefix_too() -> None:
     assert urls(found, "unknown.example.com/a")[0].endswith("/v2/unknown.example.com/a/manifests/1")
 
 
-@pytest.mark.parametrize(
+@each(
     ("namespace", "package"),
     [
         ("docker.io", "library/alpine"),
@@ -208,7 +209,7 @@ def test_namespaces(namespace: str, package: str | None) -> None:
     assert (found and found[0]) == package
 
 
-@pytest.mark.parametrize(
+@each(
     ("namespace", "url"),
     [
         ("docker.io", "https://registry-1.docker.io/v2/a/b/manifests/1"),

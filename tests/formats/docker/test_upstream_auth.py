@@ -23,6 +23,7 @@ from nora.formats.docker.upstream_auth import (
     parse_token,
 )
 from nora.outbound import Headers, Reply, Terms
+from tests.support.tables import each
 
 URL = "https://registry.example.com"
 MANIFEST = f"{URL}/v2/library/alpine/manifests/3"
@@ -74,7 +75,7 @@ def test_long_ones_take_no_time(part: str) -> None:
     assert len(parse_challenges(part * 100_000)) <= MAX_CHALLENGE
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "expected"),
     [
         ("Basic", [Challenge("basic", {})]),
@@ -97,7 +98,7 @@ def test_challenges(text: str, expected: list[Challenge]) -> None:
     assert parse_challenges(text) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": ""}', b'{"token": "a\\nb"}', '{"token": "ü"}'.encode()],
 )
@@ -265,7 +266,7 @@ def test_no_token(status: int, auth: str | None, error: type[UpstreamFailed]) ->
     run(work)
 
 
-@pytest.mark.parametrize(
+@each(
     "realm",
     [
         "http://auth.example.com/token",
@@ -290,7 +291,7 @@ def test_realms_that_get_no_credentials(realm: str) -> None:
     run(work)
 
 
-@pytest.mark.parametrize(
+@each(
     ("host", "other", "same"),
     [
         ("registry.example.com", "registry.example.com", True),

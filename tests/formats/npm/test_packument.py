@@ -18,6 +18,7 @@ from nora.formats.npm.json_packument import JsonPackument, mended
 from nora.formats.npm.packument import Packument, tags_in, weight
 from nora.formats.npm.upstream import DocumentUnreadable, find_listed, read_packument
 from tests.support.npm_registry import Built, NpmRegistry
+from tests.support.tables import each
 
 URL = "https://registry.example.com/reg/lib"
 BASE = "http://nora.example/npm"
@@ -107,9 +108,7 @@ def test_files_keep_the_names_that_they_have_upstream() -> None:
         assert listed.url == "https://files.example.com/odd.tgz"
 
 
-@pytest.mark.parametrize(
-    "bad", [None, 1, {}, {"tarball": 1}, {"tarball": "ftp://x/a.tgz"}, {"tarball": "http://[x/a"}]
-)
+@each("bad", [None, 1, {}, {"tarball": 1}, {"tarball": "ftp://x/a.tgz"}, {"tarball": "http://[x/a"}])
 def test_versions_that_cannot_be_installed_are_left_out(bad: object) -> None:
     document = upstream_document("1.0.0", "2.0.0")
     document["versions"]["2.0.0"]["dist"] = bad
@@ -117,7 +116,7 @@ def test_versions_that_cannot_be_installed_are_left_out(bad: object) -> None:
     assert (list(found["versions"]), found["dist-tags"]) == (["1.0.0"], {"latest": "1.0.0"})
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [b"", b"<html>", b"[]", b"null", b'"x"', b"{}", b'{"name":"lib"}', b'{"versions":[]}',
      b'{"versions":null}', b'{"name":"other","versions":{}}', b'{"name":"lib","versions":{', b"[" * 100_000,

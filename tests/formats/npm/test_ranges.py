@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from nora.formats.npm.ranges import Range
+from tests.support.tables import each
 
 VERSIONS = (
     "0.0.1",
@@ -59,16 +58,14 @@ RANGES = {
 }
 
 
-@pytest.mark.parametrize(("text", "newest"), RANGES.items(), ids=str)
+@each(("text", "newest"), RANGES.items())
 def test_the_newest_version_in_a_range(text: str, newest: str | None) -> None:
     found = Range.of(text)
     assert found is not None
     assert next(iter(found.newest_first(VERSIONS)), None) == newest
 
 
-@pytest.mark.parametrize(
-    "text", ["latest", "^", "^a", "1.2.3.4", "1..2", "-1", "1 -", "x.1", "1||b", "1" * 17, "1 || " * 100]
-)
+@each("text", ["latest", "^", "^a", "1.2.3.4", "1..2", "-1", "1 -", "x.1", "1||b", "1" * 17, "1 || " * 100])
 def test_what_is_no_range(text: str) -> None:
     assert Range.of(text) is None
 

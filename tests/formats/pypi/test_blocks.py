@@ -9,11 +9,12 @@ import pytest
 from nora.formats.pypi.parts import spellings
 from tests.support.in_process import application
 from tests.support.pypi_index import JSON, PyPIIndex
+from tests.support.tables import each
 from tests.support.upstream import upstream
 from tests.support.wheels import Release
 
 
-@pytest.mark.parametrize(
+@each(
     ("version", "others"),
     [
         ("1.2", {"1.2.0", "1.2.0.0", "1.2.0.0.0", "1.2.0.0.0.0"}),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nora.formats.pypi.html_index import parse_html
 from nora.formats.pypi.index import IndexUnreadable, ListedFile, Project
 from nora.formats.pypi.names import ProjectName
+from tests.support.tables import each
 
 NAME = ProjectName.of("foo")
 URL = "https://pypi.example/simple/foo/"
@@ -68,7 +69,7 @@ def test_a_page_as_pypi_writes_it() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "html",
     [
         "<a href='foo-1.0.zip'>x</a>",
@@ -121,7 +122,7 @@ def test_names_are_decoded_and_addresses_are_not() -> None:
     assert file.url == "https://pypi.example/p/torch-2.0%2Bcpu-cp311-cp311-linux_x86_64.whl"
 
 
-@pytest.mark.parametrize(
+@each(
     ("fragment", "hashes"),
     [
         *(("", {}), ("#", {}), ("#sha256=", {}), ("#sha256=xyz", {}), ("#sha256=abc", {}), ("#egg=foo", {})),
@@ -137,7 +138,7 @@ def test_hashes_are_in_the_fragment(fragment: str, hashes: dict[str, str]) -> No
     assert "#" not in file.url
 
 
-@pytest.mark.parametrize(
+@each(
     ("attribute", "metadata"),
     [
         *(("", False), ("data-core-metadata", False), ("data-core-metadata=false", False)),
@@ -163,7 +164,7 @@ def test_a_number_without_end_costs_no_more_than_its_field() -> None:
     assert only(f"<a href=foo-1.0.zip data-yanked='&#{'1' * 5000};'>").filename == "foo-1.0.zip"
 
 
-@pytest.mark.parametrize(
+@each(
     "href",
     [
         *(
@@ -194,7 +195,7 @@ def test_links_that_are_no_files(href: str) -> None:
     assert files(f'<title>Links for foo</title><a href="{href}">x</a>') == []
 
 
-@pytest.mark.parametrize(
+@each(
     "html",
     [
         *("", "Not found", "<html><title>404</title><h1>Not found</h1><a href='/'>Home</a></html>", "{}"),
@@ -224,7 +225,7 @@ def test_what_is_quarantined_is_known() -> None:
     assert parse_html(html, URL, NAME).status == "quarantined"
 
 
-@pytest.mark.parametrize(
+@each(
     "piece",
     [
         *(

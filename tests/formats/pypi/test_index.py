@@ -21,6 +21,7 @@ from nora.formats.pypi.index import (
     weight,
 )
 from nora.formats.pypi.names import ProjectName
+from tests.support.tables import each
 
 NAME = ProjectName.of("foo")
 URL = "https://pypi.example/simple/foo/"
@@ -102,7 +103,7 @@ def test_a_page_as_pypi_writes_it() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each(
     "body",
     [
         *(b"", b"[]", b"{}", b'{"files": {}}', b'{"files": [', b"\xff", b"<html>", b"null", b"[" * 100_000),
@@ -122,7 +123,7 @@ def test_an_empty_page_is_one() -> None:
     assert parse_json(b'{"files": [], "name": "Foo", "meta": 1}', URL, NAME) == Project(NAME)
 
 
-@pytest.mark.parametrize(
+@each(
     "bad",
     [
         *(
@@ -157,7 +158,7 @@ def test_files_that_cannot_be_served_are_left_out(bad: dict[str, Any]) -> None:
     assert [file.filename for file in files] == ["foo-2.0.tar.gz"]
 
 
-@pytest.mark.parametrize(
+@each(
     ("given_url", "expected"),
     [
         ("foo-1.0.tar.gz", "https://pypi.example/simple/foo/foo-1.0.tar.gz"),
@@ -176,7 +177,7 @@ def test_addresses_are_absolute_and_plain(given_url: str, expected: str) -> None
     assert only(url=given_url).url == expected
 
 
-@pytest.mark.parametrize(
+@each(
     ("field", "attribute", "value", "expected"),
     [
         *(
@@ -246,7 +247,7 @@ def test_versions_are_complete_and_without_duplicates() -> None:
         assert parse_json(page(*files, **versions), URL, NAME).versions == ("1.0", "0.9")
 
 
-@pytest.mark.parametrize(
+@each(
     ("status", "expected"),
     [
         *((value, "active") for value in (None, "active", "unheard-of", 7, {}, {"status": ["x"]})),

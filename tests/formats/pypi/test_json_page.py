@@ -28,6 +28,7 @@ from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType, render, render_pieces
 from nora.formats.pypi.projects import make_page
 from nora.http.encodings import Encoding, compress_pieces
+from tests.support.tables import each
 
 NAME = ProjectName("foo")
 URL = "https://index.example/simple/foo/"
@@ -88,8 +89,8 @@ def test_what_has_no_files_is_no_page(body: bytes) -> None:
             read(body, URL, NAME)
 
 
-@pytest.mark.parametrize("versions", [{}, {"versions": ["9", "9"]}])
-@pytest.mark.parametrize("count", [0, 1, 4, 5, 23])
+@each("versions", [{}, {"versions": ["9", "9"]}])
+@each("count", [0, 1, 4, 5, 23])
 def test_a_page_is_stored_as_it_is_parsed(count: int, versions: dict[str, Any]) -> None:
     body = page_of(count, **versions)
     project = parse_json(body, URL, NAME)

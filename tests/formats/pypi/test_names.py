@@ -16,9 +16,10 @@ from nora.formats.pypi.names import (
     quote_filename,
     version_of,
 )
+from tests.support.tables import each
 
 
-@pytest.mark.parametrize("text", ["a-b", "a--b", "A._b", "a_B", "a.-_b", "A...B"])
+@each("text", ["a-b", "a--b", "A._b", "a_B", "a.-_b", "A...B"])
 def test_all_spellings_are_one_project(text: str) -> None:
     name = ProjectName.of(text)
     assert name == "a-b"
@@ -26,7 +27,7 @@ def test_all_spellings_are_one_project(text: str) -> None:
     assert ProjectName.of(name) == name
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",
@@ -51,7 +52,7 @@ def test_what_is_no_project_name(text: str) -> None:
         ProjectName.of(text)
 
 
-@pytest.mark.parametrize(
+@each(
     ("filename", "project", "version", "kind"),
     [
         ("foo_bar-1.0-py3-none-any.whl", "foo-bar", "1.0", "wheel"),
@@ -68,7 +69,7 @@ def test_file_names_say_what_they_are(filename: str, project: str, version: str,
     assert version_of(filename) == version
 
 
-@pytest.mark.parametrize(
+@each(
     "filename",
     [
         *(
@@ -112,7 +113,7 @@ def test_relics_are_listed_and_not_taken_in(filename: str) -> None:
         parse_filename(filename)
 
 
-@pytest.mark.parametrize(
+@each(
     ("filename", "version"),
     [
         *(("foo-bar-1.0.tar.gz", "1.0"), ("foo-1.0-py3-none-any.whl", "1.0"), ("foo-1.0.tgz", "1.0")),

@@ -16,6 +16,7 @@ from nora.formats.pypi.html_index import parse_html
 from nora.formats.pypi.index import ListedFile, Project, parse_json
 from nora.formats.pypi.names import ProjectName
 from nora.formats.pypi.pages import PageType, negotiate, render, render_list
+from tests.support.tables import each
 
 JSON, HTML, TEXT_HTML = PageType.JSON, PageType.HTML, PageType.TEXT_HTML
 V1_JSON, V1_HTML = JSON.value, HTML.value
@@ -45,7 +46,7 @@ PROJECT = Project(NAME, (WHEEL, SDIST), ("1.0+cpu", "1.0"), "deprecated", "<old>
 # -- negotiation ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
+@each(
     ("accept", "expected"),
     [
         *((None, TEXT_HTML), ("", TEXT_HTML), (" ", TEXT_HTML), ("*/*", TEXT_HTML), ("text/html", TEXT_HTML)),
@@ -79,7 +80,7 @@ def test_the_representation(accept: str | None, expected: PageType) -> None:
     assert negotiate(accept) is expected
 
 
-@pytest.mark.parametrize(
+@each(
     "accept",
     [
         "image/png",
