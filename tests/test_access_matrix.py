@@ -11,8 +11,8 @@ import base64
 import itertools
 import sqlite3
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ class Place:
     http: httpx.Client
     admin: httpx.Client
     callers: dict[str, Credentials | None]
+    images: dict[str, Image] = field(default_factory=dict)
+    """By name, those that are there as they were pushed."""
 
 
 @pytest.fixture(scope="module")
@@ -348,6 +350,7 @@ def seen_by(
             seen[caller] = outcome(answer, entry["route"])
             if answer.is_success and not entry["route"].startswith(("GET ", "HEAD ")):
                 content = None
+                place.images.clear()
     return seen
 
 
@@ -379,15 +382,15 @@ def send(
     if path.startswith("/go/"):
         values |= module_values(content.module, method)
     values["reference"] = entry.get("reference", "1").format(**values)
-    bodies = {
-        "chunk": CHUNK,
-        "manifest": image.manifest if image else b"",
-        "crate": content.crate.publication(),
-        "npm": orjson.dumps(content.npm.publication()),
-        "npm-version": b'"1.0.0"',
-        "module": content.module.body,
+    bodies: dict[str, Callable[[], bytes | None]] = {
+        "chunk": lambda: CHUNK,
+        "manifest": lambda: image.manifest if image else b"",
+        "crate": content.crate.publication,
+        "npm": lambda: orjson.dumps(content.npm.publication()),
+        "npm-version": lambda: b'"1.0.0"',
+        "module": lambda: content.module.body,
     }
-    body = bodies.get(entry.get("body", ""))
+    body = bodies.get(entry.get("body", ""), lambda: None)()
     headers = {} if "form" in entry or entry.get("class") == "password" else headers_of(who)
     if entry.get("body") == "manifest":
         headers["content-type"] = IMAGE
@@ -462,9 +465,11 @@ def somebody() -> str:
 
 def push(place: Place, name: str, seed: str = "") -> Image:
     """An image with the tags `1` and `latest`."""
-    repository = Repository(place.admin, name)
-    image = repository.push_image("1", seed=seed)
-    repository.push_manifest("latest", image.manifest)
+    image = place.images.get(name)
+    if image is None:
+        repository = Repository(place.admin, name)
+        image = place.images[name] = repository.push_image("1", seed=seed)
+        repository.push_manifest("latest", image.manifest)
     return image
 
 
