@@ -26,6 +26,7 @@ Outcome = Literal["found", "absent", "401", "403", "500", "cut", "timeout", "ref
 FAILURES: tuple[Outcome, ...] = ("401", "403", "500", "cut")
 """Those that cost no time; `refused` is for all names of a site at once: `Upstream.stop`."""
 BY_ROOT = {root: table for table in TABLES for root in table.roots}
+assert len(BY_ROOT) == sum(len(table.roots) for table in TABLES), "two formats have a path of a site"
 
 
 @dataclass(frozen=True, slots=True)

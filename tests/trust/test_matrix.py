@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from nora.formats import discover
 from tests.trust.matrix import check, check_while_first_is_down, every, placed, rows, some
 from tests.trust.table import KINDS, LAYOUTS, Layout, Place, Table
 from tests.trust.tables import TABLES
@@ -22,6 +23,10 @@ IN_EACH_LAYOUT = pytest.mark.parametrize("layout", LAYOUTS, ids=[layout.title fo
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with placed(tmp_path_factory.mktemp("trust")) as found:
         yield found
+
+
+def test_every_format_with_upstreams_has_a_table() -> None:
+    assert [table.format for table in TABLES] == [one.name for one in discover() if one.can_proxy]
 
 
 @OF_EACH_FORMAT

@@ -22,7 +22,7 @@ class FileServer:
         self.files: dict[str, bytes] = {}
 
     def mount(self, up: Upstream) -> None:
-        up.mount("/files/", self)
+        up.mount("/shelf/", self)
 
     def __call__(self, asked: Asked) -> Answer:
         body = self.files.get(asked.path.rpartition("/")[2])
@@ -57,9 +57,9 @@ def has_size(body: bytes, answer: httpx.Response) -> bool:
 TABLE = Table(
     format="raw",
     store=FileServer,
-    roots=("files",),
+    roots=("shelf",),
     name_of=name_of,
-    upstream="/files",
+    upstream="/shelf",
     base="{mount}/raw",
     stock=stock,
     publish=publish,
