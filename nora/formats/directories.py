@@ -118,8 +118,8 @@ def _lines(directory: str, entries: Sequence[DirectoryEntry], link: str | None) 
     if directory:
         yield '<tr><td><a href="../">../</a></td></tr>'
     for one in entries:
-        # With the dot a name with a colon is no scheme
-        name = f'<td><a href="./{quote(one.name)}">{escape(one.name)}</a></td>'
+        # A colon is quoted, so it ends no scheme; `./` in front would hide the link from coursier
+        name = f'<td><a href="{quote(one.name)}">{escape(one.name)}</a></td>'
         size = (
             "" if one.file is None else f"<td>{_time(one.file.created_at)}</td><td>{one.file.blob.size}</td>"
         )

@@ -408,6 +408,6 @@ async def test_directories_list_what_is_here(
         answer = await http.get("/maven2/com/example/", params={"list": ""})
         assert [one["name"] for one in answer.json()["entries"]] == ["cached/", "lib/"]
         page = await text(http, "/maven2/com/example/lib/1.0/")
-        assert 'href="./lib-1.0.jar"' in page
+        assert 'href="lib-1.0.jar"' in page
         assert (await http.head("/maven2/")).status_code == 200
         assert (await http.get("/maven2/nothing/")).status_code == 404

@@ -97,7 +97,7 @@ async def test_a_page_for_people_hides_nothing_in_names(http: httpx.AsyncClient)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["vary"] == "Accept"
     assert "<script" not in answer.text
-    for link in ("./javascript%3Aalert%281%29", "./a%26b", "./%C3%BC%20d/", "../"):
+    for link in ("javascript%3Aalert%281%29", "a%26b", "%C3%BC%20d/", "../"):
         assert f'href="{link}"' in answer.text
     assert (await http.get("/raw/h/", headers={"accept": "image/png"})).status_code == 406
 
