@@ -19,6 +19,7 @@ from nora.catalog.blobs import Blobs
 from nora.catalog.blocks import BlockRows
 from nora.catalog.cached import CachedFiles
 from nora.catalog.files import Files
+from nora.catalog.overview import Overview
 from nora.catalog.packages import Packages
 from nora.catalog.repositories import Repositories
 from nora.catalog.tags import Tags
@@ -50,6 +51,7 @@ class Catalog(
     BlockRows,
     Uploads,
     Tokens,
+    Overview,
     Engine,
     Protocol,
 ):

@@ -328,3 +328,45 @@ class Token:
     last_used_at: float | None = None
     grounds: tuple[str, ...] = ()
     """What it ends with beside its time; see nora.auth.grounds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """How much a repository holds."""
+
+    packages: int = 0
+    versions: int = 0
+    bytes: int = 0
+    """Of what is stored once, however often it is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How much there is, in all and by the ids of repositories that have rows."""
+
+    repositories: Mapping[int, Totals]
+    blobs: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NamesFound:
+    """A part of a search."""
+
+    names: tuple[str, ...]
+    after: str | None
+    """Where it goes on; None: this was all of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A package in one line."""
+
+    versions: int
+    bytes: int
+    latest: str | None
+    """The version that was published last."""
+    tag: str | None
+    """The tag that was set last."""
+    changed_at: float
+    """When a version was published last, or else the package became known."""

@@ -12,6 +12,7 @@ from nora.catalog.sqlite.blocks import BlockRows
 from nora.catalog.sqlite.cached import CachedFiles
 from nora.catalog.sqlite.engine import translate
 from nora.catalog.sqlite.files import Files
+from nora.catalog.sqlite.overview import Overview
 from nora.catalog.sqlite.packages import Packages
 from nora.catalog.sqlite.purges import Purges
 from nora.catalog.sqlite.tags import Tags
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from nora.model import Repository, RepositorySpec
 
 
-class SQLiteCatalog(Packages, Versions, Tags, Files, CachedFiles, Purges, Blobs, BlockRows, Uploads, Tokens):
+class SQLiteCatalog(
+    Packages, Versions, Tags, Files, CachedFiles, Purges, Blobs, BlockRows, Uploads, Tokens, Overview
+):
     """See nora.catalog.base.Catalog for what the methods promise, `Executor` for how they read and write."""
 
     @staticmethod

@@ -9,6 +9,7 @@ from tests.contracts.catalog import CatalogContract
 from tests.contracts.catalog_blocks import BlocksContract
 from tests.contracts.catalog_cached import CachedContract
 from tests.contracts.catalog_files import FilesContract
+from tests.contracts.catalog_overview import OverviewContract
 from tests.contracts.catalog_purges import PurgesContract
 from tests.contracts.catalog_releases import ReleasesContract
 from tests.support.catalogs import prepare_catalog
@@ -41,4 +42,8 @@ class TestSQLitePurges(_SQLite, PurgesContract):
 
 
 class TestSQLiteBlocks(_SQLite, BlocksContract):
+    pass
+
+
+class TestSQLiteOverview(_SQLite, OverviewContract):
     pass
