@@ -36,7 +36,7 @@ MAX_LENGTH: Final = 16 * 1024
 NOTHING: Final = (Scope("", "", frozenset()),)
 """Scopes that allow nothing; no scopes at all would mean no limits."""
 
-_ACCESS, _REFRESH = "nora", "nora-refresh"
+_ACCESS, _REFRESH, _BROWSER = "nora", "nora-refresh", "nora-browser"
 _RECENT = 4096
 _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 
@@ -91,6 +91,14 @@ class Sessions:
         """The holder of a refresh token, None when it is not one of ours. Otherwise as `read`."""
         session = self._read(text, _REFRESH)
         return None if session is None else session.holder
+
+    def mint_browser(self, holder: Principal, seconds: int) -> str:
+        """A token that opens web pages, and nothing else, with all that its holder may do."""
+        return self._sign(holder, (), _BROWSER, self.lifetime(holder, seconds))
+
+    def read_browser(self, text: str) -> Session | None:
+        """The session of such a token. Otherwise as `read`."""
+        return self._read(text, _BROWSER)
 
     def _read(self, text: str, audience: str) -> Session | None:
         session = self._recent.get(text)

@@ -199,19 +199,30 @@ class Metrics:
         self._uptime.set(round(time.time() - started_at, 3))
         return generate_latest(self._registry)
 
+    def values(self, *families: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+        """What counters and gauges say now, over all workers: labels and value of each, by family."""
+        return {
+            family: [(dict(labels), value) for (_, labels), value in _MERGED[_FAMILIES[family][0]](entries)]
+            for family, entries in self._read(families).items()
+        }
+
     def collect(self) -> Iterable[Metric]:
         """prometheus-client's protocol of a collector."""
-        found: dict[str, list[Entry]] = {name: [] for name in _FAMILIES}
-        for worker, key, value in self._memory.read():
-            family, sample, *pairs = orjson.loads(key)
-            if worker == self._worker or _FAMILIES[family][0] != "gauge":
-                found[family].append((worker, sample, tuple(map(tuple, pairs)), value))
-        for family, entries in found.items():
+        for family, entries in self._read(_FAMILIES).items():
             kind, text = _FAMILIES[family]
             metric = Metric(family, text, kind if kind in ("counter", "histogram") else "gauge")
             for (sample, labels), value in _MERGED[kind](entries):
                 metric.add_sample(sample, dict(labels), value)
             yield metric
+
+    def _read(self, families: Iterable[str]) -> dict[str, list[Entry]]:
+        """What all workers have counted for these."""
+        found: dict[str, list[Entry]] = {name: [] for name in families}
+        for worker, key, value in self._memory.read():
+            family, sample, *pairs = orjson.loads(key)
+            if family in found and (worker == self._worker or _FAMILIES[family][0] != "gauge"):
+                found[family].append((worker, sample, tuple(map(tuple, pairs)), value))
+        return found
 
 
 def _key(family: str, sample: str, labels: Iterable[tuple[str, str]]) -> str:
