@@ -16,6 +16,7 @@ from blacksheep import Request, Response
 
 from nora.config.sections import FormatSection, FormatSettings, ProxiedSettings, no_upstreams
 from nora.errors import NoraError
+from nora.formats.browsing import Browse
 from nora.model import Repository
 from nora.resolve.purging import PartRules
 
@@ -200,6 +201,8 @@ class Format:
     """`nora <format> <command>`."""
     client_commands: tuple[ClientCommand, ...] = ()
     """Those that need a server and no data directory."""
+    browse: Browse = field(default_factory=Browse)
+    """What people are shown of it."""
 
     @property
     def section(self) -> FormatSection:

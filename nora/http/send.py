@@ -112,7 +112,7 @@ async def blob_response(
         if part is not None:
             return await _part_response(store, memory, blob, part, media_type, head)
     if blob.size <= SMALL:
-        return Response(200, head, Content(media_type, await _small(store, memory, blob)))
+        return Response(200, head, Content(media_type, await read_small(store, memory, blob)))
     path = store.path(blob)
     if path is None or _PATHSEND not in scope["extensions"]:
         return Response(200, head, _streamed(store, blob, 0, blob.size, media_type))
@@ -138,7 +138,7 @@ async def _part_response(
     first, last = part
     head.append((b"content-range", b"bytes %d-%d/%d" % (first, last, blob.size)))
     if blob.size <= SMALL:
-        data = await _small(store, memory, blob)
+        data = await read_small(store, memory, blob)
         return Response(206, head, Content(media_type, data[first : last + 1]))
     path = store.path(blob)
     if path is not None:
@@ -146,7 +146,9 @@ async def _part_response(
     return Response(206, head, _streamed(store, blob, first, last + 1, media_type))
 
 
-async def _small(store: BlobStore, memory: MemoryCache, blob: Blob) -> bytes:
+async def read_small(store: BlobStore, memory: MemoryCache, blob: Blob) -> bytes:
+    """The bytes of a blob that is read again and again, out of memory where they are. Raises
+    StorageFailed."""
     data = memory.get(blob.digest)
     if data is None:
         data = await store.read(blob)

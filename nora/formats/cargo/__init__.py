@@ -1,6 +1,7 @@
 """Cargo: the sparse index, downloads and the web API of a registry of crates, below `/cargo/`."""
 
 from nora.formats.base import Format
+from nora.formats.cargo.browse import BROWSE
 from nora.formats.cargo.errors import render_error
 from nora.formats.cargo.names import canonical, version_order
 from nora.formats.cargo.releases import RULES
@@ -22,4 +23,5 @@ FORMAT = Format(
     fold=canonical,
     check_upstream=check_upstream,
     commands=release_commands(RULES),
+    browse=BROWSE,
 )

@@ -1,6 +1,7 @@
 """Docker / OCI: the distribution-spec 1.1 at `/v2/`. Helm charts and other OCI artifacts are images too."""
 
 from nora.formats.base import Format
+from nora.formats.docker.browse import BROWSE
 from nora.formats.docker.errors import render_error
 from nora.formats.docker.parts import PARTS
 from nora.formats.docker.routes import build
@@ -20,4 +21,5 @@ FORMAT = Format(
     can_proxy=True,
     shares_mount=True,
     parts=PARTS,
+    browse=BROWSE,
 )

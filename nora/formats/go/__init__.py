@@ -1,6 +1,7 @@
 """Go modules: the protocol of module proxies, below `/go/`."""
 
 from nora.formats.base import Format
+from nora.formats.go.browse import BROWSE
 from nora.formats.go.client import PUBLISH
 from nora.formats.go.errors import render_error
 from nora.formats.go.names import version_order
@@ -23,4 +24,5 @@ FORMAT = Format(
     check_upstream=check_upstream,
     commands=release_commands(RULES),
     client_commands=(PUBLISH,),
+    browse=BROWSE,
 )

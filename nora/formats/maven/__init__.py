@@ -1,6 +1,7 @@
 """Maven: artifacts, checksums and metadata of the repository layout, below `/maven2/`."""
 
 from nora.formats.base import Format
+from nora.formats.maven.browse import BROWSE
 from nora.formats.maven.errors import render_error
 from nora.formats.maven.parts import PARTS
 from nora.formats.maven.releases import RULES
@@ -24,4 +25,5 @@ FORMAT = Format(
     check_upstream=check_upstream,
     parts=PARTS,
     commands=release_commands(RULES),
+    browse=BROWSE,
 )

@@ -1,6 +1,7 @@
 """npm: packages of JavaScript for npm, pnpm, yarn and bun, below `/npm/`."""
 
 from nora.formats.base import Format
+from nora.formats.npm.browse import BROWSE
 from nora.formats.npm.errors import render_error
 from nora.formats.npm.names import canonical, version_order
 from nora.formats.npm.parts import PARTS
@@ -23,4 +24,5 @@ FORMAT = Format(
     fold=canonical,
     parts=PARTS,
     commands=release_commands(RULES),
+    browse=BROWSE,
 )

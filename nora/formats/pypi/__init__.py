@@ -3,6 +3,7 @@
 from packaging.utils import canonicalize_name
 
 from nora.formats.base import Format
+from nora.formats.pypi.browse import BROWSE
 from nora.formats.pypi.errors import render_error
 from nora.formats.pypi.names import version_order
 from nora.formats.pypi.parts import PARTS
@@ -27,4 +28,5 @@ FORMAT = Format(
     fold=canonicalize_name,
     parts=PARTS,
     commands=release_commands(RULES),
+    browse=BROWSE,
 )
