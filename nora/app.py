@@ -72,6 +72,10 @@ from nora.proxy.offload import close as close_helper
 from nora.proxy.upstreams import Upstreams
 from nora.resolve import Claims, Resolver, Sources
 from nora.resolve.ownership import Ownership
+from nora.ui import MOUNT as UI_MOUNT
+from nora.ui import build as build_ui
+from nora.ui import render_error as render_ui_error
+from nora.ui.server import ServerView
 
 _log = logging.getLogger(__name__)
 
@@ -254,6 +258,7 @@ class Worker:
             OidcVerifier(config.oidc, self._outbound, self._catalog) if config.oidc.enabled else None
         )
         self._services: Services | None = None
+        self._probe = Probe(self._check)
         self._exclusive = Exclusive(self._scratch.locks)
         self._periodic: list[asyncio.Task[None]] = []
         self._started_at = started_at
@@ -278,6 +283,9 @@ class Worker:
             self._identities.prepare()
             minting = server_router(TrustedPublishing(services.exchange).endpoints(), authorizer)
             self._app.attach(MOUNT, "oidc", minting, render_publishing_error)
+        server = ServerView(self._config, self._metrics, self._probe, self._started_at)
+        pages = build_ui(services, served_formats(self._config), repositories, server)
+        self._app.attach(UI_MOUNT, "ui", pages, render_ui_error)
         # Proxies had rows themselves, before their sources had.
         cached = [one for one in repositories.values() if one.kind == "proxy"]
         cached += services.resolver.sources.repositories
@@ -291,7 +299,7 @@ class Worker:
         formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
         yield from System(
             self._metrics,
-            Probe(self._check),
+            self._probe,
             self._catalog.count_uploads,
             formats,
             __version__,

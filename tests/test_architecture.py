@@ -22,7 +22,8 @@ PACKAGE = ROOT / "nora"
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"cli", "server", "__main__"}),
     frozenset({"app"}),
-    frozenset({"formats", "ui", "upkeep"}),
+    frozenset({"ui"}),
+    frozenset({"formats", "upkeep"}),
     frozenset({"http", "proxy", "curation", "auth"}),
     frozenset({"resolve"}),
     frozenset({"archives", "catalog", "blobs", "outbound", "observability"}),

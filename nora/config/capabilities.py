@@ -18,7 +18,7 @@ CAPABILITIES: Mapping[str, bool] = {
     "authentication": True,
     "workload identity": True,
     "secret providers": False,
-    "web UI": False,
+    "web UI": True,
     "object storage": False,
     "proxy": True,
     "rate limits": True,

@@ -155,7 +155,12 @@ class AuthSettings:
     anonymous_read: bool = setting(
         False, kinds.BOOLEAN, "Anybody may read every repository that does not say otherwise."
     )
-    public_web_ui: bool = setting(False, kinds.BOOLEAN, "Anybody may see the web pages.", needs="web UI")
+    public_web_ui: bool = setting(
+        False,
+        kinds.BOOLEAN,
+        "Anybody may open the web pages, as where anybody may read a repository; what is on them is what "
+        "anybody may read.",
+    )
     public_metrics: bool = setting(True, kinds.BOOLEAN, "Anybody may read `/metrics`.")
     allow_anonymous_admin: bool = setting(
         False,

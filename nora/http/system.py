@@ -83,6 +83,9 @@ class System:
         yield Endpoint("GET HEAD", "/metrics", None if self._public_metrics else "read", self._read_metrics)
 
     async def _front(self, context: RequestContext) -> Response:
+        """A page for people is elsewhere: the address is relative, whatever is in front of this server."""
+        if "text/html" in (context.accept or ""):
+            return Response(302, [_NO_STORE, (b"vary", b"Accept"), (b"location", b"ui/")])
         return Response(200, [_NO_STORE], Content(b"text/html; charset=utf-8", self._page))
 
     async def _ready(self, context: RequestContext) -> Response:

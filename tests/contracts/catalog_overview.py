@@ -65,5 +65,5 @@ class OverviewContract(CatalogFixtures):
         app, claimed = found[keys[0]], found[keys[1]]
         assert (app.versions, app.bytes, app.latest, app.tag) == (2, 5 + 1 + 1, "2", "2")
         assert (claimed.versions, claimed.bytes, claimed.latest, claimed.tag) == (0, 0, None, None)
-        assert 0 < app.changed_at
-        assert 0 < claimed.changed_at
+        assert app.changed_at > 0
+        assert claimed.changed_at > 0

@@ -60,7 +60,7 @@ class Overview(Executor):
         def read() -> Summary:
             rows = self._listings
             sizes = dict(rows.execute(_COUNT_BYTES).fetchall())
-            packages = {row[0]: row[1:] for row in rows.execute(_COUNT_PACKAGES).fetchall()}
+            packages = {row[0]: (row[1], row[2]) for row in rows.execute(_COUNT_PACKAGES).fetchall()}
             blobs, total = rows.execute(_COUNT_BLOBS).fetchone()
             return Summary(
                 {one: Totals(*packages.get(one, (0, 0)), sizes.get(one, 0)) for one in {*sizes, *packages}},

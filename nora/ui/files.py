@@ -1,0 +1,106 @@
+"""Files that belong to no package: directories, and a file with its checksum and how to get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from nora.errors import NotFound, quoted
+from nora.ui.listings import PAGE
+from nora.ui.tabs import tabs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from blacksheep import Response
+
+    from nora.catalog.base import Catalog
+    from nora.catalog.records import DirectoryEntry, File
+    from nora.model import Repository
+    from nora.ui.shelves import Shelf, Shelves
+    from nora.ui.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Crumb:
+    """A directory above."""
+
+    name: str
+    path: str
+
+
+class FilePages:
+    """The pages."""
+
+    def __init__(self, catalog: Catalog, shelves: Shelves) -> None:
+        self._catalog = catalog
+        self._shelves = shelves
+
+    async def page(self, visit: Visit) -> Response:
+        """A directory, or a file."""
+        shelf, repository = self._shelves.find(visit.principal, visit.value("repository"))
+        if not shelf.format.browse.is_directory:
+            raise NotFound(f"{shelf.format.title} has no directories")
+        path = visit.value("path")
+        file = await self._file(visit, repository, path) if path else None
+        if file is None:
+            return await self.directory(visit, shelf, repository, path)
+        site = self._shelves.site(visit, shelf, repository)
+        return visit.page(
+            "file.html", file=file, address=site.url + quote(path), **_around(shelf, repository, path)
+        )
+
+    async def directory(self, visit: Visit, shelf: Shelf, repository: Repository, path: str) -> Response:
+        """What is in a directory that the visitor may read; of the names in several members that of the
+        first."""
+        after = visit.text("after", 1024)
+        found: dict[str, DirectoryEntry] = {}
+        for row in repository.row_ids:
+            for one in await self._catalog.list_directory(row, path, after, PAGE + 1):
+                if one.file is None or not self._is_hidden(row, one.file):
+                    found.setdefault(one.name, one)
+        ordered = sorted(found.values(), key=lambda one: one.name.encode())
+        page, rest = ordered[:PAGE], ordered[PAGE:]
+        prefix = f"{path}/" if path else ""
+        readable = [
+            one for one in page if self._shelves.may_read(visit.principal, repository, prefix + one.name)
+        ]
+        if path and not readable and not after:
+            raise NotFound(f"there is no directory {quoted(path)}")
+        readable.sort(key=lambda one: one.file is not None)
+        site, made = self._shelves.site(visit, shelf, repository), shelf.format.browse.snippets
+        counted = self._shelves.may_count(visit.principal, repository)
+        return visit.page(
+            "directory.html",
+            entries=readable,
+            repositories=self._shelves.listed(visit.principal, shelf),
+            totals=await self._shelves.totals(repository) if counted and not path else None,
+            site=site,
+            after=after,
+            next_after=page[-1].name if rest else None,
+            prefix=prefix,
+            **tabs(visit, made(site) if made is not None and not path else ()),
+            **_around(shelf, repository, path),
+        )
+
+    async def _file(self, visit: Visit, repository: Repository, path: str) -> File | None:
+        self._shelves.require(visit.principal, repository, path)
+        for row in repository.row_ids:
+            file = await self._catalog.find_file(row, path)
+            if file is not None and not self._is_hidden(row, file):
+                return file
+        return None
+
+    def _is_hidden(self, row: int, file: File) -> bool:
+        hidden = self._catalog.blocks().hidden(row, file.package or file.path)
+        return hidden is not None and hidden.has(file.version, file.blob.digest)
+
+
+def _around(shelf: Shelf, repository: Repository, path: str) -> dict[str, Any]:
+    return {"shelf": shelf, "repository": repository, "path": path, "crumbs": _crumbs(path)}
+
+
+def _crumbs(path: str) -> Sequence[Crumb]:
+    parts = path.split("/") if path else []
+    return [Crumb(part, "/".join(parts[: number + 1])) for number, part in enumerate(parts)]

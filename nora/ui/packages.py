@@ -1,0 +1,177 @@
+"""Formats, their packages, and one package: the pages that people browse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from nora.formats.browsing import Tagged
+from nora.ui.holdings import find_holdings, versions_of
+from nora.ui.listings import PAGE, read_page
+from nora.ui.tabs import install_lines, tabs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from blacksheep import Response
+
+    from nora.formats.base import Services
+    from nora.formats.browsing import Contents
+    from nora.model import Repository
+    from nora.ui.files import FilePages
+    from nora.ui.holdings import Held, ShownVersion
+    from nora.ui.server import ServerView
+    from nora.ui.shelves import Shelf, Shelves
+    from nora.ui.visit import Visit
+
+MOST_TAGS: Final = 200
+"""Of a package that is shown by its versions."""
+MOST_FILES: Final = 100
+LIVE: Final = "live"
+
+
+class PackagePages:
+    """The pages."""
+
+    def __init__(self, services: Services, shelves: Shelves, server: ServerView, files: FilePages) -> None:
+        self._services = services
+        self._catalog = services.catalog
+        self._shelves = shelves
+        self._server = server
+        self._files = files
+
+    async def format(self, visit: Visit) -> Response:
+        """A format: its repositories, and the packages of one of them."""
+        shelves, principal = self._shelves, visit.principal
+        shelf = shelves.shelf(visit.value("format"))
+        listed = shelves.listed(principal, shelf)
+        wanted = visit.text("repository")
+        chosen = shelves.find(principal, wanted)[1] if wanted else next(iter(listed), None)
+        if chosen is not None and shelf.format.browse.is_directory:
+            return await self._files.directory(visit, shelf, chosen, "")
+        values: dict[str, Any] = {"shelf": shelf, "repositories": listed, "repository": chosen}
+        if chosen is not None:
+            text, after = visit.text("q").strip(), visit.text("after", 1024)
+            sought = shelf.format.fold(text)
+            page = await read_page(self._catalog, shelves, principal, chosen, sought, after)
+            outlines = await self._catalog.outline_packages([(one.row, one.name) for one in page.packages])
+            counted = shelves.may_count(principal, chosen)
+            sees_server = shelves.may_see_server(principal)
+            values |= {
+                "page": page,
+                "outlines": outlines,
+                "text": text,
+                "after": after,
+                "totals": await shelves.totals(chosen) if counted else None,
+                "upstreams": tuple(self._server.upstreams(shelves, chosen)) if sees_server else (),
+                **self._use(visit, shelf, chosen),
+            }
+        return visit.page("format.html", **values)
+
+    def _use(self, visit: Visit, shelf: Shelf, repository: Repository) -> dict[str, Any]:
+        """How clients use a repository."""
+        site = self._shelves.site(visit, shelf, repository)
+        made = shelf.format.browse.snippets
+        return {"site": site, **tabs(visit, made(site) if made is not None else ())}
+
+    async def package(self, visit: Visit) -> Response:
+        """A package: by its tags where its format has it so, else by its versions."""
+        shelves, name = self._shelves, visit.value("package")
+        shelf, repository = shelves.find(visit.principal, visit.value("repository"))
+        shelves.require(visit.principal, repository, name)
+        by_tags = shelf.format.browse.tags is not None
+        found = await find_holdings(
+            self._catalog, self._services.resolver, repository, name, lists_files=not by_tags
+        )
+        show = self._image if by_tags else self._release
+        values = await show(visit, shelf, found)
+        site = shelves.site(visit, shelf, repository)
+        snippets = install_lines(shelf.format.browse, site, values["spelled"] or name, values["wanted"])
+        return visit.page(
+            "image.html" if by_tags else "package.html",
+            shelf=shelf,
+            repository=repository,
+            name=name,
+            found=found,
+            sees_server=shelves.may_see_server(visit.principal),
+            **values,
+            **tabs(visit, snippets),
+        )
+
+    async def _release(self, visit: Visit, shelf: Shelf, found: Sequence[Held]) -> dict[str, Any]:
+        versions = versions_of(shelf.format, found)
+        tags: dict[str, list[str]] = {}
+        for held in found:
+            for tag, version in (await self._tags_of(held)).items():
+                tags.setdefault(version, []).append(tag)
+        wanted = visit.text("version")
+        chosen = next((one for one in versions if one.name == wanted), None) or _newest(versions, tags)
+        describe, description = shelf.format.browse.describe, None
+        if describe is not None and chosen is not None:
+            description = await describe(self._services, chosen.held.holding, chosen.name)
+        start = _offset(visit.text("after"))
+        return {
+            "versions": versions[start : start + PAGE],
+            "version_count": len(versions),
+            "start": start,
+            "next_start": start + PAGE if start + PAGE < len(versions) else None,
+            "tags": tags,
+            "chosen": chosen,
+            "description": description,
+            "spelled": "" if description is None else description.name,
+            "wanted": "" if chosen is None else chosen.name,
+            "most_files": MOST_FILES,
+        }
+
+    async def _tags_of(self, held: Held) -> Mapping[str, str]:
+        row, package = held.holding.repository, held.holding.package
+        found = {}
+        for tag in await self._catalog.list_tags(row.id, package.name, "", MOST_TAGS):
+            file = await self._catalog.find_tagged_file(row.id, package.name, tag)
+            if file is not None and file.version is not None:
+                found[tag] = file.version
+        return found
+
+    async def _image(self, visit: Visit, shelf: Shelf, found: Sequence[Held]) -> dict[str, Any]:
+        after, wanted, version = visit.text("after"), visit.text("tag"), visit.text("version")
+        list_tags = shelf.format.browse.tags
+        assert list_tags is not None
+        tags: dict[str, tuple[Tagged, Held]] = {}
+        for held in found:
+            row, package = held.holding.repository, held.holding.package.name
+            for one in await list_tags(self._services, row, package, after, PAGE + 1):
+                tags.setdefault(one.tag, (one, held))
+        names = sorted(tags)
+        shown = [tags[name] for name in names[:PAGE]]
+        contents = {one.version: await self._contents(shelf, held, one.version) for one, held in shown}
+        chosen = None
+        if version:
+            chosen = next(filter(None, [await self._contents(shelf, held, version) for held in found]), None)
+        reference = wanted or version or ("latest" if "latest" in tags else names[0] if names else "")
+        return {
+            "tags": shown,
+            "contents": contents,
+            "chosen": chosen,
+            "version": version,
+            "tag": wanted,
+            "after": after,
+            "next_after": names[PAGE - 1] if len(names) > PAGE else None,
+            "wanted": reference,
+            "spelled": "",
+        }
+
+    async def _contents(self, shelf: Shelf, held: Held, version: str) -> Contents | None:
+        read = shelf.format.browse.contents
+        if read is None:
+            return None
+        return await read(self._services, held.holding.repository, held.holding.package.name, version)
+
+
+def _newest(versions: Sequence[ShownVersion], tags: Mapping[str, Sequence[str]]) -> ShownVersion | None:
+    """The one that clients take who say nothing."""
+    tagged = [one for one in versions if "latest" in tags.get(one.name, ())]
+    live = [one for one in versions if one.state == LIVE]
+    return next(iter([*tagged, *live, *versions]), None)
+
+
+def _offset(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0

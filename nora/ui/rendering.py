@@ -1,0 +1,90 @@
+"""Templates and static files: loaded with the first page that somebody opens, then kept."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from nora.errors import NotFound
+from nora.http.encodings import Encoding, compress
+from nora.ui.languages import iso
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+FOLDER: Final = Path(__file__).parent
+TEMPLATES: Final = FOLDER / "templates"
+_TYPES: Final = {
+    ".css": b"text/css; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".svg": b"image/svg+xml",
+}
+
+
+@cache
+def environment() -> Environment:
+    """What renders: everything is escaped unless it is markup of a template."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters["iso"] = iso
+    made.tests["web_address"] = is_web_address
+    return made
+
+
+def render(template: str, **values: Any) -> str:
+    """A page."""
+    return environment().get_template(template).render(values)
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a browser may be led there: packages say what they like."""
+    return text.startswith(("https://", "http://")) and not any(one in text for one in " \"'<>\\")
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A static file."""
+
+    media_type: bytes
+    body: bytes
+    version: str
+    """Another one for other bytes."""
+    _compressed: dict[Encoding, bytes] = field(default_factory=dict)
+
+    @staticmethod
+    def of(name: str) -> Asset:
+        """Raises NotFound."""
+        return _load(name) if name in _names() else _absent(name)
+
+    def variant(self, encoding: Encoding) -> bytes:
+        """Its bytes, compressed."""
+        if encoding not in self._compressed:
+            self._compressed[encoding] = compress(self.body, encoding)
+        return self._compressed[encoding]
+
+
+@cache
+def _names() -> frozenset[str]:
+    return frozenset(one.name for one in (FOLDER / "static").iterdir() if one.suffix in _TYPES)
+
+
+def _absent(name: str) -> Asset:
+    raise NotFound("there is no such file")
+
+
+@cache
+def _load(name: str) -> Asset:
+    path = FOLDER / "static" / name
+    body = path.read_bytes()
+    return Asset(_TYPES[path.suffix], body, hashlib.sha256(body).hexdigest()[:12])
