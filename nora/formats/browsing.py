@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nora.formats.base import Services
     from nora.model import Repository
 
-Purpose = Literal["set up", "log in", "install", "publish"]
+Purpose = Literal["set up", "log in", "install", "download", "publish"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FOLDER: Final = Path(__file__).parent
 TEMPLATES: Final = FOLDER / "templates"
+_DIRECTION: Final = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C])
 _TYPES: Final = {
     ".css": b"text/css; charset=utf-8",
     ".js": b"text/javascript; charset=utf-8",
@@ -36,10 +37,17 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        finalize=_without_direction,
     )
     made.filters["iso"] = iso
     made.tests["web_address"] = is_web_address
     return made
+
+
+def _without_direction(value: object) -> object:
+    """A value without the characters that let text run another way than it is read: `gnp.exe` as
+    `exe.png`."""
+    return value.translate(_DIRECTION) if isinstance(value, str) and not value.isascii() else value
 
 
 def render(template: str, **values: Any) -> str:

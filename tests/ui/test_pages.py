@@ -106,7 +106,8 @@ async def test_all_links_lead_to_pages_that_hold_only_text(http: httpx.AsyncClie
         assert "<!doctype html>\n<html lang=" in page.source, path
     assert len(seen) > 25
     shown = " ".join(page.text for page in seen.values())
-    assert HOSTILE in shown
+    assert HOSTILE.replace("\u202e", "") in shown
+    assert "\u202e" not in shown
     for name in ("@team/ui", "team/app", "acme-lib", "team_counts", "org.acme:team-lib", "readme.txt", LONG):
         assert name in shown, name
 
@@ -170,7 +171,7 @@ async def test_an_image_has_tags_platforms_and_layers(http: httpx.AsyncClient) -
     tag = next(link for link in page.values("href") if "tag=1.0" in link)
     of_tag = await read(http, urljoin("/ui/packages/docker/team/app", tag))
     assert "docker pull x.example/team/app:1.0" in of_tag.text
-    parts = [link for link in of_tag.values("href") if "version=sha256" in link and "tag=1.0" in link]
+    parts = [link for link in of_tag.values("href") if "version=sha256" in link and "tag=" not in link]
     pages = [await read(http, urljoin("/ui/packages/docker/team/app", link)) for link in parts]
     assert any("RUN make tools" in one.text for one in pages)
     absent = await read(http, "/ui/packages/docker/team/app?version=sha256:00")
@@ -196,9 +197,8 @@ async def test_a_search_finds_names_in_all_formats(http: httpx.AsyncClient) -> N
     for spelling in ("team-counts", "TEAM_counts", "m-cou"):
         assert "team_counts" in (await read(http, f"/ui/search?q={spelling}")).text, spelling
     assert "Nothing that you may read" in (await read(http, "/ui/search?q=nothing-like-it")).text
-    assert HOSTILE in (await http.get("/ui/search", params={"q": HOSTILE})).text.replace("&lt;", "<").replace(
-        "&gt;", ">"
-    ).replace("&#34;", '"').replace("&#39;", "'")
+    hostile = Page((await http.get("/ui/search", params={"q": HOSTILE})).text)
+    assert HOSTILE.replace("\u202e", "") in hostile.values("value")
 
 
 async def test_errors_are_pages_with_a_way_on(http: httpx.AsyncClient) -> None:

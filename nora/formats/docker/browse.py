@@ -31,12 +31,14 @@ def snippets(site: Site) -> Sequence[Snippet]:
     insecure = "" if site.is_tls else " --tls-verify=false"
     found = [
         Snippet("docker", "publish", f"docker tag app:1 {image}\ndocker push {image}"),
-        Snippet("docker", "install", f"docker pull {image}"),
+        Snippet("docker", "download", f"docker pull {image}"),
         Snippet("podman", "publish", f"podman push{insecure} app:1 {image}"),
-        Snippet("podman", "install", f"podman pull{insecure} {image}"),
+        Snippet("podman", "download", f"podman pull{insecure} {image}"),
         Snippet("helm", "publish", f"helm push{plain} chart-1.0.0.tgz oci://{site.host}/{site.prefix}charts"),
         Snippet(
-            "helm", "install", f"helm pull{plain} oci://{site.host}/{site.prefix}charts/chart --version 1.0.0"
+            "helm",
+            "download",
+            f"helm pull{plain} oci://{site.host}/{site.prefix}charts/chart --version 1.0.0",
         ),
     ]
     if site.needs_login:
@@ -52,9 +54,9 @@ def install(site: Site, image: str, reference: str) -> Sequence[Snippet]:
     insecure = "" if site.is_tls else " --tls-verify=false"
     plain = "" if site.is_tls else " --plain-http"
     return (
-        Snippet("docker", "install", f"docker pull {full}"),
-        Snippet("podman", "install", f"podman pull{insecure} {full}"),
-        Snippet("oras", "install", f"oras pull{plain} {full}"),
+        Snippet("docker", "download", f"docker pull {full}"),
+        Snippet("podman", "download", f"podman pull{insecure} {full}"),
+        Snippet("oras", "download", f"oras pull{plain} {full}"),
     )
 
 

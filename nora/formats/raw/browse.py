@@ -16,7 +16,7 @@ def snippets(site: Site) -> Sequence[Snippet]:
     user = " -u YOUR_NAME" if site.needs_login else ""
     return (
         Snippet("curl", "publish", f"curl{user} -T app.tar.gz {url}"),
-        Snippet("curl", "install", f"curl{user} -O {url}"),
+        Snippet("curl", "download", f"curl{user} -O {url}"),
     )
 
 
