@@ -55,9 +55,8 @@ class Finder:
 
     async def find(self, resource: Resource, about: Metadata) -> Parts:
         """Raises PackageNotFound; Blocked; UpstreamFailed when a source may have it and cannot be asked."""
-        package, group = about.package, about.group
+        repository, package, group = resource.repository, about.package, about.group
         has_versions = package is not None and self._may_read(resource, package)
-        has_plugins = bool(group) and self._may_read(resource, f"{group}:*")
 
         async def look(hosted: Repository) -> HostedPart | None:
             if package is None or not has_versions:
@@ -69,11 +68,17 @@ class Finder:
             blocks.check(hosted.id, package, versions=(about.version,) if about.version else ())
             return HostedPart(hosted, found, blocks.hidden(hosted.id, package))
 
-        hosted = await self._resolver.every_hosted(resource.repository, look)
+        hosted = await self._resolver.every_hosted(repository, look)
         plugins = await self._plugins(resource, group) if group else ()
-        cached = await self._said(resource, about, plugins) if has_versions or has_plugins else []
+        # A group with plugins of ours is ours: nobody else gives prefixes to what is in it
+        is_ours = bool(plugins) and not self._resolver.patterns.is_extended(repository.format, group)
+        has_plugins = bool(group) and not is_ours and self._may_read(resource, f"{group}:*")
+        is_asked = has_plugins or has_versions
+        if is_ours and package is not None:
+            is_asked = has_versions and await self._resolver.is_known(repository, package)
+        cached = await self._said(repository, about) if is_asked else []
         if not hosted and not plugins and not cached:
-            raise absent(about, self._resolver.offline_hint(resource.repository))
+            raise absent(about, self._resolver.offline_hint(repository))
         return Parts(Sources(tuple(hosted), tuple(cached)), plugins, has_versions, has_plugins)
 
     async def read(self, about: Metadata, parts: Parts) -> list[list[Listed] | Said]:
@@ -103,12 +108,8 @@ class Finder:
 
     # -- upstreams ---------------------------------------------------------------------------------------
 
-    async def _said(
-        self, resource: Resource, about: Metadata, plugins: tuple[HostedPart, ...]
-    ) -> list[CachedPart]:
-        repository, group = resource.repository, about.group
-        if plugins and not self._resolver.patterns.is_extended(repository.format, group):
-            return []  # a group with plugins of ours is ours: nobody else gives prefixes to what is in it
+    async def _said(self, repository: Repository, about: Metadata) -> list[CachedPart]:
+        """What upstreams say."""
 
         async def ask(candidate: Candidate) -> CachedPart | None:
             source = candidate.source

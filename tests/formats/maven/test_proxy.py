@@ -259,6 +259,21 @@ async def test_nobody_is_asked_for_what_is_ours(
     assert upstream.log.paths() == []
 
 
+async def test_an_artifact_may_have_the_path_of_a_group_of_ours(
+    upstream: Upstream, remote: MavenRepository, tmp_path: Path
+) -> None:
+    remote.artifact("com.example:lib", "9.0")
+    remote.plugins["com.example.lib"] = [Plugin("evil-plugin", "evil")]
+    prefix = b"<prefix>p</prefix><artifactId>p</artifactId>"
+    async with application(tmp_path, **env(upstream)) as http:
+        await text(http, path("lib", "9.0"))
+        await put(http, "/maven2/com/example/lib/p/1.0/p-1.0.jar", b"ours")
+        body = b"<metadata><plugins><plugin>" + prefix + b"</plugin></plugins></metadata>"
+        await put(http, f"{folder('lib')}/maven-metadata.xml", body)
+        document = await metadata(http, folder("lib"))
+        assert (listed(document, "version"), listed(document, "prefix")) == (["9.0"], ["p"])
+
+
 async def test_what_is_ours_and_extended_is_joined(
     upstream: Upstream, remote: MavenRepository, tmp_path: Path
 ) -> None:
@@ -396,6 +411,29 @@ async def test_what_is_blocked_is_not_offered(
         assert listed(await metadata(http, folder("lib")), "version") == ["1.0"]
         assert (await http.get(f"{folder('ours')}/maven-metadata.xml")).status_code == 404
     assert not [one for one in upstream.log.paths() if "2.0" in one]
+
+
+async def test_a_purged_version_is_fetched_again(
+    upstream: Upstream, remote: MavenRepository, tmp_path: Path
+) -> None:
+    build = remote.add("com/example/lib/2.0-SNAPSHOT/lib-2.0-20261124.061329-1.jar")
+    remote.artifact("com.example:lib", "1.0")
+    async with application(tmp_path, **env(upstream)) as http:
+        for where in (path("lib", "1.0"), f"/maven2/{build}"):
+            await kept(http, where)
+        await metadata(http, folder("lib", "2.0-SNAPSHOT"))
+        what = {"repository": "maven", "name": "com.example:lib", "version": "2.0-SNAPSHOT"}
+        answer = await http.post("/api/v1/admin/cache/purge", json=what)
+        assert answer.status_code == 200, answer.text
+        upstream.log.clear()
+        await metadata(http, folder("lib", "2.0-SNAPSHOT"))
+        await kept(http, f"/maven2/{build}")
+        await text(http, path("lib", "1.0"))
+    assert set(asked(upstream)) == {
+        "com/example/lib/2.0-SNAPSHOT/maven-metadata.xml",
+        build,
+        f"{build}.sha1",
+    }
 
 
 async def test_directories_list_what_is_here(
