@@ -4,6 +4,7 @@ by the checksum that its upstream tells. Everything else is asked again as files
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from blacksheep import Response
@@ -23,8 +24,9 @@ from nora.proxy.answers import age_headers, file_response, modified_of
 from nora.proxy.base import FileRequest
 from nora.proxy.changing_files import ChangingFiles
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
-from nora.resolve import Ask, Candidate, Source
+from nora.resolve import Candidate, Source
 
+OfSource = Callable[[Source, ArtifactFile], Awaitable[Response | None]]
 _HIDDEN: Final = ".meta/"
 """What says which groups there are: that of one source would hide what all others have."""
 
@@ -47,19 +49,10 @@ class CachedFiles:
     async def get(self, resource: Resource, path: ArtifactFile) -> Response:
         """A file, as its source has it. Raises NotFound, Blocked, UpstreamFailed."""
 
-        async def ask(candidate: Candidate) -> Response | None:
-            source = candidate.source
-            cached = None if path.is_mutable else await self._find(source, path)
-            if cached is not None:
-                self._cache.used(cached.id)
-                return await self._answers.file(resource, stored(cached), is_changing=False)
-            try:
-                return await self._fetched(resource, source, path)
-            except NotFound:
-                await self.check_absent(candidate, path.package)
-                return None
+        async def of_source(source: Source, file: ArtifactFile) -> Response | None:
+            return await self._file_of(resource, source, file, is_changing=path.is_mutable)
 
-        return await self._first(resource, path, ask)
+        return await self._first(resource, path, of_source)
 
     async def checksum(
         self, resource: Resource, path: Checksum, file: ArtifactFile, stamp: Stamp | None
@@ -67,29 +60,10 @@ class CachedFiles:
         """A checksum of a file: of what is here or on its way, else as the source says. `stamp` is how long
         that of a file that is here may be given again."""
 
-        async def ask(candidate: Candidate) -> Response | None:
-            source = candidate.source
-            cached = await self._find(source, file)
-            request = self._request(source, file)
-            if cached is None and self._cache.is_coming(request):
-                await self._cache.stored(request)
-                cached = await self._find(source, file)
-            if cached is not None and path.algorithm in checksums_of(cached):
-                resource.keep_while(stamp)
-                return self._answers.checksum(
-                    resource, stored(cached), path.algorithm, is_changing=file.is_mutable
-                )
-            document = None
-            if not self._cache.is_absent(request):
-                document = await self._index.checksum(source, path, file.package)
-            if document is None:
-                await self.check_absent(candidate, file.package)
-                return None
-            public = self._authorizer.is_public(resource.repository)
-            body = await self._services.blobs.read(document.cached.blob)
-            return self._answers.text(resource, body, None, age_headers((document,), public=public))
+        async def of_source(source: Source, found: ArtifactFile) -> Response | None:
+            return await self._checksum_of(resource, source, Checksum(found, path.algorithm), found, stamp)
 
-        return await self._first(resource, file, ask)
+        return await self._first(resource, file, of_source)
 
     async def root_file(self, resource: Resource, path: str) -> Response:
         """A file of a repository as a whole: `archetype-catalog.xml`."""
@@ -119,7 +93,18 @@ class CachedFiles:
 
     # -- one source --------------------------------------------------------------------------------------
 
-    async def _first(self, resource: Resource, path: ArtifactFile, ask: Ask[Response]) -> Response:
+    async def _first(self, resource: Resource, path: ArtifactFile, of_source: OfSource) -> Response:
+        """What the first source has that has it: under its name, or as the newest build of a snapshot."""
+
+        async def ask(candidate: Candidate) -> Response | None:
+            found = await of_source(candidate.source, path)
+            if found is None and path.is_mutable:
+                newest = await self._index.newest_build(candidate.source, path)
+                found = None if newest is None else await of_source(candidate.source, newest)
+            if found is None:
+                await self.check_absent(candidate, path.package)
+            return found
+
         resolution = await self._resolver.resolve(resource.repository, path.package)
         if blocks := self._catalog.blocks():
             for candidate in resolution.candidates:
@@ -132,20 +117,50 @@ class CachedFiles:
             raise absent(path, self._resolver.offline_hint(resource.repository))
         return found
 
+    async def _file_of(
+        self, resource: Resource, source: Source, path: ArtifactFile, *, is_changing: bool
+    ) -> Response | None:
+        cached = None if path.is_mutable else await self._find(source, path)
+        if cached is not None:
+            self._cache.used(cached.id)
+            return await self._answers.file(resource, stored(cached), is_changing=is_changing)
+        try:
+            if path.is_mutable:
+                return await self._changed(resource, source, self._described(source, path))
+            return await file_response(
+                resource.request,
+                self._services,
+                self._request(source, path),
+                headers=(self._answers.age(resource, is_changing=is_changing),),
+                etag=None,
+                what=path.filename,
+            )
+        except NotFound:
+            return None
+
+    async def _checksum_of(
+        self, resource: Resource, source: Source, path: Checksum, file: ArtifactFile, stamp: Stamp | None
+    ) -> Response | None:
+        cached, request = await self._find(source, file), self._request(source, file)
+        if cached is None and self._cache.is_coming(request):
+            await self._cache.stored(request)
+            cached = await self._find(source, file)
+        if cached is not None and path.algorithm in checksums_of(cached):
+            resource.keep_while(stamp)
+            return self._answers.checksum(
+                resource, stored(cached), path.algorithm, is_changing=file.is_mutable
+            )
+        if self._cache.is_absent(request):
+            return None
+        document = await self._index.checksum(source, path, file.package)
+        if document is None:
+            return None
+        public = self._authorizer.is_public(resource.repository)
+        body = await self._services.blobs.read(document.cached.blob)
+        return self._answers.text(resource, body, None, age_headers((document,), public=public))
+
     async def _find(self, source: Source, path: ArtifactFile) -> Cached | None:
         return await self._catalog.find_cached(source.id, path.path)
-
-    async def _fetched(self, resource: Resource, source: Source, path: ArtifactFile) -> Response:
-        if path.is_mutable:
-            return await self._changed(resource, source, self._described(source, path))
-        return await file_response(
-            resource.request,
-            self._services,
-            self._request(source, path),
-            headers=(self._answers.age(resource, is_changing=False),),
-            etag=None,
-            what=path.filename,
-        )
 
     async def _changed(self, resource: Resource, source: Source, file: UpstreamFile) -> Response:
         return await self._changing.response(

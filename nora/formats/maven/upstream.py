@@ -15,7 +15,7 @@ from nora.formats.maven.hosted import XML
 from nora.formats.maven.metadata import parse_metadata
 from nora.formats.maven.metadata_xml import LARGEST as LARGEST_METADATA
 from nora.formats.maven.metadata_xml import MetadataUnreadable
-from nora.formats.maven.names import METADATA, Checksum, Metadata, PackageName
+from nora.formats.maven.names import METADATA, ArtifactFile, Checksum, Metadata, PackageName, parse_path
 from nora.formats.maven.settings import MavenSettings
 from nora.formats.upstream_index import UpstreamIndex
 from nora.outbound import Headers, Reply, host_of
@@ -63,6 +63,22 @@ class Index(UpstreamIndex):
         """Whether a source has versions of an artifact. Raises UpstreamFailed."""
         about = Metadata(f"{package.directory}/{METADATA}", package)
         return await self.metadata(source, about, package) is not None
+
+    async def newest_build(self, source: Source, path: ArtifactFile) -> ArtifactFile | None:
+        """The file of the newest build of a snapshot that has one with this classifier and extension. Raises
+        UpstreamFailed."""
+        package, version = path.package, path.version
+        about = Metadata(f"{package.directory}/{version}/{METADATA}", package, version)
+        document = await self.metadata(source, about, package)
+        if document is None or not path.is_named:
+            return None
+        said = await offload(parse_metadata, await self._blobs.read(document.cached.blob))
+        for one in said.builds.files:
+            if one.build is not None and (one.classifier, one.extension) == (path.classifier, path.extension):
+                name = path.filename.replace(version, one.value, 1)
+                found = parse_path([*path.path.split("/")[:-1], name])
+                return found if isinstance(found, ArtifactFile) and found.build == one.build else None
+        return None
 
     async def checksum(self, source: Source, checksum: Checksum, package: str) -> Document | None:
         """As `metadata`, a checksum of a file that is not here."""

@@ -197,6 +197,19 @@ async def test_files_that_change_are_asked_for_again(
     assert f"{jar}.sha1" not in asked(upstream)
 
 
+async def test_a_snapshot_that_has_only_builds_is_its_newest(
+    upstream: Upstream, remote: MavenRepository, tmp_path: Path
+) -> None:
+    for stamp in ("20261124.061329-1", "20261124.061330-2"):
+        remote.add(f"com/example/lib/1.0-SNAPSHOT/lib-1.0-{stamp}-sources.jar", stamp.encode())
+    where = path("lib", "1.0-SNAPSHOT", "-sources.jar")
+    async with application(tmp_path, **env(upstream)) as http:
+        assert (await http.get(where)).headers["cache-control"] == "no-cache"
+        assert (await kept(http, where)).text == "20261124.061330-2"
+        assert await text(http, f"{where}.sha1") == digest("sha1", b"20261124.061330-2")
+        assert (await http.get(path("lib", "1.0-SNAPSHOT", ".jar"))).status_code == 404
+
+
 async def test_documents_of_upstreams_that_are_none(
     upstream: Upstream, remote: MavenRepository, tmp_path: Path
 ) -> None:
