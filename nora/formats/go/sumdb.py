@@ -29,6 +29,7 @@ from nora.proxy.base import Document, Fetched
 from nora.resolve import Candidate, Source
 
 LARGEST_ANSWER: Final = 1 << 20
+HASH_BYTES: Final = 32
 _RECORD_AGE: Final = (b"cache-control", b"public, max-age=86400")
 _FOREVER: Final = (b"cache-control", b"public, max-age=31536000, immutable")
 _tile = re.compile(
@@ -148,8 +149,8 @@ class SumDatabases:
         Raises NotFound, UpstreamFailed."""
 
         async def parse(reply: Reply) -> Fetched:
-            if reply.body.lstrip()[:1] == b"<":
-                raise UpstreamFailed(f"{host_of(reply.url)} has a page, and not what a sum database has")
+            if not may_be(path, reply.body):
+                raise UpstreamFailed(f"what {host_of(reply.url)} has is no {path} of a sum database")
             return Fetched(body=reply.body, media_type="text/plain", upstream_url=reply.url)
 
         is_supported = await self._is_supported(resource, source, name)
@@ -176,6 +177,17 @@ class SumDatabases:
             headers=headers,
             etag=b'"%b"' % document.cached.blob.digest.encoded.encode(),
         )
+
+
+def may_be(path: str, body: bytes) -> bool:
+    """Whether a database may have this at a path: it is no page of somebody in between."""
+    if path == "latest":
+        return body.startswith(b"go.sum database tree\n")
+    if path.startswith("lookup/"):
+        return body.partition(b"\n")[0].isdigit()
+    _, height, level, *rest = path.split("/")
+    width = int(rest[-1]) if rest[-2:-1] and rest[-2].endswith(".p") else 1 << int(height)
+    return level == "data" or len(body) == HASH_BYTES * width
 
 
 def read_record(record: bytes, module: str, version: str) -> Sums:

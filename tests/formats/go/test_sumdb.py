@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nora.formats.go.archive import go_mod_hash
-from nora.formats.go.sumdb import Sums, read_record
+from nora.formats.go.sumdb import Sums, may_be, read_record
 from tests.formats.go.wire import fetched, kept, path_of, published
 from tests.support.answers import Answer, document
 from tests.support.go_modules import Module, ModuleProxy
@@ -41,8 +41,8 @@ def serve(upstream: Upstream, prefix: str = f"/sumdb/{NAME}") -> dict[str, bytes
     found = {
         "latest": b"go.sum database tree\n43\nroot\n",
         "lookup/example.com/%21lib@v1.0.0-%21b": record(LIB, "h1:" + "A" * 43 + "="),
-        "tile/8/0/x001/234": b"full",
-        "tile/8/1/005.p/57": b"part",
+        "tile/8/0/x001/234": b"<" * 8192,
+        "tile/8/1/005.p/57": b"p" * 57 * 32,
         "tile/8/data/000": b"data",
     }
     for path, body in found.items():
@@ -173,6 +173,20 @@ async def test_without_an_answer_of_the_database_modules_are_served(
         for kind in ("zip", "mod"):
             await fetched(http, LIB, kind)
     assert not [path for path in upstream.log.paths() if "lookup" in path]
+
+
+def test_a_page_is_nothing_of_a_database() -> None:
+    for path, body in {
+        "latest": b"go.sum database tree\n1\n",
+        "lookup/a.b/c@v1.0.0": b"17\na.b/c v1.0.0 h1:\n",
+        "tile/8/0/000": b"<" * 8192,
+        "tile/8/63/x001/x002/003.p/255": b"x" * 255 * 32,
+        "tile/4/0/000": b"x" * 16 * 32,
+        "tile/8/data/000.p/3": b"anything",
+    }.items():
+        assert may_be(path, body), path
+        for other in (b"<html>", b"", body[:-1] + b"\n.") if "data" not in path else ():
+            assert not may_be(path, other) or path[:4] in ("late", "look"), path
 
 
 def test_records_say_hashes() -> None:
