@@ -1,5 +1,5 @@
 """What NORA promises beside the tables: memory, chunks, a large store, access, installations, refreshes,
-crates, files, Maven artifacts."""
+crates, files, Maven artifacts, Go modules."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from benches.registries import (
     growth,
     installs,
     memory,
+    modules,
     npm_installs,
     refreshes,
     scale,
@@ -40,6 +41,7 @@ PARTS: dict[str, Part] = {
     "crates": crates.run,
     "files": files.run,
     "artifacts": artifacts.run,
+    "modules": modules.run,
 }
 
 

@@ -120,6 +120,14 @@ ARTIFACTS = {
         "checksum of an artifact, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4
     ),
 }
+MODULES = {
+    "info": Promise(
+        ".info of a cached module, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4
+    ),
+    "mod": Promise(
+        "go.mod of a cached module, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4
+    ),
+}
 REFRESHES = Promise("p99 of manifest GETs while large project pages are refreshed, beside before", 2)
 
 
