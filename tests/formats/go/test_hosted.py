@@ -194,28 +194,3 @@ async def test_a_range_of_a_zip(http: httpx.AsyncClient) -> None:
     head = await http.head(path_of(module))
     assert int(head.headers["content-length"]) == len(module.body)
     assert zipfile.ZipFile(BytesIO(module.body)).testzip() is None
-
-
-async def test_a_whole_domain_is_for_administrators(tmp_path: Path) -> None:
-    """All modules below it are asked of nobody else from then on."""
-    env = {"NORA_AUTH_ENABLED": "true", "NORA_PROXY_MODE": "offline"}
-    async with application(tmp_path, **env) as http:
-        for role, statuses in (("write", (403, 201)), ("admin", (201, 201))):
-            who = await token(tmp_path, role, env)
-            for path, status in zip((f"{role}.example", f"{role}.example/x"), statuses, strict=True):
-                module = Module(path)
-                for way in (path_of(module), "/go/upload"):
-                    answer = await http.put(way, content=module.body, headers=who)
-                    assert answer.status_code == status, (way, answer.text)
-
-
-async def token(folder: Path, role: str, env: dict[str, str], *scopes: str) -> dict[str, str]:
-    from nora.app import open_catalog
-    from nora.auth.scopes import parse_scope
-    from nora.auth.tokens import Tokens
-    from nora.formats import load_config
-
-    environ = {"NORA_STORAGE_PATH": str(folder / "storage"), **env}
-    async with open_catalog(load_config(environ, folder)) as catalog:
-        text, _ = await Tokens(catalog).create("ci", role, scopes=tuple(map(parse_scope, scopes)))  # type: ignore[arg-type]
-    return {"authorization": f"Bearer {text}"}
