@@ -163,6 +163,28 @@ async def test_a_release_changes_where_that_is_allowed(tmp_path: Path) -> None:
         assert await text(http, f"{path('lib', '1.0')}.sha1") == digest("sha1", b"raj")
 
 
+async def test_a_repository_says_itself_what_may_be_replaced(tmp_path: Path) -> None:
+    (tmp_path / "nora.toml").write_text(
+        "[maven]\noverwrite = 'if-match'\n"
+        "[repositories.loose]\nformat = 'maven'\noverwrite = 'always'\n"
+        "[repositories.strict]\nformat = 'maven'\noverwrite = 'never'\n"
+    )
+    async with application(tmp_path, **OFF, NORA_CONFIG_PATH=str(tmp_path / "nora.toml")) as http:
+        for name, plain, conditional in (
+            ("loose", 200, 200),
+            ("strict", 409, 409),
+            ("maven-hosted", 409, 200),
+        ):
+            where = f"/r/{name}{path('lib', '1.0')}"
+            await put(http, where, b"one")
+            await put(http, where, b"two", plain)
+            etag = (await http.head(where)).headers["etag"]
+            await put(http, where, b"three", 412, if_match='"sha256:of-something-else"')
+            await put(http, where, b"three", conditional, if_match=etag)
+            await put(http, f"/r/{name}{build('lib', '1.0', FIRST)}", b"one")
+            await put(http, f"/r/{name}{build('lib', '1.0', FIRST)}", b"two", 409)
+
+
 async def test_a_snapshot_without_builds_is_replaced(http: httpx.AsyncClient) -> None:
     where = path("lib", "1.0-SNAPSHOT")
     await put(http, where, b"jar")
@@ -232,6 +254,7 @@ async def test_metadata_that_clients_upload_changes_nothing(http: httpx.AsyncCli
     await put(http, where, lie)
     await put(http, f"{where}.sha1", digest("sha1", lie).encode())
     assert await text(http, where) == before
+    await put(http, where, b"<metadata>" + b" " * (10 << 20), 413)
     for bad in (b"", b"<html/>", b'<!DOCTYPE m [<!ENTITY e "e">]><metadata>&e;</metadata>'):
         await put(http, where, bad, 400)
 

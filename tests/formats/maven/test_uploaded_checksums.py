@@ -1,0 +1,83 @@
+"""Checksums that came before their files: held for a time, and not without bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import orjson
+import pytest
+
+from nora.catalog.sqlite import SQLiteCatalog
+from nora.formats.maven import uploaded_checksums
+from nora.formats.maven.names import ArtifactFile, Checksum, parse_path
+from nora.formats.maven.uploaded_checksums import HELD_SECONDS, MOST_HELD, UploadedChecksums
+from nora.model import Repository, RepositorySpec
+
+Body = Callable[[SQLiteCatalog, Repository, UploadedChecksums], Awaitable[None]]
+
+
+def checksum(number: int) -> Checksum:
+    found = parse_path(f"com/example/lib/1.{number}/lib-1.{number}.jar.sha1".split("/"))
+    assert isinstance(found, Checksum)
+    return found
+
+
+def run(folder: Path, body: Body) -> None:
+    async def all_of_it() -> None:
+        SQLiteCatalog.prepare(folder / "catalog.db")
+        catalog = SQLiteCatalog.open(folder / "catalog.db")
+        try:
+            hosted = (await catalog.sync_repositories([RepositorySpec("own", "maven", "hosted")]))["own"]
+            await body(catalog, hosted, UploadedChecksums(catalog))
+        finally:
+            await catalog.close()
+
+    asyncio.run(all_of_it())
+
+
+async def held(catalog: SQLiteCatalog, hosted: Repository) -> list[str]:
+    package = await catalog.find_package(hosted.id, "com.example:lib")
+    assert package is not None
+    return [*orjson.loads(package.document).get("held", {})]
+
+
+def test_the_oldest_go_where_there_are_too_many(tmp_path: Path) -> None:
+    async def body(catalog: SQLiteCatalog, hosted: Repository, checksums: UploadedChecksums) -> None:
+        many = {checksum(number).path: ("0" * 40, "me", float(2**40 + number)) for number in range(MOST_HELD)}
+        await catalog.claim_package(hosted.id, "com.example:lib")
+        await catalog.update_package(hosted.id, "com.example:lib", orjson.dumps({"held": many}))
+        await checksums.receive(hosted, checksum(MOST_HELD), "0" * 40, "me")
+        found = await held(catalog, hosted)
+        assert len(found) == MOST_HELD
+        assert checksum(0).path not in found
+        assert checksum(MOST_HELD).path in found
+
+    run(tmp_path, body)
+
+
+def test_what_waits_for_long_waits_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_800_000_000.0]
+    monkeypatch.setattr(uploaded_checksums.time, "time", lambda: now[0])
+
+    async def body(catalog: SQLiteCatalog, hosted: Repository, checksums: UploadedChecksums) -> None:
+        await checksums.receive(hosted, checksum(1), "0" * 40, "me")
+        now[0] += HELD_SECONDS + 1
+        await checksums.receive(hosted, checksum(2), "0" * 40, "me")
+        assert await held(catalog, hosted) == [checksum(2).path]
+
+    run(tmp_path, body)
+
+
+def test_what_others_have_sent_is_not_compared(tmp_path: Path) -> None:
+    """Else who may write could keep others from publishing."""
+
+    async def body(catalog: SQLiteCatalog, hosted: Repository, checksums: UploadedChecksums) -> None:
+        await checksums.receive(hosted, checksum(1), "0" * 40, "you")
+        file = checksum(1).file
+        assert isinstance(file, ArtifactFile)
+        await checksums.check(hosted, file, "me")
+        assert await held(catalog, hosted) == []
+
+    run(tmp_path, body)
