@@ -11,6 +11,8 @@ PACKAGES=(
     debootstrap
     # faults: a file system that fails on demand
     libfuse3-dev fuse3 pkg-config
+    # a browser, with letters of all kinds
+    chromium fonts-dejavu-core
     # the bench: rivals and load
     docker-registry wrk apache2-utils nghttp2-client curl
     # raw files

@@ -65,8 +65,15 @@ section_conformance() {
 section_clients() {
     wait_for_tools
     "${PYTEST[@]}" "${TOGETHER[@]}" -m "client and not slow and not full and not live" \
-        --ignore=tests/conformance | tee "$WORK/clients"
+        --ignore=tests/conformance --ignore=tests/ui | tee "$WORK/clients"
     no_skips "$WORK/clients"
+}
+
+# The web pages in a real browser; what they look like is in results/screenshots afterwards.
+section_browser() {
+    "${PYTEST[@]}" "${TOGETHER[@]}" -m "client and not full" tests/ui | tee "$WORK/browser"
+    no_skips "$WORK/browser"
+    ls results/screenshots | wc -l
 }
 
 # Public registries through NORA: each test says `ran` or `not reached`.
