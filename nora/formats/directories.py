@@ -9,7 +9,7 @@ blocked, and what somebody may not read, is not there for them.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Any, Final
@@ -31,6 +31,20 @@ LONGEST_NAME: Final = 1024
 HTML: Final = "text/html"
 JSON: Final = "application/json"
 _OFFERS: Final = Offers({HTML: HTML, JSON: JSON}, otherwise=HTML)
+
+
+async def paths_beneath(catalog: Catalog, row: int, directory: str) -> AsyncIterator[str]:
+    """All files of a repository in a directory and in those in it. What is found may be removed meanwhile."""
+    waiting = [directory]
+    while waiting:
+        current, after = waiting.pop(), ""
+        while page := await catalog.list_directory(row, current.removesuffix("/"), after, MOST_ENTRIES):
+            for one in page:
+                if one.file is None:
+                    waiting.append(current + one.name)
+                else:
+                    yield one.file.path
+            after = page[-1].name
 
 
 class Directories:

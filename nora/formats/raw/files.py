@@ -10,9 +10,9 @@ from blacksheep import Response
 from nora.auth.authorizer import Authorizer
 from nora.catalog.records import File
 from nora.config import overwrite_rules
-from nora.errors import NotFound, quoted
+from nora.errors import BadRequest, NotFound, quoted
 from nora.formats.base import Services
-from nora.formats.directories import Directories
+from nora.formats.directories import Directories, paths_beneath
 from nora.formats.raw.cached import CachedFiles
 from nora.formats.raw.names import FilePath
 from nora.formats.raw.resource import Resource
@@ -20,6 +20,7 @@ from nora.formats.raw.settings import RawSettings
 from nora.http.conditions import conditions_of, http_date
 from nora.http.context import PathContext
 from nora.http.digests import repr_digest
+from nora.http.fields import json_answer
 from nora.http.kept_answers import Until
 from nora.http.send import Header, blob_response
 from nora.model import Digest, Repository
@@ -27,6 +28,9 @@ from nora.model import Digest, Repository
 SANDBOX: Final = (b"content-security-policy", b"sandbox")
 """What somebody has put here may be a page. It is shown without its scripts, and as if it came from a site of
 its own; the policy of the server holds beside this one."""
+
+
+DELETED_AT_ONCE: Final = 500
 
 
 class Files:
@@ -81,6 +85,8 @@ class Files:
 
     async def delete(self, resource: Resource) -> Response:
         """Remove a file. Where files are never replaced its path is not used again."""
+        if resource.path.is_directory:
+            return await self._delete_all(resource)
         path, target = resource.file, resource.writable
         resource.audit("delete", path)
         there = await self._catalog.find_file(target.id, path, blocked=True)
@@ -97,6 +103,26 @@ class Files:
         if not count:
             raise absent(path)
         return Response(204)
+
+    async def _delete_all(self, resource: Resource) -> Response:
+        """Remove all files beneath a directory, if each of them may be removed."""
+        directory, target, count = resource.path, resource.writable, 0
+        resource.audit("delete", directory)
+        if conditions_of(resource.scope["headers"]).named:
+            raise BadRequest("conditions are of one file: delete it by itself")
+        async for path in paths_beneath(self._catalog, target.id, directory):
+            self._authorizer.require(resource.principal, "delete", resource.repository, path)
+            count += 1
+        if not count:
+            raise NotFound(f"there is no directory {quoted(directory)}")
+        for_good, paths = self._rules[target.name] == "never", []
+        async for path in paths_beneath(self._catalog, target.id, directory):
+            paths.append(path)
+            if len(paths) == DELETED_AT_ONCE:
+                await self._catalog.delete_files(target.id, paths, for_good=for_good)
+                paths = []
+        await self._catalog.delete_files(target.id, paths, for_good=for_good)
+        return json_answer({"path": directory, "deleted": count})
 
     def _may_read(self, context: PathContext, path: str) -> bool:
         return self._authorizer.may_read(context.principal, context.repository, path)

@@ -24,7 +24,7 @@ from nora.formats.raw.resource import Resource
 from nora.formats.raw.settings import RawSettings
 from nora.formats.raw.unpack import Archives
 from nora.http.body import content_length, stream_body
-from nora.http.conditions import conditions_of
+from nora.http.conditions import Conditions, conditions_of
 from nora.http.digests import announced_digests, check_digests, repr_digest
 from nora.model import Digest, Repository
 
@@ -99,7 +99,7 @@ class PutEndpoint:
             target=target,
             there=there,
             replace=rule == "always" or (rule == "if-match" and is_said),
-            expected=("" if there is None else there.blob.digest) if conditions.named else None,
+            expected=_expected(conditions, there),
             digests=announced_digests(resource.request, of_message=of_message),
             expires_at=resource.end,
         )
@@ -137,3 +137,12 @@ class PutEndpoint:
             f"{write.path} is there, with other bytes: replace it with If-Match and its ETag, or set "
             f"overwrite of {write.target.name}"
         )
+
+
+def _expected(conditions: Conditions, there: File | None) -> str | None:
+    """What has to be at the path still when the file comes, as Catalog.put_file has it."""
+    if not conditions.named:
+        return None
+    if conditions.get(b"if-match") == b"*":
+        return "*"
+    return "" if there is None else there.blob.digest

@@ -101,6 +101,20 @@ async def test_conditions_of_changes(http: httpx.AsyncClient) -> None:
         assert (await http.delete(path, headers=headers)).status_code == status, headers
 
 
+async def test_a_directory_is_removed_with_all_that_is_in_it(http: httpx.AsyncClient) -> None:
+    beneath = [f"d/{number}" for number in range(20)] + ["d/sub/a", "d/sub/b/c"]
+    for path in (*beneath, "d", "d-x/1", "e/d/1"):
+        assert (await http.put(f"/raw/{path}", content=A)).status_code == 201
+    assert (await http.delete("/raw/d/", headers={"if-match": "*"})).status_code == 400
+    answer = await http.delete("/raw/d/")
+    assert (answer.status_code, answer.json()) == (200, {"path": "d/", "deleted": len(beneath)})
+    for path in beneath:
+        assert (await http.get(f"/raw/{path}")).status_code == 404
+    for path in ("d", "d-x/1", "e/d/1"):
+        assert (await http.get(f"/raw/{path}")).status_code == 200
+    assert (await http.delete("/raw/d/")).status_code == 404
+
+
 async def test_one_of_many_makes_a_file(http: httpx.AsyncClient) -> None:
     answers = await asyncio.gather(
         *(
@@ -113,7 +127,8 @@ async def test_one_of_many_makes_a_file(http: httpx.AsyncClient) -> None:
     assert (await http.get("/raw/race")).content == b"%d" % number
 
 
-async def test_no_update_is_lost(http: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("writers", [8, pytest.param(50, marks=pytest.mark.slow)])
+async def test_no_update_is_lost(http: httpx.AsyncClient, writers: int) -> None:
     await http.put("/raw/counter", content=b"0")
 
     async def add() -> None:
@@ -126,8 +141,8 @@ async def test_no_update_is_lost(http: httpx.AsyncClient) -> None:
                 return
             assert answer.status_code == 412
 
-    await asyncio.gather(*(add() for _ in range(12)))
-    assert (await http.get("/raw/counter")).content == b"12"
+    await asyncio.gather(*(add() for _ in range(writers)))
+    assert (await http.get("/raw/counter")).content == b"%d" % writers
 
 
 async def test_who_replaces_last_wins_and_all_of_it(http: httpx.AsyncClient) -> None:
@@ -274,7 +289,7 @@ async def test_what_is_no_request_for_a_file(http: httpx.AsyncClient) -> None:
         ("PUT", "/raw/", 405),
         ("DELETE", "/raw/", 405),
         ("PUT", "/raw/directory/", 400),
-        ("DELETE", "/raw/directory/", 400),
+        ("DELETE", "/raw/directory/", 404),
         ("PATCH", "/raw/file", 405),
         ("PUT", "/raw/-/file", 400),
         ("PUT", "/r/unknown/raw/file", 404),

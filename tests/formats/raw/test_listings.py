@@ -159,3 +159,10 @@ async def test_a_listing_holds_what_one_may_read(tmp_path: Path) -> None:
             )
             assert answer.status_code == status, (name, method, path)
         assert (await http.get("/raw/")).status_code == 401
+        async with open_catalog(load_config(env, tmp_path)) as catalog:
+            scope = parse_scope("raw:builds/*:read,write,delete")
+            secret, _ = await Tokens(catalog).create("ci", "write", scopes=(scope,))
+        headers = {"authorization": f"Bearer {secret}"}
+        for path, status in (("builds/", 403), ("builds/new", 204), ("other/", 403)):
+            assert (await http.delete(f"/raw/{path}", headers=headers)).status_code == status, path
+        assert await names(http, "/raw/builds/", **who["all"]) == ["1", "sub/"]
