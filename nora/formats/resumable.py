@@ -6,23 +6,60 @@
 
 The part that ends where the file does closes the session, and is answered as a PUT of the file itself is; its
 conditions and digests count. What came of a part before its sender was gone is kept.
+
+For formats whose files have paths, which are the names of their packages.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 from blacksheep import Response
 
 from nora._speedups import parse_content_range
-from nora.catalog.records import Upload
+from nora.catalog.records import Blob, NewBlob, Upload
 from nora.errors import BadRequest, TooLarge
 from nora.formats.base import Services
-from nora.formats.raw.resource import Resource
-from nora.formats.raw.settings import ANY_SIZE, RawSettings
-from nora.formats.raw.upload import PutEndpoint
 from nora.http.body import content_length, stream_body
+from nora.http.context import PathContext
+from nora.http.router import Endpoint
+from nora.model import Digest
+
+C = TypeVar("C", bound=PathContext)
+C_contra = TypeVar("C_contra", bound=PathContext, contravariant=True)
+ANY_SIZE: Final = 1 << 62
+"""Larger than any file."""
+
+
+class Write(Protocol):
+    """A file that is to be put, as its format knows it."""
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Of digests that are to be taken beside the sha256."""
+        ...
+
+
+W = TypeVar("W", bound=Write)
+
+
+class Writer(Protocol[C_contra, W]):
+    """How a format puts a file."""
+
+    async def prepare(self, context: C_contra, size: int | None, *, of_message: bool = True) -> W:
+        """What can be known before the file comes, whose size may be known. Without `of_message` the digests
+        of the body are not those of the file. Raises why it may not be put."""
+        ...
+
+    async def store(self, write: W, blob: NewBlob) -> Blob:
+        """Write the row; the live blob. Raises why that may not be."""
+        ...
+
+    def answer(self, context: C_contra, write: W, digest: Digest) -> Response:
+        """What is said of a file that is there now."""
+        ...
 
 
 class Part(NamedTuple):
@@ -35,60 +72,69 @@ class Part(NamedTuple):
     is_last: bool
 
 
-class UploadEndpoints:
+class ResumableUploads(Generic[C, W]):
     """The endpoints of sessions."""
 
-    def __init__(self, services: Services, files: PutEndpoint) -> None:
-        self._services = services
-        self._files = files
+    def __init__(self, services: Services, writer: Writer[C, W], mount: str, max_size: int | None) -> None:
+        """Of files below a mount such as `/raw`."""
+        self._writer = writer
+        self._mount = mount
         self._uploads = services.uploads
-        self._max_size = services.settings(RawSettings).max_file_size or ANY_SIZE
+        self._max_size = max_size or ANY_SIZE
         self._idle_seconds = services.config.server.idle_timeout
 
-    async def open(self, resource: Resource) -> Response:
+    def endpoints(self) -> Iterator[Endpoint[C]]:
+        """For the table of the format, whose paths are `{path...}`."""
+        session = f"{self._mount}/-/uploads/{{id}}/{{path...}}"
+        yield Endpoint("POST", f"{self._mount}/{{path...}}", "write", self.open)
+        yield Endpoint("GET HEAD", session, "write", self.status)
+        yield Endpoint("PUT", session, "write", self.put)
+        yield Endpoint("DELETE", session, "write", self.cancel)
+
+    async def open(self, context: C) -> Response:
         """POST: begin a session. It says early what a PUT of the file would say."""
-        await self._files.prepare(resource, None)
-        principal = resource.principal
+        await self._writer.prepare(context, None)
+        principal = context.principal
         owner = "" if principal.is_anonymous else principal.name
-        upload = await self._uploads.open(resource.writable.id, resource.file, owner=owner)
-        path = quote(f"{upload.id}/{resource.file}")
-        location = f"{resource.base_url}/raw/-/uploads/{path}"
+        upload = await self._uploads.open(context.writable.id, context.name, owner=owner)
+        path = quote(f"{upload.id}/{context.name}")
+        location = f"{context.base_url}{self._mount}/-/uploads/{path}"
         return _session(201, upload, (b"location", location.encode()))
 
-    async def status(self, resource: Resource) -> Response:
+    async def status(self, context: C) -> Response:
         """GET and HEAD: how many bytes are here."""
-        return _session(204, await self._find(resource))
+        return _session(204, await self._find(context))
 
-    async def put(self, resource: Resource) -> Response:
+    async def put(self, context: C) -> Response:
         """PUT: a part, or all of it."""
-        upload, part = await self._find(resource), _part_of(resource)
+        upload, part = await self._find(context), _part_of(context)
         if part.total is not None and part.total > self._max_size:
             raise TooLarge(self._max_size)
-        body = stream_body(resource.request, limit=self._max_size, idle_seconds=self._idle_seconds)
+        body = stream_body(context.request, limit=self._max_size, idle_seconds=self._idle_seconds)
         if not part.is_last:
             upload = await self._uploads.append(
                 upload, body, start=part.start, length=part.length, max_size=self._max_size
             )
             return _session(202, upload)
-        write = await self._files.prepare(resource, part.total, of_message=False)
+        write = await self._writer.prepare(context, part.total, of_message=False)
         live = await self._uploads.publish(
             upload,
             body,
-            lambda new: self._files.store(write, new),
+            lambda new: self._writer.store(write, new),
             algorithms=write.algorithms,
             start=part.start,
             length=part.length,
             max_size=self._max_size,
         )
-        return self._files.answer(resource, write, live.digest)
+        return self._writer.answer(context, write, live.digest)
 
-    async def cancel(self, resource: Resource) -> Response:
+    async def cancel(self, context: C) -> Response:
         """DELETE: forget the session and its bytes."""
-        await self._uploads.cancel(await self._find(resource))
+        await self._uploads.cancel(await self._find(context))
         return Response(204)
 
-    async def _find(self, resource: Resource) -> Upload:
-        return await self._uploads.find(resource.target.get("id"), resource.writable.id, resource.file)
+    async def _find(self, context: C) -> Upload:
+        return await self._uploads.find(context.target.get("id"), context.writable.id, context.name)
 
 
 def _session(status: int, upload: Upload, *headers: tuple[bytes, bytes]) -> Response:
@@ -97,9 +143,9 @@ def _session(status: int, upload: Upload, *headers: tuple[bytes, bytes]) -> Resp
     )
 
 
-def _part_of(resource: Resource) -> Part:
+def _part_of(context: PathContext) -> Part:
     """As `Content-Range` says (RFC 9110, 14.4); without it the body is the whole file. Raises BadRequest."""
-    length, text = content_length(resource.request), resource.header(b"content-range")
+    length, text = content_length(context.request), context.header(b"content-range")
     if text is None:
         return Part(0, length, length, is_last=True)
     try:

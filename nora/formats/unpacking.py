@@ -1,92 +1,92 @@
-"""`PUT /raw/<directory>/?unpack`: an archive, of which each file is kept, all of them or none."""
+"""Archives that are taken apart: each of their files is kept, all of them or none.
+
+For formats whose files belong to no package.
+"""
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
 
-from blacksheep import Response
-
-from nora.blobs.base import Expect, Ingested, forget
+from nora.blobs.base import Expect, forget
 from nora.catalog.records import NewFile
-from nora.errors import BadRequest
-from nora.formats.raw.names import FilePath, media_type_of
+from nora.errors import BadRequest, InvalidPackageFile, quoted
 from nora.http.body import stream_body
 from nora.http.conditions import conditions_of
 from nora.http.digests import announced_digests, check_digests
-from nora.http.fields import json_answer
+from nora.http.media_types import guess_media_type
 
 if TYPE_CHECKING:
-    from nora.auth.authorizer import Authorizer
+    from collections.abc import Awaitable, Callable
+
+    from nora.blobs.base import Ingested
     from nora.catalog.records import NewBlob
     from nora.formats.base import Services
-    from nora.formats.raw.resource import Resource
+    from nora.http.context import PathContext
+    from nora.model import Repository
+
+    Admit = Callable[[str], Awaitable[str]]
 
 MOST_FILES: Final = 10_000
 """Of one archive: each is made durable, and all rows are written at once."""
 
 
 class Archives:
-    """The endpoint of archives."""
+    """Takes them in."""
 
-    def __init__(self, services: Services, authorizer: Authorizer, max_size: int | None) -> None:
+    def __init__(self, services: Services, max_size: int | None) -> None:
+        """`max_size`: bytes of an archive, and of each file in it."""
         self._services = services
-        self._authorizer = authorizer
         self._catalog = services.catalog
         self._max_size = max_size
         self._idle_seconds = services.config.server.idle_timeout
 
-    async def put(self, resource: Resource, *, replace: bool) -> Response:
-        """Take an archive apart. `replace`: its files may be put over others."""
-        if resource.parameter("unpack") is None:
-            raise BadRequest("name a file; to a directory an archive is put, with ?unpack")
-        if conditions_of(resource.scope["headers"]).named:
+    async def put(
+        self, context: PathContext, admit: Admit, *, replace: bool, expires_at: float | None
+    ) -> int:
+        """Take apart the archive that a request has; how many files it had. `admit` says where the file of a
+        path in it is put, or raises why it may not be; `replace`: over others. `expires_at` as in NewFile.
+
+        Raises InvalidPackageFile, DigestMismatch, TooLarge, Conflict, StorageFull; nothing is put then.
+        """
+        if conditions_of(context.scope["headers"]).named:
             raise BadRequest("conditions are of one file: put it by itself")
-        resource.audit("write", resource.path)
-        digests = announced_digests(resource.request)
+        digests = announced_digests(context.request)
         expect = Expect(max_size=self._max_size, also=tuple(digests.keys() - {"sha256"}))
-        body = stream_body(resource.request, limit=self._max_size, idle_seconds=self._idle_seconds)
+        body = stream_body(context.request, limit=self._max_size, idle_seconds=self._idle_seconds)
         async with self._services.blobs.ingest(body, expect) as archive:
             check_digests(archive.blob, digests)
-            count = await self._unpack(resource, archive.blob, replace=replace)
+            paths = await self._unpack(archive.blob, context.writable, admit, replace, expires_at)
         await forget(self._services.blobs, archive.blob)  # what is kept are its files
-        resource.count_as("upload")
-        return json_answer({"path": resource.path, "files": count}, 201)
+        for path in paths:
+            self._services.cache.forget_absences(path)
+        context.count_as("upload")
+        return len(paths)
 
-    async def _unpack(self, resource: Resource, archive: NewBlob, *, replace: bool) -> int:
+    async def _unpack(
+        self, archive: NewBlob, target: Repository, admit: Admit, replace: bool, expires_at: float | None
+    ) -> list[str]:
         # What reads archives is loaded with the first of them
         from nora.archives import Limits
         from nora.archives.unpacking import unpacking
 
-        blobs, target, made, end = self._services.blobs, resource.writable, [], resource.end
+        blobs = self._services.blobs
+        made: dict[str, Ingested] = {}
         async with AsyncExitStack() as stack:
             path = await stack.enter_async_context(blobs.local_copy(archive))
             async for one in await stack.enter_async_context(unpacking(path, Limits(members=MOST_FILES))):
-                name = FilePath.of(f"{resource.path}{one.path}")
-                await self._check(resource, name)
-                new = await stack.enter_async_context(
-                    blobs.ingest(one.pieces(), Expect(max_size=self._max_size))
-                )
-                made.append((name, new))
+                where, expect = await admit(one.path), Expect(max_size=self._max_size)
+                if where in made:
+                    raise InvalidPackageFile(f"the archive has two files that are {quoted(where)!r} here")
+                made[where] = await stack.enter_async_context(blobs.ingest(one.pieces(), expect))
             if self._services.claims.has_sources(target):
-                for name, _ in made:
-                    await self._catalog.claim_package(target.id, name)
-            files = [_file(name, new, end) for name, new in made]
+                for where in made:
+                    await self._catalog.claim_package(target.id, where)
+            files = [
+                NewFile(path=where, media_type=guess_media_type(where), blob=new.blob, expires_at=expires_at)
+                for where, new in made.items()
+            ]
             rows = await self._catalog.put_files(target.id, files, replace=replace)
-            for (_, new), live in zip(made, rows, strict=True):
+            for new, live in zip(made.values(), rows, strict=True):
                 new.settle(live)
-        for name, _ in made:
-            self._services.cache.forget_absences(name)
-        return len(made)
-
-    async def _check(self, resource: Resource, name: FilePath) -> None:
-        """That the file may be put. Raises Denied, Blocked."""
-        target = resource.writable
-        self._authorizer.require(resource.principal, "write", resource.repository, name)
-        self._catalog.blocks().check(target.id, name)
-        if await self._catalog.find_file(target.id, name) is None:
-            await self._services.claims.require(resource, name)
-
-
-def _file(name: FilePath, new: Ingested, end: float | None) -> NewFile:
-    return NewFile(path=name, media_type=media_type_of(name, None), blob=new.blob, expires_at=end)
+        return [*made]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from blacksheep import Request
 
 from nora.errors import PreconditionFailed
+from nora.model import Digest
 from nora.outbound.headers import parse_date
 
 _Field = tuple[bytes, bytes]
@@ -52,6 +53,13 @@ class Conditions(NamedTuple):
         elif self.get(b"if-match") is not None:
             raise PreconditionFailed("there is nothing here that If-Match could name")
 
+    def expected(self, digest: str) -> str | None:
+        """What has to be there still when a change is made that may be made to these bytes (empty: to
+        nothing), as `Catalog.put_file` has it."""
+        if not self.named:
+            return None
+        return "*" if self.get(b"if-match") == b"*" else digest
+
     def allow_range(self, etag: bytes, modified: float | None = None) -> bool:
         """Whether a part may be sent: the client has the rest of the same (13.1.5)."""
         if_range = self.get(b"if-range")
@@ -88,6 +96,11 @@ def conditions_of(headers: Iterable[_Field]) -> Conditions:
 def is_unchanged(request: Request, etag: bytes, modified: float | None = None) -> bool:
     """See Conditions."""
     return conditions_of(request.headers.values or ()).is_unchanged(etag, modified)
+
+
+def etag_of(digest: Digest) -> bytes:
+    """The strong validator of bytes: their digest, without its algorithm."""
+    return b'"%b"' % digest.encoded.encode()
 
 
 def matches(listed: bytes, etag: bytes, *, strongly: bool = False) -> bool:

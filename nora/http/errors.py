@@ -61,6 +61,12 @@ def render_json(error: NoraError, request: Request) -> Response:
     return Response(error.status, None, Content(b"application/json", body))
 
 
+def render_text(error: NoraError, request: Request) -> Response:
+    """The dialect of formats whose clients show their users a line of text."""
+    content = Content(b"text/plain; charset=utf-8", f"{error}\n".encode("utf-8", "replace"))
+    return Response(error.status, None, content)
+
+
 def answer(error: Exception, render: RenderError, request: Request) -> Response:
     """The answer to a request that ended with `error`. Faults are logged with their traceback."""
     known = _as_known(error)

@@ -2,9 +2,9 @@
 
 from nora.formats.base import Format
 from nora.formats.raw.browse import BROWSE
-from nora.formats.raw.errors import render_error
 from nora.formats.raw.routes import build
 from nora.formats.raw.settings import RawSettings
+from nora.http.errors import render_text
 
 FORMAT = Format(
     name="raw",
@@ -12,7 +12,7 @@ FORMAT = Format(
     mount="/raw/",
     settings=RawSettings,
     build=build,
-    render_error=render_error,
+    render_error=render_text,
     can_proxy=True,
     browse=BROWSE,
 )

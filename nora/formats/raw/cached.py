@@ -9,9 +9,10 @@ from blacksheep import Response
 from nora.auth.authorizer import Authorizer
 from nora.errors import NotFound
 from nora.formats.base import Services
-from nora.formats.raw.names import media_type_of
 from nora.formats.raw.resource import Resource
-from nora.formats.raw.settings import ANY_SIZE, RawSettings
+from nora.formats.raw.settings import RawSettings
+from nora.formats.resumable import ANY_SIZE
+from nora.http.media_types import guess_media_type
 from nora.http.send import Header
 from nora.proxy.base import Address
 from nora.proxy.changing_files import ChangingFiles
@@ -52,7 +53,7 @@ class CachedFiles:
             path=path,
             package=path,
             version=None,
-            media_type=media_type_of(path, None),
+            media_type=guess_media_type(path),
             addresses=(Address(upstream, f"{upstream.url}/{quote(path)}"),),
         )
         return await self._files.response(

@@ -17,13 +17,13 @@ from nora.formats.raw.cached import CachedFiles
 from nora.formats.raw.names import FilePath
 from nora.formats.raw.resource import Resource
 from nora.formats.raw.settings import RawSettings
-from nora.http.conditions import conditions_of, http_date
+from nora.http.conditions import conditions_of, etag_of, http_date
 from nora.http.context import PathContext
 from nora.http.digests import repr_digest
 from nora.http.fields import json_answer
 from nora.http.kept_answers import Until
 from nora.http.send import Header, blob_response
-from nora.model import Digest, Repository
+from nora.model import Repository
 
 SANDBOX: Final = (b"content-security-policy", b"sandbox")
 """What somebody has put here may be a page. It is shown without its scripts, and as if it came from a site of
@@ -131,8 +131,3 @@ class Files:
 def absent(path: FilePath, hint: str = "") -> NotFound:
     """What is said of a file that is not here; `hint`: why not."""
     return NotFound(f"there is no file {quoted(path)}{hint}")
-
-
-def etag_of(digest: Digest) -> bytes:
-    """The strong validator of bytes: their sha256."""
-    return b'"%b"' % digest.encoded.encode()

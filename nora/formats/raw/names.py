@@ -1,8 +1,7 @@
-"""Paths: what files are called, and what they are when nobody says so."""
+"""Paths: what files are called."""
 
 from __future__ import annotations
 
-from mimetypes import MimeTypes
 from typing import Final
 from unicodedata import normalize
 
@@ -13,18 +12,6 @@ OWN: Final = "-"
 """The first segment of what is no path of a file: upload sessions."""
 LONGEST_SEGMENT: Final = 255
 LONGEST_PATH: Final = 1024
-OCTETS: Final = "application/octet-stream"
-_FORMS: Final = frozenset({"application/x-www-form-urlencoded"})
-"""What curl says of any body that it is given as data."""
-_PACKED: Final = {
-    "gzip": "application/gzip",
-    "bzip2": "application/x-bzip2",
-    "xz": "application/x-xz",
-    "br": OCTETS,
-    "compress": "application/x-compress",
-}
-_known = MimeTypes().guess_type
-"""The table of Python alone: that of the system is another one on each machine."""
 
 
 class FilePath(str):
@@ -55,17 +42,6 @@ class FilePath(str):
     def is_directory(self) -> bool:
         """Whether it is of a directory."""
         return self.endswith("/")
-
-
-def media_type_of(path: str, said: str | None) -> str:
-    """The type that a file is kept with: as it was said, else as its name tells. Raises BadRequest."""
-    said = said and said.strip()
-    if not said or said.partition(";")[0].lower() in _FORMS:
-        found, packed = _known(path)
-        return _PACKED.get(packed, OCTETS) if packed else found or OCTETS
-    if len(said) > LONGEST_SEGMENT or not said.isascii() or not said.isprintable() or "/" not in said:
-        raise BadRequest(f"Content-Type: expected a media type such as text/plain, not {quoted(said)}")
-    return said
 
 
 def parse_end(said: str | None, now: float) -> float | None:

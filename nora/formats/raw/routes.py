@@ -13,14 +13,14 @@ from nora.formats.base import Services
 from nora.formats.raw.files import Files
 from nora.formats.raw.names import FilePath
 from nora.formats.raw.resource import Resource
-from nora.formats.raw.resumable import UploadEndpoints
+from nora.formats.raw.settings import RawSettings
 from nora.formats.raw.upload import PutEndpoint
+from nora.formats.resumable import ResumableUploads
 from nora.http.paths import Repositories, Target
 from nora.http.router import Endpoint, Router
 from nora.model import Action, Repository
 
 PATH: Final = "/raw/{path...}"
-UPLOAD: Final = "/raw/-/uploads/{id}/{path...}"
 
 
 def build(services: Services, repositories: Mapping[str, Repository]) -> Router[Target, Resource]:
@@ -52,8 +52,5 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     puts = PutEndpoint(services, authorizer)
     yield Endpoint("PUT", PATH, "write", puts.put)
     yield Endpoint("DELETE", PATH, "delete", files.delete)
-    uploads = UploadEndpoints(services, puts)
-    yield Endpoint("POST", PATH, "write", uploads.open)
-    yield Endpoint("GET HEAD", UPLOAD, "write", uploads.status)
-    yield Endpoint("PUT", UPLOAD, "write", uploads.put)
-    yield Endpoint("DELETE", UPLOAD, "write", uploads.cancel)
+    max_size = services.settings(RawSettings).max_file_size
+    yield from ResumableUploads(services, puts, "/raw", max_size).endpoints()

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from nora.config import ProxiedSettings, TtlSeconds, kinds
 from nora.config.declare import setting
 from nora.config.kinds import MINUTE
 from nora.config.sections import OVERWRITE, Overwrite
-
-ANY_SIZE: Final = 1 << 62
-"""Larger than any file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,14 +18,15 @@ from nora.catalog.records import Blob, File, NewBlob, NewFile
 from nora.config import overwrite_rules
 from nora.errors import BadRequest, Conflict, MediaNotSupported
 from nora.formats.base import Services
-from nora.formats.raw.files import etag_of
-from nora.formats.raw.names import FilePath, media_type_of
+from nora.formats.raw.names import FilePath
 from nora.formats.raw.resource import Resource
 from nora.formats.raw.settings import RawSettings
-from nora.formats.raw.unpack import Archives
+from nora.formats.unpacking import Archives
 from nora.http.body import content_length, stream_body
-from nora.http.conditions import Conditions, conditions_of
+from nora.http.conditions import conditions_of, etag_of
 from nora.http.digests import announced_digests, check_digests, repr_digest
+from nora.http.fields import json_answer
+from nora.http.media_types import parse_media_type
 from nora.model import Digest, Repository
 
 
@@ -56,7 +57,8 @@ class PutEndpoint:
 
     def __init__(self, services: Services, authorizer: Authorizer) -> None:
         settings = services.settings(RawSettings)
-        self._archives = Archives(services, authorizer, settings.max_file_size)
+        self._authorizer = authorizer
+        self._archives = Archives(services, settings.max_file_size)
         self._services = services
         self._catalog = services.catalog
         self._max_size = settings.max_file_size
@@ -67,7 +69,7 @@ class PutEndpoint:
         """Put a file at a path. The same bytes again change nothing: clients retry."""
         request = resource.request
         if resource.path.is_directory:
-            return await self._archives.put(resource, replace=self._rules[resource.writable.name] == "always")
+            return await self._put_archive(resource)
         if resource.header(b"content-range") is not None:  # RFC 9110, 14.5
             raise BadRequest("Content-Range: a part is put into an upload, which a POST to this path opens")
         write = await self.prepare(resource, content_length(request))
@@ -76,6 +78,25 @@ class PutEndpoint:
         async with self._services.blobs.ingest(body, expect) as new:
             new.settle(await self.store(write, new.blob))
         return self.answer(resource, write, new.blob.digest)
+
+    async def _put_archive(self, resource: Resource) -> Response:
+        """Put all files of an archive into a directory."""
+        if resource.parameter("unpack") is None:
+            raise BadRequest("name a file; to a directory an archive is put, with ?unpack")
+        directory, target, end = resource.path, resource.writable, resource.end
+        resource.audit("write", directory)
+
+        async def admit(path: str) -> FilePath:
+            name = FilePath.of(f"{directory}{path}")
+            self._authorizer.require(resource.principal, "write", resource.repository, name)
+            self._catalog.blocks().check(target.id, name)
+            if await self._catalog.find_file(target.id, name) is None:
+                await self._services.claims.require(resource, name)
+            return name
+
+        may_replace = self._rules[target.name] == "always"
+        count = await self._archives.put(resource, admit, replace=may_replace, expires_at=end)
+        return json_answer({"path": directory, "files": count}, 201)
 
     async def prepare(self, resource: Resource, size: int | None, *, of_message: bool = True) -> Write:
         """What can be known before the body: `size` is that of the file, as far as it is said, `of_message`
@@ -95,11 +116,11 @@ class PutEndpoint:
         rule, is_said = self._rules[target.name], conditions.get(b"if-match") is not None
         write = Write(
             path=path,
-            media_type=media_type_of(path, resource.header(b"content-type")),
+            media_type=parse_media_type(resource.header(b"content-type"), path),
             target=target,
             there=there,
             replace=rule == "always" or (rule == "if-match" and is_said),
-            expected=_expected(conditions, there),
+            expected=conditions.expected("" if there is None else there.blob.digest),
             digests=announced_digests(resource.request, of_message=of_message),
             expires_at=resource.end,
         )
@@ -137,12 +158,3 @@ class PutEndpoint:
             f"{write.path} is there, with other bytes: replace it with If-Match and its ETag, or set "
             f"overwrite of {write.target.name}"
         )
-
-
-def _expected(conditions: Conditions, there: File | None) -> str | None:
-    """What has to be at the path still when the file comes, as Catalog.put_file has it."""
-    if not conditions.named:
-        return None
-    if conditions.get(b"if-match") == b"*":
-        return "*"
-    return "" if there is None else there.blob.digest

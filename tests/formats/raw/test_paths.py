@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.errors import InvalidName
-from nora.formats.raw.names import FilePath, media_type_of
+from nora.formats.raw.names import FilePath
+from nora.http.media_types import guess_media_type
 
 pytestmark = pytest.mark.anyio
 
@@ -87,4 +88,4 @@ def test_a_path_is_a_value_or_refused(text: str) -> None:
     assert FilePath.of(path) == path
     assert path.isprintable()
     assert len(path.encode()) <= 1024
-    assert media_type_of(path, None).isascii()
+    assert guess_media_type(path).isascii()

@@ -85,6 +85,7 @@ async def test_an_archive_is_taken_as_a_whole_or_not_at_all(http: httpx.AsyncCli
         (packed_tar({}, "w:gz", link), 400),
         (packed_tar({}, "w:gz", device), 400),
         (packed_tar({"a": b"1", "./a": b"2"}, "w:gz"), 400),
+        (packed_tar({"caf\u00e9": b"1", "cafe\u0301": b"2"}, "w:gz"), 400),
         (packed_tar({"../../a": b"1"}, "w:gz"), 400),
         (packed_zip({"x": b"", "../a": b"1"}), 400),
         (packed_zip({"x": b"", "/a": b"1"}), 400),
