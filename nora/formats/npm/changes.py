@@ -21,7 +21,7 @@ from nora.catalog.records import Package, Version
 from nora.errors import BadRequest, Conflict, Denied, PackageNotFound
 from nora.formats.base import Services
 from nora.formats.npm.body import LARGEST_DOCUMENT, parse_document
-from nora.formats.npm.hosted import DEPRECATED, offered, owners_of, path_of, revision_of
+from nora.formats.npm.hosted import DEPRECATED, offered, path_of, revision_of
 from nora.formats.npm.maintainers import parse_maintainers, require_maintainer
 from nora.formats.npm.names import PackageName
 from nora.formats.npm.releases import DEPRECATION, RULES
@@ -69,8 +69,8 @@ class Changes:
     async def apply(self, resource: Resource, document: Mapping[str, Any]) -> Response:
         """A document without a tarball."""
         package = await self._found(resource)
-        require_maintainer(self._authorizer, resource, package)
         if isinstance(versions := document.get("versions"), dict):
+            require_maintainer(self._authorizer, resource, package)
             await self._deprecate(resource, versions)
         elif "maintainers" in document:
             await self._maintain(resource, document["maintainers"])
@@ -167,16 +167,22 @@ class Changes:
     async def _maintain(self, resource: Resource, said: Any) -> None:
         maintainers = parse_maintainers(said)
         resource.audit("write", f"{resource.name} owner {' '.join(one['name'] for one in maintainers)}")
-        await self._update(resource, lambda document: {**document, "maintainers": maintainers})
+
+        def change(package: Package) -> dict[str, Any]:
+            require_maintainer(self._authorizer, resource, package)
+            return {**orjson.loads(package.document), "maintainers": maintainers}
+
+        await self._update(resource, change)
 
     async def _star(self, resource: Resource, said: Any) -> None:
-        """Everybody speaks for themselves."""
+        """Everybody speaks for themselves, and of packages of others, too."""
         if not isinstance(said, dict):
             raise BadRequest("users is an object with the names of users")
         user = resource.principal.name
         resource.audit("write", f"{resource.name} star")
 
-        def change(document: Mapping[str, Any]) -> dict[str, Any]:
+        def change(package: Package) -> dict[str, Any]:
+            document = orjson.loads(package.document)
             users = {name: True for name in document.get("users", {}) if name != user}
             if said.get(user) and len(users) < MOST_USERS:
                 users[user] = True
@@ -184,16 +190,12 @@ class Changes:
 
         await self._update(resource, change)
 
-    async def _update(
-        self, resource: Resource, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-    ) -> None:
+    async def _update(self, resource: Resource, change: Callable[[Package], dict[str, Any]]) -> None:
         target: Repository = resource.writable
         name: PackageName = resource.name
         while True:
             package = await self._found(resource)
-            if owners_of(package):
-                require_maintainer(self._authorizer, resource, package)
-            document = orjson.dumps(change(orjson.loads(package.document)))
+            document = orjson.dumps(change(package))
             if await self._catalog.update_package(target.id, name, document, before=package.document):
                 return
 

@@ -158,6 +158,14 @@ async def test_maintainers_keep_others_out(tmp_path: Path) -> None:
         assert (answer.status_code, "npm owner add bob" in answer.json()["error"]) == (403, True)
         tag = await http.put("/npm/-/package/lib/dist-tags/next", json="1.0.0", auth=("bob", "b"))
         assert tag.status_code == 403
+        for said, status in (
+            ({"maintainers": [{"name": "bob"}]}, 403),
+            ({"versions": {"1.0.0": {"deprecated": "x"}}}, 403),
+            ({"users": {"bob": True}}, 201),  # npm star
+        ):
+            answer = await http.put("/npm/lib", json={"_id": "lib", **said}, auth=("bob", "b"))
+            assert answer.status_code == status, said
+        assert (await http.get("/npm/lib", auth=("bob", "b"))).json()["users"] == {"bob": True}
         assert (
             await http.put("/npm/lib", json=Built("lib", "2.0.0").publication(), auth=("alice", "a"))
         ).status_code == 201
