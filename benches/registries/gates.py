@@ -108,9 +108,9 @@ ACCESS_STORMS = {
 INSTALL = Promise("wall time of an installation by uv, warm, beside a static copy served by nginx", 1.1)
 NPM_CI = Promise("wall time of npm ci, warm, beside verdaccio", 1)
 CRATES = {
-    "index": Promise("index file of a crate, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4),
+    "index": Promise("index file of a crate, rate beside nginx with one worker", 0.4, at_most=False, aim=0.6),
     "unchanged": Promise(
-        "304 of an index file, rate beside nginx with one worker", 0.15, at_most=False, aim=0.4
+        "304 of an index file, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4
     ),
 }
 FILES = Promise("raw file of 4 KiB, rate beside nginx with one worker", 0.15, at_most=False, aim=0.4)

@@ -92,10 +92,13 @@ class Clients:
         behind_proxy = peer is not None and self.is_trusted(str(peer[0]))
         if not behind_proxy and not self._on_loopback:
             return None
-        headers = dict(reversed(scope["headers"]))
-        scheme, host = scope["scheme"], _text(headers.get(b"host"))
+        scheme, host = scope["scheme"], ""
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = _text(value)
+                break
         if behind_proxy:
-            scheme, host = _forwarded_base(headers, scheme, host)
+            scheme, host = _forwarded_base(dict(reversed(scope["headers"])), scheme, host)
         return f"{scheme}://{host}" if scheme in ("http", "https") and _host(host) else None
 
     def _parse(self, text: str) -> tuple[str, bool] | None:
