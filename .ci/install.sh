@@ -65,6 +65,8 @@ install_packages() {
         if apt-cache show "$name" >/dev/null 2>&1; then wanted+=("$name"); fi
     done
     command -v go >/dev/null || wanted+=(golang-go)
+    command -v mvn >/dev/null || wanted+=(maven)
+    command -v javac >/dev/null || wanted+=(default-jdk-headless)
     # Debian's npm needs Debian's nodejs: where another one is, npm comes with it.
     command -v npm >/dev/null || wanted+=(nodejs npm)
     # Beside a cargo of 2022 that knows no sparse index Debian 12 has the one that browsers are built with.

@@ -31,6 +31,8 @@ prepare() {
     export PYTHON_CLIENTS="$WORK/python-clients"
     # And JavaScript's.
     export JS_CLIENTS="$WORK/js-clients"
+    # And Maven in several versions, with the plugins that builds need.
+    export MAVEN_CLIENTS="$WORK/maven-clients"
     mkdir "$TMPDIR" "$GOBIN" "$WORK/logs"
     START=$SECONDS
 }
