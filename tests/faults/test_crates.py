@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -11,12 +9,12 @@ import orjson
 import pytest
 
 from tests.conftest import StartServer
+from tests.faults.publications import client, publish_under_kills
 from tests.support.answers import Answer, Repeated, document
 from tests.support.crate_index import CrateIndex
 from tests.support.crates import Built
 from tests.support.memory import peak
 from tests.support.others import others
-from tests.support.server import Server
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.slow
@@ -26,8 +24,8 @@ LINE = b'{"name":"huge","vers":"1.%d.0","deps":[],"cksum":"%064d","features":{},
 LINES = 1_000_000
 
 
-def client(server: Server) -> httpx.Client:
-    return httpx.Client(base_url=server.url, timeout=120, trust_env=False)
+def built(version: str) -> Built:
+    return Built("killed", version, maker=f"// {version}" * 2000)
 
 
 def published(http: httpx.Client, path: str) -> dict[str, str]:
@@ -44,45 +42,20 @@ def published(http: httpx.Client, path: str) -> dict[str, str]:
 def test_a_kill_leaves_a_version_whole_or_not_at_all(nora_server: StartServer) -> None:
     """What was acknowledged is there; what is in the index can be fetched; the rest can be published."""
     server = nora_server(workers=2)
-    acknowledged: set[str] = set()
-    over = threading.Event()
 
-    def publisher(number: int) -> None:
-        with client(server) as http:
-            for patch in range(10_000):
-                version = f"{number}.0.{patch}"
-                built = Built("killed", version, maker=f"// {version}" * 2000)
-                try:
-                    answer = http.put(f"{API}/new", content=built.publication())
-                except httpx.HTTPError:
-                    time.sleep(0.05)
-                else:
-                    if answer.status_code == 200:
-                        acknowledged.add(version)
-                if over.is_set():
-                    return
+    def publish(http: httpx.Client, writer: int, number: int) -> bool:
+        return http.put(f"{API}/new", content=built(f"{writer}.0.{number}").publication()).status_code == 200
 
-    with ThreadPoolExecutor(6) as pool:
-        jobs = [pool.submit(publisher, number) for number in range(6)]
-        for kill in range(1, 6):
-            wanted = len(acknowledged) + 25 + kill
-            for _ in range(3000):
-                if len(acknowledged) >= wanted:
-                    break
-                time.sleep(0.01)
-            server.kill()
-            server.start()
-        over.set()
-        for job in jobs:
-            job.result(timeout=60)
+    done = publish_under_kills(server, publish, writers=6, kills=5)
+    acknowledged = {f"{writer}.0.{number}" for writer, number in done}
     with client(server) as http:
         found = published(http, "ki/ll/killed")
         assert acknowledged <= found.keys()
         for version, checksum in found.items():
-            built = Built("killed", version, maker=f"// {version}" * 2000)
-            assert built.sha256 == checksum
+            one = built(version)
+            assert one.sha256 == checksum
             answer = http.get(f"/cargo/dl/killed/{version}/{checksum}.crate")
-            assert (answer.status_code, answer.content) == (200, built.body)
+            assert (answer.status_code, answer.content) == (200, one.body)
         for number in range(6):
             last = max(int(version.split(".")[2]) for version in found if version[0] == str(number))
             again = Built("killed", f"{number}.0.{last + 1}")

@@ -6,10 +6,8 @@ import asyncio
 import hashlib
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from os import geteuid
 from pathlib import Path
 from random import Random
@@ -18,6 +16,7 @@ import httpx
 import pytest
 
 from tests.conftest import StartServer
+from tests.faults.publications import client, publish_under_kills
 from tests.faults.wire import Wire
 from tests.support.memory import peak
 from tests.support.server import Server, running
@@ -31,10 +30,6 @@ SIZES = [
 ]
 
 
-def client(server: Server) -> httpx.Client:
-    return httpx.Client(base_url=server.url, timeout=600, trust_env=False)
-
-
 def partials(server: Server) -> list[Path]:
     folders = (server.storage / name for name in ("tmp", "uploads"))
     return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
@@ -43,38 +38,16 @@ def partials(server: Server) -> list[Path]:
 def test_a_kill_leaves_a_file_whole_or_not_at_all(nora_server: StartServer) -> None:
     """What was acknowledged is there, and what is there is what somebody has put."""
     server = nora_server(workers=2, env={"NORA_RAW_OVERWRITE": "always"})
-    acknowledged: dict[str, int] = {}
-    over = threading.Event()
 
     def body(name: str, number: int) -> bytes:
         return Random(f"{name} {number}").randbytes(20_000 + number)
 
-    def writer(name: str) -> None:
-        with client(server) as http:
-            for number in range(100_000):
-                if over.is_set():
-                    return
-                try:
-                    answer = http.put(f"/raw/killed/{name}", content=body(name, number))
-                except httpx.HTTPError:
-                    time.sleep(0.05)
-                else:
-                    if answer.is_success:
-                        acknowledged[name] = number
+    def write(http: httpx.Client, writer: int, number: int) -> bool:
+        name = f"file-{writer}"
+        return http.put(f"/raw/killed/{name}", content=body(name, number)).is_success
 
-    with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(writer, f"file-{number}") for number in range(4)]
-        for kill in range(1, 4):
-            wanted = sum(acknowledged.values()) + 40 * kill
-            for _ in range(3000):
-                if sum(acknowledged.values()) >= wanted:
-                    break
-                time.sleep(0.01)
-            server.kill()
-            server.start()
-        over.set()
-        for job in jobs:
-            job.result(timeout=60)
+    done = publish_under_kills(server, write, writers=4, kills=3)
+    acknowledged = {f"file-{writer}": number for writer, number in sorted(done)}
     with client(server) as http:
         for name, number in acknowledged.items():
             answer = http.get(f"/raw/killed/{name}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,16 +12,13 @@ import httpx
 import pytest
 
 from tests.conftest import StartServer
+from tests.faults.publications import client, publish_under_kills
 from tests.formats.maven.wire import build, folder, listed, path
 from tests.support.maven_repository import digest
 from tests.support.server import Server
 
 pytestmark = pytest.mark.slow
 ENDS = (".jar", ".pom", "-sources.jar")
-
-
-def client(server: Server) -> httpx.Client:
-    return httpx.Client(base_url=server.url, timeout=60, trust_env=False)
 
 
 def upload(http: httpx.Client, where: str, data: bytes) -> bool:
@@ -131,37 +127,15 @@ def test_versions_of_one_artifact_at_once_are_all_listed(nora_server: StartServe
 def test_a_kill_leaves_metadata_of_what_is_there(nora_server: StartServer) -> None:
     """What was acknowledged is there and listed; what is listed is there; the rest can be deployed."""
     server = nora_server(workers=2)
-    acknowledged: set[str] = set()
-    over = threading.Event()
 
-    def deploy(who: int) -> None:
-        with client(server) as http:
-            for turn in count():
-                version = f"{who}.{turn}"
-                try:
-                    if upload(http, path("killed", version), version.encode() * 2000):
-                        acknowledged.add(version)
-                except httpx.HTTPError:
-                    time.sleep(0.05)
-                if over.is_set():
-                    return
+    def deploy(http: httpx.Client, writer: int, number: int) -> bool:
+        version = f"{writer}.{number}"
+        return upload(http, path("killed", version), version.encode() * 2000)
 
-    with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(deploy, who) for who in range(4)]
-        for kill in range(1, 5):
-            wanted = len(acknowledged) + 25 + kill
-            for _ in range(3000):
-                if len(acknowledged) >= wanted:
-                    break
-                time.sleep(0.01)
-            server.kill()
-            server.start()
-        over.set()
-        for job in jobs:
-            job.result(timeout=60)
+    acknowledged = publish_under_kills(server, deploy, writers=4, kills=4)
     with client(server) as http:
         versions = listed(document(http, folder("killed")), "version")
-        assert acknowledged <= {*versions}
+        assert {f"{writer}.{number}" for writer, number in acknowledged} <= {*versions}
         for version in versions:
             data = version.encode() * 2000
             assert http.get(path("killed", version)).content == data

@@ -5,21 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import os
-import threading
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from nora.formats.npm.upstream import MOST_VERSIONS
 from tests.conftest import StartServer
+from tests.faults.publications import client, publish_under_kills
 from tests.support.answers import Answer, Repeated, document
 from tests.support.memory import peak
 from tests.support.npm_registry import ABBREVIATED, Built
 from tests.support.others import others
-from tests.support.server import Server
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.slow
@@ -28,10 +25,6 @@ VERSION = (
     '"1.%d.0":{"name":"huge","version":"1.%d.0","dist":{"tarball":"http://127.0.0.1/huge-1.%d.0.tgz",'
     '"shasum":"%040d"}}'
 )
-
-
-def client(server: Server) -> httpx.Client:
-    return httpx.Client(base_url=server.url, timeout=120, trust_env=False)
 
 
 def packument(count: int) -> bytes:
@@ -48,36 +41,13 @@ def built(version: str) -> Built:
 def test_a_kill_leaves_a_version_whole_or_not_at_all(nora_server: StartServer) -> None:
     """What was acknowledged is there; what is listed can be fetched; the rest can be published."""
     server = nora_server(workers=2)
-    acknowledged: set[str] = set()
-    over = threading.Event()
 
-    def publisher(number: int) -> None:
-        with client(server) as http:
-            for patch in range(10_000):
-                version = f"{number}.0.{patch}"
-                try:
-                    answer = http.put("/npm/killed", json=built(version).publication())
-                except httpx.HTTPError:
-                    time.sleep(0.05)
-                else:
-                    if answer.status_code == 201:
-                        acknowledged.add(version)
-                if over.is_set():
-                    return
+    def publish(http: httpx.Client, writer: int, number: int) -> bool:
+        publication = built(f"{writer}.0.{number}").publication()
+        return http.put("/npm/killed", json=publication).status_code == 201
 
-    with ThreadPoolExecutor(4) as pool:
-        jobs = [pool.submit(publisher, number) for number in range(4)]
-        for kill in range(1, 4):
-            wanted = len(acknowledged) + 25 + kill
-            for _ in range(3000):
-                if len(acknowledged) >= wanted:
-                    break
-                time.sleep(0.01)
-            server.kill()
-            server.start()
-        over.set()
-        for job in jobs:
-            job.result(timeout=60)
+    done = publish_under_kills(server, publish, writers=4, kills=3)
+    acknowledged = {f"{writer}.0.{number}" for writer, number in done}
     with client(server) as http:
         document = http.get("/npm/killed").json()
         assert acknowledged <= document["versions"].keys()
