@@ -21,6 +21,7 @@ import ssl
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,8 @@ KEPT = {"NORA_NO_EXTENSIONS", "NORA_REQUIRE_EXTENSIONS"}
 
 STARTS: list[int] = []
 """The process ids of all servers that were started here."""
+CLAIMED_PORTS = 200
+_claims: deque[socket.socket] = deque()
 
 
 class ServerFailed(RuntimeError):
@@ -44,16 +47,23 @@ class ServerFailed(RuntimeError):
 def free_port() -> int:
     """A port of the loopback that nobody listens on, outside the range that outgoing connections use.
 
-    A port of that range could be taken by some client while a server is being restarted on it.
+    A port of that range could be taken by some client while a server is being restarted on it. Nor do other
+    tests get it for a while: who asks where a server has stopped is to find nobody.
     """
     for _ in range(200):
         port = random.randint(20_000, 32_000)
+        claim = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             try:
+                claim.bind(f"\0nora-test-port-{port}")  # of no file: it ends with this process
                 probe.bind((HOST, port))
             except OSError:
+                claim.close()
                 continue
-            return port
+        _claims.append(claim)
+        if len(_claims) > CLAIMED_PORTS:
+            _claims.popleft().close()
+        return port
     raise ServerFailed("no free port between 20000 and 32000")
 
 
