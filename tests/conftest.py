@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from nora.outbound import connections
+from nora.proxy import policy
 from tests.support.server import KEPT, STARTS, Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
@@ -52,6 +53,14 @@ def one_trust_store() -> Iterator[None]:
     """The authorities of the system are read once: that takes longer than most applications of tests live."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connections, "trust_store", cache(connections.trust_store))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def time_to_revalidate() -> Iterator[None]:
+    """On a busy machine a good upstream takes longer than it is given before a stale copy is served."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(policy, "MAX_WAIT_SECONDS", 60.0)
         yield
 
 

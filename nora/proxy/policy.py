@@ -14,6 +14,10 @@ REVALIDATION_SECONDS = 60.0
 """The longest time past its freshness for which a copy is served at once, while it is revalidated."""
 
 
+MAX_WAIT_SECONDS = 1.0
+"""How long a client with a usable stale copy waits for a slow upstream."""
+
+
 class FormatSettings(Protocol):
     """What the section of a format says about its documents."""
 
@@ -39,6 +43,7 @@ def document_policy(proxy: ProxySettings, settings: FormatSettings, source: Upst
         fresh=fresh,
         stale_while_revalidate=min(REVALIDATION_SECONDS, fresh) if serve_stale else 0.0,
         stale_if_error=float(proxy.stale_ttl) if serve_stale else 0.0,
+        max_wait=MAX_WAIT_SECONDS,
         absent=float(proxy.absent_ttl),
     )
 

