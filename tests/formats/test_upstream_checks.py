@@ -44,6 +44,23 @@ def test_an_index_is_fine(
     assert upstream.log.count("GET") == 0
 
 
+def test_any_server_that_answers_has_files(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for status, auth, is_fine in (
+        (200, "", True),
+        (404, "", True),
+        (403, "", True),
+        (403, "nora:secret", False),
+        (401, "nora:secret", False),
+        (500, "", False),
+    ):
+        upstream.serve("/files/", Answer(status=status))
+        env = {"NORA_RAW_PROXY": f"{upstream.url}/files", **({"NORA_RAW_PROXY_AUTH": auth} if auth else {})}
+        result = check(tmp_path, monkeypatch, **env)
+        assert (result.exit_code == 0) is is_fine, (status, auth, result.stderr)
+
+
 def test_a_simple_that_was_forgotten_is_told(
     index: PyPIIndex, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

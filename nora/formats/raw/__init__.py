@@ -4,6 +4,7 @@ from nora.formats.base import Format
 from nora.formats.raw.browse import BROWSE
 from nora.formats.raw.routes import build
 from nora.formats.raw.settings import RawSettings
+from nora.formats.raw.upstream_check import check_upstream
 from nora.http.errors import render_text
 
 FORMAT = Format(
@@ -14,5 +15,6 @@ FORMAT = Format(
     build=build,
     render_error=render_text,
     can_proxy=True,
+    check_upstream=check_upstream,
     browse=BROWSE,
 )
