@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from nora.errors import UpstreamFailed, quoted
 from nora.formats.base import Services
+from nora.formats.go.checks import LARGEST_INFO
 from nora.formats.go.documents import is_list, version_in
 from nora.formats.go.names import ModulePath, escape
 from nora.formats.go.publish import JSON, TEXT
@@ -24,7 +25,6 @@ from nora.proxy.upstreams import Parse, document_fetch
 from nora.resolve import Source
 
 LARGEST_LIST: Final = 8 << 20
-LARGEST_INFO: Final = 64 << 10
 _UNESCAPED: Final = "/@+$&=:"
 """What the go command leaves as it is in a path."""
 

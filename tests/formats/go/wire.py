@@ -46,8 +46,9 @@ async def fetched(http: httpx.AsyncClient, module: Module, kind: str = "zip") ->
 async def kept(http: httpx.AsyncClient, *modules: Module) -> None:
     """Fetch all files of versions, and wait for their rows: these come just after the last byte."""
     for module in modules:
-        for kind in ("info", "mod", "zip"):
-            await fetched(http, module, kind)
+        for kind in ("info", "mod", "zip", "ziphash"):
+            if kind != "ziphash":
+                await fetched(http, module, kind)
             for _ in range(1000):
                 headers = {"disable-module-fetch": "true"}
                 if (await http.get(path_of(module, kind), headers=headers)).status_code == 200:
