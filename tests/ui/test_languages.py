@@ -20,6 +20,7 @@ _PLURAL = re.compile(r'\bn\(\s*"((?:[^"\\]|\\.)*)",\s*"((?:[^"\\]|\\.)*)"')
 WORDS_OF_FORMATS = {
     "License",
     "Author",
+    "Hash in go.sum",
     "Homepage",
     "Repository",
     "Documentation",
