@@ -32,8 +32,11 @@ from nora.http.conditions import http_date
 from nora.http.send import Header
 from nora.proxy.offload import offload
 
-GIVEN_SECONDS: Final = 10.0
+GIVEN_SECONDS: Final = 2.0
+"""Clients ask for a document and its checksum some milliseconds apart."""
 MOST_GIVEN: Final = 1024
+_FORWARDED: Final = (b"forwarded", b"via", b"x-forwarded-for", b"x-real-ip")
+"""Who sends these has connections that are no client's own."""
 _last_updated = re.compile(rb"<lastUpdated>([0-9]{14})</lastUpdated>").search
 
 
@@ -63,7 +66,7 @@ class MetadataEndpoint:
         self._authorizer = authorizer
         self._finder = finder
         self._render_cache = services.render_cache
-        self._given: OrderedDict[tuple[object, ...], tuple[float, Mapping[str, str]]] = OrderedDict()
+        self._given: OrderedDict[tuple[object, str], tuple[float, Mapping[str, str]]] = OrderedDict()
         """Checksums of what was sent over connections a moment ago."""
 
     async def get(self, resource: Resource, path: Metadata) -> Response:
@@ -104,18 +107,23 @@ class MetadataEndpoint:
     # -- what a connection was given -----------------------------------------------------------------------
 
     def _remember(self, resource: Resource, path: Metadata, checksums: Mapping[str, str]) -> None:
-        self._given[_asker(resource, path)] = time.monotonic() + GIVEN_SECONDS, checksums
-        if len(self._given) > MOST_GIVEN:
-            self._given.popitem(last=False)
+        connection = _connection(resource)
+        if connection is not None:
+            self._given[connection, path.path] = time.monotonic() + GIVEN_SECONDS, checksums
+            if len(self._given) > MOST_GIVEN:
+                self._given.popitem(last=False)
 
     def _recall(self, resource: Resource, path: Metadata) -> Mapping[str, str] | None:
-        until, checksums = self._given.get(_asker(resource, path), (0.0, None))
+        until, checksums = self._given.get((_connection(resource), path.path), (0.0, None))
         return checksums if time.monotonic() < until else None
 
 
-def _asker(resource: Resource, path: Metadata) -> tuple[object, ...]:
-    client = resource.scope.get("client") or ()
-    return (resource.repository.id, path.path, resource.principal.name, *client)
+def _connection(resource: Resource) -> tuple[object, ...] | None:
+    """That of a client; None where it may be of several."""
+    client = resource.scope.get("client")
+    if not client or any(name in _FORWARDED for name, _ in resource.scope["headers"]):
+        return None
+    return (resource.repository.id, resource.principal.name, *client)
 
 
 def _answer(

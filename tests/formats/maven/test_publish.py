@@ -389,3 +389,17 @@ async def test_named_repositories_are_joined_in_a_group(tmp_path: Path) -> None:
         assert listed(await metadata(http, f"/r/two{folder('lib')}"), "version") == ["2.0"]
         assert await text(http, f"/r/both{path('lib', '2.0')}") == "two"
         await put(http, f"/r/both{path('lib', '3.0')}", b"x", 405)
+
+
+@pytest.mark.parametrize("fields", [{}, {"x-forwarded-for": "10.0.0.1"}])
+async def test_a_checksum_is_that_of_the_document_before_it(
+    http: httpx.AsyncClient, fields: dict[str, str]
+) -> None:
+    """Over one connection of a client, though somebody has published in between."""
+    await put(http, path("lib", "1.0"), b"jar")
+    where = f"{folder('lib')}/maven-metadata.xml"
+    before = (await http.get(where, headers=fields)).content
+    await put(http, path("lib", "2.0"), b"jar")
+    told = (await http.get(f"{where}.sha1", headers=fields)).text
+    now = (await http.get(where)).content
+    assert told == digest("sha1", now if fields else before)
