@@ -204,6 +204,24 @@ def test_a_button_copies(browser: Any, places: Places) -> None:
         assert watched.wrong == []
 
 
+def test_results_come_while_somebody_types(browser: Any, places: Places) -> None:
+    with Watched(browser, places.full) as watched:
+        page = watched.page
+        for path, part in (
+            ("/ui/search?q=zzz", "header input[name=q]"),
+            ("/ui/formats/pypi", ".filter input[name=q]"),
+        ):
+            watched.open(path)
+            page.fill(part, "")
+            page.locator(part).press_sequentially("acme-to", delay=20)
+            page.wait_for_url("**q=acme-to*")
+            assert page.locator("#found a", has_text="acme-tools").count() == 1
+            assert page.locator("#found a", has_text="acme-lib").count() == 0
+            page.reload()
+            assert page.locator("#found a", has_text="acme-tools").count() == 1
+        assert watched.wrong == []
+
+
 def test_a_session_from_login_to_logout(browser: Any, places: Places) -> None:
     with Watched(browser, places.closed) as watched:
         page = watched.page

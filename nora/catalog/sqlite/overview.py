@@ -1,16 +1,24 @@
-"""What there is, over all packages: in the reader thread, for people who look."""
+"""What there is, over all packages, for people who look: in a thread and with a connection of their own,
+since a summary of much may take seconds, for which no client waits."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import asyncio
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import orjson
 
 from nora.catalog.records import NamesFound, Outline, Summary, Totals
+from nora.catalog.sqlite.engine import LISTING_CACHE, Connection, connect_reader, translate
 from nora.catalog.sqlite.executor import Executor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+T = TypeVar("T")
 
 _COUNT_PACKAGES: Final = """
 SELECT repository_id, count(*), sum(versions) FROM package
@@ -58,7 +66,7 @@ class Overview(Executor):
 
     async def summarize(self) -> Summary:
         def read() -> Summary:
-            rows = self._listings
+            rows = self._survey
             sizes = dict(rows.execute(_COUNT_BYTES).fetchall())
             packages = {row[0]: (row[1], row[2]) for row in rows.execute(_COUNT_PACKAGES).fetchall()}
             blobs, total = rows.execute(_COUNT_BLOBS).fetchone()
@@ -68,13 +76,13 @@ class Overview(Executor):
                 total,
             )
 
-        return await self._in_thread(read)
+        return await self._surveyed(read)
 
     async def search_packages(
         self, repository_id: int, text: str, after: str, limit: int, scanned: int
     ) -> NamesFound:
         def read() -> NamesFound:
-            rows = self._listings
+            rows = self._survey
             values = (repository_id, text.lower(), after, limit, scanned)
             names = tuple(name for (name,) in rows.execute(_SEARCH, values).fetchall())
             if len(names) == limit:
@@ -82,13 +90,38 @@ class Overview(Executor):
             last = rows.execute(_LAST_SEEN, (repository_id, after, scanned - 1)).fetchone()
             return NamesFound(names, last[0] if last else None)
 
-        return await self._in_thread(read)
+        return await self._surveyed(read)
 
     async def outline_packages(self, keys: Sequence[tuple[int, str]]) -> Mapping[tuple[int, str], Outline]:
         wanted = orjson.dumps(keys).decode()
 
         def read() -> dict[tuple[int, str], Outline]:
-            found = self._listings.execute(_OUTLINE, (wanted,)).fetchall()
+            found = self._survey.execute(_OUTLINE, (wanted,)).fetchall()
             return {(row[0], row[1]): Outline(*row[2:]) for row in found}
 
-        return await self._in_thread(read)
+        return await self._surveyed(read)
+
+    async def close(self) -> None:
+        if (thread := vars(self).pop("_survey_thread", None)) is not None:
+            thread.submit(self._close_survey)
+            await asyncio.get_running_loop().run_in_executor(None, thread.shutdown)
+        await super().close()
+
+    async def _surveyed(self, read: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._survey_thread, read)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    def _close_survey(self) -> None:
+        """In the thread: no other may close what that one has opened."""
+        self._survey.close()
+
+    @cached_property
+    def _survey_thread(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(1, "catalog-survey")
+
+    @cached_property
+    def _survey(self) -> Connection:
+        """The connection of the thread."""
+        return connect_reader(self._path, LISTING_CACHE)
