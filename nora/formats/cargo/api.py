@@ -5,12 +5,15 @@ Everything is made of the lines of the index, and of what was said at publicatio
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
 
+import orjson
 from blacksheep import Content, Response
 
 from nora.auth.authorizer import Authorizer
+from nora.catalog.blocks import Hidden
+from nora.catalog.records import PackageFile, Version
 from nora.errors import BadRequest, VersionNotFound
 from nora.formats.base import Services
 from nora.formats.cargo.documents import (
@@ -29,7 +32,7 @@ from nora.formats.cargo.releases import RULES, YANK
 from nora.formats.cargo.resource import Resource
 from nora.formats.cargo.sources import Finder, absent
 from nora.formats.releases import Releases
-from nora.formats.sources import Sources
+from nora.formats.sources import HostedPart, Sources
 from nora.http.fields import NO_STORE, json_answer
 from nora.model import Principal, Repository
 from nora.proxy.offload import offload
@@ -53,6 +56,7 @@ class Api:
         self._releases = Releases(services.catalog, RULES)
         self._resolver = services.resolver
         self._listed = Names(services.catalog)
+        self._render_cache = services.render_cache
 
     async def yank(self, resource: Resource) -> Response:
         """`cargo yank`."""
@@ -92,7 +96,7 @@ class Api:
         ]
         names.sort(key=lambda name: (name not in words, name))
         found = [await self._found(resource.repository, name) for name in names[first : first + per_page]]
-        crates = [one for one in found if one is not None]
+        crates = [orjson.Fragment(one) for one in found if one is not None]
         return json_answer({"crates": crates, "meta": {"total": len(names)}})
 
     async def _names(self, repository: Repository, principal: Principal) -> Iterable[str]:
@@ -101,35 +105,43 @@ class Api:
             return names
         return [name for name in names if self._authorizer.may_read(principal, repository, name)]
 
-    async def _found(self, repository: Repository, name: str) -> Mapping[str, Any] | None:
-        """What a search shows of a crate; nobody is asked for it."""
+    async def _found(self, repository: Repository, name: str) -> bytes | None:
+        """What a search shows of a crate, as JSON; nobody is asked for it."""
 
-        async def look(hosted: Repository) -> Mapping[str, Any] | None:
-            package = await self._catalog.find_package(hosted.id, name)
-            there = [] if package is None else await self._catalog.list_versions(hosted.id, name)
-            versions = offered(there, self._catalog.blocks().hidden(hosted.id, name))
-            live = [one.name for one in versions if one.state != YANKED]
-            if not versions:
-                return None
-            last = newest(live or [one.name for one in versions])
-            said = next(about(one) for one in versions if one.name == last)
-            return _shown(spelling(versions) or name, last, said.get("description", ""))
+        async def look(hosted: Repository) -> bytes | None:
+            async def make(hidden: Hidden | None) -> bytes:
+                versions = offered(await self._catalog.list_versions(hosted.id, name), hidden)
+                work = sum(len(one.document) for one in versions)
+                return await offload(shown_of_hosted, name, versions, weight=work)
 
-        async def held(candidate: Candidate) -> Mapping[str, Any] | None:
-            rows = await self._catalog.list_package_files(candidate.source.id, name)
-            hidden = self._catalog.blocks().hidden(candidate.source.id, name)
-            here = [
-                (row.path.split("/")[1], row.version)
-                for row in rows
-                if row.version is not None
-                and not (hidden is not None and hidden.has(row.version, row.blob.digest))
-            ]
-            return _shown(here[0][0], newest([version for _, version in here]), "") if here else None
+            return await self._shown(hosted, name, make)
+
+        async def held(candidate: Candidate) -> bytes | None:
+            source = candidate.source.repository
+
+            async def make(hidden: Hidden | None) -> bytes:
+                rows = await self._catalog.list_package_files(source.id, name)
+                return await offload(
+                    shown_of_held, rows, hidden, weight=sum(len(row.document) for row in rows)
+                )
+
+            return await self._shown(source, name, make)
 
         found = await self._resolver.find_hosted(repository, look)
         if found is None:
             found = await self._resolver.held(await self._resolver.resolve(repository, name), held)
         return found
+
+    async def _shown(
+        self, repository: Repository, name: str, make: Callable[[Hidden | None], Awaitable[bytes]]
+    ) -> bytes | None:
+        """What `make` makes of a crate in a repository, once for each revision of it."""
+        package = await self._catalog.find_package(repository.id, name)
+        if package is None:
+            return None
+        hidden = self._catalog.blocks().hidden(repository.id, name)
+        key = ("found crate", HostedPart(repository, package, hidden).key)
+        return await self._render_cache.piece(key, lambda: make(hidden)) or None
 
     # -- what there is to know of a crate --------------------------------------------------------------
 
@@ -166,8 +178,28 @@ class Api:
         return Response(200, [NO_STORE], Content(JSON, document))
 
 
-def _shown(name: str, version: str, description: str) -> Mapping[str, Any]:
-    return {"name": name, "max_version": version, "description": description}
+def shown_of_hosted(name: str, versions: list[Version]) -> bytes:
+    """What a search shows of the versions of a crate; empty where there are none."""
+    if not versions:
+        return b""
+    live = [one.name for one in versions if one.state != YANKED]
+    last = newest(live or [one.name for one in versions])
+    said = next(about(one) for one in versions if one.name == last)
+    return _shown(spelling(versions) or name, last, said.get("description", ""))
+
+
+def shown_of_held(rows: Sequence[PackageFile], hidden: Hidden | None) -> bytes:
+    """What a search shows of a crate by its files that are here; empty where nothing of them is offered."""
+    here = [
+        (row.path.split("/")[1], row.version)
+        for row in rows
+        if row.version is not None and not (hidden is not None and hidden.has(row.version, row.blob.digest))
+    ]
+    return _shown(here[0][0], newest([version for _, version in here]), "") if here else b""
+
+
+def _shown(name: str, version: str, description: str) -> bytes:
+    return orjson.dumps({"name": name, "max_version": version, "description": description})
 
 
 def _number(resource: Resource, name: str, otherwise: int) -> int:
