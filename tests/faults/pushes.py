@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 
 from tests.faults.ledger import Ledger, sha256
-from tests.faults.wire import Answer, Wire
+from tests.faults.wire import SECONDS, Answer, Wire
 from tests.support.oci import CONFIG, IMAGE, INDEX, LAYER, describe, render
 from tests.support.oci import index as render_index
 
@@ -58,7 +58,7 @@ class Pushes:
         self._up.set()
         await asyncio.gather(*self._tasks)
 
-    async def acknowledged(self, more: int, in_flight: int, seconds: float = 60) -> None:
+    async def acknowledged(self, more: int, in_flight: int, seconds: float = SECONDS) -> None:
         """Wait until `more` pushes have been acknowledged from now on, with so many requests in flight."""
         goal = self.ledger.count + more
         async with asyncio.timeout(seconds):
