@@ -11,7 +11,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,8 +122,7 @@ def install(cache: Path, name: str) -> Path:
                 "-Dtransitive=false",
             )
             (archive,) = local.glob(f"org/apache/maven/apache-maven/{version}/*-bin.tar.gz")
-            with tarfile.open(archive) as packed:
-                packed.extractall(cache, filter="data")
+            run("tar", "-xzf", archive, "-C", cache)
     return cache / f"apache-maven-{version}" / "bin" / "mvn"
 
 
