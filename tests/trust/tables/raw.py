@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,17 @@ def publish(case: Case) -> bytes:
     return body
 
 
+def kept(case: Case) -> str:
+    """The path again, when the row of the file is there: that comes just after the last byte."""
+    near = f"/?list&limit=20&after={case.name[:-1]}"
+    for _ in range(1000):
+        entries = case.http.get(case.at(near)).json()["entries"]
+        if case.name in [one["name"] for one in entries]:
+            return "/{name}"
+        time.sleep(0.01)
+    raise AssertionError(f"{case.name} is not kept")
+
+
 def is_file(body: bytes, answer: httpx.Response) -> bool:
     return answer.content == body
 
@@ -63,7 +75,7 @@ TABLE = Table(
     base="{mount}/raw",
     stock=stock,
     publish=publish,
-    warm=("/{name}",),
+    warm=("/{name}", kept),
     whats={
         "file": What(path="/{name}", fits=is_file, kept=("first",)),
         "head": What(path="/{name}", method="HEAD", fits=has_size, kept=("first",)),
