@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from nora.errors import NotFound, quoted
 from nora.formats.browsing import Tagged
 from nora.ui.holdings import find_holdings, versions_of
 from nora.ui.listings import PAGE, read_page
@@ -45,7 +46,10 @@ class PackagePages:
         shelf = shelves.shelf(visit.value("format"))
         listed = shelves.listed(principal, shelf)
         wanted = visit.text("repository")
-        chosen = shelves.find(principal, wanted)[1] if wanted else next(iter(listed), None)
+        chosen = next((one for one in listed if wanted in ("", one.name)), None)
+        if wanted and chosen is None:
+            shelves.find(principal, wanted)  # who is not known may have to log in
+            raise NotFound(f"{quoted(wanted)} has no packages of {shelf.format.title}")
         if chosen is not None and shelf.format.browse.is_directory:
             return await self._files.directory(visit, shelf, chosen, "")
         values: dict[str, Any] = {"shelf": shelf, "repositories": listed, "repository": chosen}

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 _WITHOUT_UPSTREAM: Final = frozenset({"hit", "stale", "revalidated", "coalesced"})
 _ASKED_FOR: Final = _WITHOUT_UPSTREAM | {"miss"}
-_STATES: Final[dict[float, UpstreamState]] = {0.0: "closed", 1.0: "half open", 2.0: "open"}
-UpstreamState = Literal["closed", "half open", "open", "unknown", "offline"]
+UpstreamState = Literal["answers", "fails", "half open", "open", "unknown", "offline"]
+_BREAKER: Final[dict[float, UpstreamState]] = {1.0: "half open", 2.0: "open"}
+_FAILURES: Final = frozenset({"failed", "unavailable", "timeout", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +96,28 @@ class ServerView:
 
     def upstreams(self, shelves: Shelves, repository: Repository) -> Iterator[ShownUpstream]:
         """Who is asked for what a repository has not, each host once."""
-        states = {
-            labels["host"]: value
-            for labels, value in self._metrics.values("nora_circuit_breaker_state")[
-                "nora_circuit_breaker_state"
-            ]
-        }
+        states = self._states()
         seen: set[str] = set()
         for setting, is_online in shelves.upstreams(repository):
             host = host_of(setting.url)
             if host in seen:
                 continue
             seen.add(host)
-            state = _STATES.get(states.get(host, -1.0), "unknown") if is_online else "offline"
-            yield ShownUpstream(host, state)
+            yield ShownUpstream(host, states.get(host, "unknown") if is_online else "offline")
+
+    def _states(self) -> dict[str, UpstreamState]:
+        """Of each host that was asked since the start: by its breaker, and by whether it has ever
+        answered."""
+        values = self._metrics.values("nora_circuit_breaker_state", "nora_upstream_requests")
+        outcomes: dict[str, set[str]] = {}
+        for labels, value in values["nora_upstream_requests"]:
+            if value:
+                outcomes.setdefault(labels["host"], set()).add(labels["outcome"])
+        breakers = {labels["host"]: value for labels, value in values["nora_circuit_breaker_state"]}
+        return {
+            host: _BREAKER.get(breakers.get(host, 0.0)) or ("answers" if seen - _FAILURES else "fails")
+            for host, seen in outcomes.items()
+        }
 
     async def concerns(self, shelves: Shelves, *, site_is_known: bool) -> list[Concern]:
         """What needs attention now."""

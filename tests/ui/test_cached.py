@@ -80,6 +80,16 @@ async def test_what_is_cached_is_shown_with_its_source(
         assert "packages/npm/pad-left" not in (await http.get("/ui/search?q=pad-l")).text
 
 
+async def test_an_upstream_that_never_answered_is_not_said_to(tmp_path: Path) -> None:
+    with running_upstream() as gone:
+        url = gone.url
+    settings = {"NORA_NPM_PROXY": url, "NORA_PROXY_RETRIES": "0"}
+    async with application(tmp_path, **settings) as http:
+        assert "127.0.0.1 not asked yet" in (await read(http, "/ui/")).text
+        assert (await http.get("/npm/left-pad")).status_code == 503
+        assert "127.0.0.1 has not answered" in (await read(http, "/ui/")).text
+
+
 async def test_an_upstream_that_is_down_needs_attention(tmp_path: Path) -> None:
     with running_upstream() as gone:
         url = gone.url
