@@ -10,9 +10,7 @@ file       every path as it is asked for, but for checksums and metadata: these 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
-
-import orjson
+from typing import Final, NamedTuple
 
 from nora.catalog.records import Blob, Cached, File, PackageFile
 from nora.formats.maven.names import ArtifactFile, parse_path
@@ -87,9 +85,3 @@ def newest_build(rows: list[PackageFile], wanted: ArtifactFile) -> PackageFile |
         if newest is None or build > newest[0]:
             newest = build, row
     return None if newest is None else newest[1]
-
-
-def read_document(document: bytes) -> dict[str, Any]:
-    """What is remembered of a package."""
-    found: dict[str, Any] = orjson.loads(document)
-    return found

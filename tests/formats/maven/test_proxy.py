@@ -118,6 +118,38 @@ async def test_other_bytes_than_the_upstream_says(
         assert (await kept(http, f"/maven2/{jar}")).content == b"jar"
 
 
+async def test_what_is_no_checksum_tells_nothing(
+    upstream: Upstream, remote: MavenRepository, tmp_path: Path
+) -> None:
+    jar = remote.artifact("com.example:lib")
+    remote.claims[jar] = "<html>not found</html>"
+    async with application(tmp_path, **env(upstream)) as http:
+        assert (await http.get(f"/maven2/{jar}.sha1")).status_code == 502
+        assert (await kept(http, f"/maven2/{jar}")).content == b"jar"
+        assert await text(http, f"/maven2/{jar}.sha1") == digest("sha1", b"jar")
+
+
+async def test_a_checksum_waits_for_its_file(
+    upstream: Upstream, remote: MavenRepository, tmp_path: Path
+) -> None:
+    """Maven asks for it when it has the last byte, which is a moment before the row is there."""
+    body = os.urandom(200_000)
+    jar = remote.artifact("com.example:lib")
+    answer = document(body).plus(x_checksum_sha1=digest("sha1", body))
+    upstream.serve(f"/m2/{jar}", answer.but(hold=100_000, gate="rest"))
+    async with application(tmp_path, **env(upstream)) as http:
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(http.get(f"/maven2/{jar}"))
+            while not upstream.log.paths():
+                await asyncio.sleep(0.01)
+            second = group.create_task(http.get(f"/maven2/{jar}.sha256"))
+            await asyncio.sleep(0.05)
+            upstream.open("rest")
+        assert first.result().content == body
+        assert second.result().text == digest("sha256", body)
+    assert asked(upstream) == {jar: 1}
+
+
 async def test_what_is_not_there_is_asked_for_once(
     upstream: Upstream, remote: MavenRepository, tmp_path: Path
 ) -> None:
