@@ -100,9 +100,9 @@ class Guarded:
         home = folder / f"home-{password or 'nobody'}"[:20]
         home.mkdir(parents=True)
         if password is not None:
-            (home / ".netrc").write_text(
-                f"machine {httpx.URL(self.url).netloc.decode()} login ci password {password}\n"
-            )
+            block = Guide("go").block("netrc", "Who is asking")
+            own = {"nora.example.com": self.url.partition("://")[2], "nra_YOUR_TOKEN": password}
+            (home / ".netrc").write_text(replaced(block, own))
             (home / ".netrc").chmod(0o600)
         return Go(home, {"GOPROXY": f"{self.url}/go,off", "SSL_CERT_FILE": str(self.authority), **OURS})
 
@@ -137,6 +137,28 @@ def test_who_may_not_read_gets_nothing(guarded: Guarded, tmp_path: Path) -> None
         assert "401" in told
     guarded.go(tmp_path, guarded.closed.read.secret)("get", "corp.example/secret", cwd=program)
     assert "corp.example/secret v1.0.0" in (program / "go.mod").read_text()
+
+
+def test_a_token_as_the_page_makes_it(guarded: Guarded, tmp_path: Path) -> None:
+    """It publishes and reads what its scope names, and go takes it from the netrc that the page shows."""
+    server, block = guarded.closed.server, Guide("go").block("console", "Who is asking")
+    make, use = typed(block)
+    settings = {name: value for name, value in server.environment().items() if name != "PATH"}
+    token = Terminal(server.data, (NORA.parent,), settings).type(make).split()[-1]
+    module = Module("corp.example/of/token", "v1.0.0")
+    folder = tmp_path / "module"
+    folder.mkdir()
+    for name, content in module.files.items():
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    go = guarded.go(tmp_path, token)
+    nora = {"SSL_CERT_FILE": str(guarded.authority), "HOME": str(go.home)}
+    run(NORA, "go", "publish", module.version, "--url", guarded.url, cwd=folder, env=nora)
+    program = write_program(tmp_path / "program", {})
+    environment = {name: value for name, value in go.environment.items() if name != "GOPROXY"}
+    terminal = Terminal(program, (go.folder,), environment)
+    terminal.type(*typed(replaced(f"$ {use}\n", {"https://nora.example.com": guarded.url})))
+    terminal.type(f"go get {module.path}")
+    assert f"{module.path} v1.0.0" in (program / "go.mod").read_text()
 
 
 def test_without_tls_modules_are_read_where_anybody_may(mixed: Closed, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from nora.formats.go.samples import module_zip
 from tests.formats.go.wire import fetched, kept, module_path, path_of, published, versions
 from tests.support.answers import Answer, document
 from tests.support.go_modules import Module, ModuleProxy
+from tests.support.guides import Guide
 from tests.support.in_process import application
 from tests.support.upstream import Upstream
 
@@ -195,7 +196,7 @@ async def test_what_is_ours_is_asked_of_nobody(
         assert await versions(http, ours) == ["v1.0.0"]
     assert upstream.log.paths() == []
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "config.toml").write_text('[proxy]\nreserved = ["corp.example/*"]\n')
+    (tmp_path / "b" / "config.toml").write_text(Guide("go").block("toml", "Modules of your own"))
     async with application(tmp_path / "b", NORA_GO_PROXY=upstream.url) as http:
         for path in (*probes, "corp.example/team", "corp.example"):
             for what in ("@v/list", "@latest", "@v/main.info", "@v/v1.9.0.mod"):
