@@ -18,8 +18,7 @@ from pathlib import Path
 import httpx
 
 from tests.support.answers import Asked
-from tests.support.server import running
-from tests.trust.sites import FAILURES, Fault, Outcome, sites
+from tests.trust.sites import FAILURES, Fault, Outcome, registry, sites
 from tests.trust.table import (
     FAILED,
     KINDS,
@@ -85,15 +84,11 @@ writes = "{format}-mine"
 
 @contextmanager
 def placed(folder: Path, seconds: int = 20) -> Iterator[Place]:
-    """Two workers: what one of them has learnt, the other knows. A site may be silent for `seconds`."""
+    """A registry of all formats, and its sites. One of them may be silent for `seconds`."""
     with ExitStack() as stack:
         found = stack.enter_context(sites("left", "right", "partner"))
-        (folder / "config.toml").write_text(config({site.name: site.up.url for site in found}, seconds))
-        env = {"NORA_CONFIG_PATH": str(folder / "config.toml"), "NORA_PROXY_MODE": "online"}
-        server = stack.enter_context(running(folder, workers=2, env=env))
-        limits = httpx.Limits(max_connections=AT_ONCE)
-        http = httpx.Client(base_url=server.url, timeout=30, trust_env=False, limits=limits)
-        yield Place(server, stack.enter_context(http), *found)
+        text = config({site.name: site.up.url for site in found}, seconds)
+        yield Place(*stack.enter_context(registry(folder, text)), *found)
 
 
 def config(urls: Mapping[str, str], seconds: int) -> str:

@@ -11,12 +11,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
+
+import httpx
 
 from tests.support.answers import NEVER, Answer, Asked, absent
 from tests.support.oci_upstream import OCIUpstream
 from tests.support.pypi_index import PyPIIndex
+from tests.support.server import Server, running
 from tests.support.upstream import Upstream, upstream
 from tests.trust.shown import Image, Project, wheel
 from tests.trust.table import Table
@@ -139,3 +143,17 @@ def sites(*names: str) -> Iterator[tuple[Site, ...]]:
             site.up.guard = site.guard
             found.append(site)
         yield tuple(found)
+
+
+@contextlib.contextmanager
+def registry(folder: Path, config: str) -> Iterator[tuple[Server, httpx.Client]]:
+    """A server that asks sites, as its configuration says, and a client of it. Of two workers what one of
+    them has learnt the other knows."""
+    path = folder / "config.toml"
+    path.write_text(config)
+    env = {"NORA_CONFIG_PATH": str(path), "NORA_PROXY_MODE": "online"}
+    with (
+        running(folder, workers=2, env=env) as server,
+        httpx.Client(base_url=server.url, timeout=30, trust_env=False) as http,
+    ):
+        yield server, http

@@ -17,9 +17,9 @@ from tests.http.wire import eventually
 from tests.support.access import Credentials, make_token
 from tests.support.command import run
 from tests.support.oci import INDEX, Repository, digest, index
-from tests.support.server import Server, running
+from tests.support.server import Server
 from tests.trust.shown import wheel
-from tests.trust.sites import Site, sites
+from tests.trust.sites import Site, registry, sites
 
 CONFIG = """
 [auth]
@@ -75,9 +75,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     with ExitStack() as stack:
         (public,) = stack.enter_context(sites("public"))
         config = CONFIG.format(claims=request.param, url=public.up.url)
-        (folder / "config.toml").write_text(config)
-        env = {"NORA_CONFIG_PATH": str(folder / "config.toml"), "NORA_PROXY_MODE": "online"}
-        server = stack.enter_context(running(folder, workers=2, env=env))
+        server, _ = stack.enter_context(registry(folder, config))
 
         def client(role: str, user: str) -> httpx.Client:
             token: Credentials = make_token(server, "--role", role, user=user)

@@ -14,7 +14,7 @@ from tests.formats.pypi.wire import JSON
 from tests.support.oci import Repository, digest
 from tests.support.server import Server, running
 from tests.trust.shown import Project
-from tests.trust.sites import Fault, Site, sites
+from tests.trust.sites import Fault, Site, registry, sites
 
 FAILED = {502, 503, 504}
 
@@ -109,11 +109,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with ExitStack() as stack:
         left, right, spare = stack.enter_context(sites("left", "right", "spare"))
         urls = {site.name: site.up.url for site in (left, right, spare)}
-        (folder / "config.toml").write_text(CONFIG.format(**urls))
-        env = {"NORA_CONFIG_PATH": str(folder / "config.toml"), "NORA_PROXY_MODE": "online"}
-        server = stack.enter_context(running(folder, workers=2, env=env))
-        http = stack.enter_context(httpx.Client(base_url=server.url, timeout=30, trust_env=False))
-        yield Place(server, http, left, right, spare)
+        yield Place(*stack.enter_context(registry(folder, CONFIG.format(**urls))), left, right, spare)
 
 
 # -- mirrors ---------------------------------------------------------------------------------------------
