@@ -33,6 +33,8 @@ class Limits:
     """Characters of the path of a file: no system unpacks longer ones."""
     depth: int = 256
     """Folders in a path: each is looked at."""
+    remembered: int = 100_000
+    """Folders and links of a tar that are remembered until its end: those on the way to its links."""
 
     def expanded(self, size: int) -> int:
         """Bytes that an archive of `size` bytes may expand to."""

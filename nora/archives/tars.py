@@ -89,7 +89,7 @@ def open_tar(
 
 def _members(archive: Any, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, tarfile.TarFile]]:
     count = 0
-    links = Links()
+    links = Links(limits.remembered)
     while (member := archive.next()) is not None:
         archive.members.clear()  # it remembers all that it has seen
         count += 1
@@ -102,14 +102,21 @@ def _members(archive: Any, limits: Limits) -> Iterator[tuple[tarfile.TarInfo, ta
 class Links:
     """The symbolic links of an archive, found by a walk along a path: it takes a step for each folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """`most`: folders and links that are remembered."""
         self._folders: dict[str, Any] = {}
+        self._free = most
 
     def add(self, path: str) -> None:
-        """`path` is normalized."""
+        """`path` is normalized. Raises InvalidPackageFile."""
         folder = self._folders
         for part in path.split("/"):
-            folder = folder.setdefault(part, {})
+            if part not in folder:
+                folder[part] = {}
+                self._free -= 1
+            folder = folder[part]
+        if self._free < 0:
+            raise InvalidPackageFile("the archive has too many links")
         folder[_LINK] = {}
 
     def has_above(self, path: str) -> bool:

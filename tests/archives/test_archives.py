@@ -17,7 +17,7 @@ from nora.archives.zips import open_zip, read_member
 from nora.errors import InvalidPackageFile, StorageFailed
 from tests.support.tables import each
 
-LIMITS = Limits(bomb_floor=100_000, members=10)
+LIMITS = Limits(bomb_floor=100_000, members=10, remembered=20)
 DANGEROUS = ("/etc/x", "../x", "a/../x", "a\\x", "c:x", "a\nb", "a" * 5000, "a/" * 300)
 
 
@@ -84,6 +84,10 @@ def test_a_tar_that_is_refused(tmp_path: Path) -> None:
         ("leads out", tarred((member("a", tarfile.LNKTYPE, "../x"), b""))),
         ("inside of a link", tarred((member("a", tarfile.SYMTYPE, "b"), b""), (member("a/x"), b""))),
         ("no file, folder or link", tarred((member("a", tarfile.FIFOTYPE), b""))),
+        (
+            "too many links",
+            tarred(*((member(f"{one}/a/b/c/d", tarfile.SYMTYPE, "x"), b"") for one in "ABCDE")),
+        ),
         ("sparse", tarred((member("a", **{"GNU.sparse.map": "0,1", "GNU.sparse.size": "1" * 15}), b"1"))),
         ("no intact", tarred((member("a"), b"1"))[:-1]),
         ("no intact", b""),
@@ -123,6 +127,6 @@ def test_a_deep_path_is_looked_at_once_for_each_folder(
     [("a/b", False), ("a/b/c", True), ("a/b/c/d", True), ("a/bb/c", False), ("a", False)],
 )
 def test_what_is_inside_of_a_link(path: str, expected: bool) -> None:
-    links = tars.Links()
+    links = tars.Links(Limits().remembered)
     links.add("a/b")
     assert links.has_above(path) is expected

@@ -21,6 +21,9 @@ GO_MOD: Final = "go.mod"
 LARGEST_GO_MOD: Final = 16 << 20
 LARGEST_DIRECTORY: Final = 32 << 20
 """Bytes of the list of files: modules with 100,000 of them there are."""
+MOST_REMEMBERED: Final = 64 << 20
+"""Bytes of all paths of files and of the folders that they are in, with what it takes to remember one."""
+_OVERHEAD: Final = 128
 _BOUNDED: Final = frozenset({GO_MOD, "LICENSE"})
 _PIECE: Final = 1 << 20
 _declared = re.compile(rb"[ \t]*module(?:\s*\(\s*|[ \t]+)(?:\"([^\"\s]+)\"|`([^`\s]+)`|([^\s\"`()]+))").match
@@ -104,7 +107,7 @@ def _limits(max_unpacked: int) -> Limits:
 
 
 def _check_members(members: list[zipfile.ZipInfo], prefix: str) -> None:
-    seen: dict[str, tuple[str, bool]] = {}
+    seen = _Paths()
     for member in members:
         if not member.filename.startswith(prefix):
             raise InvalidPackageFile(f"{quoted(member.filename)!r} is not below {prefix}")
@@ -117,7 +120,7 @@ def _check_members(members: list[zipfile.ZipInfo], prefix: str) -> None:
             check_file_path(name)
         except InvalidName as error:
             raise InvalidPackageFile(str(error)) from None
-        _check_collisions(seen, name, is_folder=is_folder)
+        seen.add(name, is_folder=is_folder)
         if is_folder:
             continue
         if stat.S_IFMT(member.external_attr >> 16) not in (0, stat.S_IFREG):
@@ -129,16 +132,30 @@ def _check_members(members: list[zipfile.ZipInfo], prefix: str) -> None:
             raise InvalidPackageFile(f"{name} is larger than {LARGEST_GO_MOD} bytes")
 
 
-def _check_collisions(seen: dict[str, tuple[str, bool]], name: str, *, is_folder: bool) -> None:
-    """That no two paths differ in capitals alone, and no file is a folder as well."""
-    folded = name.casefold()
-    other = seen.get(folded)
-    if other is not None and (other[0] != name or not (is_folder and other[1])):
-        raise InvalidPackageFile(f"{quoted(name)!r} and {quoted(other[0])!r} are one file to some systems")
-    seen[folded] = (name, is_folder)
-    parent = name.rpartition("/")[0]
-    if parent and seen.get(parent.casefold()) != (parent, True):
-        _check_collisions(seen, parent, is_folder=True)
+class _Paths:
+    """The paths of files, and of the folders that they are in."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, bool]] = {}
+        self._free = MOST_REMEMBERED
+
+    def add(self, name: str, *, is_folder: bool) -> None:
+        """That no two paths differ in capitals alone, and no file is a folder as well. Raises
+        InvalidPackageFile."""
+        folded = name.casefold()
+        other = self._seen.get(folded)
+        if other is not None and (other[0] != name or not (is_folder and other[1])):
+            raise InvalidPackageFile(
+                f"{quoted(name)!r} and {quoted(other[0])!r} are one file to some systems"
+            )
+        if other is None:
+            self._free -= len(name) + _OVERHEAD
+            if self._free < 0:
+                raise InvalidPackageFile("the zip has too many folders in each other")
+        self._seen[folded] = (name, is_folder)
+        parent = name.rpartition("/")[0]
+        if parent and self._seen.get(parent.casefold()) != (parent, True):
+            self.add(parent, is_folder=True)
 
 
 def _sha256(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> str:

@@ -17,6 +17,8 @@ LARGEST: Final = 10 * 2**20
 MOST_ELEMENTS: Final = 200_000
 DEEPEST: Final = 32
 """Elements in each other; the grammar has 5."""
+LONGEST_NAME: Final = 100
+"""Characters of the name of an element: it is looked at again for each element inside."""
 Fields = dict[str, str]
 _VERSIONING: Final = "metadata/versioning"
 _VERSION: Final = f"{_VERSIONING}/versions/version"
@@ -79,6 +81,8 @@ class _Reader:
         self._path.append(name)
         if self._path[0] != "metadata":
             raise MetadataUnreadable(f"its root is <{quoted(name)}> and not <metadata>")
+        if len(name) > LONGEST_NAME:
+            raise MetadataUnreadable(f"an element has a name of more than {LONGEST_NAME} characters")
         if self._count > MOST_ELEMENTS or len(self._path) > DEEPEST:
             raise MetadataUnreadable(
                 f"it has more than {MOST_ELEMENTS} elements, or more than {DEEPEST} in each other"

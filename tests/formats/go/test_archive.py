@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nora.errors import InvalidName, InvalidPackageFile
+from nora.formats.go import archive
 from nora.formats.go.archive import (
     check_go_mod,
     check_module_zip,
@@ -55,7 +56,10 @@ def link() -> zipfile.ZipInfo:
     return found
 
 
-def test_what_the_go_command_does_not_take_is_refused(tmp_path: Path) -> None:
+def test_what_the_go_command_does_not_take_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "MOST_REMEMBERED", 10_000)
     for members, said in (
         ([("lib@v1.0.0/a.go", b"")], "is not below"),
         ([(f"{ROOT}a.go", b""), ("other", b"")], "is not below"),
@@ -74,6 +78,7 @@ def test_what_the_go_command_does_not_take_is_refused(tmp_path: Path) -> None:
         ([(f"{ROOT}aux.go", b"")], "Windows"),
         ([(f"{ROOT}a*b", b"")], "character"),
         ([(f"{ROOT}bomb", bytes(2 << 20))], "bomb"),
+        ([(f"{ROOT}{number}/{'a/' * 9}x", b"") for number in range(9)], "folders in each other"),
     ):
         with pytest.raises(InvalidPackageFile, match=said):
             check(zipped(tmp_path, *members))

@@ -20,7 +20,13 @@ from nora.formats.maven.metadata import (
     render_metadata,
     render_snapshot,
 )
-from nora.formats.maven.metadata_xml import DEEPEST, LARGEST, MOST_ELEMENTS, MetadataUnreadable
+from nora.formats.maven.metadata_xml import (
+    DEEPEST,
+    LARGEST,
+    LONGEST_NAME,
+    MOST_ELEMENTS,
+    MetadataUnreadable,
+)
 from nora.formats.maven.names import ArtifactFile, Build, PackageName, parse_path
 
 LIB = PackageName.of("com.acme:lib")
@@ -193,6 +199,7 @@ NO_METADATA = [
     b"<metadata>" + b"<a>" * DEEPEST + b"</a>" * DEEPEST + b"</metadata>",
     b"<metadata>" + b"<a/>" * MOST_ELEMENTS + b"</metadata>",
     b"<metadata>" + b" " * LARGEST + b"</metadata>",
+    b"<metadata><%b/></metadata>" % (b"a" * (LONGEST_NAME + 1)),
 ]
 
 
