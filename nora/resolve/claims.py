@@ -59,11 +59,14 @@ class Claims:
         self._may_administer = may_administer
         self._sources = _sources_beside(repositories, resolver)
 
-    async def require(self, write: Write, name: str, spelled: Mapping[int, str] | None = None) -> None:
+    async def require(
+        self, write: Write, name: str, spelled: Mapping[int, str] | None = None, *, also: Iterable[str] = ()
+    ) -> None:
         """That a request may write to a package; if that claims the name, the audit log is told.
 
-        `spelled`: what sources (by the id of their rows) call the package, where that may differ. Raises
-        Denied, saying whom to ask for what.
+        `spelled`: what sources (by the id of their rows) call the package, where that may differ. `also` are
+        further names that belong to whoever has this one; one that ends in a slash stands for all that begin
+        so. Raises Denied, saying whom to ask for what.
         """
         target = write.repository.writable
         sources = () if target is None else self._sources.get(target.id, ())
@@ -74,7 +77,8 @@ class Claims:
             return
         there = [(one.id, (spelled or {}).get(one.id, name)) for one in sources]
         served = await self._catalog.find_packages(there)
-        by = [one for one, package in zip(sources, served, strict=True) if package is not None]
+        by = [(one, name) for one, package in zip(sources, served, strict=True) if package is not None]
+        by = by or await self._served(sources, also)
         refusal = "" if self._patterns.is_reserved(target.format, name) else self._refusal(target, name, by)
         may_administer = self._may_administer(write.principal, write.repository, name)
         if refusal and not (may_administer and (by or self._rule == "admin")):
@@ -96,11 +100,23 @@ class Claims:
         served = await self._catalog.find_packages([(one.id, name) for one in sources])
         return [one.setting.url for one, package in zip(sources, served, strict=True) if package is not None]
 
-    def _refusal(self, target: Repository, name: str, by: list[Source]) -> str:
+    async def _served(self, sources: Iterable[Source], names: Iterable[str]) -> list[tuple[Source, str]]:
+        """Sources, each with one of the names that it has served."""
+        found = []
+        for source in sources:
+            for name in names:
+                if name.endswith("/"):
+                    following = await self._catalog.list_known_packages(source.id, name, 1)
+                    found += [(source, one) for one in following if one.startswith(name)]
+                elif any(await self._catalog.find_packages([(source.id, name)])):
+                    found.append((source, name))
+        return found
+
+    def _refusal(self, target: Repository, name: str, by: list[tuple[Source, str]]) -> str:
         """What is said to who may not; empty where everybody who writes may."""
         ask = f"ask an administrator for `nora package claim {target.name} {name}`"
-        if by:
-            return f"{name} is served here from {by[0].setting.url}: to make it a name of yours, {ask}"
+        for source, served in by:
+            return f"{served} is served here from {source.setting.url}: to make {name} a name of yours, {ask}"
         if self._rule == "admin":
             return f"new names are for administrators here (proxy.claims): {ask}"
         if self._rule == "reserved":

@@ -82,6 +82,25 @@ async def test_who_may_claim_what(make: Make, rule: str, refused: set[tuple[str,
     assert "corp-x" in claimed
 
 
+async def test_names_that_belong_to_a_name_are_claimed_with_it(make: Make) -> None:
+    world = await make(CONFIG.format("write")).begin()
+    await world.had((await world.resolve("pypi", "team/lib")).candidates[0])
+    hosted = world.repositories["pypi-hosted"]
+    for name, also, who, refused in (
+        ("team", "team/", WRITER, True),
+        ("team", "team/", ADMIN, False),
+        ("tea", "tea/", WRITER, False),
+        ("team/lib/sub", "team/lib", WRITER, True),
+        ("team/lib-2", "team/lib-2/", WRITER, False),
+    ):
+        told = ""
+        try:
+            await claims_of(world).require(Upload(who, hosted), name, also=(also,))
+        except Denied as error:
+            told = str(error)
+        assert told.startswith("team/lib is served here from https://index.example.com/") is refused, name
+
+
 async def test_a_repository_beside_no_source_takes_every_name(make: Make) -> None:
     world = await make(CONFIG.format("reserved")).begin()
     upload = Upload(WRITER, world.repositories["alone"])

@@ -23,7 +23,7 @@ from nora.formats.go.publish import MEDIA_TYPES
 from nora.formats.go.releases import version_file
 from nora.formats.go.resource import Resource
 from nora.formats.go.settings import LARGEST_ZIP, GoSettings
-from nora.formats.go.sources import Finder, related
+from nora.formats.go.sources import Finder
 from nora.formats.go.sumdb import SumDatabases
 from nora.formats.go.upstream import Index
 from nora.http.send import Header, blob_response
@@ -69,7 +69,7 @@ class VersionFiles:
             resource.count_as("download")
         stamp = None
         if resource.may_be_kept and kind != "zip":
-            stamp = self._resolver.stamp(resource.repository, module, related(module))
+            stamp = self._resolver.stamp(resource.repository, module, module.related)
         found = await self._file(resource, resource.version, kind, (self._forever(resource),))
         resource.keep_while(stamp)
         return found

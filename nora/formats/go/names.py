@@ -74,11 +74,17 @@ class ModulePath(str):
 
     @property
     def parents(self) -> Iterator[str]:
-        """The paths in which it is: modules in modules are of the same people."""
+        """The paths in which it is."""
         at = self.rfind("/")
         while at > 0:
             yield self[:at]
             at = self.rfind("/", 0, at)
+
+    @property
+    def related(self) -> tuple[str, ...]:
+        """What it is known by besides: to ask for it tells of what it is in, and of what is in it, where all
+        of that is reserved. All of them are of the same people: go looks for a package in each of these."""
+        return (*self.parents, f"{self}/")
 
 
 def _no_path(text: str, why: str) -> InvalidName:

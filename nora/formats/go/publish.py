@@ -86,7 +86,7 @@ class PublishEndpoint:
             "write" if "/" in module else "admin"
         )  # all below it is of the same people from then on
         self._authorizer.require(resource.principal, action, resource.repository, module)
-        await self._claims.require(resource, module)
+        await self._claims.require(resource, module, also=module.related)
 
     async def _take(self, resource: Resource, named: tuple[ModulePath, str] | None) -> Response:
         target = resource.writable

@@ -82,7 +82,7 @@ class Finder:
     async def resolve(self, repository: Repository, module: ModulePath) -> Resolution:
         """Which sources may be asked for a module. Nobody is told of a name that is ours, be it by what comes
         after it: the go command asks for each path in which a package might be a module."""
-        return await self._resolver.resolve(repository, module, also=related(module))
+        return await self._resolver.resolve(repository, module, also=module.related)
 
     async def find(self, resource: Resource) -> Places:
         """Raises PackageNotFound; Blocked; UpstreamFailed when a source that may have it could not be asked,
@@ -148,12 +148,6 @@ class Finder:
             for row in rows
             if row.version is not None and row.path.endswith(".zip")
         )
-
-
-def related(module: ModulePath) -> tuple[str, ...]:
-    """What a path is known by besides: to ask for it tells of what it is in, and of what is in it, where all
-    of that is reserved."""
-    return (*module.parents, f"{module}/")
 
 
 def absent(module: str, hint: str = "") -> PackageNotFound:

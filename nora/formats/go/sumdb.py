@@ -20,7 +20,7 @@ from nora.formats.go.errors import TEXT
 from nora.formats.go.names import ModulePath, parse_version
 from nora.formats.go.resource import Resource
 from nora.formats.go.settings import GoSettings
-from nora.formats.go.sources import Finder, related
+from nora.formats.go.sources import Finder
 from nora.formats.go.upstream import Index, Question, url_path
 from nora.http.send import Header, blob_response
 from nora.outbound import Reply, host_of
@@ -87,7 +87,7 @@ class SumDatabases:
         _, name = self._source(resource)
         stamp = None
         if resource.may_be_kept:
-            stamp = self._resolver.stamp(resource.repository, module, related(module))
+            stamp = self._resolver.stamp(resource.repository, module, module.related)
 
         async def ask(candidate: Candidate) -> Document | None:
             return await self._record(resource, candidate.source, name, module, version)

@@ -15,7 +15,7 @@ from nora.formats.go.files import VersionFiles
 from nora.formats.go.names import newest
 from nora.formats.go.publish import JSON
 from nora.formats.go.resource import Resource
-from nora.formats.go.sources import Finder, Place, absent, related
+from nora.formats.go.sources import Finder, Place, absent
 from nora.formats.go.upstream import Index
 from nora.http.encodings import Encoding, compress
 from nora.http.send import Header, blob_response
@@ -46,7 +46,7 @@ class Versions:
         module = resource.module
         stamp = None
         if resource.may_be_kept:
-            stamp = self._resolver.stamp(resource.repository, module, related(module))
+            stamp = self._resolver.stamp(resource.repository, module, module.related)
         places = await self._finder.find(resource)
         if not places.is_failing:
             resource.keep_while(kept_while(places.documents, stamp))

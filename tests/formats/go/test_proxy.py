@@ -11,11 +11,11 @@ import pytest
 
 from nora.errors import UpstreamFailed
 from nora.formats.go.samples import module_zip
-from tests.formats.go.wire import fetched, kept, module_path, path_of, published, versions
+from tests.formats.go.wire import fetched, kept, module_path, path_of, publish, published, versions
 from tests.support.answers import Answer, document
 from tests.support.go_modules import Module, ModuleProxy
 from tests.support.guides import Guide
-from tests.support.in_process import application
+from tests.support.in_process import add_token, application
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
@@ -254,3 +254,20 @@ async def test_an_upstream_below_a_path_and_escapes_in_its_addresses(
         assert await versions(http, module) == [module.version]
         assert await fetched(http, module) == module.body
     assert upstream.log.paths()[-1] == "/repository/go/example.com/%21some/@v/v2.0.0+incompatible.zip"
+
+
+async def test_what_an_upstream_has_is_not_taken_by_what_it_is_in(
+    upstream: Upstream, proxy: ModuleProxy, tmp_path: Path
+) -> None:
+    """Nor by what is in it: go takes a package from the longest path that has it."""
+    module = proxy.add(Module("example.com/them/lib"))
+    token = await add_token(tmp_path, "write")
+    env = {"NORA_GO_PROXY": upstream.url, "NORA_AUTH_ENABLED": "true"}
+    async with application(tmp_path, **env) as http:
+        http.headers["authorization"] = f"Bearer {token}"
+        assert await versions(http, module) == ["v1.0.0"]
+        for path in ("example.com/them", "example.com/them/lib", "example.com/them/lib/sub"):
+            answer = await publish(http, Module(path))
+            assert (answer.status_code, "example.com/them/lib is served" in answer.text) == (403, True), path
+        assert (await publish(http, Module("example.com/them/other"))).status_code == 201
+        assert await versions(http, module) == ["v1.0.0"]
