@@ -19,11 +19,11 @@ def snippets(site: Site) -> Sequence[Snippet]:
     index = f"sparse+{site.url}index/"
     named = f'[registries.nora]\nindex = "{index}"\ncredential-provider = ["cargo:token"]'
     instead = f'[source.crates-io]\nreplace-with = "nora"\n\n[source.nora]\nregistry = "{index}"'
+    token = "YOUR_TOKEN" if site.needs_login else "any"
+    variables = f'export CARGO_REGISTRIES_NORA_INDEX="{index}" CARGO_REGISTRIES_NORA_TOKEN={token}'
     return (
         Snippet("cargo", "set up", named if site.needs_login else instead, _CONFIG),
-        Snippet(
-            "cargo", "publish", f'export CARGO_REGISTRIES_NORA_INDEX="{index}"\ncargo publish --registry nora'
-        ),
+        Snippet("cargo", "publish", f"{variables}\ncargo publish --registry nora"),
     )
 
 
