@@ -67,24 +67,25 @@ class Versions:
     async def latest(self, resource: Resource) -> Response:
         """GET and HEAD of the `.info` of the latest version: which an upstream says, else the newest."""
         places = await self._finder.find(resource)
+        failed: UpstreamFailed | None = None
         for place in places.places:
-            document = await self._latest_of(resource, place)
+            try:
+                document = await self._latest_of(resource, place)
+            except UpstreamFailed as error:
+                failed, document = error, None
             if document is not None:
                 return await self._answer(resource, document.cached.blob, self._age(resource, document))
         version = newest(offered(await self._finder.parts(resource.module, places)))
         if version is None:
-            raise VersionNotFound(f"there is no version of {resource.module}")
+            raise failed or VersionNotFound(f"there is no version of {resource.module}")
         headers = places.headers(public=self._authorizer.is_public(resource.repository))
         return await self._files.info(resource, version, headers)
 
     async def _latest_of(self, resource: Resource, place: Place) -> Document | None:
-        """What an upstream says, unless it is blocked, or it cannot be asked."""
+        """What an upstream says, unless it is blocked. Raises UpstreamFailed."""
         if place.source is None or place.document is None:
             return None
-        try:
-            found = await self._index.latest(place.source, resource.module, may_fetch=resource.may_fetch)
-        except UpstreamFailed:
-            return None
+        found = await self._index.latest(place.source, resource.module, may_fetch=resource.may_fetch)
         if found is None:
             return None
         version = await self._version_of(found)

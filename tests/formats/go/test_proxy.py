@@ -178,6 +178,18 @@ async def test_latest_is_what_the_upstream_says_or_the_newest(
         assert (await http.get(module_path(tagged[0], "@latest"))).content == tagged[0].info
 
 
+async def test_a_latest_that_cannot_be_asked_for_is_no_absence(
+    upstream: Upstream, proxy: ModuleProxy, tmp_path: Path
+) -> None:
+    proxy.add(Module("example.com/untagged", "v0.0.0-20240101000000-abcdef123456"), listed=False)
+    tagged = proxy.add(Module("example.com/tagged"))
+    for path in ("untagged", "tagged"):
+        upstream.serve(f"/example.com/{path}/@latest", Answer(status=500))
+    async with application(tmp_path, NORA_GO_PROXY=upstream.url, NORA_PROXY_RETRIES="0") as http:
+        assert (await http.get("/go/example.com/untagged/@latest")).status_code in (502, 503)
+        assert (await http.get("/go/example.com/tagged/@latest")).content == tagged.info
+
+
 async def test_what_is_ours_is_asked_of_nobody(
     upstream: Upstream, proxy: ModuleProxy, tmp_path: Path
 ) -> None:
