@@ -3,11 +3,13 @@
     {"path": "builds/", "entries": [{"name": "7/"}, {"name": "a.txt", "size": 12, …}], "next": "?after=a.txt"}
 
 Nothing is walked: a page costs a look-up for each of its entries, however much is beneath them. What is
-blocked, and what somebody may not read, is not there for them.
+blocked, and what somebody may not read, is not there for them: neither as an entry, nor as the name after
+which the next page begins, nor as what makes a directory be there.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -27,6 +29,8 @@ from nora.http.negotiation import Offers
 from nora.proxy.answers import NO_CACHE
 
 MOST_ENTRIES: Final = 1000
+MOST_HIDDEN: Final = 20_000
+"""Entries in a row that are passed over for one page. Then it ends, with the name of the last of them."""
 LONGEST_NAME: Final = 1024
 HTML: Final = "text/html"
 JSON: Final = "application/json"
@@ -47,6 +51,35 @@ async def paths_beneath(catalog: Catalog, row: int, directory: str) -> AsyncIter
             after = page[-1].name
 
 
+async def shown_entries(
+    catalog: Catalog,
+    rows: Sequence[int],
+    directory: str,
+    after: str,
+    limit: int,
+    is_shown: Callable[[int, DirectoryEntry], bool],
+) -> tuple[list[DirectoryEntry], str | None]:
+    """The first so many entries after a name that are shown of a directory in these repositories, and the
+    name after which there are more; None: there are none. Of a name in several that of the first."""
+    shown: list[DirectoryEntry] = []
+    passed, wanted = 0, max(limit + 1, 100)
+    while len(shown) <= limit and passed < MOST_HIDDEN:
+        found: dict[str, DirectoryEntry | None] = {}
+        for row in rows:
+            for one in await catalog.list_directory(row, directory.removesuffix("/"), after, wanted):
+                found.setdefault(one.name, one if is_shown(row, one) else None)
+        names = sorted(found, key=str.encode)[:wanted]
+        new = [entry for name in names if (entry := found[name]) is not None]
+        shown += new
+        if len(names) < wanted and len(shown) <= limit:
+            return shown, None
+        after = names[-1]
+        passed = 0 if new else passed + len(names)
+        await asyncio.sleep(0)
+    page = shown[:limit]
+    return page, page[-1].name if page else after
+
+
 class Directories:
     """The directories of the repositories of a format."""
 
@@ -65,32 +98,22 @@ class Directories:
             raise BadRequest(f"after is a name of at most {LONGEST_NAME} characters")
         is_listed = context.parameter("list") is not None
         media_type = JSON if is_listed else _OFFERS.choose(context.accept)
-        found = await self._entries(context, directory, after, limit + 1)
-        if not found and directory and not after:
+
+        def is_shown(row: int, entry: DirectoryEntry) -> bool:
+            return self._is_shown(context, directory, row, entry)
+
+        rows = context.repository.row_ids
+        listed, last = await shown_entries(self._catalog, rows, directory, after, limit, is_shown)
+        if not listed and directory and not after and last is None:
             raise NotFound(f"there is no directory {quoted(directory)}")
-        page, rest = found[:limit], found[limit:]  # what is not shown is on a page all the same
-        query = (
-            {"after": page[-1][1].name, "limit": limit, **({"list": ""} if is_listed else {})} if rest else {}
-        )
+        query = {} if last is None else {"after": last, "limit": limit, **({"list": ""} if is_listed else {})}
         link = f"?{urlencode(query)}" if query else None
-        listed = [one for row, one in page if self._is_shown(context, directory, row, one)]
         render = _render_json if media_type == JSON else _render_html
         head = [NO_CACHE, (b"vary", b"Accept")]
         if link is not None:
             head.append((b"link", f'<{link}>; rel="next"'.encode()))
         content_type = JSON if media_type == JSON else f"{HTML}; charset=utf-8"
         return Response(200, head, Content(content_type.encode(), render(directory, listed, link)))
-
-    async def _entries(
-        self, context: PathContext, directory: str, after: str, limit: int
-    ) -> list[tuple[int, DirectoryEntry]]:
-        """The first so many of all members, with whose rows each is in; of one name in several that of the
-        first."""
-        found: dict[str, tuple[int, DirectoryEntry]] = {}
-        for row in context.repository.row_ids:
-            for one in await self._catalog.list_directory(row, directory.removesuffix("/"), after, limit):
-                found.setdefault(one.name, (row, one))
-        return [found[name] for name in sorted(found, key=str.encode)[:limit]]
 
     def _is_shown(self, context: PathContext, directory: str, row: int, entry: DirectoryEntry) -> bool:
         file = entry.file

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from nora.errors import NotFound, quoted
+from nora.formats.directories import shown_entries
 from nora.ui.listings import PAGE
 from nora.ui.tabs import tabs
 
@@ -55,18 +56,16 @@ class FilePages:
         """What is in a directory that the visitor may read; of the names in several members that of the
         first."""
         after = visit.text("after", 1024)
-        found: dict[str, DirectoryEntry] = {}
-        for row in repository.row_ids:
-            for one in await self._catalog.list_directory(row, path, after, PAGE + 1):
-                if one.file is None or not self._is_hidden(row, one.file):
-                    found.setdefault(one.name, one)
-        ordered = sorted(found.values(), key=lambda one: one.name.encode())
-        page, rest = ordered[:PAGE], ordered[PAGE:]
         prefix = f"{path}/" if path else ""
-        readable = [
-            one for one in page if self._shelves.may_read(visit.principal, repository, prefix + one.name)
-        ]
-        if path and not readable and not after:
+
+        def is_shown(row: int, entry: DirectoryEntry) -> bool:
+            if entry.file is not None and self._is_hidden(row, entry.file):
+                return False
+            return self._shelves.may_read(visit.principal, repository, prefix + entry.name)
+
+        rows = repository.row_ids
+        readable, last = await shown_entries(self._catalog, rows, path, after, PAGE, is_shown)
+        if path and not readable and not after and last is None:
             raise NotFound(f"there is no directory {quoted(path)}")
         readable.sort(key=lambda one: one.file is not None)
         site, made = self._shelves.site(visit, shelf, repository), shelf.format.browse.snippets
@@ -78,7 +77,7 @@ class FilePages:
             totals=await self._shelves.totals(repository) if counted and not path else None,
             site=site,
             after=after,
-            next_after=page[-1].name if rest else None,
+            next_after=last,
             prefix=prefix,
             **tabs(visit, made(site) if made is not None and not path else ()),
             **_around(shelf, repository, path),

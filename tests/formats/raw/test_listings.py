@@ -12,7 +12,7 @@ import pytest
 from nora.app import open_catalog
 from nora.auth.scopes import parse_scope
 from nora.auth.tokens import Tokens
-from nora.formats import load_config
+from nora.formats import directories, load_config
 from tests.support.in_process import application
 
 pytestmark = pytest.mark.anyio
@@ -86,6 +86,23 @@ async def test_what_is_blocked_ends_no_listing(http: httpx.AsyncClient) -> None:
         found += [one["name"] for one in page["entries"]]
         query = (page["next"] or "").removeprefix("?")
     assert found == ["2", "4", "5"]
+    for number in (2, 4, 5):
+        what = {"repository": "raw", "name": f"b/{number}", "reason": "it bites"}
+        assert (await http.post("/api/v1/admin/blocks", json=what)).status_code == 200
+    assert (await http.get("/raw/b/")).status_code == 404
+
+
+async def test_a_listing_that_is_hidden_goes_on(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page looks at so much and no more."""
+    monkeypatch.setattr(directories, "MOST_HIDDEN", 100)
+    monkeypatch.setattr(directories.Directories, "_is_shown", lambda *of: of[-1].name in ("b/", "130"))
+    await put(http, *(f"b/{number:03}" for number in range(131)))
+    first = (await http.get("/raw/b/?list&limit=1")).json()
+    assert (first["entries"], first["next"]) == ([], "?after=099&limit=1&list=")
+    last = (await http.get(f"/raw/b/{first['next']}")).json()
+    assert ([one["name"] for one in last["entries"]], last["next"]) == (["130"], None)
 
 
 async def test_a_page_for_people_hides_nothing_in_names(http: httpx.AsyncClient) -> None:
@@ -158,6 +175,8 @@ async def test_a_listing_holds_what_one_may_read(tmp_path: Path) -> None:
                 method, path, headers=who[name], content=b"" if method == "PUT" else None
             )
             assert answer.status_code == status, (name, method, path)
+        listing = (await http.get("/raw/?limit=1&list", headers=who["builds"])).json()
+        assert ([one["name"] for one in listing["entries"]], listing["next"]) == (["builds/"], None)
         assert (await http.get("/raw/")).status_code == 401
         async with open_catalog(load_config(env, tmp_path)) as catalog:
             scope = parse_scope("raw:builds/*:read,write,delete")
