@@ -178,12 +178,16 @@ class Resolver:
         is true as long as that holds. None while it changes."""
         return self._catalog.stamp([(one.id, package) for one in self._plans[repository.id].hosted])
 
-    def stamp(self, repository: Repository, package: str, also: Iterable[str] = ()) -> Stamp | None:
+    def stamp(
+        self, repository: Repository, package: str, also: Iterable[str] = (), paths: Iterable[str] = ()
+    ) -> Stamp | None:
         """As `hosted_stamp`, of all rows that say whose a package is and what is cached of it: what upstreams
-        said of it is fresh for a time besides. `also`: as in `resolve`."""
+        said of it is fresh for a time besides. `also`: as in `resolve`; `paths`: of cached files that are of
+        no package."""
         plan = self._plans[repository.id]
         rows = {(one.id, package) for one in (*plan.hosted, *plan.owners)}
         rows.update((one.id, name) for one in plan.owners for name in also)
+        rows.update((one.id, path) for one in plan.sources for path in paths)
         return self._catalog.stamp([*rows, *_by_prefix(plan.sources, package).items()])
 
     async def every_hosted(self, repository: Repository, look: Look[T]) -> list[T]:

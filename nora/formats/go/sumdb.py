@@ -75,19 +75,24 @@ class SumDatabases:
         if not _tile(path):
             raise NotFound(f"{quoted(path)} is no tile of a sum database")
         source, name = self._source(resource)
-        stamp = self._resolver.stamp(resource.repository, name) if resource.may_be_kept else None
+        stamp = None
+        if resource.may_be_kept:
+            stamp = self._resolver.stamp(resource.repository, _file(name, f"tile/{path}"))
         document = await self._document(resource, source, name, f"tile/{path}")
         resource.keep_while(stamp)
         return await self._answer(resource, document, (_FOREVER,))
 
     async def lookup(self, resource: Resource) -> Response:
-        """GET and HEAD of the record of a version. Nobody is asked for one of a module that is ours."""
+        """GET and HEAD of the record of a version, to who may read the module. Nobody is asked for one of a
+        module that is ours."""
         text, _, version = resource.target.get("record").rpartition("@")
         module, version = ModulePath.unescaped(text), parse_version(version)
+        self._authorizer.require(resource.principal, "read", resource.repository, module)
         _, name = self._source(resource)
         stamp = None
         if resource.may_be_kept:
-            stamp = self._resolver.stamp(resource.repository, module, module.related)
+            paths = (_file(name, f"lookup/{module}@{version}"),)
+            stamp = self._resolver.stamp(resource.repository, module, module.related, paths)
 
         async def ask(candidate: Candidate) -> Document | None:
             return await self._record(resource, candidate.source, name, module, version)
@@ -141,7 +146,7 @@ class SumDatabases:
         async def parse(reply: Reply) -> Fetched:
             return Fetched(body=b"", media_type="text/plain", upstream_url=reply.url)
 
-        question = Question(f"sumdb/{name}/supported", parse, LARGEST_ANSWER)
+        question = Question(_file(name, "supported"), parse, LARGEST_ANSWER)
         return await self._index.document(source, question, may_fetch=resource.may_fetch) is not None
 
     async def _document(self, resource: Resource, source: Source, name: str, path: str) -> Document:
@@ -155,7 +160,7 @@ class SumDatabases:
 
         is_supported = await self._is_supported(resource, source, name)
         question = Question(
-            f"sumdb/{name}/{path}",
+            _file(name, path),
             parse,
             LARGEST_ANSWER,
             url="" if is_supported else f"{self._databases[name]}/{url_path(path)}",
@@ -179,12 +184,19 @@ class SumDatabases:
         )
 
 
+def _file(name: str, path: str) -> str:
+    """Where what a database has at a path is among the files of a source."""
+    return f"sumdb/{name}/{path}"
+
+
 def may_be(path: str, body: bytes) -> bool:
     """Whether a database may have this at a path: it is no page of somebody in between."""
     if path == "latest":
         return body.startswith(b"go.sum database tree\n")
     if path.startswith("lookup/"):
-        return body.partition(b"\n")[0].isdigit()
+        module, _, version = path.removeprefix("lookup/").rpartition("@")
+        number, _, record = body.partition(b"\n")
+        return number.isdigit() and any(read_record(record, module, version))
     _, height, level, *rest = path.split("/")
     width = int(rest[-1]) if rest[-2:-1] and rest[-2].endswith(".p") else 1 << int(height)
     return level == "data" or len(body) == HASH_BYTES * width

@@ -12,7 +12,7 @@ from nora.formats.go.sumdb import Sums, may_be, read_record
 from tests.formats.go.wire import fetched, kept, path_of, published
 from tests.support.answers import Answer, document
 from tests.support.go_modules import Module, ModuleProxy
-from tests.support.in_process import application
+from tests.support.in_process import add_token, application
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
@@ -132,6 +132,35 @@ async def test_nobody_learns_of_a_module_that_is_ours(upstream: Upstream, tmp_pa
             answer = await http.get(f"/go/sumdb/{NAME}/lookup/{path}@v1.0.0")
             assert (answer.status_code, "GONOSUMDB" in answer.text) == (404, True)
     assert upstream.log.paths() == []
+
+
+async def test_nobody_is_asked_for_who_may_not_read(upstream: Upstream, tmp_path: Path) -> None:
+    serve(upstream)
+    who = {"authorization": f"Bearer {await add_token(tmp_path, 'read', 'go:corp.example/**:read')}"}
+    env = {"NORA_GO_PROXY": upstream.url, "NORA_GO_SUMDB": NAME, "NORA_AUTH_ENABLED": "true"}
+    async with application(tmp_path, **env) as http:
+        assert (await http.get(f"/go/sumdb/{NAME}/{LOOKUP}", headers=who)).status_code == 403
+    assert upstream.log.paths() == []
+
+
+async def test_what_is_purged_is_asked_for_again(upstream: Upstream, tmp_path: Path) -> None:
+    """Although answers are given again. The record of another module is never kept."""
+    upstream.serve(f"/sumdb/{NAME}/supported", Answer(status=200))
+    serve(upstream)
+    env = {"NORA_GO_PROXY": upstream.url, "NORA_GO_SUMDB": NAME, "NORA_CB_ENABLED": "false"}
+    files = {LOOKUP: f"lookup/{LIB.path}@{LIB.version}", "tile/8/data/000": "tile/8/data/000"}
+    async with application(tmp_path, **env) as http:
+        for path, file in files.items():
+            for _ in range(3):
+                assert (await http.get(f"/go/sumdb/{NAME}/{path}")).status_code == 200
+            purge = {"repository": "go", "file": f"sumdb/{NAME}/{file}"}
+            assert (await http.post("/api/v1/admin/cache/purge", json=purge)).status_code == 200
+            where = f"/sumdb/{NAME}/{path}".replace("!", "%21")
+            before = upstream.log.count("GET", where)
+            assert (await http.get(f"/go/sumdb/{NAME}/{path}")).status_code == 200
+            assert upstream.log.count("GET", where) == before + 1, path
+        upstream.serve(f"/sumdb/{NAME}/lookup/other.example/lib@v1.0.0", document(record(LIB, "h1:x")))
+        assert (await http.get(f"/go/sumdb/{NAME}/lookup/other.example/lib@v1.0.0")).status_code == 502
 
 
 async def test_what_a_database_says_must_be_what_came(
