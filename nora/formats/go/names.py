@@ -122,13 +122,10 @@ def check_file_path(path: str) -> None:
             raise InvalidName(f"{quoted(path)!r} has an empty element, or one of dots")
         if one.endswith(".") or one.partition(".")[0].lower() in _RESERVED:
             raise InvalidName(f"{quoted(path)!r}: Windows has no files of the name {quoted(one)!r}")
-        ascii_part = "".join(letter for letter in one if letter.isascii())
-        if not _file_characters(ascii_part) or not all(map(_is_letter, set(one) - set(ascii_part))):
+        others = set() if one.isascii() else {letter for letter in one if not letter.isascii()}
+        ascii_part = one.translate(dict.fromkeys(map(ord, others))) if others else one
+        if not _file_characters(ascii_part) or not all(map(str.isalpha, others)):
             raise InvalidName(f"{quoted(path)!r} has a character that no path of a module's file has")
-
-
-def _is_letter(character: str) -> bool:
-    return character.isalpha()
 
 
 @lru_cache(4096)
