@@ -84,6 +84,8 @@ def _checked(found: Iterator[tuple[str, IO[bytes] | None]]) -> Iterator[PackedFi
         path = normpath(name)
         if content is None:
             raise InvalidPackageFile(f"{quoted(name)} is a link: put the file itself")
+        if path == ".":
+            raise InvalidPackageFile(f"{quoted(name)!r} is the name of no file")
         if path in seen:
             raise InvalidPackageFile(f"the archive has two files of one name: {quoted(path)!r}")
         seen.add(path)

@@ -117,6 +117,8 @@ class Files:
             raise NotFound(f"there is no directory {quoted(directory)}")
         for_good, paths = self._rules[target.name] == "never", []
         async for path in paths_beneath(self._catalog, target.id, directory):
+            # Again: somebody else may have put it there meanwhile
+            self._authorizer.require(resource.principal, "delete", resource.repository, path)
             paths.append(path)
             if len(paths) == DELETED_AT_ONCE:
                 await self._catalog.delete_files(target.id, paths, for_good=for_good)

@@ -131,3 +131,11 @@ async def test_each_file_is_one_that_may_be_put(tmp_path: Path) -> None:
             answer = await http.put("/raw/site/?unpack", content=packed_zip(files), headers=headers)
             assert answer.status_code == status
         assert (await http.get("/raw/site/b", headers=headers)).status_code == 404
+
+
+async def test_a_name_of_no_file_is_refused(http: httpx.AsyncClient) -> None:
+    for name in (".", "./.", "a/.."):
+        body = packed_zip({name: b"x"})
+        answer = await http.put("/raw/site/?unpack", content=body)
+        assert answer.status_code == 400, (name, answer.text)
+    assert await names(http, "site/") == []
