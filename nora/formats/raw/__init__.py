@@ -2,6 +2,7 @@
 
 from nora.formats.base import Format
 from nora.formats.raw.browse import BROWSE
+from nora.formats.raw.names import composed
 from nora.formats.raw.routes import build
 from nora.formats.raw.settings import RawSettings
 from nora.formats.raw.upstream_check import check_upstream
@@ -15,6 +16,7 @@ FORMAT = Format(
     build=build,
     render_error=render_text,
     can_proxy=True,
+    fold=composed,
     check_upstream=check_upstream,
     browse=BROWSE,
 )

@@ -14,6 +14,11 @@ LONGEST_SEGMENT: Final = 255
 LONGEST_PATH: Final = 1024
 
 
+def composed(text: str) -> str:
+    """As paths are spelled here."""
+    return normalize("NFC", text)
+
+
 class FilePath(str):
     """The path of a file within its repository: `builds/7/app.tar.gz`. One that ends in a slash is of a
     directory.
@@ -27,7 +32,7 @@ class FilePath(str):
     @classmethod
     def of(cls, text: str) -> FilePath:
         """One whose segments are names (see nora.http.paths). Raises InvalidName."""
-        path = normalize("NFC", text)
+        path = composed(text)
         if not path.isprintable():
             raise InvalidName(f"a path is of printable characters, not {quoted(ascii(path))}")
         if path == OWN or path.startswith(f"{OWN}/"):

@@ -77,6 +77,10 @@ async def test_one_name_in_two_forms_of_unicode_is_one_file(http: httpx.AsyncCli
     assert (await http.put(composed, content=b"x")).status_code == 200
     assert (await http.get(composed)).content == (await http.get(decomposed)).content == b"x"
     assert len((await http.get("/raw/?list")).json()["entries"]) == 1
+    what = {"repository": "raw", "name": "cafe\u0301", "reason": "it bites"}
+    assert (await http.post("/api/v1/admin/blocks", json=what)).status_code == 200
+    for path in (composed, decomposed):
+        assert (await http.get(path)).status_code == 403
 
 
 @given(st.text(max_size=1100))
