@@ -93,6 +93,8 @@ class ResumableUploads(Generic[C, W]):
 
     async def open(self, context: C) -> Response:
         """POST: begin a session. It says early what a PUT of the file would say."""
+        if content_length(context.request):
+            raise BadRequest("a POST opens an upload and has no body: send the file itself with PUT")
         await self._writer.prepare(context, None)
         principal = context.principal
         owner = "" if principal.is_anonymous else principal.name

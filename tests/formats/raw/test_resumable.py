@@ -84,6 +84,15 @@ async def test_the_last_part_is_a_put_of_the_file(http: httpx.AsyncClient) -> No
     assert (await http.post("/raw/there", headers={"if-none-match": "*"})).status_code == 412
 
 
+async def test_a_form_is_no_file(http: httpx.AsyncClient) -> None:
+    """`curl -F` and `curl -d` would believe that what they sent is kept."""
+    for answer in (
+        await http.post("/raw/form", files={"file": b"x"}),
+        await http.post("/raw/form", content=b"x"),
+    ):
+        assert (answer.status_code, "PUT" in answer.text) == (400, True)
+
+
 async def test_what_is_no_part_is_refused(http: httpx.AsyncClient) -> None:
     upload = await opened(http, "parts")
     for content, headers, status in (
