@@ -12,7 +12,7 @@ from nora.formats.maven.answers import Answers
 from nora.formats.maven.artifact_metadata import MetadataEndpoint
 from nora.formats.maven.cached import CachedFiles
 from nora.formats.maven.files import Files
-from nora.formats.maven.names import ArtifactFile, Checksum, Directory, Metadata, PackageName, parse_path
+from nora.formats.maven.names import ArtifactFile, Checksum, Directory, Metadata, parse_path
 from nora.formats.maven.resource import Resource, package_of
 from nora.formats.maven.sources import Finder
 from nora.formats.maven.upstream import Index
@@ -49,19 +49,21 @@ class Contents:
 
     def _may_read(self, context: PathContext, path: str) -> bool:
         """Whether an entry of a directory is listed: one that may be a version or an artifact that one may
-        read."""
+        read, or the first part of groups."""
         may_read = self._authorizer.may_read
         return any(may_read(context.principal, context.repository, name) for name in _packages(path))
 
 
-def _packages(path: str) -> list[PackageName]:
-    """What packages there may be at a path."""
+def _packages(path: str) -> list[str]:
+    """What packages there may be at a path; `com:` at `com/`, which is neither artifact nor version."""
     try:
         found = parse_path([one for one in path.split("/") if one], is_directory=path.endswith("/"))
     except InvalidName:
         return []
     if isinstance(found, Directory):
         version = found.version
+        if "/" not in found.path:
+            return [f"{found.path}:"]
         names = [version and version[0], found.package]
     else:
         names = [package_of(found)]

@@ -327,6 +327,22 @@ async def test_the_name_of_a_release_is_used_once(http: httpx.AsyncClient) -> No
         await put(http, where, b"x", status)
 
 
+async def test_every_directory_from_the_root_on_leads_to_a_file(tmp_path: Path) -> None:
+    async def entries(where: str, token: str) -> list[str]:
+        headers = {"authorization": f"Bearer {token}"}
+        got = await http.get(f"/maven2/{where}?list", headers=headers)
+        return [one["name"] for one in got.json()["entries"]]
+
+    async with application(tmp_path, NORA_AUTH_ENABLED="true", **OFF) as http:
+        all_of_it = await add_token(tmp_path, "write")
+        limited = await add_token(tmp_path, "write", "maven:org.other:*:read,write")
+        await put(http, path("lib", "1.0"), b"jar", authorization=f"Bearer {all_of_it}")
+        steps = ("com/", "example/", "lib/", "1.0/", "lib-1.0.jar")
+        for number, step in enumerate(steps):
+            assert await entries("".join(steps[:number]), all_of_it) == [step]
+        assert await entries("", limited) == []
+
+
 # -- what is no artifact -------------------------------------------------------------------------------------
 
 
