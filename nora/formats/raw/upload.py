@@ -72,8 +72,8 @@ class PutEndpoint:
             return await self._put_archive(resource)
         if resource.parameter("unpack") is not None:  # nobody asks for it to keep the archive itself
             raise BadRequest(
-                "unpack: an archive is taken apart into a directory, whose path ends in a slash. curl adds the "
-                "name of its file to such a path: give it `-T - < site.tar.gz`"
+                "unpack: an archive is taken apart into a directory, whose path ends in a slash. curl adds "
+                "the name of its file to such a path: give it `-T - < site.tar.gz`"
             )
         if resource.header(b"content-range") is not None:  # RFC 9110, 14.5
             raise BadRequest("Content-Range: a part is put into an upload, which a POST to this path opens")
