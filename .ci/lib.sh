@@ -17,7 +17,7 @@ FAILED=0
 
 # Seconds that a section may take; 900 unless named here.
 declare -A LIMIT=(
-    [install]=1500 [wheel]=1200 [clients]=1800 [slow]=1500 [image]=1800 [bench]=1200
+    [install]=1500 [wheel]=1200 [properties]=1500 [clients]=1800 [slow]=1500 [image]=1800 [bench]=1200
     [full]=86400 [full_bench]=86400
 )
 

@@ -88,9 +88,9 @@ section_readme() {
     no_skips "$WORK/readme"
 }
 
-# All properties, those of the parsers of what comes from outside above all, with a thousand inputs each.
+# All properties, those of the parsers of what comes from outside above all, with thousands of inputs each.
 section_properties() {
-    TEST_EXAMPLES=1000 "${PYTEST[@]}" -n auto --dist load -m "hypothesis and $QUICK"
+    TEST_EXAMPLES=2000 "${PYTEST[@]}" -n auto --dist load -m "hypothesis and $QUICK"
 }
 
 # Most of them have a server of their own, so each goes where there is time; some wait more than they work.
