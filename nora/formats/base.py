@@ -121,6 +121,16 @@ def natural_order(version: str) -> tuple[tuple[int, int, str], ...]:
     )
 
 
+def precedence(version: str) -> tuple[tuple[int, ...], bool, tuple[tuple[int, int, str], ...]]:
+    """By which versions of Semantic Versioning 2 are compared (semver.org, 11); it takes nothing else. In
+    tuples, which C compares: there are thousands of versions of some packages."""
+    core, _, before = version.partition("+")[0].partition("-")
+    identifiers = (
+        (0, int(one), "") if one.isdigit() else (1, 0, one) for one in (before.split(".") if before else ())
+    )
+    return tuple(map(int, core.split("."))), not before, tuple(identifiers)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """Something that is done to hosted packages of a format from the command line: `nora <format> yank`."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 from semver import Version
 
 from nora.errors import InvalidName, quoted
-from nora.formats.base import natural_order
+from nora.formats.base import natural_order, precedence
 
 LONGEST_NAME: Final = 64
 LONGEST_VERSION: Final = 150
@@ -81,5 +81,5 @@ def without_build(version: str) -> str:
 def version_order(text: str) -> Any:
     """By precedence; what is no version comes first."""
     if len(text) <= LONGEST_VERSION and Version.is_valid(text):
-        return 1, Version.parse(text), text
+        return 1, *precedence(text), text
     return 0, natural_order(text), text

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from nora.catalog.blocks import Hidden
-from nora.formats.go.names import is_canonical, is_pseudo, version_order
+from nora.formats.go.names import is_canonical, is_pseudo, newest, version_order
 
 MOST_VERSIONS: Final = 100_000
 """In a list: no module has a tenth of it."""
@@ -23,6 +23,11 @@ class Part(NamedTuple):
     """Versions whose zips are here, and the digests of these."""
     hidden: Hidden | None = None
     """What is blocked."""
+
+    @property
+    def weight(self) -> int:
+        """For `offload`."""
+        return len(self.listed) + 32 * len(self.here)
 
 
 def listed_versions(body: bytes) -> Iterator[str]:
@@ -55,6 +60,11 @@ def offered(parts: Iterable[Part]) -> list[str]:
 def render_list(parts: Sequence[Part]) -> bytes:
     """The list of a module: its versions but for those that name commits. It may run in another process."""
     return "".join(f"{one}\n" for one in offered(parts) if not is_pseudo(one)).encode()
+
+
+def newest_of(parts: Sequence[Part]) -> str | None:
+    """Which version is `latest` where nobody says it. It may run in another process."""
+    return newest(offered(parts))
 
 
 def version_in(info: bytes) -> str | None:

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from semver import Version
-
 from nora.errors import InvalidName, quoted
-from nora.formats.base import natural_order
+from nora.formats.base import natural_order, precedence
 
 LONGEST_PATH: Final = 1024
 LONGEST_VERSION: Final = 128
@@ -170,10 +168,10 @@ def check_major(module: ModulePath, version: str) -> None:
 
 
 def version_order(text: str) -> Any:
-    """By precedence; what is no version comes first."""
-    if is_canonical(text):
-        return 1, Version.parse(text[1:]), text
-    return 0, natural_order(text), text
+    """By precedence (semver.org, 11); what is no version comes first."""
+    if not is_canonical(text):
+        return 0, natural_order(text), text
+    return 1, *precedence(text[1:]), text
 
 
 def newest(versions: list[str]) -> str | None:

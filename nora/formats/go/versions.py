@@ -10,9 +10,8 @@ from nora.auth.authorizer import Authorizer
 from nora.catalog.records import Blob
 from nora.errors import UpstreamFailed, VersionNotFound, quoted
 from nora.formats.base import Services
-from nora.formats.go.documents import offered, render_list, version_in
+from nora.formats.go.documents import newest_of, render_list, version_in
 from nora.formats.go.files import VersionFiles
-from nora.formats.go.names import newest
 from nora.formats.go.publish import JSON
 from nora.formats.go.resource import Resource
 from nora.formats.go.sources import Finder, Place, absent
@@ -53,7 +52,7 @@ class Versions:
 
         async def make(encoding: Encoding) -> bytes:
             parts = await self._finder.parts(module, places)
-            weight = sum(len(one.listed) + 32 * len(one.here) for one in parts)
+            weight = sum(one.weight for one in parts)
             return compress(await offload(render_list, parts, weight=weight), encoding)
 
         return await self._services.render_cache.variant(
@@ -75,7 +74,8 @@ class Versions:
                 failed, document = error, None
             if document is not None:
                 return await self._answer(resource, document.cached.blob, self._age(resource, document))
-        version = newest(offered(await self._finder.parts(resource.module, places)))
+        parts = await self._finder.parts(resource.module, places)
+        version = await offload(newest_of, parts, weight=sum(one.weight for one in parts))
         if version is None:
             raise failed or VersionNotFound(f"there is no version of {resource.module}")
         headers = places.headers(public=self._authorizer.is_public(resource.repository))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -176,6 +178,24 @@ async def test_latest_is_what_the_upstream_says_or_the_newest(
         assert await versions(http, untagged) == []
         assert (await http.get(module_path(untagged, "@latest"))).json()["Version"] == commit
         assert (await http.get(module_path(tagged[0], "@latest"))).content == tagged[0].info
+
+
+async def test_the_newest_of_many_is_not_looked_for_on_the_loop(
+    upstream: Upstream, proxy: ModuleProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights: list[int] = []
+
+    async def offload(function: Callable[..., Any], *arguments: Any, weight: int = 0) -> Any:
+        weights.append(weight)
+        return function(*arguments)
+
+    monkeypatch.setattr("nora.formats.go.versions.offload", offload)
+    newest = proxy.add(Module("example.com/lib", "v1.2000.0"))
+    listed = "".join(f"v1.{number}.0\n" for number in range(2001)).encode()
+    upstream.serve("/example.com/lib/@v/list", document(listed, "text/plain"))
+    async with application(tmp_path, NORA_GO_PROXY=upstream.url) as http:
+        assert (await http.get(module_path(newest, "@latest"))).content == newest.info
+    assert weights == [len(listed)]
 
 
 async def test_a_latest_that_cannot_be_asked_for_is_no_absence(
