@@ -72,9 +72,14 @@ def _client_command(command: ClientCommand) -> click.Command:
         params=[
             *(click.Argument([name]) for name in command.arguments),
             *(click.Option([f"--{name}"], help=text) for name, text in command.options.items()),
-            click.Option(["--url"], default=URL, show_default=True, help="The server."),
+            click.Option(
+                ["--url"], default=URL, show_default=True, help="The server, without the path of the format."
+            ),
             click.Option(["--repository"], help="A named repository of it."),
-            click.Option(["--token-file"], help="Who asks; without it, as the netrc of the user says."),
+            click.Option(
+                ["--token-file"],
+                help="A file with the token of who asks; without it, as the netrc of the user says.",
+            ),
         ],
     )
 

@@ -51,14 +51,26 @@ class HttpRemote:
             answer = connection.getresponse()
             said: bytes = answer.read(LONGEST_TOLD)
         except (OSError, http.client.HTTPException) as error:
-            raise RemoteFailed(f"{parts.netloc} cannot be asked: {error}") from None
+            raise RemoteFailed(f"{parts.netloc} cannot be asked: {error} (--url says where it is)") from None
         finally:
             connection.close()
         if not 200 <= answer.status < 300:
+            told = said.decode("utf-8", "replace").strip()
             raise RemoteFailed(
-                f"{parts.netloc} answers {answer.status}: {said.decode('utf-8', 'replace').strip()}"
+                f"{parts.netloc} answers {answer.status}: {told}{self._hint(answer.status, path)}"
             )
         return said
+
+    def _hint(self, status: int, path: str) -> str:
+        """What to do, where it is about the options."""
+        base, mount = urlsplit(self._url).path, "/" + path.split("/")[1]
+        if status == 401 and "authorization" not in self._headers:
+            return " (--token-file or a netrc says who asks)"
+        if status in (400, 404) and base.endswith(mount):
+            return f" (--url is the address of the server itself, without {mount})"
+        if status == 404 and base:
+            return " (is there a repository of this name, and may you write to it?)"
+        return ""
 
 
 def _credentials(hosts: tuple[str, ...], token_file: str | None) -> Mapping[str, str]:

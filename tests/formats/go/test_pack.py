@@ -141,16 +141,20 @@ def test_the_command_says_what_is_wrong(
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     (tmp_path / "bad").write_text("two words")
     upstream.serve("/go/corp.example/%21lib/@v/v1.0.0.zip", Answer(status=409, body=b"there already"), "PUT")
+    upstream.serve("/go/corp.example/%21lib/@v/v1.0.1.zip", Answer(status=401), "PUT")
     here = ("--url", upstream.url)
     for words, said in (
         (("v1.0.0", *here), "409: there already"),
+        (("v1.0.1", *here), "--token-file or a netrc"),
+        (("v1.0.2", *here, "--repository", "none"), "a repository of this name"),
+        (("v1.0.2", "--url", f"{upstream.url}/go/"), "without /go"),
         (("v1.0", *here), "is no version"),
         (("v2.0.0", *here), "from v2 on"),
         (("v1.0.0", "--directory", "nowhere", *here), "no directory"),
         (("v1.0.0", "--revision", "v1.0.0", *here), "git"),
         (("v1.0.0", "--url", "localhost:4000"), "--url"),
         (("v1.0.0", "--url", "http://a:b@localhost"), "--url"),
-        (("v1.0.0", "--url", "http://127.0.0.1:1"), "cannot be asked"),
+        (("v1.0.0", "--url", "http://127.0.0.1:1"), "--url says where"),
         (("v1.0.0", "--token-file", "nowhere", *here), "--token-file"),
         (("v1.0.0", "--token-file", "bad", *here), "--token-file"),
     ):
