@@ -100,7 +100,7 @@ class SumDatabases:
         resolution = await self._finder.resolve(resource.repository, module)
         found = await self._resolver.first(resolution, ask)
         if found is None:
-            hint = "; it is published here: see GONOSUMDB" if resolution.ours else ""
+            hint = "; it is published here: name it in GONOSUMDB, or in GOPRIVATE" if resolution.ours else ""
             raise NotFound(f"{name} has no record of {module} {version}{hint}")
         resource.keep_while(stamp)
         return await self._answer(resource, found, (_RECORD_AGE,))
