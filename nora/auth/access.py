@@ -96,7 +96,7 @@ class Access:
         if self.decide(principal, action, repository, name):
             return
         if self._rules.enabled and principal.is_anonymous:
-            raise Unauthenticated("authentication is required")
+            raise Unauthenticated("authentication is required: a token, or a user with a password")
         if not self._rules.enabled:
             raise Denied(
                 f"{action} is refused while authentication is off and the server is open to the network; "

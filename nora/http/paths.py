@@ -167,7 +167,9 @@ def _decoded(part: bytes) -> str:
     except UnicodeDecodeError:
         raise BadRequest("the path is not UTF-8") from None
     if _BAD_CHARACTER(text) or text in (".", ".."):
-        raise BadRequest("the path has a segment that is no name")
+        raise BadRequest(
+            "the path has a segment that is no name: `..`, or one with a slash (%2F) or a control character"
+        )
     return text
 
 
