@@ -19,7 +19,7 @@ from nora.formats.base import Services
 from nora.formats.maven.checksums import LARGEST as LARGEST_CHECKSUM
 from nora.formats.maven.checksums import parse_checksum
 from nora.formats.maven.hosted import HASHES, etag_of, media_type_of
-from nora.formats.maven.metadata import Plugin, RepositoryMetadata, parse_metadata
+from nora.formats.maven.metadata import Plugin, parse_plugins
 from nora.formats.maven.metadata_xml import LARGEST as LARGEST_METADATA
 from nora.formats.maven.metadata_xml import MetadataUnreadable
 from nora.formats.maven.names import ArtifactFile, Checksum, Metadata, PackageName
@@ -115,11 +115,9 @@ class PublishEndpoint:
         return Response(201)
 
     async def _metadata(self, resource: Resource, path: Metadata) -> Response:
-        found = await self._read_metadata(resource, path)
+        said = await self._read_plugins(resource, path)
         target, repository = resource.writable, resource.repository
-        plugins = [
-            (PackageName.of(f"{path.group}:{one.artifact}"), one) for one in found.plugins if path.group
-        ]
+        plugins = [(PackageName.of(f"{path.group}:{one.artifact}"), one) for one in said if path.group]
         packages = [name for name, _ in plugins] or [name for name in (path.package,) if name]
         for name in packages:
             self._authorizer.require(resource.principal, "write", repository, name)
@@ -128,10 +126,10 @@ class PublishEndpoint:
             await self._remember(target, name, plugin)
         return Response(201)
 
-    async def _read_metadata(self, resource: Resource, path: Metadata) -> RepositoryMetadata:
+    async def _read_plugins(self, resource: Resource, path: Metadata) -> tuple[Plugin, ...]:
         body = await read_body(resource.request, LARGEST_METADATA, self._idle_seconds)
         try:
-            return await offload(parse_metadata, body)
+            return await offload(parse_plugins, body)
         except MetadataUnreadable as error:
             raise BadRequest(f"{path.path}: {error}") from None
 

@@ -17,6 +17,7 @@ from nora.formats.maven.metadata import (
     merge_plugins,
     merge_versions,
     parse_metadata,
+    parse_plugins,
     render_metadata,
     render_snapshot,
 )
@@ -136,7 +137,7 @@ def test_what_is_rendered_is_read_again() -> None:
         VERSIONS, SnapshotBuilds(last_updated="20261124061329")
     )
     assert parse_metadata(OF_SNAPSHOT).builds == SnapshotBuilds(BUILDS.build, BUILDS.files, STAMP)
-    assert parse_metadata(OF_GROUP).plugins == PLUGINS
+    assert parse_metadata(OF_GROUP).plugins == parse_plugins(OF_GROUP) == PLUGINS
 
 
 def test_latest_and_release_are_the_highest() -> None:
@@ -207,6 +208,11 @@ def test_documents_that_are_none_are_refused() -> None:
     for body in NO_METADATA:
         with pytest.raises(MetadataUnreadable):
             print(body[:99], parse_metadata(body))
+
+
+def test_who_wants_plugins_does_not_sort_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ArtifactVersions, "of", None)
+    assert parse_plugins(OF_ARTIFACT) == ()
 
 
 def test_versions_of_several_sources_are_joined() -> None:
