@@ -12,9 +12,10 @@ from typing import TypeVar
 import click
 
 from nora.app import open_catalog
+from nora.blobs.layout import Layout
 from nora.catalog.base import Catalog
 from nora.config import Config
-from nora.errors import NoraError
+from nora.errors import ConfigError, NoraError
 from nora.formats import load_config
 
 T = TypeVar("T")
@@ -25,6 +26,16 @@ def given(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
     if value == "":
         raise click.BadParameter("it is empty; leave it out where nothing is meant", ctx, param)
     return value or ""
+
+
+def require_store(config: Config, hint: str = "") -> None:
+    """In another directory than the server's a command would make a store of its own, and seem to work.
+    Raises ConfigError."""
+    if not Layout(config.storage.path).catalog.exists():
+        raise ConfigError(
+            f"there is no store in {config.storage.path.resolve()} (storage.path): run this in the directory "
+            f"and with the configuration of the server{hint}"
+        )
 
 
 def run(work: Callable[[Config, Catalog], Awaitable[T]]) -> T:

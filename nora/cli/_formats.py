@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from nora.app import open_ownership, open_services
+from nora.cli._administration import require_store
 from nora.cli._changing import Changing
 from nora.cli._remote import HttpRemote
 from nora.errors import NoraError
@@ -86,6 +87,7 @@ def _client_command(command: ClientCommand) -> click.Command:
 
 async def _run(command: Command, repository: str, words: dict[str, str]) -> str:
     config = load_config(os.environ, Path.cwd())
+    require_store(config)
     async with open_services(config) as services:
         hosted = (await open_ownership(config, services.catalog)).hosted(repository)
         return await command.run(services, hosted, words)

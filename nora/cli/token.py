@@ -18,8 +18,8 @@ from nora.app import open_catalog
 from nora.auth.grounds import Grounds
 from nora.auth.scopes import describe_token, write_scope
 from nora.auth.tokens import DEFAULT_TTL_DAYS, Tokens
-from nora.blobs.layout import Layout
 from nora.catalog.records import Token
+from nora.cli._administration import require_store
 from nora.cli._changing import Changing, tell_result
 from nora.config import Config
 from nora.errors import NoraError
@@ -137,14 +137,10 @@ def revoke(token_id: str) -> None:
 def run(config: Config, work: Callable[[Tokens], Awaitable[T]], *, creates: bool | None = None) -> T:
     """What `work` gives; an error of ours ends the command with 1, and so does a store that is not there:
     this is the wrong directory then, or the wrong configuration. Who may ask for a new one says whether."""
-    if not creates and not Layout(config.storage.path).catalog.exists():
-        hint = "" if creates is None else "; --create makes a new one"
-        fail(
-            f"there is no store in {config.storage.path.resolve()} (storage.path): run this in the directory "
-            f"and with the configuration of the server{hint}"
-        )
 
     async def with_catalog() -> T:
+        if not creates:
+            require_store(config, "" if creates is None else "; --create makes a new one")
         async with open_catalog(config) as catalog:
             return await work(Tokens(catalog, grounds=Grounds.build(config)))
 

@@ -55,3 +55,14 @@ def test_an_unknown_command_is_refused() -> None:
 def test_every_command_explains_itself() -> None:
     for name in main.list_commands(None):  # type: ignore[arg-type, attr-defined]
         assert CliRunner().invoke(main, [name, "--help"]).exit_code == 0
+
+
+def test_commands_for_a_server_that_is_elsewhere_say_so_and_make_nothing(tmp_path: Path) -> None:
+    for words in (
+        ["maven", "delete", "com.acme:lib", "1.0"],
+        ["go", "delete", "corp.example/lib", "v1.0.0"],
+        ["token", "list"],
+    ):
+        done = CliRunner().invoke(main, words)
+        assert (done.exit_code, "in the directory" in done.stderr) == (1, True), (words, done.output)
+    assert list(tmp_path.iterdir()) == []
