@@ -56,7 +56,7 @@ def server_router(
 
     def open_context(request: Request, endpoint: ServerEndpoint, target: Target) -> RequestContext:
         if target.repository is not None:
-            raise NotFound("there is nothing here")
+            raise NotFound("there is nothing here; see /ui/ for what is")
         context = RequestContext(request, endpoint.action)
         if endpoint.action == "admin":  # also when it is refused
             context.audit("admin", endpoint.path)
@@ -67,4 +67,5 @@ def server_router(
         split=Paths(one.path for one in table).split,
         open_context=open_context,
         authorize=authorizer.authorize,
+        otherwise="/ui/",
     )

@@ -270,7 +270,7 @@ class NoraApplication(Application):
 
 
 async def _nothing(request: Request) -> Response:
-    raise NotFound("there is nothing here; /ui/ tells at which addresses there is")
+    raise NotFound("there is nothing here")
 
 
 def _concluded(limits: RateLimits, request: Request, mount: Mount, response: Response) -> Response:

@@ -59,9 +59,10 @@ def test_what_asks_for_nothing_is_for_anybody() -> None:
 
 
 def test_the_server_itself_is_in_no_repository() -> None:
-    _, answering = ask("/r/team/health", ANONYMOUS)
-    with pytest.raises(NotFound):
-        asyncio.run(answering)
+    for path in ("/r/team/health", "/maven/com/acme"):
+        _, answering = ask(path, ANONYMOUS)
+        with pytest.raises(NotFound, match="nothing here; see /ui/"):
+            asyncio.run(answering)
 
 
 def test_a_path_names_a_package_in_a_repository_and_the_format_says_how_it_is_spelled() -> None:

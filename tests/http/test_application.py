@@ -83,7 +83,7 @@ def test_an_error_of_the_house_is_told_without_its_text(client: httpx.Client, to
 
 def test_errors_speak_the_dialect_of_their_mount(client: httpx.Client) -> None:
     assert client.put("/toy/refuse").text == "toy: never"
-    assert client.get("/nowhere").json()["error"] == "there is nothing here"
+    assert client.get("/nowhere").json()["error"].startswith("there is nothing here; see ")
     assert "errors" in client.get("/v2/none/manifests/none").json()
 
 
