@@ -26,6 +26,7 @@ from nora.formats.go.settings import LARGEST_ZIP, GoSettings
 from nora.formats.go.sources import Finder
 from nora.formats.go.sumdb import SumDatabases
 from nora.formats.go.upstream import Index
+from nora.http.fields import json_answer
 from nora.http.send import Header, blob_response
 from nora.model import Repository
 from nora.proxy.answers import file_response
@@ -129,7 +130,15 @@ class VersionFiles:
             )
         except NotFound:
             await self._finder.check_absent(resource, candidate)
+            return await self._bare_info(resource, candidate.source, version) if kind == "info" else None
+
+    async def _bare_info(self, resource: Resource, source: Source, version: str) -> Response | None:
+        """Of a version whose zip came without it, as `go build` asks: all that `go get` and `go mod download`
+        need to find it offline. The time may be left out (go.dev/ref/mod, GOPROXY protocol)."""
+        path = version_file(resource.module, f"{version}.zip")
+        if self._index.is_online(source) or await self._catalog.find_cached(source.id, path) is None:
             return None
+        return json_answer({"Version": version})
 
     async def _wanted(self, resource: Resource, source: Source, version: str, kind: str) -> FileRequest:
         """A file of an upstream, for the cache. The hash of a zip is here since that is; nobody is asked."""

@@ -61,6 +61,22 @@ async def test_offline_all_that_is_here_is_offered(
     assert upstream.log.paths() == []
 
 
+async def test_offline_a_version_that_was_built_can_be_asked_for_as_well(
+    upstream: Upstream, proxy: ModuleProxy, tmp_path: Path
+) -> None:
+    """go build asks for no `.info`, of which go get and go mod download need one."""
+    async with application(tmp_path, NORA_GO_PROXY=upstream.url) as http:
+        for kind in ("mod", "zip"):
+            await fetched(http, OLD, kind)
+        await fetched(http, NEW, "mod")
+    async with application(tmp_path, NORA_GO_PROXY=upstream.url, NORA_PROXY_MODE="offline") as http:
+        assert await versions(http, OLD) == ["v1.0.0"]
+        for path in (path_of(OLD, "info"), module_path(OLD, "@latest")):
+            answer = await http.get(path)
+            assert (answer.status_code, answer.json()) == (200, {"Version": "v1.0.0"}), path
+        assert (await http.get(path_of(NEW, "info"))).status_code == 404
+
+
 async def test_while_an_upstream_is_down_its_last_list_is_joined_with_what_is_here(
     upstream: Upstream, proxy: ModuleProxy, tmp_path: Path
 ) -> None:
