@@ -66,9 +66,10 @@ class ListedFiles:
         fresh_until: float = inf,
         confirm: Confirm | None = None,
     ) -> FileRequest:
-        """A file as the cache wants to have it described. `stored` is called when it has come in. `is_listed`
-        says whether what is here has the hashes that are listed, where these are not the sha256 of it. One
-        that may change (changing_files.py) is good until `fresh_until`. `confirm`: see FileRequest."""
+        """A file as the cache wants to have it described. `stored` is called when it has come in, and raises
+        no NoraError: its row is there, and its bytes would go. `is_listed` says whether what is here has the
+        hashes that are listed, where these are not the sha256 of it. One that may change (changing_files.py)
+        is good until `fresh_until`. `confirm`: see FileRequest."""
 
         async def find() -> Blob | None:
             found = await self._catalog.find_cached(repository.id, file.path)

@@ -5,7 +5,7 @@ Of an upstream each is fetched once. Its zip is read through before anybody gets
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -14,7 +14,7 @@ from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
 from nora.blobs.base import Expect
-from nora.catalog.records import Blob
+from nora.catalog.records import Blob, NewBlob
 from nora.errors import NotFound, VersionNotFound, quoted
 from nora.formats.base import Services
 from nora.formats.go.checks import LARGEST_INFO, LARGEST_MOD, InfoCheck, ModCheck, ZipCheck
@@ -34,6 +34,7 @@ from nora.proxy.base import FileRequest, Received
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
 from nora.resolve import Candidate, Source
 
+_Store = Callable[[NewBlob, Received], Awaitable[Blob]]
 _PUBLIC: Final = (b"cache-control", b"public, max-age=31536000, immutable")
 _PRIVATE: Final = (b"cache-control", b"private, max-age=31536000, immutable")
 
@@ -154,8 +155,9 @@ class VersionFiles:
         check: Callable[[str], bool] | None = None
         if is_asked and await self._catalog.find_cached(source.id, path) is None:
             check = await self._check(resource, source, version, kind)
-        stored = partial(self._keep_hash, source, check) if isinstance(check, ZipCheck) else None
-        request = self._files.request(source.repository, file, max_bytes=self._largest(kind), stored=stored)
+        request = self._files.request(source.repository, file, max_bytes=self._largest(kind))
+        if isinstance(check, ZipCheck):
+            request = replace(request, store=partial(self._store_zip, source, check, request.store))
         return replace(request, check=check)
 
     def _largest(self, kind: str) -> int:
@@ -175,7 +177,14 @@ class VersionFiles:
             return ModCheck(module, version, sums.mod) if sums.mod else None
         return ZipCheck(module, version, sums.zip, max(LARGEST_ZIP, self._settings.max_zip_size))
 
-    async def _keep_hash(self, source: Source, zipped: ZipCheck, _: Blob) -> None:
+    async def _store_zip(
+        self, source: Source, zipped: ZipCheck, store: _Store, blob: NewBlob, received: Received
+    ) -> Blob:
+        """The row of a zip is the last that is written: what fails, or is killed, before comes again."""
+        await self._keep_hash(source, zipped)
+        return await store(blob, received)
+
+    async def _keep_hash(self, source: Source, zipped: ZipCheck) -> None:
         """The `.ziphash` of a zip that has come."""
         file = UpstreamFile(
             path=version_file(zipped.module, f"{zipped.version}.ziphash"),

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nora.errors import StorageFull
+from nora.formats.go.files import VersionFiles
 from tests.formats.go.wire import (
     REASON,
     block,
@@ -181,3 +186,25 @@ async def test_a_refresh_asks_for_the_list_again(
         assert len(await versions(http, OLD)) == 3
         assert (await http.post(module_path(OLD, "@v/refresh"), json={})).status_code == 200
         assert len(await versions(http, OLD)) == 4
+
+
+async def test_a_zip_whose_hash_finds_no_room_comes_again(
+    upstream: Upstream, proxy: ModuleProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No row is left that names bytes which are gone."""
+    keep, failing = VersionFiles._keep_hash, [StorageFull("no room")]
+
+    async def keep_hash(*arguments: Any) -> None:
+        if failing:
+            raise failing.pop()
+        await keep(*arguments)
+
+    monkeypatch.setattr(VersionFiles, "_keep_hash", keep_hash)
+    async with application(tmp_path, NORA_GO_PROXY=upstream.url) as http:
+        for _ in range(200):
+            with suppress(Exception):  # it may have been cut off in the middle
+                if (await http.get(path_of(OLD))).is_success and not failing:
+                    break
+            await asyncio.sleep(0.01)
+        await kept(http, OLD)
+        assert await fetched(http, OLD) == OLD.body
