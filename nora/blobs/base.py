@@ -92,8 +92,9 @@ class BlobStore(Protocol):
     async def settle(self, new: NewBlob, live: Blob) -> Blob:
         """What becomes of an object whose bytes have a live row; returns the row that names what is there.
 
-        An object of another generation than the row's is removed - unless the row's own object is gone or
-        has another size: then the row names the new one from here on, so that lost bytes can be pushed again.
+        An object of another generation than the row's is removed - unless the row's own object, of the same
+        bytes, is gone or has another size: then the row names the new one from here on, so that lost bytes
+        can be pushed again. One of other bytes was not needed: what was there before stays.
         """
         ...
 

@@ -174,7 +174,8 @@ class LocalBlobStore:
         """See BlobStore."""
         if live.generation == new.generation:
             return live
-        if self._rows is not None and await self._is_lost(live):
+        is_same = live.digest == new.digest  # else the row is of what was there before
+        if self._rows is not None and is_same and await self._is_lost(live):
             now = await self._rows.replace_object(live, new)
             if now is not None and now.generation == new.generation:
                 _log.warning("the bytes of %s were lost, and have come again", new.digest)

@@ -12,6 +12,7 @@ import pytest
 
 from nora.blobs import sessions
 from nora.blobs import uploads as uploads_module
+from nora.blobs.base import Expect
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
 from nora.blobs.scratch import Scratch, ScratchLayout
@@ -623,6 +624,18 @@ async def test_of_pushes_of_lost_bytes_one_object_stays(place: Place, uploads: U
     assert len({blob.generation for blob in blobs}) == 1
     assert len(place.objects()) == 1
     assert await place.store.read(blobs[0]) == SMALL
+
+
+async def test_other_bytes_do_not_stand_in_for_lost_ones(place: Place, uploads: Uploads) -> None:
+    """What is made anew at each try, such as a document with the time in it, may be there in another form."""
+    lost = await uploads.put(place.repository, "app", chunked(SMALL), digest=digest_of(SMALL))
+    os.unlink(place.layout.blob(lost))
+    async with place.processes[-1].ingest(b"others", Expect()) as new:
+        new.settle(lost)
+    found = await place.catalog.find_linked_blob(place.repository, "app", lost.digest)
+    assert found is not None
+    assert (found.generation, found.size) == (lost.generation, lost.size)
+    assert place.objects() == []
 
 
 async def test_an_object_that_cannot_be_looked_at_is_not_lost(
