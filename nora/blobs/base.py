@@ -73,10 +73,10 @@ class BlobStore(Protocol):
             async with store.ingest(body, Expect(digest=d)) as new:
                 new.settle(await catalog.add_blob(new.blob, …))
 
-        Leaving the block with `settle` called is `BlobStore.settle`. Leaving it by a NoraError removes the
-        object (the transaction was rolled back), unless that is uncertain. Leaving it in any other way -
-        cancelled, say - keeps it, because a row may name it by now; an object without a row is collected
-        later.
+        Leaving the block with `settle` called is `BlobStore.settle`. Leaving it by a NoraError before
+        removes the object (the transaction was rolled back), unless that is uncertain. Leaving it in any
+        other way - cancelled, say - keeps it, because a row may name it by now; an object without a row is
+        collected later.
         Raises DigestMismatch, SizeMismatch, TooLarge, StorageFull; nothing is left behind then.
         """
         ...

@@ -59,7 +59,8 @@ class LocalBlobStore:
         try:
             yield ingested
         except NoraError as error:
-            await forget(self, new, error)
+            if ingested.live is None:
+                await forget(self, new, error)
             raise
         if ingested.live is not None and ingested.live.generation != new.generation:
             ingested.live = await self.settle(new, ingested.live)

@@ -626,6 +626,19 @@ async def test_of_pushes_of_lost_bytes_one_object_stays(place: Place, uploads: U
     assert await place.store.read(blobs[0]) == SMALL
 
 
+async def test_what_fails_after_there_is_a_row_leaves_the_object(place: Place) -> None:
+    async def take() -> None:
+        async with place.store.ingest(SMALL, Expect()) as new:
+            new.settle(await place.catalog.add_blob(new.blob, place.repository, "app", 60))
+            raise StorageFull("no room for what is beside it")
+
+    with pytest.raises(StorageFull):
+        await take()
+    found = await place.catalog.find_linked_blob(place.repository, "app", digest_of(SMALL))
+    assert found is not None
+    assert await place.store.read(found) == SMALL
+
+
 async def test_other_bytes_do_not_stand_in_for_lost_ones(place: Place, uploads: Uploads) -> None:
     """What is made anew at each try, such as a document with the time in it, may be there in another form."""
     lost = await uploads.put(place.repository, "app", chunked(SMALL), digest=digest_of(SMALL))
