@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from nora.errors import NotFound
+from nora.errors import NotFound, UpstreamFailed
 from nora.http.send import blob_response
 from nora.proxy.answers import age_headers, file_response, modified_of
 from nora.proxy.base import CacheKey
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from blacksheep import Request, Response
 
     from nora.catalog.base import Catalog
+    from nora.catalog.records import Cached
     from nora.http.send import Header
     from nora.model import Repository
     from nora.proxy.answers import Services
-    from nora.proxy.base import Policy
+    from nora.proxy.base import Fetch, Fetched, Policy
     from nora.proxy.listed_files import ListedFiles, UpstreamFile
 
 FETCHED_NOW = ((b"cache-control", b"no-cache"),)
@@ -53,7 +54,8 @@ class ChangingFiles:
         headers: Sequence[Header] = (),
     ) -> Response:
         """A file that is here, came in anew, or comes in while it is answered; `file` says where it may be
-        asked for: its first address is asked again whether it has changed. `public` as in `age_headers`.
+        asked for: its first address is asked again whether it has changed. Without one it is as it is here.
+        `public` as in `age_headers`.
 
         Raises NotFound where the upstream has none; UpstreamFailed and its kinds where there is no copy;
         RangeNotSatisfiable, PreconditionFailed, StorageFailed, StorageFull.
@@ -65,16 +67,7 @@ class ChangingFiles:
             said = (*headers, *FETCHED_NOW)
             return await file_response(request, services, wanted, headers=said, etag=None, what=file.path)
         place = CacheKey(repository=repository, path=file.path, package=file.package, version=file.version)
-        [address, *_] = file.addresses
-        fetch = file_fetch(
-            address.upstream,
-            address.url,
-            address.headers,
-            media_type=file.media_type,
-            max_bytes=max_bytes,
-            also=file.also,
-        )
-        document = await services.cache.document(place, policy, fetch)
+        document = await services.cache.document(place, policy, _fetch(file, max_bytes))
         if document is None:
             raise NotFound(f"there is no {file.path}")
         blob = document.cached.blob
@@ -88,3 +81,22 @@ class ChangingFiles:
             etag=b'"%b"' % blob.digest.encode(),
             modified=modified_of(document.cached),
         )
+
+
+def _fetch(file: UpstreamFile, max_bytes: int) -> Fetch:
+    """How it is asked whether a file has changed."""
+    if not file.addresses:
+        return _ask_nobody
+    address = file.addresses[0]
+    return file_fetch(
+        address.upstream,
+        address.url,
+        address.headers,
+        media_type=file.media_type,
+        max_bytes=max_bytes,
+        also=file.also,
+    )
+
+
+async def _ask_nobody(_: Cached | None) -> Fetched | None:
+    raise UpstreamFailed("no upstream may be asked for this file")

@@ -51,6 +51,15 @@ async def kept(http: httpx.AsyncClient, where: str) -> httpx.Response:
     raise AssertionError(f"{where} is not kept")
 
 
+async def kept_row(http: httpx.AsyncClient, where: str) -> None:
+    """Wait for the row of a file that may change: only with that its answers have a tag."""
+    for _ in range(500):
+        if "etag" in (await http.get(where)).headers:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{where} is not kept")
+
+
 async def test_a_file_is_fetched_once_for_all(
     upstream: Upstream, remote: MavenRepository, tmp_path: Path
 ) -> None:
@@ -433,6 +442,24 @@ async def test_offline_metadata_lists_what_is_here(
         assert await text(http, f"{path('lib', '1.0')}.md5") == digest("md5", b"jar")
         answer = await http.get(path("lib", "2.0"))
         assert (answer.status_code, "offline" in answer.text) == (404, True)
+    assert upstream.log.paths() == []
+
+
+async def test_offline_what_may_change_is_as_it_is_here(
+    upstream: Upstream, remote: MavenRepository, tmp_path: Path
+) -> None:
+    paths = [
+        remote.add("com/example/lib/1.0-SNAPSHOT/lib-1.0-SNAPSHOT.jar"),
+        remote.add("archetype-catalog.xml", b"<archetype-catalog/>"),
+    ]
+    async with application(tmp_path, **env(upstream)) as http:
+        for one in paths:
+            await text(http, f"/maven2/{one}")
+            await kept_row(http, f"/maven2/{one}")
+    upstream.log.clear()
+    async with application(tmp_path, **env(upstream, NORA_PROXY_MODE="offline")) as http:
+        for one in paths:
+            assert (await text(http, f"/maven2/{one}")).encode() == remote.files[one]
     assert upstream.log.paths() == []
 
 
