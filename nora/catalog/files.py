@@ -59,9 +59,10 @@ class Files(Protocol):
     ) -> Blob:
         """Put a file that belongs to no package at a path; returns the live blob row (see `publish`).
 
-        Without `replace` the same bytes again change nothing, and other bytes, or a path that was deleted
-        for good, raise Conflict. `expected`: the digest (sha256) of what must be there now, "*" for anything,
-        "" for nothing; else PreconditionFailed. Raises BlobNotFound as `publish` does.
+        Without `replace` the same bytes again change nothing, but that they stay for as long as is said now
+        if that is longer; other bytes, or a path that was deleted for good, raise Conflict. `expected`: the
+        digest (sha256) of what must be there now, "*" for anything, "" for nothing; else PreconditionFailed.
+        Raises BlobNotFound as `publish` does.
         """
         ...
 

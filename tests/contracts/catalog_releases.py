@@ -224,6 +224,18 @@ class ReleasesContract(CatalogFixtures):
         assert [await catalog.remove_ended(10) for _ in range(2)] == [1, 0]
         assert [one.name for one in await catalog.list_directory(hosted, "", "", 9)] == ["over", "stays"]
 
+    async def test_the_same_file_again_stays_for_the_longer_time(
+        self, catalog: Catalog, ids: tuple[int, int]
+    ) -> None:
+        hosted, _ = ids
+        now = time.time()
+        for said, kept in ((100, 100), (50, 100), (200, 200), (None, None), (100, None)):
+            end = None if said is None else now + said
+            await catalog.put_file(hosted, replace(file("a", "a"), expires_at=end), replace=False)
+            found = await catalog.find_file(hosted, "a")
+            assert found is not None
+            assert found.expires_at == (None if kept is None else now + kept)
+
     async def test_files_are_put_together_or_not_at_all(self, catalog: Catalog, ids: tuple[int, int]) -> None:
         hosted, _ = ids
         await catalog.put_file(hosted, file("b", "old"), replace=False)

@@ -15,6 +15,8 @@ expires_at = excluded.expires_at,
 created_at = CASE WHEN blob_id = excluded.blob_id THEN created_at ELSE excluded.created_at END,
 fetched_at = CASE WHEN blob_id = excluded.blob_id THEN fetched_at END"""
 
+KEEP_FILE_LONGER: Final = "UPDATE file SET expires_at = ?1 WHERE id = ?2 AND (?1 IS NULL OR expires_at < ?1)"
+
 FIND_OCCUPANT: Final = """
 SELECT file.id, file.package_id, package.name, file.version_id, file.blob_id, blob.digest, file.fetched_at,
 file.expires_at FROM file

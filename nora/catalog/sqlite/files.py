@@ -179,7 +179,10 @@ def put_file(
         raise PreconditionFailed(f"{file.path} is {current or 'absent'}")
     if not replace and is_there(db, repository_id, file):
         there = find_blob(db, current)
+        assert former is not None, "is_there has found it"
         assert there is not None, "a file has a live blob"
+        db.execute(file_queries.KEEP_FILE_LONGER, (file.expires_at, former.id))
+        slots.add(file_slot(repository_id, file.path, former.package))
         return blob_of(*there, 0.0)
     blob = blob_of(*ensure_blob(db, file.blob, now), 0.0)
     write_file(db, repository_id, file, (None, None), blob, now)

@@ -347,3 +347,14 @@ async def test_a_file_may_have_an_end(http: httpx.AsyncClient, monkeypatch: pyte
     for path, status in (("query", 404), ("header", 404), ("for-good", 200)):
         assert (await http.get(f"/raw/ends/{path}")).status_code == status
     assert (await http.put("/raw/ends/query", content=B)).status_code == 201
+
+
+async def test_a_file_that_is_put_again_does_not_end_earlier(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for query in ("?expires=1h", ""):
+        assert (await http.put(f"/raw/x{query}", content=A)).is_success
+    assert "sunset" not in (await http.get("/raw/x")).headers
+    really = time.time
+    monkeypatch.setattr(time, "time", lambda: really() + 7200)
+    assert (await http.get("/raw/x", params={"a": "b"})).content == A
