@@ -140,6 +140,9 @@ class NewFile:
     """Hashes to keep beside the sha256: see NewBlob.checksums."""
     expires_at: float | None = None
     """From when on it is not there any more, seconds since the epoch; of a file without a package."""
+    is_claim: bool = False
+    """Whether its path is a name that is known and owned from here on, as by `claim_package`; of a file
+    without a package."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,11 +79,15 @@ class Archives:
                 if where in made:
                     raise InvalidPackageFile(f"the archive has two files that are {quoted(where)!r} here")
                 made[where] = await stack.enter_async_context(blobs.ingest(one.pieces(), expect))
-            if self._services.claims.has_sources(target):
-                for where in made:
-                    await self._catalog.claim_package(target.id, where)
+            is_claim = self._services.claims.has_sources(target)
             files = [
-                NewFile(path=where, media_type=guess_media_type(where), blob=new.blob, expires_at=expires_at)
+                NewFile(
+                    path=where,
+                    media_type=guess_media_type(where),
+                    blob=new.blob,
+                    expires_at=expires_at,
+                    is_claim=is_claim,
+                )
                 for where, new in made.items()
             ]
             rows = await self._catalog.put_files(target.id, files, replace=replace)

@@ -12,7 +12,7 @@ from nora.catalog.records import Blob, File, LaterFiles, NewFile, PackageFile
 from nora.catalog.sqlite import file_queries, queries
 from nora.catalog.sqlite.blobs import digests_of, ensure_blob, find_blob, let_go
 from nora.catalog.sqlite.executor import Executor, file_slot
-from nora.catalog.sqlite.packages import find_id
+from nora.catalog.sqlite.packages import ensure_package, find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, directory_entry_of, file_of, package_file_of
 from nora.errors import Conflict, PreconditionFailed
@@ -177,7 +177,11 @@ def put_file(
     current = former.digest if former is not None else ""
     if expected is not None and current != expected and not (expected == "*" and current):
         raise PreconditionFailed(f"{file.path} is {current or 'absent'}")
-    if not replace and is_there(db, repository_id, file):
+    is_same = not replace and is_there(db, repository_id, file)
+    if file.is_claim:
+        ensure_package(db, repository_id, file.path, now)
+        slots.add(file_slot(repository_id, file.path, None))
+    if is_same:
         there = find_blob(db, current)
         assert former is not None, "is_there has found it"
         assert there is not None, "a file has a live blob"

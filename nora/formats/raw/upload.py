@@ -144,9 +144,13 @@ class PutEndpoint:
     async def store(self, write: Write, blob: NewBlob) -> Blob:
         """The row; the live blob. Raises DigestMismatch, PreconditionFailed, Conflict."""
         check_digests(blob, write.digests)
-        if write.there is None and self._services.claims.has_sources(write.target):
-            await self._catalog.claim_package(write.target.id, write.path)
-        file = NewFile(path=write.path, media_type=write.media_type, blob=blob, expires_at=write.expires_at)
+        file = NewFile(
+            path=write.path,
+            media_type=write.media_type,
+            blob=blob,
+            expires_at=write.expires_at,
+            is_claim=write.there is None and self._services.claims.has_sources(write.target),
+        )
         try:
             return await self._catalog.put_file(
                 write.target.id, file, replace=write.replace, expected=write.expected

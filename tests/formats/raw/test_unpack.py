@@ -15,7 +15,9 @@ from nora.app import open_catalog
 from nora.auth.scopes import parse_scope
 from nora.auth.tokens import Tokens
 from nora.formats import load_config
+from tests.support.answers import Answer
 from tests.support.in_process import application
+from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 FILES = {"index.html": b"<p>", "css/a b.css": b"p {}", "img/x.png": b"\x89PNG" * 100_000, "empty": b""}
@@ -141,3 +143,15 @@ async def test_a_name_of_no_file_is_refused(http: httpx.AsyncClient) -> None:
         answer = await http.put("/raw/site/?unpack", content=body)
         assert answer.status_code == 400, (name, answer.text)
     assert await names(http, "site/") == []
+
+
+async def test_an_archive_that_is_not_taken_makes_no_name_ours(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.serve("/d/b", Answer(body=b"theirs"))
+    async with application(tmp_path, NORA_RAW_UPSTREAMS=upstream.url) as http:
+        assert (await http.put("/raw/d/a", content=b"ours")).status_code == 201
+        for last, status in ((b"another", 409), (b"ours", 201)):
+            answer = await http.put("/raw/d/?unpack", content=packed_zip({"b": b"b", "a": last}))
+            assert answer.status_code == status, answer.text
+            assert (await http.get("/raw/d/b")).content == (b"theirs" if status == 409 else b"b")
+        assert (await http.delete("/raw/d/b")).status_code == 204
+        assert (await http.get("/raw/d/b")).status_code == 404
