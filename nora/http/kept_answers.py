@@ -14,9 +14,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
-from blacksheep import Response, StreamedContent
+from blacksheep import Request, Response, StreamedContent
 
 from nora.http.clients import Clients
 from nora.http.send import Header, head_of
@@ -153,6 +153,11 @@ class KeptAnswer(Generic[M]):
             and (self.accept, self.encoding) == (other.accept, other.encoding)
             and self.base == other.base
         )
+
+
+def give_once(request: Request) -> None:
+    """Keep no answer to a request, whoever says later that it may be kept."""
+    cast("dict[str, Any]", request.scope).pop(STAMP_KEY, None)
 
 
 _Key = tuple[str, bytes]

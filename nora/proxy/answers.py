@@ -14,7 +14,7 @@ from nora._speedups import parse_range
 from nora.catalog.records import Blob
 from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
 from nora.http.conditions import conditions_of, http_date
-from nora.http.kept_answers import Until
+from nora.http.kept_answers import Until, give_once
 from nora.http.send import SizedContent, blob_response
 from nora.outbound.headers import parse_date
 from nora.resolve.deadline import work_for_all
@@ -142,6 +142,7 @@ class _Answer:
         blob = await self._file.found()
         if blob is not None:
             return await self._stored(blob)
+        give_once(self._request)  # no row moves when its upstream has it no more
         size = await self._services.cache.size(self._file)
         if self._is_unchanged():
             return Response(304, self._head())

@@ -420,6 +420,19 @@ async def test_names_of_a_source_are_asked_of_it_alone(
     assert {one.split("/")[3] for one in upstream.log.paths() if one.startswith("/m2/")} == {"example"}
 
 
+async def test_a_head_of_what_is_not_here_is_asked_for_each_time(
+    upstream: Upstream, remote: MavenRepository, tmp_path: Path
+) -> None:
+    where = remote.artifact("com.example:lib")
+    async with application(tmp_path, **env(upstream)) as http:
+        for _ in range(2):
+            assert (await http.head(f"/maven2/{where}")).status_code == 200
+        del remote.files[where]
+        for _ in range(2):
+            assert (await http.head(f"/maven2/{where}")).status_code == 404
+            assert (await http.get(f"/maven2/{where}")).status_code == 404
+
+
 # -- what is here --------------------------------------------------------------------------------------------
 
 
