@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import aclosing
+from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 from blacksheep import Request, Response, StreamedContent
@@ -37,7 +38,7 @@ So long a part waits for its bytes, too, before it is asked for by itself."""
 PIECE_BYTES: Final = 64 << 10
 LONGEST_AGE: Final = 86_400
 KEPT_SECONDS: Final = 5.0
-"""How long an answer is given again that says for how many seconds it is fresh."""
+"""How long an answer is given again that upstreams were asked for."""
 NO_CACHE: Final = (b"cache-control", b"no-cache")
 _ACCEPT_RANGES: Final = (b"accept-ranges", b"bytes")
 STALE: Final = ((b"x-nora-stale", b"true"), (b"warning", b'110 - "Response is Stale"'))
@@ -73,12 +74,11 @@ def age_headers(documents: Sequence[Document], *, public: bool) -> tuple[Header,
 
 def kept_while(documents: Sequence[Document], stamp: Stamp | None) -> Stamp | None:
     """How long an answer may be given again that is made of these documents, and of rows for which the stamp
-    stands: not beyond their freshness, and a stale one not at all."""
-    if stamp is None or not documents:
-        return stamp
-    if staleness(documents):
+    stands: not beyond their freshness, a stale one not at all, and not for long: what an upstream that was
+    asked does not have is in no row."""
+    if stamp is None or staleness(documents):
         return None
-    left = min(document.cached.fresh_until for document in documents) - time.time()
+    left = min((document.cached.fresh_until for document in documents), default=inf) - time.time()
     return Until(stamp, min(KEPT_SECONDS, left))
 
 

@@ -12,6 +12,8 @@ from blacksheep import Response
 from nora.formats.go.files import VersionFiles
 from nora.formats.go.resource import Resource
 from nora.formats.go.sources import Finder, Places
+from nora.http import kept_answers
+from nora.proxy.answers import KEPT_SECONDS
 from tests.formats.go.wire import block, kept, module_path, path_of, published
 from tests.support.go_modules import Module, ModuleProxy
 from tests.support.in_process import application
@@ -105,3 +107,19 @@ async def test_a_time_that_is_over_is_no_answer(upstream: Upstream, tmp_path: Pa
         proxy.add(NEW)
         assert "v1.1.0" in (await http.get(paths[0], headers=GO)).text
         assert "v1.1.0" in (await http.get(paths[1], headers=GO)).text
+
+
+async def test_what_no_upstream_has_is_asked_for_again(
+    upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No row says so, which could change."""
+    proxy = ModuleProxy()
+    proxy.mount(upstream)
+    env = {"NORA_GO_PROXY": upstream.url, "NORA_PROXY_EXTEND": OLD.path, "NORA_PROXY_ABSENT_TTL": "0"}
+    async with application(tmp_path, **env) as http:
+        await published(http, OLD)
+        for text in ("v1.0.0\n", "v1.0.0\nv1.1.0\n"):
+            assert (await http.get(module_path(OLD, "@v/list"), headers=GO)).text == text
+            proxy.add(NEW)
+            now = kept_answers.monotonic
+            monkeypatch.setattr(kept_answers, "monotonic", lambda now=now: now() + KEPT_SECONDS)
