@@ -208,14 +208,24 @@ async def test_the_metadata_of_an_artifact_lists_its_versions(http: httpx.AsyncC
     got = await http.get(f"{folder('lib')}/maven-metadata.xml")
     assert got.headers["cache-control"] == "no-cache"
     assert got.headers["content-type"] == "application/xml"
-    for field, value in (("if-none-match", "etag"), ("if-modified-since", "last-modified")):
-        headers = {field: got.headers[value]}
-        assert (await http.get(f"{folder('lib')}/maven-metadata.xml", headers=headers)).status_code == 304
+    headers = {"if-none-match": got.headers["etag"]}
+    assert (await http.get(f"{folder('lib')}/maven-metadata.xml", headers=headers)).status_code == 304
     await put(http, path("lib", "2.0", ".pom"), b"<project/>")
     again = await http.get(
         f"{folder('lib')}/maven-metadata.xml", headers={"if-none-match": got.headers["etag"]}
     )
     assert (again.status_code, listed(again.text, "release")) == (200, ["2.0"])
+
+
+async def test_metadata_that_has_lost_a_version_is_told_by_its_tag_alone(http: httpx.AsyncClient) -> None:
+    """Its date is that of the versions which are left."""
+    for version in ("1.0", "1.1"):
+        await put(http, path("lib", version), b"jar")
+    where = f"{folder('lib')}/maven-metadata.xml"
+    before = await http.get(where)
+    assert (await http.delete(path("lib", "1.1"))).status_code == 204
+    got = await http.get(where, headers={"if-modified-since": before.headers["last-modified"]})
+    assert (got.status_code, listed(got.text, "version")) == (200, ["1.0"])
 
 
 async def test_what_is_no_file_of_an_artifact_makes_no_version(http: httpx.AsyncClient) -> None:
