@@ -61,7 +61,8 @@ class File:
     checksums: Mapping[str, str] | None = None
     """Hashes beside the sha256, hexadecimal, by algorithm; None where none were kept."""
     created_at: float = field(default=0.0, compare=False)
-    """Since when the path has these bytes, seconds since the epoch."""
+    """Since when the path has these bytes, seconds since the epoch: a later second than that of those
+    before."""
     expires_at: float | None = field(default=None, compare=False)
     """From when on it is not there any more; None: it stays."""
 

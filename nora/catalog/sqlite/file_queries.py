@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-# What is put at a path is no copy of an upstream's any more, unless it is the same bytes.
+# What is put at a path is no copy of an upstream's any more, unless it is the same bytes. Other bytes are of
+# a later second, whatever the clock says: `If-Modified-Since` tells them apart by that alone.
 PUT_FILE: Final = """
 INSERT INTO file (repository_id, path, package_id, version_id, blob_id, size, media_type, created_at,
 document, checksums, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -12,7 +13,8 @@ ON CONFLICT (repository_id, path) DO UPDATE SET package_id = excluded.package_id
 version_id = excluded.version_id, blob_id = excluded.blob_id, size = excluded.size,
 media_type = excluded.media_type, document = excluded.document, checksums = excluded.checksums,
 expires_at = excluded.expires_at,
-created_at = CASE WHEN blob_id = excluded.blob_id THEN created_at ELSE excluded.created_at END,
+created_at = CASE WHEN blob_id = excluded.blob_id THEN created_at
+ELSE max(excluded.created_at, created_at + 1.0) END,
 fetched_at = CASE WHEN blob_id = excluded.blob_id THEN fetched_at END"""
 
 KEEP_FILE_LONGER: Final = "UPDATE file SET expires_at = ?1 WHERE id = ?2 AND (?1 IS NULL OR expires_at < ?1)"

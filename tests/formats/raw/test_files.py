@@ -358,3 +358,17 @@ async def test_a_file_that_is_put_again_does_not_end_earlier(
     really = time.time
     monkeypatch.setattr(time, "time", lambda: really() + 7200)
     assert (await http.get("/raw/x", params={"a": "b"})).content == A
+
+
+@pytest.mark.parametrize("jump", [0, -3600])
+async def test_other_bytes_are_of_a_later_second(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, jump: int
+) -> None:
+    began = time.time()
+    monkeypatch.setattr(time, "time", lambda: began)
+    assert (await http.put(f"{SCRATCH}/x", content=A)).status_code == 201
+    since = (await http.get(f"{SCRATCH}/x")).headers["last-modified"]
+    monkeypatch.setattr(time, "time", lambda: began + jump)
+    assert (await http.put(f"{SCRATCH}/x", content=B)).status_code == 200
+    got = await http.get(f"{SCRATCH}/x", headers={"if-modified-since": since})
+    assert (got.status_code, got.content) == (200, B)
