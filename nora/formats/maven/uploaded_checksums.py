@@ -55,11 +55,22 @@ class UploadedChecksums:
         package = await self._catalog.find_package(hosted.id, file.package)
         if package is None or b'"held"' not in package.document:
             return
-        held = await self._take(hosted, file)
+        held: Held = orjson.loads(package.document)["held"]
         found = await self._catalog.find_file(hosted.id, file.path)
-        told = {algorithm: digest for algorithm, (digest, sender, _) in held.items() if sender == by}
-        if found is not None and told:
-            await self._compare(hosted, file, found, told, by)
+        now = time.time()
+        told = {
+            path.rpartition(".")[2]: digest
+            for path, (digest, sender, when) in held.items()
+            if path.rpartition(".")[0] == file.path and sender == by and now - when <= HELD_SECONDS
+        }
+        # They are held until they were compared: who is killed before is asked again
+        try:
+            if found is not None and told:
+                await self._compare(hosted, file, found, told, by)
+        except DigestMismatch:
+            await self._take(hosted, file)
+            raise
+        await self._take(hosted, file)
 
     async def _compare(
         self, hosted: Repository, file: ArtifactFile, found: File, told: dict[str, str], by: str
@@ -102,17 +113,14 @@ class UploadedChecksums:
 
         await self._change(hosted, file, add)
 
-    async def _take(self, hosted: Repository, file: ArtifactFile) -> Held:
-        """Those of a file, by algorithm; they are held no more."""
-        taken: Held = {}
+    async def _take(self, hosted: Repository, file: ArtifactFile) -> None:
+        """Those of a file are held no more."""
 
         def remove(held: Held) -> None:
-            taken.clear()
             for path in [one for one in held if one.rpartition(".")[0] == file.path]:
-                taken[path.rpartition(".")[2]] = held.pop(path)
+                del held[path]
 
         await self._change(hosted, file, remove)
-        return taken
 
     async def _change(self, hosted: Repository, file: ArtifactFile, change: Any) -> None:
         for _ in range(_TRIES):

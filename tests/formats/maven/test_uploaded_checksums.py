@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import orjson
 import pytest
 
+from nora.catalog.records import NewBlob, NewFile, Release
 from nora.catalog.sqlite import SQLiteCatalog
+from nora.errors import DigestMismatch
 from nora.formats.maven import uploaded_checksums
 from nora.formats.maven.names import ArtifactFile, Checksum, parse_path
 from nora.formats.maven.uploaded_checksums import HELD_SECONDS, MOST_HELD, UploadedChecksums
-from nora.model import Repository, RepositorySpec
+from nora.model import Digest, Repository, RepositorySpec
 
 Body = Callable[[SQLiteCatalog, Repository, UploadedChecksums], Awaitable[None]]
 
@@ -78,6 +81,47 @@ def test_what_others_have_sent_is_not_compared(tmp_path: Path) -> None:
         file = checksum(1).file
         assert isinstance(file, ArtifactFile)
         await checksums.check(hosted, file, "me")
+        assert await held(catalog, hosted) == []
+
+    run(tmp_path, body)
+
+
+async def publish(catalog: SQLiteCatalog, hosted: Repository, file: ArtifactFile) -> None:
+    sums = {"sha1": "1" * 40, "md5": "1" * 32, "sha512": "1" * 128}
+    blob = NewBlob(Digest(f"sha256:{1:064x}"), 3, f"{1:032x}", 1)
+    row = NewFile(path=file.path, media_type="x/y", blob=blob, document=b'{"by": "me"}', checksums=sums)
+    await catalog.publish(
+        Release(repository_id=hosted.id, package=file.package, version=file.version, files=(row,)), 9
+    )
+
+
+@pytest.mark.parametrize("seconds", [0, HELD_SECONDS + 1])
+def test_what_is_held_counts_until_it_was_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Whoever is killed in between; and what was held for too long is of another build."""
+    now = [time.time()]
+    monkeypatch.setattr(uploaded_checksums.time, "time", lambda: now[0])
+    file = checksum(1).file
+    assert isinstance(file, ArtifactFile)
+
+    async def killed(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    async def body(catalog: SQLiteCatalog, hosted: Repository, checksums: UploadedChecksums) -> None:
+        await checksums.receive(hosted, checksum(1), "0" * 40, "me")
+        await publish(catalog, hosted, file)
+        now[0] += seconds
+        if seconds:
+            await checksums.check(hosted, file, "me")
+        else:
+            with monkeypatch.context() as patch:
+                patch.setattr(UploadedChecksums, "_compare", killed)
+                with pytest.raises(asyncio.CancelledError):
+                    await checksums.check(hosted, file, "me")
+            with pytest.raises(DigestMismatch):
+                await checksums.check(hosted, file, "me")
+        assert (await catalog.find_file(hosted.id, file.path) is None) is not bool(seconds)
         assert await held(catalog, hosted) == []
 
     run(tmp_path, body)
