@@ -290,7 +290,14 @@ class Uploads:
         new = describe(await session.hashes_with(*algorithms), upload.offset, None)
         await self._adopt(session, new)
         try:
-            if not await self._catalog.close_upload(upload.id):
+            was_open = await self._catalog.close_upload(upload.id)
+        except NoraError as error:
+            await forget(self._store, new, error)
+            if error.uncertain:
+                await session.discard()
+            raise
+        try:
+            if not was_open:
                 raise UploadNotFound("the upload was ended")
             live = await write(new)
         except NoraError as error:

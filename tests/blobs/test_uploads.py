@@ -284,6 +284,30 @@ async def test_a_session_ends_with_a_row_that_is_refused(place: Place, uploads: 
         await uploads.publish(upload, chunked(LARGE), write)
 
 
+async def test_a_session_that_cannot_be_ended_goes_on(
+    place: Place, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last part may be sent again when there is room."""
+    upload = await uploads.append(await uploads.open(place.repository, "app"), chunked(LARGE))
+
+    async def write(new: NewBlob) -> Blob:
+        file = NewFile(path="x", media_type="x/y", blob=new)
+        return await place.catalog.put_file(place.repository, file, replace=False)
+
+    async def fail(*_: object) -> bool:
+        raise StorageFull("the catalog has no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place.catalog, "close_upload", fail)
+        with pytest.raises(StorageFull):
+            await uploads.publish(upload, chunked(SMALL), write, start=len(LARGE))
+    assert place.objects() == []
+    again = await uploads.find(upload.id, place.repository, "app")
+    live = await uploads.publish(again, chunked(SMALL), write, start=len(LARGE))
+    assert await place.store.read(live) == LARGE + SMALL
+    assert place.left() == []
+
+
 async def test_a_part_that_does_not_continue_is_refused_unread(place: Place, uploads: Uploads) -> None:
     upload = await uploads.open(place.repository, "app")
     for start in (1, 5):
