@@ -93,14 +93,16 @@ class MetadataEndpoint:
             plugins = [plugin_of(one.package) for one in parts.plugins]
             return await offload(make_document, path, said, plugins, weight=weight)
 
+        # Made again under one name it may have what was published meanwhile: its checksums are of these bytes
+        body = await self._render_cache.data(name, make)
+
         async def checksums() -> bytes:
-            body = await self._render_cache.data(name, make)
             return orjson.dumps(
                 {one: hashlib.new(one, body, usedforsecurity=False).hexdigest() for one in ALGORITHMS}
             )
 
-        found = orjson.loads(await self._render_cache.data(f"{name}.sums", checksums))
-        body = await self._render_cache.data(name, make)
+        about = self._render_cache.name("maven checksums", hashlib.sha256(body).hexdigest())
+        found = orjson.loads(await self._render_cache.data(about, checksums))
         public = self._authorizer.is_public(resource.repository)
         return Document(body, found, parts.sources.headers(public=public))
 

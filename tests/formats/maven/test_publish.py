@@ -10,6 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from nora.formats.maven.document import Listed, Said
+from nora.formats.maven.names import Metadata
+from nora.formats.maven.sources import Finder, Parts
+from nora.http.memory import MemoryCache
 from tests.formats.maven.wire import ROOT, build, digest, folder, listed, metadata, path, put, text
 from tests.support.in_process import add_token, application
 
@@ -226,6 +230,25 @@ async def test_metadata_that_has_lost_a_version_is_told_by_its_tag_alone(http: h
     assert (await http.delete(path("lib", "1.1"))).status_code == 204
     got = await http.get(where, headers={"if-modified-since": before.headers["last-modified"]})
     assert (got.status_code, listed(got.text, "version")) == (200, ["1.0"])
+
+
+async def test_checksums_of_metadata_are_of_the_bytes_that_are_sent(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing stays in memory, and a version comes while they are made."""
+    await put(http, path("lib", "1.0"), b"jar")
+    read, coming = Finder.read, ["1.1"]
+
+    async def read_then_publish(self: Finder, about: Metadata, parts: Parts) -> list[list[Listed] | Said]:
+        found = await read(self, about, parts)
+        while coming:
+            await put(http, path("lib", coming.pop()), b"jar")
+        return found
+
+    monkeypatch.setattr(Finder, "read", read_then_publish)
+    monkeypatch.setattr(MemoryCache, "get", lambda *_: None)
+    got = await http.get(f"{folder('lib')}/maven-metadata.xml")
+    assert got.headers["x-checksum-sha1"] == digest("sha1", got.content)
 
 
 async def test_what_is_no_file_of_an_artifact_makes_no_version(http: httpx.AsyncClient) -> None:
