@@ -8,13 +8,14 @@ succeeds all the same; so what protects those who read is that the file goes.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 import orjson
 
 from nora.catalog.base import Catalog
 from nora.catalog.records import File
-from nora.errors import DigestMismatch, StorageBusy
+from nora.errors import DigestMismatch, PreconditionFailed, StorageBusy
 from nora.formats.maven.hosted import checksums_of
 from nora.formats.maven.names import ArtifactFile, Checksum
 from nora.model import Repository
@@ -90,11 +91,12 @@ class UploadedChecksums:
             return False
         for row in await self._catalog.list_package_files(hosted.id, file.package):
             if row.path == file.path and orjson.loads(row.document).get("by") == by:
-                return bool(
-                    await self._catalog.delete_files(
-                        hosted.id, [file.path], for_good=False, expected=found.blob.digest
+                with suppress(PreconditionFailed):  # another checksum of it was faster
+                    return bool(
+                        await self._catalog.delete_files(
+                            hosted.id, [file.path], for_good=False, expected=found.blob.digest
+                        )
                     )
-                )
         return False
 
     # -- checksums without a file ------------------------------------------------------------------------

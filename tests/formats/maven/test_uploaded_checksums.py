@@ -10,7 +10,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from nora.catalog.records import NewBlob, NewFile, Release
+from nora.catalog.records import NewBlob, NewFile, PackageFile, Release
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import DigestMismatch
 from nora.formats.maven import uploaded_checksums
@@ -123,5 +123,27 @@ def test_what_is_held_counts_until_it_was_compared(
                 await checksums.check(hosted, file, "me")
         assert (await catalog.find_file(hosted.id, file.path) is None) is not bool(seconds)
         assert await held(catalog, hosted) == []
+
+    run(tmp_path, body)
+
+
+def test_of_two_wrong_checksums_at_once_both_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = checksum(1).file
+    assert isinstance(file, ArtifactFile)
+
+    async def body(catalog: SQLiteCatalog, hosted: Repository, checksums: UploadedChecksums) -> None:
+        await publish(catalog, hosted, file)
+        look = catalog.list_package_files
+
+        async def late(repository_id: int, package: str) -> list[PackageFile]:
+            found = await look(repository_id, package)
+            await catalog.delete_files(hosted.id, [file.path], for_good=False)
+            return found
+
+        monkeypatch.setattr(catalog, "list_package_files", late)
+        with pytest.raises(DigestMismatch):
+            await checksums.receive(hosted, checksum(1), "0" * 40, "me")
 
     run(tmp_path, body)
