@@ -198,8 +198,6 @@ class NewCached:
     document: bytes = b"{}"
     checksums: Mapping[str, str] | None = None
     """Hashes to keep beside the sha256: see NewBlob.checksums."""
-    expires_at: float | None = None
-    """From when on it is not there any more, seconds since the epoch; of a file without a package."""
     fetched_at: float
     fresh_until: float
     """`inf`: for good."""
