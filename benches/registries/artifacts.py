@@ -1,5 +1,5 @@
-"""Maven artifacts: small POMs and their checksums beside nginx with the same files; the last deploys of many
-beside the first."""
+"""Maven artifacts: small POMs, their checksums and a large jar beside nginx with the same files; the last
+deploys of many beside the first."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from benches.registries import generators, measure, rivals
 from benches.registries.gates import ARTIFACTS, Check
 from benches.registries.generators import Fetch
 from benches.registries.installs import nginx
+from benches.registries.lines import LARGE_READERS
 from benches.registries.rivals import Running
+from benches.registries.seed import KIB, MIB
 from benches.registries.wire import Wire
 
 FOLDER = "/maven2/com/example"
 ARTIFACTS_COUNT = 200
-POM_BYTES = 5 << 10
+POM_BYTES = 5 * KIB
 """The median of those in a local repository."""
+JAR_BYTES = 10 * MIB
 READERS = 32
 # As Maven 3.8 asks.
 HEADERS = "Accept-Encoding: gzip,deflate\r\nCache-control: no-cache\r\nPragma: no-cache\r\n"
@@ -42,20 +45,22 @@ SMOKE = Amounts(rounds=1, seconds=1, deployed=20)
 def run(place: Path, *, smoke: bool) -> list[Check]:
     """The ratios of rates, in pairs by turns, and of the time that deploys take."""
     amounts = SMOKE if smoke else Amounts()
-    poms = {pom(f"lib-{number}", "1.0"): os.urandom(POM_BYTES) for number in range(ARTIFACTS_COUNT)}
+    poms = {path_of(f"lib-{number}", "1.0"): os.urandom(POM_BYTES) for number in range(ARTIFACTS_COUNT)}
+    jar = {path_of("large", "1.0", "jar"): os.urandom(JAR_BYTES)}
     sums = {f"{path}.sha1": sha1(body) for path, body in poms.items()}
-    for path, body in (poms | sums).items():
+    for path, body in (poms | sums | jar).items():
         file = place / "nginx" / "static" / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(body)
     loads = {
         "pom": Fetch([*poms], POM_BYTES, HEADERS, READERS),
         "checksum": Fetch([*sums], 40, HEADERS, READERS),
+        "jar": Fetch([*jar], JAR_BYTES, HEADERS, LARGE_READERS, verify=False),
     }
     rates: dict[tuple[str, str], list[float]] = {}
     rival = nginx(ready=next(iter(poms)), workers="1")
     with rival.running(place / "nginx") as other, rivals.nora().running(place / "nora") as server:
-        fill(server, poms)
+        fill(server, poms | jar)
         for number in range(amounts.rounds):
             for what, fetch in loads.items():
                 for one in (server, other) if number % 2 else (other, server):
@@ -70,8 +75,9 @@ def run(place: Path, *, smoke: bool) -> list[Check]:
     return [*checks, Check(name, slower, "x", 1.5)]
 
 
-def pom(name: str, version: str) -> str:
-    return f"{FOLDER}/{name}/{version}/{name}-{version}.pom"
+def path_of(name: str, version: str, kind: str = "pom") -> str:
+    """Where both have a file."""
+    return f"{FOLDER}/{name}/{version}/{name}-{version}.{kind}"
 
 
 def sha1(body: bytes) -> bytes:
@@ -91,7 +97,7 @@ def deploys(server: Running, count: int) -> float:
     taken = []
     with Wire(server.address) as wire:
         for number in range(count):
-            path, body = pom("deployed", f"1.{number}"), os.urandom(POM_BYTES)
+            path, body = path_of("deployed", f"1.{number}"), os.urandom(POM_BYTES)
             begun = time.perf_counter()
             wire.ask("PUT", path, TYPE, [body]).expect(201)
             wire.ask("PUT", f"{path}.sha1", TYPE, [sha1(body)]).expect(201)

@@ -119,6 +119,7 @@ ARTIFACTS = {
     "checksum": Promise(
         "checksum of an artifact, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4
     ),
+    "jar": Promise("jar of 10 MiB, rate beside nginx with one worker", 1, at_most=False),
 }
 MODULES = {
     "info": Promise(
