@@ -16,6 +16,7 @@ from benches.registries import (
     files,
     growth,
     installs,
+    maven_builds,
     memory,
     modules,
     npm_installs,
@@ -41,6 +42,7 @@ PARTS: dict[str, Part] = {
     "crates": crates.run,
     "files": files.run,
     "artifacts": artifacts.run,
+    "mvn-compile": maven_builds.run,
     "modules": modules.run,
 }
 

@@ -129,6 +129,7 @@ MODULES = {
         "go.mod of a cached module, rate beside nginx with one worker", 0.2, at_most=False, aim=0.4
     ),
 }
+MVN_COMPILE = Promise("wall time of mvn compile, warm, beside the same files served by nginx", 1.1)
 REFRESHES = Promise("p99 of manifest GETs while large project pages are refreshed, beside before", 2)
 
 

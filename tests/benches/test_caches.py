@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from benches.registries import installs, npm, packages, refreshes, upstreams
+from benches.registries import installs, maven_builds, npm, packages, refreshes, upstreams
 from benches.registries.wire import Answer
 from tests.support.answers import Asked, document
 from tests.support.npm_registry import NpmRegistry
@@ -60,6 +60,14 @@ def test_a_static_copy_has_pages_wheels_and_core_metadata(tmp_path: Path) -> Non
         (listed,) = orjson.loads(page)["files"]
         assert (tmp_path / listed["url"].lstrip("/")).read_bytes() == built.body
         assert (tmp_path / f"{listed['url'].lstrip('/')}.metadata").read_bytes() == built.metadata
+
+
+def test_artifacts_are_static_with_their_checksums(tmp_path: Path) -> None:
+    repository = maven_builds.repository_of(["lib-0", "lib-1"])
+    maven_builds.static_copy(tmp_path, repository)
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert len(repository.files) == 4
+    assert found == {name + end for name in repository.files for end in ("", ".sha1")}
 
 
 def test_a_page_that_changes_is_another_one_each_time() -> None:

@@ -138,11 +138,20 @@ def central(cache: Path) -> Path:
     return cache / "central"
 
 
+def has_central(cache: Path) -> bool:
+    """Whether `central` gets nothing any more."""
+    return _mark(cache / "central").exists()
+
+
+def _mark(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.made")
+
+
 @contextmanager
 def _made_once(folder: Path) -> Iterator[Path | None]:
     """A folder to be made; None once it is. Several processes may ask."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    mark = folder.with_name(f"{folder.name}.made")
+    mark = _mark(folder)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if mark.exists():
