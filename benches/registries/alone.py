@@ -18,6 +18,7 @@ from benches.registries import (
     installs,
     maven_builds,
     memory,
+    module_downloads,
     modules,
     npm_installs,
     refreshes,
@@ -44,6 +45,7 @@ PARTS: dict[str, Part] = {
     "artifacts": artifacts.run,
     "mvn-compile": maven_builds.run,
     "modules": modules.run,
+    "go-mod-download": module_downloads.run,
 }
 
 

@@ -130,6 +130,7 @@ MODULES = {
     ),
 }
 MVN_COMPILE = Promise("wall time of mvn compile, warm, beside the same files served by nginx", 1.1)
+GO_DOWNLOAD = Promise("wall time of go mod download, warm, beside the same files served by nginx", 1.1)
 REFRESHES = Promise("p99 of manifest GETs while large project pages are refreshed, beside before", 2)
 
 

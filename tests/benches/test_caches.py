@@ -8,9 +8,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from benches.registries import installs, maven_builds, npm, packages, refreshes, upstreams
+from benches.registries import installs, maven_builds, module_downloads, npm, packages, refreshes, upstreams
 from benches.registries.wire import Answer
 from tests.support.answers import Asked, document
+from tests.support.go_modules import ModuleProxy
 from tests.support.npm_registry import NpmRegistry
 from tests.support.pypi_index import JSON
 
@@ -60,6 +61,15 @@ def test_a_static_copy_has_pages_wheels_and_core_metadata(tmp_path: Path) -> Non
         (listed,) = orjson.loads(page)["files"]
         assert (tmp_path / listed["url"].lstrip("/")).read_bytes() == built.body
         assert (tmp_path / f"{listed['url'].lstrip('/')}.metadata").read_bytes() == built.metadata
+
+
+def test_modules_are_a_chain_whose_files_are_static(tmp_path: Path) -> None:
+    proxy, modules = ModuleProxy(), module_downloads.modules_of(3)
+    assert [len(module.requires) for module in modules] == [1, 1, 0]
+    for module in modules:
+        module_downloads.static_copy(tmp_path, proxy, proxy.add(module))
+    found = {path.relative_to(tmp_path / "go").as_posix(): path for path in tmp_path.rglob("*.*.*")}
+    assert {name: path.read_bytes() for name, path in found.items() if path.is_file()} == proxy.files
 
 
 def test_artifacts_are_static_with_their_checksums(tmp_path: Path) -> None:
