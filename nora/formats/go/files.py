@@ -70,7 +70,7 @@ class VersionFiles:
         if kind == "zip":
             resource.count_as("download")
         stamp = None
-        if resource.may_be_kept and kind != "zip":
+        if resource.may_be_kept:
             stamp = self._resolver.stamp(resource.repository, module, module.related)
         found = await self._file(resource, resource.version, kind, (self._forever(resource),))
         resource.keep_while(stamp)

@@ -48,7 +48,7 @@ async def statuses(http: httpx.AsyncClient, *paths: str) -> list[int]:
 
 
 async def test_of_what_is_published_here(tmp_path: Path, made: list[str]) -> None:
-    paths = [path_of(OLD, "info"), path_of(OLD, "mod"), module_path(OLD, "@v/list")]
+    paths = [path_of(OLD, "info"), path_of(OLD, "zip"), module_path(OLD, "@v/list")]
     async with AsyncExitStack() as stack:
         one, two = [
             await stack.enter_async_context(application(tmp_path, NORA_PROXY_MODE="offline"))
@@ -65,7 +65,7 @@ async def test_of_what_is_published_here(tmp_path: Path, made: list[str]) -> Non
         await block(one, repository="go", name=OLD.path, version=OLD.version)
         assert await statuses(two, *paths) == [403, 403, 200]
         assert (await one.delete(module_path(NEW, "@v/v1.1.0"))).status_code == 200
-        assert await statuses(two, path_of(NEW, "info"), path_of(NEW, "mod")) == [404, 404]
+        assert await statuses(two, path_of(NEW, "info"), path_of(NEW, "zip")) == [404, 404]
 
 
 async def test_of_what_is_cached(upstream: Upstream, tmp_path: Path, made: list[str]) -> None:
