@@ -18,6 +18,7 @@ from nora.formats.cargo.resource import Resource
 from nora.formats.cargo.settings import CargoSettings
 from nora.formats.cargo.sources import absent
 from nora.formats.cargo.upstream import Index, crate_folder
+from nora.http.conditions import etag_of
 from nora.http.send import Header, blob_response
 from nora.model import Repository
 from nora.proxy.answers import file_response
@@ -65,7 +66,7 @@ class CrateFiles:
                 file.blob,
                 media_type=MEDIA_TYPE.encode(),
                 headers=self._headers(resource),
-                etag=b'"%b"' % file.blob.digest.encoded.encode(),
+                etag=etag_of(file.blob.digest),
             )
 
         async def ask(candidate: Candidate) -> Response | None:
@@ -79,7 +80,7 @@ class CrateFiles:
                 self._services,
                 wanted,
                 headers=self._headers(resource),
-                etag=b'"%b"' % digest.encoded.encode(),
+                etag=etag_of(digest),
                 what=f"crate {crate.spelled} {version}",
             )
 

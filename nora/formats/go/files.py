@@ -26,6 +26,7 @@ from nora.formats.go.settings import LARGEST_ZIP, GoSettings
 from nora.formats.go.sources import Finder
 from nora.formats.go.sumdb import SumDatabases
 from nora.formats.go.upstream import Index
+from nora.http.conditions import etag_of
 from nora.http.fields import json_answer
 from nora.http.send import Header, blob_response
 from nora.model import Repository
@@ -97,7 +98,7 @@ class VersionFiles:
                 file.blob,
                 media_type=MEDIA_TYPES[kind].encode(),
                 headers=headers,
-                etag=b'"%b"' % file.blob.digest.encoded.encode(),
+                etag=etag_of(file.blob.digest),
             )
 
         async def ask(candidate: Candidate) -> Response | None:

@@ -22,6 +22,7 @@ from nora.formats.go.resource import Resource
 from nora.formats.go.settings import GoSettings
 from nora.formats.go.sources import Finder
 from nora.formats.go.upstream import Index, Question, url_path
+from nora.http.conditions import etag_of
 from nora.http.send import Header, blob_response
 from nora.outbound import Reply, host_of
 from nora.proxy.answers import age_headers
@@ -180,7 +181,7 @@ class SumDatabases:
             document.cached.blob,
             media_type=TEXT,
             headers=headers,
-            etag=b'"%b"' % document.cached.blob.digest.encoded.encode(),
+            etag=etag_of(document.cached.blob.digest),
         )
 
 

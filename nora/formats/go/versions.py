@@ -16,6 +16,7 @@ from nora.formats.go.publish import JSON
 from nora.formats.go.resource import Resource
 from nora.formats.go.sources import Finder, Place, absent
 from nora.formats.go.upstream import Index
+from nora.http.conditions import etag_of
 from nora.http.encodings import Encoding, compress
 from nora.http.send import Header, blob_response
 from nora.proxy.answers import NO_CACHE, age_headers, kept_while
@@ -127,5 +128,5 @@ class Versions:
             blob,
             media_type=JSON.encode(),
             headers=headers or (NO_CACHE,),
-            etag=b'"%b"' % blob.digest.encoded.encode(),
+            etag=etag_of(blob.digest),
         )

@@ -9,16 +9,15 @@ import orjson
 from blacksheep import Content, Request, Response
 
 from nora.errors import NoraError
+from nora.http.errors import render_text
 
 PROBLEM: Final = b"application/problem+json"
-TEXT: Final = b"text/plain; charset=utf-8"
 
 
 def render_error(error: NoraError, request: Request) -> Response:
     """An error for Maven, which prints the status, and from 3.9 on the title and the detail of a problem."""
-    message = str(error)
     if PROBLEM in (request.get_first_header(b"accept") or b""):
         title = HTTPStatus(error.status).phrase
-        body = orjson.dumps({"status": error.status, "title": title, "detail": message})
+        body = orjson.dumps({"status": error.status, "title": title, "detail": str(error)})
         return Response(error.status, None, Content(PROBLEM, body))
-    return Response(error.status, None, Content(TEXT, f"{message}\n".encode("utf-8", "replace")))
+    return render_text(error, request)

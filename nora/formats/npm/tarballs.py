@@ -23,8 +23,9 @@ from nora.formats.npm.resource import Resource
 from nora.formats.npm.settings import NpmSettings
 from nora.formats.npm.sources import absent
 from nora.formats.npm.upstream import Index, document_path, tarball_path
+from nora.http.conditions import etag_of
 from nora.http.send import Header, blob_response
-from nora.model import Digest, Repository
+from nora.model import Repository
 from nora.proxy.answers import file_response
 from nora.proxy.base import Address, FileRequest
 from nora.proxy.listed_files import ListedFiles, UpstreamFile
@@ -69,7 +70,7 @@ class Tarballs:
                 file.blob,
                 media_type=MEDIA_TYPE.encode(),
                 headers=self._headers(resource),
-                etag=_etag(file.blob.digest),
+                etag=etag_of(file.blob.digest),
             )
 
         async def ask(candidate: Candidate) -> Response | None:
@@ -82,7 +83,7 @@ class Tarballs:
                 self._services,
                 wanted,
                 headers=self._headers(resource),
-                etag=_etag(digest) if digest is not None and digest.algorithm == "sha256" else None,
+                etag=etag_of(digest) if digest is not None and digest.algorithm == "sha256" else None,
                 what=filename,
             )
 
@@ -178,7 +179,3 @@ def differ(cached: Cached, hashes: Mapping[str, str]) -> bool:
     hashes that were listed when they came."""
     known = {**known_hashes(cached.document), "sha256": cached.blob.digest.encoded}
     return any(known[name] != hashes[name] for name in known.keys() & hashes.keys())
-
-
-def _etag(digest: Digest) -> bytes:
-    return b'"%b"' % digest.encoded.encode()

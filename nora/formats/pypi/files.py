@@ -21,6 +21,7 @@ from nora.formats.pypi.marks import LENGTH
 from nora.formats.pypi.names import ProjectName, is_filename, version_of
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import absent
+from nora.http.conditions import etag_of
 from nora.http.send import blob_response
 from nora.model import Digest, Repository
 from nora.proxy.answers import file_response
@@ -130,7 +131,7 @@ class Files:
                 blob,
                 media_type=INTEGRITY,
                 headers=(_PROVENANCE_AGE, (b"vary", b"Accept")),
-                etag=_etag(blob.digest),
+                etag=etag_of(blob.digest),
             )
 
         return await self._find(resource, look, ask)
@@ -161,7 +162,7 @@ class Files:
             blob,
             media_type=media_type,
             headers=(self._age(resource, is_volatile=is_volatile),),
-            etag=_etag(blob.digest),
+            etag=etag_of(blob.digest),
         )
 
     def _age(self, resource: Resource, *, is_volatile: bool) -> tuple[bytes, bytes]:
@@ -184,11 +185,7 @@ class Files:
 
 def _known_etag(digest: Digest | None) -> bytes | None:
     """None where the sha256 is not known before the bytes are here."""
-    return None if digest is None or digest.algorithm != "sha256" else _etag(digest)
-
-
-def _etag(digest: str) -> bytes:
-    return b'"%b"' % digest.rpartition(":")[2].encode()
+    return None if digest is None or digest.algorithm != "sha256" else etag_of(digest)
 
 
 def _no_file(resource: Resource) -> NotFound:
