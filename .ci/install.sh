@@ -17,6 +17,8 @@ PACKAGES=(
     docker-registry wrk apache2-utils nghttp2-client curl
     # raw files
     wget
+    # promtool, for the rules in deploy
+    prometheus
 )
 # Newer Debians have docker's command in a package of its own.
 OPTIONAL=(docker-cli)
@@ -27,6 +29,8 @@ TOOLS=(
     oras.land/oras/cmd/oras@v1.3.6
     github.com/regclient/regclient/cmd/regctl@v0.11.7
 )
+# A second S3 server, for full runs: minutes of compiling.
+VERSITYGW=github.com/versity/versitygw/cmd/versitygw@v1.8.0
 # Minutes of compiling: in the background while the first sections run.
 LARGE_TOOLS=(
     github.com/distribution/distribution/v3/cmd/registry@v3.1.2

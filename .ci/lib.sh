@@ -17,7 +17,7 @@ FAILED=0
 
 # Seconds that a section may take; 900 unless named here.
 declare -A LIMIT=(
-    [install]=1500 [wheel]=1200 [properties]=1500 [clients]=1800 [slow]=1500 [image]=1800 [bench]=1200
+    [install]=1500 [live]=1500 [wheel]=1200 [properties]=1500 [clients]=1800 [slow]=1500 [image]=1800 [bench]=1200
     [full]=86400 [full_bench]=86400
 )
 
@@ -66,9 +66,10 @@ retry() {
     return 1
 }
 
-# run_sections NAME…: one is shown while it runs; several run at once, and are shown one after the other.
+# run_sections NAME…: one is shown while it runs; several run at once, and are shown one after the other. Of
+# `a+b` b begins when a has ended.
 run_sections() {
-    local name
+    local name chain
     if (($# == 1)); then
         printf '\n===== %s\n' "$1"
         measure_section "$1" 2>&1 | tee "$WORK/logs/$1"
@@ -76,11 +77,13 @@ run_sections() {
         return
     fi
     printf '\n===== at once: %s\n' "$*"
-    for name in "$@"; do
-        measure_section "$name" >"$WORK/logs/$name" 2>&1 &
+    for chain in "$@"; do
+        for name in ${chain//+/ }; do
+            measure_section "$name" >"$WORK/logs/$name" 2>&1
+        done &
     done
     wait
-    for name in "$@"; do
+    for name in ${*//+/ }; do
         printf '\n===== %s\n' "$name"
         cat "$WORK/logs/$name"
         note_section "$name"

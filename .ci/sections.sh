@@ -1,11 +1,11 @@
 # The sections of .ci/run, one function each. They run from the root of the repository.
 
-PYTEST=(.venv/bin/python -m pytest --quiet --durations=5)
+PYTEST=(.venv/bin/python -m pytest --quiet --durations=40)
 # A module stays together: its tests share a server.
 TOGETHER=(-n auto --dist loadscope)
 QUICK="not slow and not full and not live and not client"
 
-# The quick suite, with the coverage gate. The servers that tests start are measured too, wherever they run.
+# The quick suite, with the coverage gate. Servers that tests start are not measured: it would double their time.
 section_test() {
     COVERAGE_FILE="$PWD/.coverage" make --no-print-directory test ARGS="--cov --cov-report=term:skip-covered"
 }
@@ -62,6 +62,21 @@ section_conformance() {
     no_skips "$WORK/conformance"
 }
 
+# A server of every format whose blobs are in a bucket: the contract, the wire of Docker, some clients; the official
+# program once, and kills of three formats.
+section_s3() {
+    local bucket=(.venv/bin/python -m tests.support.s3_server "${PYTEST[@]}" -n 2)
+    "${bucket[@]}" --dist loadscope \
+        -m "not slow and not full and not live" tests/formats/test_contract.py tests/conformance/test_port.py \
+        tests/conformance/test_port_manifests.py tests/clients/test_skopeo.py tests/clients/test_pip.py \
+        tests/clients/test_raw.py | tee "$WORK/s3"
+    "${bucket[@]}" --dist load "tests/conformance/test_official.py::test_official_conformance[1.1-4-none-true]" \
+        "tests/faults/test_kill.py::test_killed_server_keeps_what_it_acknowledged[slow]" \
+        tests/faults/test_npm.py::test_a_kill_leaves_a_version_whole_or_not_at_all \
+        tests/faults/test_maven.py::test_a_kill_leaves_metadata_of_what_is_there | tee --append "$WORK/s3"
+    no_skips "$WORK/s3"
+}
+
 section_clients() {
     wait_for_tools
     "${PYTEST[@]}" "${TOGETHER[@]}" -m "client and not slow and not full and not live" \
@@ -71,7 +86,7 @@ section_clients() {
 
 # The web pages in a real browser; what they look like is in results/screenshots afterwards.
 section_browser() {
-    "${PYTEST[@]}" "${TOGETHER[@]}" -m "client and not full" tests/ui | tee "$WORK/browser"
+    "${PYTEST[@]}" -n 2 --dist load -m "client and not full" tests/ui | tee "$WORK/browser"
     no_skips "$WORK/browser"
     ls results/screenshots | wc -l
 }
@@ -88,9 +103,9 @@ section_readme() {
     no_skips "$WORK/readme"
 }
 
-# All properties, those of the parsers of what comes from outside above all, with thousands of inputs each.
+# All properties, those of the parsers of what comes from outside above all, with many more inputs each.
 section_properties() {
-    TEST_EXAMPLES=2000 "${PYTEST[@]}" -n auto --dist load -m "hypothesis and $QUICK"
+    TEST_EXAMPLES=500 "${PYTEST[@]}" -n auto --dist load -m "hypothesis and $QUICK"
 }
 
 # Most of them have a server of their own, so each goes where there is time; some wait more than they work.
@@ -123,11 +138,14 @@ section_newest() {
     .venv/bin/python -m pip list --format=freeze | tr '[:upper:]_' '[:lower:]-' | sort >installed
     echo "newer than constraints.txt:"
     sed 's/ .*//' constraints.txt | sort | comm -23 installed - | grep --invert-match nora-registry || echo nothing
-    # What happens to disks and processes is no matter of libraries.
-    "${PYTEST[@]}" "${TOGETHER[@]}" -m "$QUICK" --ignore=tests/faults
+    # Where libraries are at work: what a format does by itself is the same with any of them.
+    "${PYTEST[@]}" "${TOGETHER[@]}" -m "$QUICK" tests/api tests/auth tests/blobs tests/cli tests/config tests/events \
+        tests/formats/test_contract.py tests/formats/pypi tests/http tests/observability tests/outbound tests/ui
 }
 
 section_full() {
+    go_install "$VERSITYGW"
+    TEST_EXAMPLES=10000 "${PYTEST[@]}" -n auto --dist load -m "hypothesis and $QUICK"
     "${PYTEST[@]}" -m "full and not live"
 }
 

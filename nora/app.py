@@ -10,12 +10,15 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Iterator, Mapping, Sequence
 
 from nora import __version__
 from nora._speedups import COMPILED
-from nora.auth.access import Access, AccessRules
+from nora.api import DOCS_MOUNT
+from nora.api import MOUNT as API_MOUNT
+from nora.api import build as build_api
+from nora.auth.access import Access
+from nora.auth.administration import Administration
 from nora.auth.api import TokenApi
 from nora.auth.authenticator import Attempts, Authenticator
 from nora.auth.authorizer import Authorizer
@@ -23,6 +26,7 @@ from nora.auth.caches import CacheApi
 from nora.auth.endpoints import ServerEndpoint, server_router
 from nora.auth.grounds import Grounds
 from nora.auth.htpasswd import Htpasswd
+from nora.auth.login import Login, build_login
 from nora.auth.oidc import OidcVerifier
 from nora.auth.packages import PackageApi
 from nora.auth.passwords import Passwords
@@ -35,22 +39,23 @@ from nora.auth.tokens import Tokens
 from nora.blobs.counted import CountedBlobStore
 from nora.blobs.layout import Layout
 from nora.blobs.leases import Leases
-from nora.blobs.local import LocalBlobStore
+from nora.blobs.opening import open_store
 from nora.blobs.scratch import Scratch
 from nora.blobs.uploads import Uploads
-from nora.catalog.base import Catalog
 from nora.catalog.sqlite import SQLiteCatalog
-from nora.config import (
-    Config,
-    anonymous_repositories,
-    default_specs,
-    repository_specs,
-)
-from nora.errors import ConfigError, NoraError, StorageFailed
-from nora.formats import discover, name_folds, scope_rules
+from nora.config import Config, repository_specs
+from nora.errors import NoraError
+from nora.events.service import EventService
+from nora.formats import name_folds, scope_rules
 from nora.formats.administration import make_cache_api
-from nora.formats.base import CommandServices, Format, Services, UploadLimits
+from nora.formats.administrative_operations import administrative_operations
+from nora.formats.base import Format, Services
+from nora.formats.operations import Operations
+from nora.formats.search import index_all
+from nora.formats.upkeep import Upkeep
+from nora.formats.upkeep_api import UpkeepApi
 from nora.http import limits
+from nora.http.api_document import ApiDocument
 from nora.http.application import NoraApplication
 from nora.http.clients import Clients
 from nora.http.connections import LOOK_SECONDS
@@ -60,30 +65,32 @@ from nora.http.render_cache import RenderCache
 from nora.http.sites import Sites
 from nora.http.system import Probe, System
 from nora.http.tasks import Exclusive, every
-from nora.locks import FileLock
+from nora.http.telemetry import Telemetry
 from nora.model import Repository
 from nora.observability.audit import Audit
 from nora.observability.metrics import Metrics
 from nora.observability.shared import SharedMemory
 from nora.observability.shared_timestamps import SharedTimestamps
+from nora.observability.traces import Tracer
 from nora.outbound import Outbound
 from nora.proxy.cache import Cache
 from nora.proxy.offload import close as close_helper
 from nora.proxy.upstreams import Upstreams
-from nora.resolve import Claims, Resolver, Sources
+from nora.resolve import Claims
 from nora.resolve.ownership import Ownership
+from nora.serving import access_rules, make_resolver, served_formats, upkeep_jobs, upload_limits
 from nora.ui import MOUNT as UI_MOUNT
 from nora.ui import build as build_ui
 from nora.ui import render_error as render_ui_error
 from nora.ui.server import ServerView
+from nora.ui.shelves import Shelves
 
 _log = logging.getLogger(__name__)
 
-LEASE_SECONDS = 24 * 3600.0
-"""How long content that no version needs yet is kept: a push of many layers takes its time."""
 SWEEP_SECONDS = 60.0
 ENDED_AT_ONCE = 10_000
 FLUSH_SECONDS = 10.0
+INDEX_SECONDS = 10.0
 USE_SPACING = 3600.0  # seconds: evictions think in days
 EVICTION_SECONDS = 3600.0
 KEPT_SHARE = 8
@@ -100,6 +107,7 @@ def build_app(
     memory = memory or SharedMemory(1)
     metrics = Metrics(memory, worker, version=__version__, compiled=COMPILED)
     audit = Audit.build(config, metrics)
+    tracer = Tracer(config.traces.percent, __version__, metrics) if config.traces.endpoint else None
     app = NoraApplication(
         metrics,
         config.server.body_limit,
@@ -108,104 +116,12 @@ def build_app(
         audit=audit,
         sites=Sites.build(config),
         kept_bytes=config.cache.memory // KEPT_SHARE,
+        access_log=config.log.access,
+        tracer=tracer,
     )
     attempts = limits.Attempts.build(config, memory, metrics)
-    Worker(config, app, metrics, memory.answers, attempts, audit, started_at or time.time())
+    Worker(config, app, metrics, memory.answers, attempts, audit, tracer, started_at or time.time())
     return app
-
-
-def served_formats(config: Config) -> list[Format]:
-    """The formats that are switched on."""
-    return [one for one in discover() if config.enabled(one.name)]
-
-
-def upload_limits(config: Config) -> UploadLimits:
-    """What upload sessions may take, as the formats that are served say."""
-    served = served_formats(config)
-    return UploadLimits.of(
-        one.upload_limits(config.formats[one.name]) for one in served if one.upload_limits is not None
-    )
-
-
-@asynccontextmanager
-async def open_services(config: Config) -> AsyncIterator[CommandServices]:
-    """What a command of a format may call. Raises StartError, StorageFailed."""
-    async with open_catalog(config) as catalog:
-        storage = config.storage
-        blobs = LocalBlobStore(
-            Layout(storage.path),
-            reserve_bytes=storage.reserve,
-            durable=storage.durability,
-            rows=catalog,
-        )
-        with closing(blobs):
-            yield CommandServices(catalog, blobs)
-
-
-@asynccontextmanager
-async def open_catalog(config: Config) -> AsyncIterator[Catalog]:
-    """The catalog of the data directory, for a command: beside a running server, else prepared as one would.
-
-    Raises StartError, StorageFailed.
-    """
-    layout = Layout(config.storage.path)
-    try:
-        config.storage.path.mkdir(0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageFailed(f"{layout.root} cannot be made: {error.strerror}") from error
-    with closing(FileLock(config.storage.path / "nora.lock")) as lock:
-        if lock.acquire(block=False):  # no server runs, which would have prepared it
-            SQLiteCatalog.prepare(
-                layout.catalog, allow_fuse=config.storage.allow_fuse, find_object=layout.find_object
-            )
-    catalog = SQLiteCatalog.open(layout.catalog)
-    try:
-        yield catalog
-    finally:
-        await catalog.close()
-
-
-async def open_ownership(config: Config, catalog: Catalog) -> Ownership:
-    """The names that the hosted repositories of a catalog own. Raises ConfigError, StorageFailed."""
-    repositories = await catalog.sync_repositories(repository_specs(config))
-    return Ownership(catalog, repositories, make_resolver(config, catalog, repositories), name_folds())
-
-
-def make_resolver(config: Config, catalog: Catalog, repositories: Mapping[str, Repository]) -> Resolver:
-    """What decides who is asked for a name."""
-    folds = name_folds()
-    sources = Sources(config, repositories, folds)
-    return Resolver(catalog, repositories.values(), sources, config.proxy, folds)
-
-
-def access_rules(config: Config) -> AccessRules:
-    """What is decided by the configuration alone. Raises ConfigError."""
-    return AccessRules(
-        enabled=config.auth.enabled,
-        open_administration=config.server.on_loopback or config.auth.allow_anonymous_admin,
-        anonymous_read=anonymous_repositories(config, repository_specs(config)),
-    )
-
-
-async def refuse_hidden_packages(catalog: Catalog, repositories: Mapping[str, Repository]) -> None:
-    """Where named repositories share the mount of the default one, a name must not hide packages of it.
-
-    Raises ConfigError naming one that would be hidden.
-    """
-    for one in (found for found in discover() if found.shares_mount and found.name in repositories):
-        default = repositories[one.name]
-        own = {spec.name for spec in default_specs(one.name, proxied=True)}
-        named = [name for name, other in repositories.items() if other.format == one.name and name not in own]
-        for name in named:
-            for member in (one for one in default.readable if one.kind == "hosted"):
-                below = await catalog.list_packages(member.id, "", 1, prefix=f"{name}/")
-                same = await catalog.list_packages(member.id, "", 1, prefix=name)
-                hidden = below or [package for package in same if package == name]
-                if hidden:
-                    raise ConfigError(
-                        f"repositories.{name}: it would hide {hidden[0]} of the repository {one.name}, whose "
-                        "names begin the same; choose another name"
-                    )
 
 
 class Worker:
@@ -219,6 +135,7 @@ class Worker:
         answers: SharedTimestamps,
         attempts: Attempts,
         audit: Audit | None,
+        tracer: Tracer | None,
         started_at: float,
     ) -> None:
         self._config = config
@@ -229,12 +146,7 @@ class Worker:
         self._audit = audit
         self._layout = layout = Layout(config.storage.path)
         self._catalog = SQLiteCatalog.open(layout.catalog)
-        self._blobs = LocalBlobStore(
-            layout,
-            reserve_bytes=config.storage.reserve,
-            durable=config.storage.durability,
-            rows=self._catalog,
-        )
+        self._blobs = open_store(config, layout, self._catalog)
         self._scratch = Scratch(config.storage.path, self._blobs.disk)
         self._limits = upload_limits(config)
         self._uploads = Uploads(
@@ -245,19 +157,23 @@ class Worker:
             max_sessions_of_one=self._limits.max_sessions_of_one,
             session_ttl_seconds=self._limits.ttl_seconds,
             max_size=self._limits.max_size,
-            lease_seconds=LEASE_SECONDS,
+            lease_seconds=config.gc.lease,
         )
-        self._leases = Leases(self._catalog, LEASE_SECONDS)
-        accounts = Htpasswd(config.auth.htpasswd_file)
+        self._leases = Leases(self._catalog, config.gc.lease)
+        self._accounts = accounts = Htpasswd(config.auth.htpasswd_file)
         self._grounds = Grounds.build(config, accounts)
         self._tokens = Tokens(self._catalog, grounds=self._grounds)
+        self._managed = Administration.build(config, self._tokens, accounts, scope_rules(config))
         self._passwords = Passwords(accounts, layout.password_lock, config.auth.password_cache_ttl)
         self._access = Access(access_rules(config), metrics.count_scope, name_folds())
         self._outbound = Outbound(config.tls.ca_cert)
+        self._tracer = tracer
         self._identities = (
             OidcVerifier(config.oidc, self._outbound, self._catalog) if config.oidc.enabled else None
         )
         self._services: Services | None = None
+        self._events: EventService | None = None
+        self._telemetry: Telemetry | None = None
         self._probe = Probe(self._check)
         self._exclusive = Exclusive(self._scratch.locks)
         self._periodic: list[asyncio.Task[None]] = []
@@ -270,45 +186,72 @@ class Worker:
         if self._audit is not None:
             self._audit.start()
         repositories = await self._catalog.sync_repositories(repository_specs(self._config))
+        self._upkeep = Upkeep.build(self._config, self._catalog, repositories, self._exclusive.jobs)
         authenticator = await self._authentication()
         authorizer = Authorizer(authenticator, self._access)
         self._services = services = self._make_services(authenticator, repositories)
         ownership = Ownership(self._catalog, repositories, services.resolver, name_folds())
         caches = make_cache_api(self._catalog, repositories, services.cache.forget_absences)
-        own = server_router(self._endpoints(authenticator, ownership, caches), authorizer)
+        packages = PackageApi(ownership)
+        self._events = events = EventService(
+            self._config, self._catalog, repositories, self._access, self._outbound, self._metrics
+        )
+        own = server_router(self._system(), authorizer)
         self._app.attach("/", "system", own, render_json, limited=False)
+        document = ApiDocument(app.mounted, __version__, asks_who=authenticator.enabled)
+        administration = self._administration(authenticator, packages, caches)
+        landed = (*administration, *events.endpoints(authenticator))
+        served = served_formats(self._config)
+        shelves = Shelves(services, served, repositories)
+        server = ServerView(self._config, self._metrics, self._probe, self._started_at, self._upkeep)
+        operations = Operations(services, served, administrative_operations(caches, packages))
+        api = build_api(services, shelves, server, authorizer, operations, document, self._managed, landed)
+        for mount in (API_MOUNT, DOCS_MOUNT):
+            self._app.attach(mount, "api", api, render_json)
         for one in served_formats(self._config):
             self._mount(one, services, repositories)
         if self._identities is not None and services.exchange is not None:
             self._identities.prepare()
             minting = server_router(TrustedPublishing(services.exchange).endpoints(), authorizer)
             self._app.attach(MOUNT, "oidc", minting, render_publishing_error)
-        server = ServerView(self._config, self._metrics, self._probe, self._started_at)
-        pages = build_ui(services, served_formats(self._config), repositories, server)
+        login = await self._login()
+        pages = build_ui(services, shelves, server, operations, document, events, self._managed, login)
         self._app.attach(UI_MOUNT, "ui", pages, render_ui_error)
         # Proxies had rows themselves, before their sources had.
         cached = [one for one in repositories.values() if one.kind == "proxy"]
         cached += services.resolver.sources.repositories
-        self._periodic = [*self._jobs(services, cached)]
+        self._telemetry = self._make_telemetry(services, repositories)
+        exclusive, requested = self._exclusive, self._upkeep.requested
+        upkeep = upkeep_jobs(services, repositories, self._audit, self._metrics, exclusive, requested)
+        self._periodic = [
+            *self._jobs(services, events, cached),
+            *upkeep,
+            *self._telemetry.jobs(self._exclusive),
+        ]
 
-    def _endpoints(
-        self, authenticator: Authenticator, ownership: Ownership, caches: CacheApi
-    ) -> Iterator[ServerEndpoint]:
-        """Those that belong to no format."""
+    def _system(self) -> Iterator[ServerEndpoint]:
+        """What is asked of the server itself."""
         config = self._config
         formats = [(one.name, one.title, one.mount) for one in served_formats(config)]
-        yield from System(
+        return System(
             self._metrics,
             self._probe,
             self._catalog.count_uploads,
             formats,
             __version__,
             self._started_at,
+            storage=config.storage.mode,
             public_metrics=config.auth.public_metrics,
         ).endpoints()
-        yield from TokenApi(authenticator, self._tokens, scope_rules(config)).endpoints()
-        yield from PackageApi(ownership).endpoints()
+
+    def _administration(
+        self, authenticator: Authenticator, packages: PackageApi, caches: CacheApi
+    ) -> Iterator[ServerEndpoint]:
+        """What of the API is in the rooms that it is about."""
+        yield from TokenApi(authenticator, self._tokens, scope_rules(self._config)).endpoints()
+        yield from packages.endpoints()
         yield from caches.endpoints()
+        yield from UpkeepApi(self._upkeep).endpoints()
 
     def _make_services(
         self, authenticator: Authenticator, repositories: Mapping[str, Repository]
@@ -347,7 +290,7 @@ class Worker:
                 self._blobs,
                 self._scratch,
                 is_online=resolver.sources.is_online,
-                lease_seconds=LEASE_SECONDS,
+                lease_seconds=config.gc.lease,
                 absent_seconds=config.proxy.absent_ttl,
                 answer_seconds=config.proxy.answer_timeout,
                 silence_seconds=config.proxy.read_timeout,
@@ -358,20 +301,25 @@ class Worker:
             exchange=Exchange(self._identities, authenticator) if self._identities else None,
         )
 
-    def _jobs(self, services: Services, proxies: Sequence[Repository]) -> Iterator[asyncio.Task[None]]:
+    def _jobs(
+        self, services: Services, events: EventService, proxies: Sequence[Repository]
+    ) -> Iterator[asyncio.Task[None]]:
         """What is done again and again."""
         cache, unused = services.cache, self._config.proxy.unused_ttl
         yield every(LOOK_SECONDS, self._app.watch(self._config.server).run, "looking at connections")
         yield every(FLUSH_SECONDS, self._leases.flush, "renewing leases")
         yield every(TOKEN_FLUSH_SECONDS, self._tokens.flush, "noting the use of tokens")
         yield every(FLUSH_SECONDS, cache.flush, "noting the use of what is cached")
+        yield every(FLUSH_SECONDS, self._record_pulls, "noting pulls")
         one = self._exclusive
         yield one.every(TOKEN_WARN_SECONDS, self._tokens.warn_of_ends, "warn-of-tokens")
         yield one.every(SWEEP_SECONDS, self._blobs.sweep, "sweep-temporary")
         yield one.every(SWEEP_SECONDS, cache.sweep, "sweep-downloads")
         yield one.every(SWEEP_SECONDS, lambda: services.catalog.remove_ended(ENDED_AT_ONCE), "sweep-ended")
         yield one.every(SWEEP_SECONDS, services.render_cache.sweep, "sweep-render-cache")
+        yield one.every(INDEX_SECONDS, lambda: index_all(services.catalog), "index-names")
         yield one.every(min(SWEEP_SECONDS, self._limits.ttl_seconds), self._uploads.sweep, "sweep-uploads")
+        yield from events.jobs(one)
         yield one.every(min(EVICTION_SECONDS, unused), lambda: cache.evict(proxies, unused), "evict-unused")
 
     async def _authentication(self) -> Authenticator:
@@ -387,6 +335,10 @@ class Worker:
             attempts=self._attempts,
         )
 
+    async def _login(self) -> Login | None:
+        """That by an issuer, if there is one."""
+        return await build_login(self._config, self._outbound, self._catalog, self._accounts)
+
     def _mount(self, one: Format, services: Services, repositories: Mapping[str, Repository]) -> None:
         own = {name: repository for name, repository in repositories.items() if repository.format == one.name}
         handler = one.build(services, own)
@@ -396,6 +348,24 @@ class Worker:
             for name in own:
                 self._app.attach(f"/r/{name}/", one.name, handler, one.render_error, limited=one.limited)
 
+    def _make_telemetry(self, services: Services, repositories: Mapping[str, Repository]) -> Telemetry:
+        made = Telemetry(
+            self._metrics,
+            self._catalog,
+            (self._config.storage.path, self._layout.catalog),
+            {number: one.format for one in repositories.values() for number in one.row_ids},
+            {
+                "nora_http_requests_in_flight": lambda: self._app.requests_in_flight,
+                "nora_catalog_queue": self._catalog.waiting_changes,
+                "nora_upstream_downloads_in_flight": lambda: services.cache.downloads_in_flight,
+            },
+        )
+        made.trace(self._tracer, self._outbound, self._config.traces.endpoint)
+        return made
+
+    async def _record_pulls(self) -> None:
+        await self._app.pulls.flush(self._catalog)
+
     async def _check(self) -> None:
         await self._blobs.check()
         await self._catalog.check()
@@ -404,12 +374,16 @@ class Worker:
         for task in self._periodic:
             task.cancel()
         await asyncio.gather(*self._periodic, return_exceptions=True)
+        if self._events is not None:  # before another process delivers
+            await self._events.deliverer.close()
         self._exclusive.close()
         close_helper()  # whoever waits for it would have to be waited for
         ends = [self._leases.flush, self._tokens.flush]
+        if self._telemetry is not None:
+            ends.append(self._telemetry.finish)
         if self._services is not None:
             ends += [self._services.cache.close, self._services.upstreams.close]
-        for end in (*ends, self._outbound.close, self._catalog.close):
+        for end in (*ends, self._record_pulls, self._outbound.close, self._catalog.close):
             try:
                 await end()
             except NoraError as error:  # what is only noted may be lost, what is queued may not

@@ -19,7 +19,8 @@ that catches them on the way to a client.
     │   └── InvalidPage                `n` or `last` of a listing
     ├── Unauthenticated       401
     ├── Denied                403
-    │   └── Blocked                    an administrator has blocked it
+    │   ├── Blocked                    an administrator has blocked it
+    │   └── QuotaExceeded              the repository would hold more than it may
     ├── NotFound              404      there is no such thing (never: a read failed)
     │   ├── PackageNotFound            an image, project, crate …
     │   ├── VersionNotFound            a manifest, release …
@@ -153,6 +154,10 @@ class Denied(NoraError):
 
 class Blocked(Denied):
     """An administrator has said that this is neither served, fetched nor pushed here."""
+
+
+class QuotaExceeded(Denied):
+    """The repository would hold more than it may. Trying again does not help, so it is no 507."""
 
 
 class NotFound(NoraError):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from nora._speedups import is_digest
-from nora.errors import InvalidDigest
+from nora.errors import InvalidDigest, MethodNotAllowed
 
 
 class Digest(str):
@@ -42,6 +42,26 @@ delete; tokens, users and upkeep are administration."""
 
 ACTIONS: tuple[Action, ...] = get_args(Action)
 
+EVENT_KINDS: Final = (
+    "published",
+    "tagged",
+    "untagged",
+    "deleted",
+    "yanked",
+    "unyanked",
+    "deprecated",
+    "undeprecated",
+    "cached",
+    "purged",
+    "claimed",
+    "released",
+    "blocked",
+    "unblocked",
+)
+"""What happens. `cached`: a version was fetched from an upstream for the first time; `purged`: what was
+fetched has been removed. `claimed`, `released`: whose a name is. A format may have states of its own for
+versions: a kind is then called after the state, or `un` and the state that was left."""
+
 Role = Literal["read", "write", "admin"]
 
 ROLES: dict[Role, frozenset[Action]] = {
@@ -54,8 +74,9 @@ ROLES: dict[Role, frozenset[Action]] = {
 REMOVALS: frozenset[Action] = frozenset({"untag", "delete"})
 """What a scope may allow to the role `write` beyond the role."""
 
-Method = Literal["anonymous", "password", "token", "session", "oidc"]
-"""How a principal proved who it is; `session` is a short-lived token of the token service."""
+Method = Literal["anonymous", "password", "token", "session", "oidc", "login"]
+"""How a principal proved who it is; `session` is a short-lived token of the token service, `oidc` a token of
+a workload, `login` what an issuer said when somebody opened the web pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +104,8 @@ class Principal:
     scopes: tuple[Scope, ...] = ()
     """What the role is limited to; empty: not limited."""
     parent: str = ""
-    """What it was made from: `token:<id>` or `user:<name>`; whoever revokes that revokes this."""
+    """What it was made from: `token:<id>`, `user:<name>` or another ground (`nora.auth.grounds`); whoever
+    revokes that revokes this."""
     ends_at: float | None = field(default=None, compare=False)
     """When the credential that was shown ends, in seconds since the epoch, if it says so itself: no session
     that it opens lives longer."""
@@ -98,6 +120,15 @@ ANONYMOUS = Principal("anonymous", "anonymous", "read")
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """How much a hosted repository may hold; None: that is not limited."""
+
+    bytes: int | None = None
+    versions: int | None = None
+    """And files that belong to no package."""
+
+
+@dataclass(frozen=True, slots=True)
 class RepositorySpec:
     """A repository as the configuration declares it. `members` and `target` name other repositories."""
 
@@ -108,6 +139,7 @@ class RepositorySpec:
     target: str | None = None
     sources: tuple[str, ...] = ()
     """Of a proxy: what its upstreams are told apart by, in the order in which they are asked."""
+    quota: Quota | None = None
 
     def source_name(self, source: str) -> str:
         """The name of the repository that keeps what came from one of the sources. No declared name has a
@@ -142,6 +174,11 @@ class Repository:
         return tuple(one for one in self.readable if one.kind == "hosted")
 
     @property
+    def hosted_ids(self) -> frozenset[int]:
+        """The ids of those."""
+        return frozenset(one.id for one in self.hosted)
+
+    @property
     def proxied(self) -> tuple[Repository, ...]:
         """The upstreams that are read, in order."""
         return tuple(source for one in self.readable for source in one.sources)
@@ -157,3 +194,15 @@ class Repository:
     def writable(self) -> Repository | None:
         """Where a write goes; None when the repository takes no writes."""
         return self.target if self.kind == "group" else self if self.kind == "hosted" else None
+
+    def require_writable(self) -> Repository:
+        """Where a write goes. Raises MethodNotAllowed when the repository takes no writes."""
+        target = self.writable
+        if target is None:
+            why = "has what its upstreams have" if self.kind == "proxy" else "has no member that takes writes"
+            raise MethodNotAllowed(
+                ("GET", "HEAD"),
+                f"the {self.kind} {self.name} takes no writes: it {why}; publish to a hosted repository, "
+                "or to a group with one",
+            )
+        return target

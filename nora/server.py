@@ -18,7 +18,7 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -34,11 +34,13 @@ from nora import __version__
 from nora._speedups import COMPILED
 from nora.auth.risks import risks_of_files
 from nora.blobs.layout import Layout
+from nora.blobs.opening import find_object, refuse_unfinished
 from nora.blobs.scratch import ScratchLayout
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.config import Config, repository_specs
 from nora.errors import StartError
 from nora.locks import FileLock, data_directory_lock
+from nora.observability.history import restore
 from nora.observability.logs import configure, server_config
 from nora.observability.shared import SharedMemory
 from nora.processes import (
@@ -76,10 +78,11 @@ def serve(config: Config) -> None:
         closing(_data_directory(config)),
         own_port(config.server.host, config.server.port, config.server.worker_count) as (address, sockets),
     ):
-        _prepare(config, layout)
+        sums = _prepare(config, layout)
         frugal_memory()
         _preload()
         server = _server(config, address, sockets, started_at)
+        restore(server.memory, sums)
         _announce(config)
         server.serve(target_loader=build_worker, wrap_loader=False)
     _log.info("stopped")
@@ -94,13 +97,17 @@ def _data_directory(config: Config) -> FileLock:
     return data_directory_lock(root)
 
 
-def _prepare(config: Config, layout: Layout) -> None:
-    """What must be there before workers start: they never create or migrate anything."""
-    from nora.app import refuse_hidden_packages
+def _prepare(config: Config, layout: Layout) -> Mapping[str, float]:
+    """What must be there before workers start: they never create or migrate anything. What servers before
+    have counted."""
+    from nora.commands import refuse_hidden_packages
 
     specs = repository_specs(config)
+    refuse_unfinished(layout)
     SQLiteCatalog.prepare(
-        layout.catalog, allow_fuse=config.storage.allow_fuse, find_object=layout.find_object
+        layout.catalog,
+        allow_fuse=config.storage.allow_fuse,
+        find_object=partial(find_object, config, layout),
     )
     try:
         layout.create()
@@ -115,14 +122,16 @@ def _prepare(config: Config, layout: Layout) -> None:
     for path in strangers:
         _log.warning("%s is a directory, which NORA does not make there: it is left alone", path)
 
-    async def sync() -> None:
+    async def sync() -> Mapping[str, float]:
         catalog = SQLiteCatalog.open(layout.catalog)
         try:
             await refuse_hidden_packages(catalog, await catalog.sync_repositories(specs))
+            ever = await catalog.total_history()
         finally:
             await catalog.close()
+        return {} if ever is None else ever.counts
 
-    asyncio.run(sync())
+    return asyncio.run(sync())
 
 
 def _preload() -> None:
@@ -248,7 +257,7 @@ class Supervisor(MPServer):
         self._config = config
         self._sockets = sockets
         self._started_at = started_at
-        self._memory = SharedMemory(self.workers)
+        self.memory = SharedMemory(self.workers)
         self._started = mmap.mmap(-1, self.workers)
         self._receivers: list[int] = []
         self._quick_deaths: dict[int, int] = {}
@@ -268,7 +277,7 @@ class Supervisor(MPServer):
         if self._sockets:
             self._shd = SocketHolder(self._sockets[idx].fileno(), False, self.backlog)  # type: ignore[call-arg]
         forked = Forked(idx, self.pid, self._started_at, others, self._started)
-        load = partial(callback_loader, self._config, self._memory, forked)
+        load = partial(callback_loader, self._config, self.memory, forked)
         return super()._spawn_worker(idx, target, load)
 
     def _serve_loop(self, spawn_target: Any, target_loader: Any) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -23,8 +24,9 @@ from nora.proxy import policy
 from tests.support.server import KEPT, STARTS, Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
+from tests.support.waiting import PATIENCE_SECONDS
 
-# With how many inputs properties are tried: with some, and in CI with thousands. No timing is ever asserted.
+# With how many inputs properties are tried: with some, and in CI with hundreds. No timing is ever asserted.
 settings.register_profile(
     "nora",
     max_examples=int(os.environ.get("TEST_EXAMPLES", "50")),
@@ -33,6 +35,17 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("nora")
+
+
+# Five seconds are not enough where a disk is slow.
+for _what in ("connect", "read", "write", "pool"):
+    setattr(httpx._config.DEFAULT_TIMEOUT_CONFIG, _what, PATIENCE_SECONDS)
+
+
+def pytest_configure() -> None:
+    """A program that a test interrupts is to hear it, also where tests run in the background of a shell."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class StartServer(Protocol):

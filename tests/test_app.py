@@ -19,9 +19,9 @@ from nora.formats import discover
 from nora.observability.audit import Audit
 from nora.proxy.uses import Uses
 from tests.http.toy import install
-from tests.http.wire import eventually
 from tests.support.in_process import application
 from tests.support.server import Server, running
+from tests.support.waiting import wait_until
 
 
 def test_health_says_how_it_is(http: httpx.Client) -> None:
@@ -80,7 +80,7 @@ def test_a_storage_that_takes_no_writes_is_not_ready(tmp_path: Path) -> None:
     with running(tmp_path) as server:
         folder = server.storage / "tmp"
         folder.rename(server.storage / "tmp.gone")
-        assert eventually(lambda: server.status("/ready") == 503)
+        wait_until(lambda: server.status("/ready") == 503, "/ready to say 503")
         health = httpx.get(f"{server.url}/health", trust_env=False)
         assert health.status_code == 200
         assert health.json()["status"] == "degraded"

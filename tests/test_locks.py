@@ -15,6 +15,7 @@ import pytest
 from nora.errors import StartError, StorageFailed
 from nora.locks import FileLock, Turnstile, data_directory_lock, file_system_type, lock_descriptor
 from tests.support.tables import each
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 HOLDER = """
 import sys, pathlib
@@ -52,7 +53,7 @@ def test_a_lock_is_waited_for(tmp_path: Path) -> None:
         waiter.start()
         order.append("first")
         lock.release()
-        waiter.join(10)
+        waiter.join(PATIENCE_SECONDS)
     assert order == ["first", "second"]
 
 
@@ -110,7 +111,7 @@ def test_a_killed_process_holds_nothing(tmp_path: Path) -> None:
         with pytest.raises(StartError, match=rf"process {process.pid}\b"):
             data_directory_lock(tmp_path)
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(PATIENCE_SECONDS)
     data_directory_lock(tmp_path).close()
 
 
@@ -128,16 +129,19 @@ def test_who_leaves_the_turnstile_does_not_overtake_who_waits(tmp_path: Path) ->
         with turnstile:
             thread = threading.Thread(target=second)
             thread.start()
-            waiting.wait(10)
+            waiting.wait(PATIENCE_SECONDS)
             with closing(FileLock(tmp_path / "a.turn")) as turn:
-                for _ in range(1000):  # until the other stands at the turnstile
+
+                def is_taken() -> bool:
                     if not turn.acquire(block=False):
-                        break
+                        return True
                     turn.release()
-                    thread.join(0.01)
+                    return False
+
+                wait_until(is_taken, "the other to stand at the turnstile")
         with turnstile:
             entered.append("first again")
-        thread.join(10)
+        thread.join(PATIENCE_SECONDS)
     assert entered == ["second", "first again"]
 
 

@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from tests.http.toy import install
-from tests.http.wire import eventually
 from tests.support.server import Server, running
+from tests.support.waiting import wait_until
 
 LINUX = sys.platform.startswith("linux")
-pytestmark = pytest.mark.skipif(not LINUX, reason="several workers need Linux")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not LINUX, reason="several workers need Linux")]
 
 
 @pytest.fixture
@@ -170,8 +170,10 @@ def test_no_worker_survives_its_parent(tmp_path: Path, count: int) -> None:
         workers = server.children()
         assert len(workers) == count
         os.kill(server.pid, signal.SIGKILL)
-        assert eventually(lambda: not any(map(alive, workers)))
-        assert eventually(lambda: refuses(server))  # a process lets go when its last thread has ended
+        wait_until(lambda: not any(map(alive, workers)), "the workers to end")
+        wait_until(
+            lambda: refuses(server), "the port to be free"
+        )  # a process lets go when its last thread has ended
         server.kill()  # and nothing is left to stop
 
 
@@ -180,7 +182,7 @@ def test_no_worker_survives_a_stop(tmp_path: Path) -> None:
     with running(tmp_path, workers=2) as server:
         workers = server.children()
         assert server.stop() == 0
-        assert eventually(lambda: not any(map(alive, workers)))
+        wait_until(lambda: not any(map(alive, workers)), "the workers to end")
 
 
 @pytest.mark.slow
@@ -191,7 +193,7 @@ def test_a_worker_that_dies_again_and_again_is_replaced(tmp_path: Path, count: i
         for _ in range(4):
             worker = server.children()[-1]
             os.kill(worker, signal.SIGKILL)
-            assert eventually(lambda: len({*server.children()} - {worker}) == count)  # noqa: B023
+            wait_until(lambda: len({*server.children()} - {worker}) == count, "another worker")  # noqa: B023
             server.wait_ready()
         assert server.stop() == 0
 
@@ -200,7 +202,7 @@ def test_a_worker_that_dies_again_and_again_is_replaced(tmp_path: Path, count: i
 def test_the_others_serve_while_one_is_replaced(four: Server) -> None:
     for worker in four.children()[:3]:
         os.kill(worker, signal.SIGKILL)
-    assert eventually(lambda: len(four.children()) == 4)
+    wait_until(lambda: len(four.children()) == 4, "four workers", seen=four.children)
     four.wait_ready()
 
 
@@ -210,11 +212,13 @@ def test_a_request_in_flight_is_finished(tmp_path: Path, number: signal.Signals)
     env = install(tmp_path)
     with running(tmp_path / "one", env=env) as server, concurrent.futures.ThreadPoolExecutor() as pool:
         answer = pool.submit(httpx.get, f"{server.url}/toy/slow/1", trust_env=False, timeout=30)
-        eventually(lambda: False, 0.5)  # it is being answered
+        wait_until(
+            lambda: "toy/slow" in server.log.read_text(), "the request to be answered"
+        )  # it is being answered
         assert server.process is not None
         server.process.send_signal(number)
         assert answer.result().text == "done"
-        assert server.process.wait(20) == 0
+        assert server.process.wait(60) == 0
         log = server.log.read_text()
         assert '"message":"stopped"' in log
         assert "killed" not in log
@@ -224,7 +228,7 @@ def test_a_request_in_flight_is_finished(tmp_path: Path, number: signal.Signals)
 def test_ctrl_c_reaches_the_whole_group_and_is_no_crash(four: Server) -> None:
     assert four.process is not None
     os.killpg(four.pid, signal.SIGINT)
-    assert four.process.wait(20) == 0
+    assert four.process.wait(60) == 0
     assert "replaced" not in four.log.read_text()
 
 
@@ -233,7 +237,7 @@ def test_a_request_that_does_not_end_is_cut_in_time(tmp_path: Path) -> None:
     env = install(tmp_path) | {"NORA_GRACEFUL_TIMEOUT": "1"}
     with running(tmp_path / "one", env=env) as server, concurrent.futures.ThreadPoolExecutor() as pool:
         answer = pool.submit(httpx.get, f"{server.url}/toy/slow/600", trust_env=False, timeout=60)
-        eventually(lambda: False, 0.5)
+        wait_until(lambda: "toy/slow" in server.log.read_text(), "the request to be answered")
         assert server.stop() == 0
         with pytest.raises(httpx.HTTPError):
             answer.result()

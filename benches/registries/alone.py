@@ -1,5 +1,5 @@
 """What NORA promises beside the tables: memory, chunks, a large store, access, installations, refreshes,
-crates, files, Maven artifacts, Go modules."""
+crates, files small and large, Maven artifacts, Go modules, a bucket."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pathlib import Path
 from benches.registries import (
     access,
     artifacts,
+    bucket,
     chunks,
     crates,
     files,
     growth,
     installs,
+    large_file,
     maven_builds,
     memory,
     module_downloads,
@@ -42,10 +44,12 @@ PARTS: dict[str, Part] = {
     "refreshes": refreshes.run,
     "crates": crates.run,
     "files": files.run,
+    "large-file": large_file.run,
     "artifacts": artifacts.run,
     "mvn-compile": maven_builds.run,
     "modules": modules.run,
     "go-mod-download": module_downloads.run,
+    "s3": bucket.run,
 }
 
 

@@ -25,7 +25,7 @@ FEW = 1000
 POPULATE = """
 INSERT INTO file (repository_id, path, blob_id, size, media_type, created_at)
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :count)
-SELECT repository_id, printf('many/%06d', i), blob_id, size, media_type, created_at
+SELECT repository_id, printf('many/%07d', i), blob_id, size, media_type, created_at
 FROM n CROSS JOIN file ON file.path = 'bench/small.bin'"""
 
 
@@ -36,7 +36,7 @@ class Amounts:
     rounds: int = 5
     seconds: float = 4.0
     put: int = 500
-    many: int = 100_000
+    many: int = 1_000_000
 
 
 SMOKE = Amounts(rounds=1, seconds=1, put=20, many=2000)
@@ -86,7 +86,7 @@ def listed(server: Running, amounts: Amounts) -> Iterator[float]:
     with Wire(server.address) as wire:
         for number in range(amounts.put):
             begun = time.perf_counter()
-            wire.ask("GET", f"/raw/many/?list&limit=100&after={number:06}").expect(200)
+            wire.ask("GET", f"/raw/many/?list&limit=100&after={number:07}").expect(200)
             yield time.perf_counter() - begun
 
 

@@ -131,6 +131,16 @@ MODULES = {
 }
 MVN_COMPILE = Promise("wall time of mvn compile, warm, beside the same files served by nginx", 1.1)
 GO_DOWNLOAD = Promise("wall time of go mod download, warm, beside the same files served by nginx", 1.1)
+BUCKET = {
+    "push": Promise(
+        "push to a bucket as docker does it, rate beside upload_fileobj", 0.6, at_most=False, aim=0.8
+    ),
+    "named-push": Promise(
+        "push to a bucket with the digest at first, rate beside upload_fileobj", 0.6, at_most=False, aim=0.8
+    ),
+    "pull": Promise("pull from a bucket, streamed, rate beside get_object", 0.3, at_most=False, aim=0.5),
+    "redirect": Promise("pull from a bucket by a redirect, rate beside get_object", 0.8, at_most=False),
+}
 REFRESHES = Promise("p99 of manifest GETs while large project pages are refreshed, beside before", 2)
 
 

@@ -1,4 +1,4 @@
-"""What a large store costs: the time to the first answer after a start, and the price of hot requests.
+"""What a large store costs: the first answer after a start, requests, and the size of the catalog.
 
 The rows are put into the catalog by SQL, in the shape that pushes give them: this knows NORA's schema
 (nora/catalog/sqlite/schema.py), because a million pushes would take an hour.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benches.registries import seed
 from benches.registries.gates import Check
-from benches.registries.lines import Line, head_blob, manifest_by_tag
+from benches.registries.lines import Line, ci_replay, head_blob, manifest_by_tag, small_push, tag_pages
 from benches.registries.measure import Watch
 from benches.registries.rivals import NORA, START_SECONDS, Running, StartFailed
 from benches.registries.seed import Sizes
@@ -27,9 +27,14 @@ STARTS = 5
 HOT = (
     Line("manifest-tag", "manifest by tag", manifest_by_tag),
     Line("blob-head", "HEAD of a blob", head_blob),
+    Line("tags-100", "100 tags of many", tag_pages),
+    Line("push-1k", "push of a blob of 1 KiB", small_push),
+    Line("ci", "CI replay", ci_replay),
 )
-SIZES = Sizes(rounds=3, seconds=3, images=1, tags=10, small_blobs=10, large_blobs=1)
-SMOKE = Sizes(rounds=1, seconds=1, warmup=0, images=1, tags=10, small_blobs=10, large_blobs=1)
+BYTES_EACH = 2_000
+"""Of the catalog, for a manifest with two references and a tag."""
+SIZES = Sizes(rounds=3, seconds=3, images=2, tags=1_000, small_blobs=10, large_blobs=1, jobs=4)
+SMOKE = Sizes(rounds=1, seconds=1, warmup=0, images=2, tags=200, small_blobs=10, large_blobs=1, jobs=4)
 
 # One manifest for each version, with a config and a layer, one tag for each manifest.
 POPULATE = """
@@ -59,7 +64,7 @@ DROP TABLE bench
 
 
 def run(place: Path, *, smoke: bool) -> list[Check]:
-    """Time to the first manifest (s), and CPU of hot requests beside an empty store (ratio)."""
+    """Time to the first manifest (s), CPU of requests beside an empty store (ratio), bytes of the catalog."""
     sizes = SMOKE if smoke else SIZES
     repositories = SMOKE_REPOSITORIES if smoke else REPOSITORIES
     small, large = place / "small", place / "large"
@@ -67,9 +72,12 @@ def run(place: Path, *, smoke: bool) -> list[Check]:
         seed.fill(server.address, sizes)
     shutil.copytree(small, large)
     populate(large / CATALOG, repositories, FILES_EACH)
+    grown = (large / CATALOG).stat().st_size - (small / CATALOG).stat().st_size
     starts = [_first_manifest(large) for _ in range(1 if smoke else STARTS)]
     files = f"{repositories * FILES_EACH:,} files"
     checks = [Check(f"start to first manifest with {files}", statistics.median(starts), "s", 1)]
+    each = grown / (repositories * FILES_EACH)
+    checks.append(Check(f"catalog of {files}, for each", each, "bytes", BYTES_EACH))
     for line in HOT:
         costs: dict[Path, list[float]] = {small: [], large: []}
         for number in range(sizes.rounds):

@@ -84,10 +84,10 @@ class Access:
             return False  # what concerns the whole server is not for those who are limited to a part of it
         if not _matches(scope.repository, repository.name):
             return False
-        if name is None or _matches(scope.name, name):
+        if name is None or _has_name(scope.name, name):
             return True
         fold = self._folds.get(repository.format)
-        return fold is not None and _matches(fold(scope.name), name)
+        return fold is not None and _has_name(fold(scope.name), name)
 
     def require(
         self, principal: Principal, action: Action, repository: Repository | None, name: str | None
@@ -123,3 +123,11 @@ def _limits_of(principal: Principal) -> str:
 def _matches(pattern: str, text: str) -> bool:
     """A session's scopes are names, of which there may be more than patterns are remembered."""
     return pattern == text or path_matcher(pattern).fullmatch(text) is not None
+
+
+def _has_name(pattern: str, name: str) -> bool:
+    """`com.corp.**` has the artifacts of the group itself, `com.corp:lib`, as in `proxy.reserved`."""
+    if _matches(pattern, name):
+        return True
+    group = pattern.removesuffix(".**")
+    return group != pattern and _matches(f"{group}:**", name)

@@ -205,6 +205,11 @@ class Authenticator:
         """
         if holder.method == "password":
             holder = replace(holder, role=self._role_of(holder.name))
+        if holder.method == "login":
+            rights = self._grounds.logins.of_ground(holder.parent)
+            if self._grounds.has_account(holder.name):  # since they logged in
+                return None
+            return None if rights is None else replace(holder, role=rights.role, scopes=rights.scopes)
         return holder if await self.still_valid(holder) else None
 
     async def _read(self, request: Request, header: bytes, key: bytes) -> Principal:

@@ -1,4 +1,4 @@
-"""Who is looking at a web page: a session in a cookie, opened with a password or an API token.
+"""Who is looking at a web page: a session in a cookie, opened with a password, an API token, or by an issuer.
 
     nora_session=<JWT>; HttpOnly; SameSite=Lax; Secure
 
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import replace
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from nora.auth.sessions import NOTHING
 from nora.errors import Denied, Unauthenticated
 from nora.model import ANONYMOUS, Principal
 
@@ -29,6 +31,9 @@ COOKIE: Final = "nora_session"
 LIFETIME_SECONDS: Final = 12 * 3600
 LONGEST_COOKIES: Final = 16 * 1024
 """Bytes of all cookies of a request; nobody looks into more."""
+
+LONGEST_COOKIE: Final = 3800
+"""Characters of one that every browser keeps: 4096 with its name and what is said of it (RFC 6265, 6.1)."""
 
 Header = tuple[bytes, bytes]
 
@@ -60,14 +65,22 @@ class BrowserSessions:
         if principal.method not in ("password", "token"):
             raise Unauthenticated("log in with a password or an API token")
         text = self._authenticator.sessions.mint_browser(principal, LIFETIME_SECONDS)
-        return _set_cookie(text, LIFETIME_SECONDS, is_tls=is_tls)
+        return set_cookie(COOKIE, text, LIFETIME_SECONDS, is_tls=is_tls)
+
+    def open_login(self, principal: Principal, seconds: int, *, path: str, is_tls: bool) -> Header:
+        """The header that opens a session of somebody whom an issuer has let in. It says by what they are let
+        in, and not what they may do, which is found out each time. Raises Denied."""
+        text = self._authenticator.sessions.mint_browser(replace(principal, scopes=NOTHING), seconds)
+        if len(text) > LONGEST_COOKIE:
+            raise Denied("too many groups give rights here, more than a cookie can name: say it by fewer")
+        return set_cookie(COOKIE, text, seconds, path=path, is_tls=is_tls)
 
     async def close(self, request: Request, *, is_tls: bool) -> Header:
         """End the session of a request, everywhere; the header that makes its browser forget it."""
         session = self._session(request)
         if session is not None:
             await self._tokens.end_session(session)
-        return _set_cookie("", 0, is_tls=is_tls)
+        return set_cookie(COOKIE, "", 0, is_tls=is_tls)
 
     def form_key(self, request: Request) -> str:
         """What the forms of a session carry: only its own pages know it. Empty without a session."""
@@ -105,6 +118,8 @@ def _form_key(session: Session) -> str:
     return hashlib.sha256(b"form " + session.id.encode()).hexdigest()[:32]
 
 
-def _set_cookie(value: str, seconds: int, *, is_tls: bool) -> Header:
+def set_cookie(name: str, value: str, seconds: int, *, is_tls: bool, path: str = "") -> Header:
+    """A cookie that no script reads, for some seconds; without a path for what is beside the page."""
+    where = f"; Path={path}" if path else ""
     secure = "; Secure" if is_tls else ""
-    return b"set-cookie", f"{COOKIE}={value}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}".encode()
+    return b"set-cookie", f"{name}={value}; Max-Age={seconds}; HttpOnly; SameSite=Lax{where}{secure}".encode()

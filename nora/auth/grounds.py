@@ -3,6 +3,7 @@
     user:<role>:<name>    an account of the htpasswd file whose role is this one or a greater one
     token:<id>            an API token
     oidc:<provider>       a provider of workload identity that is switched on
+    login:<hash>:<groups> what an issuer says of who logs in, and what that is good for
 
 What an operator makes on the machine itself rests on no more than the account of its user, if that had one.
 """
@@ -13,6 +14,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from nora.auth.htpasswd import Htpasswd
+from nora.auth.login_rights import KIND as LOGIN
+from nora.auth.login_rights import LoginRights
+from nora.config.login import LoginSettings
 from nora.model import ROLES, Principal, Role
 
 if TYPE_CHECKING:
@@ -23,18 +27,25 @@ class Grounds:
     """Tells whether grounds hold, but for tokens, which nora.auth.tokens knows."""
 
     def __init__(
-        self, accounts: Htpasswd, role_of: Callable[[str], Role], providers: Iterable[str] = ()
+        self,
+        accounts: Htpasswd,
+        role_of: Callable[[str], Role],
+        providers: Iterable[str] = (),
+        logins: LoginRights | None = None,
     ) -> None:
-        """`role_of` says the role of a user of the file."""
+        """`role_of` says the role of a user of the file, `logins` what those may do who log in by an
+        issuer."""
         self._accounts = accounts
         self._role_of = role_of
         self._providers = frozenset(providers)
+        self.logins = logins or LoginRights(LoginSettings())
 
     @classmethod
     def build(cls, config: Config, accounts: Htpasswd | None = None) -> Grounds:
         """As the configuration has them."""
         file = accounts or Htpasswd(config.auth.htpasswd_file)
-        return cls(file, config.auth.role_of, (one.name for one in config.oidc.active))
+        providers = (one.name for one in config.oidc.active)
+        return cls(file, config.auth.role_of, providers, LoginRights(config.login))
 
     def hold(self, ground: str) -> bool:
         """Whether an account or a provider is still what it was. Raises StorageFailed."""
@@ -42,12 +53,22 @@ class Grounds:
         if kind == "user":
             role, _, name = rest.partition(":")
             return name in self._accounts.accounts and covers(self._role_of(name), role)
+        if kind == LOGIN:
+            return self.logins.of_ground(ground) is not None
         return kind == "oidc" and rest in self._providers
+
+    def has_account(self, name: str) -> bool:
+        """Whether the file has a user of this name. Raises StorageFailed."""
+        return self._accounts.is_there and name in self._accounts.accounts
+
+    def longest(self, grounds: Iterable[str]) -> int | None:
+        """How many seconds a token with these grounds lives at most; None: as long as anybody likes."""
+        return self.logins.token_seconds if any(one.startswith(f"{LOGIN}:") for one in grounds) else None
 
     def of_owner(self, user: str, role: Role) -> tuple[str, ...]:
         """For a token of a user with `role`: the user's account, if there is one, with as much of the role as
         it has now. Raises StorageFailed."""
-        if not self._accounts.is_there or user not in self._accounts.accounts:
+        if not self.has_account(user):
             return ()
         own = self._role_of(user)
         return (f"user:{role if covers(own, role) else own}:{user}",)

@@ -1,4 +1,4 @@
-"""The public keys of an issuer (JWK Set, RFC 7517): found by discovery, kept, and asked for again in time."""
+"""The public keys of an issuer (JWK Set, RFC 7517): kept, and asked for again in time."""
 
 from __future__ import annotations
 
@@ -6,25 +6,20 @@ import asyncio
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-import orjson
-
+from nora.auth.discovery import Issuer
 from nora.config.identity import OidcProvider
-from nora.config.kinds import LOOPBACK_HOSTS
 from nora.errors import UpstreamFailed, UpstreamUnavailable
-from nora.outbound import Outbound, Terms, origin
+from nora.outbound import Outbound
 
 if TYPE_CHECKING:
     from joserfc.jwk import Key
 
 _log = logging.getLogger(__name__)
 
-DISCOVERY = "/.well-known/openid-configuration"
-"""OpenID Connect Discovery 1.0, 4."""
 REFETCH_SECONDS = 10.0
 """The least time between two requests to an issuer, whatever tokens ask for."""
 MAX_KEYS = 100
@@ -60,7 +55,7 @@ class KeySet:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._provider = provider
-        self._outbound = outbound
+        self._issuer = Issuer(provider.name, provider.issuer, outbound, provider.jwks_uri)
         self._cache_seconds = cache_seconds
         self._clock = clock
         self._keys: tuple[SigningKey, ...] = ()
@@ -68,14 +63,6 @@ class KeySet:
         self._tried_at = float("-inf")
         self._failure: UpstreamFailed | None = None
         self._turn = asyncio.Lock()
-        written = (provider.issuer, provider.jwks_uri or provider.issuer)
-        self._terms = Terms(
-            connect_seconds=5.0,
-            idle_seconds=5.0,
-            total_seconds=10.0,
-            max_bytes=512 * 1024,
-            given=frozenset(map(origin, written)),
-        )
 
     async def find(self, kid: str | None, algorithm: str) -> Key | None:
         """The key for a header; None when the issuer has no such key, which is asked first.
@@ -122,7 +109,8 @@ class KeySet:
     async def _fetch(self) -> tuple[SigningKey, ...]:
         from joserfc.errors import SecurityWarning
 
-        document = await self._get(self._provider.jwks_uri or await self._discover())
+        uri = self._provider.jwks_uri or (await self._issuer.discover()).address("jwks_uri")
+        document = await self._issuer.get(uri)
         listed = document.get("keys")
         if not isinstance(listed, list):
             raise UpstreamFailed(f"the key set of {self._provider.name} has no keys")
@@ -132,38 +120,6 @@ class KeySet:
         if not keys:
             raise UpstreamFailed(f"the key set of {self._provider.name} has no key that can be used")
         return keys
-
-    async def _discover(self) -> str:
-        issuer = self._provider.issuer
-        document = await self._get(issuer.removesuffix("/") + DISCOVERY)
-        if document.get("issuer") != issuer:  # OpenID Connect Discovery 1.0, 4.3
-            raise UpstreamFailed(f"the discovery document of {self._provider.name} is of another issuer")
-        uri = document.get("jwks_uri")
-        if not isinstance(uri, str) or not _is_secure(uri, issuer):
-            raise UpstreamFailed(f"the discovery document of {self._provider.name} names no keys by https")
-        return uri
-
-    async def _get(self, url: str) -> Mapping[str, Any]:
-        reply = await self._outbound.get(url, self._terms, {"accept": "application/json"})
-        if reply.status != 200:
-            raise UpstreamFailed(f"{urlsplit(url).hostname} answers {reply.status}")
-        try:
-            document = orjson.loads(reply.body)
-        except orjson.JSONDecodeError as error:
-            raise UpstreamFailed(f"{urlsplit(url).hostname} answers with what is not JSON") from error
-        if not isinstance(document, dict):
-            raise UpstreamFailed(f"{urlsplit(url).hostname} answers with JSON that is no object")
-        return document
-
-
-def _is_secure(uri: str, issuer: str) -> bool:
-    try:
-        parts = urlsplit(uri)
-    except ValueError:
-        return False
-    if parts.scheme == "http":  # an issuer on the loopback, as in tests
-        return issuer.startswith("http:") and parts.hostname in LOOPBACK_HOSTS
-    return parts.scheme == "https"
 
 
 def _read_key(entry: object) -> SigningKey | None:

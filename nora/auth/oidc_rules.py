@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
-from nora.config.identity import OidcProvider, RoleRule, narrowed
+from nora.config.identity import ClaimPatterns, OidcProvider, RoleRule, narrowed
 from nora.model import ROLES, Action, Scope
 from nora.patterns import text_matcher
 
 Claims = Mapping[str, object]
+LONGEST_SHOWN: Final = 300
+
+
+class Miss(NamedTuple):
+    """A condition that does not hold."""
+
+    claim: str
+    value: str | None
+    """What the token says; None: nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a token has of a rule."""
+
+    misses: tuple[Miss, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the rule is for it."""
+        return not self.misses
 
 
 def matching_rule(provider: OidcProvider, claims: Claims) -> RoleRule | None:
@@ -50,9 +73,46 @@ def _within_provider(scope: Scope, provider: OidcProvider) -> Iterator[Scope]:
             yield Scope(scope.repository, name, changes)
 
 
+def try_rule(rule: RoleRule, claims: Claims) -> Tried:
+    """Which conditions of a rule do not hold, for somebody who wonders why."""
+    return Tried(
+        tuple(
+            Miss(".".join(path), _written(_claim(claims, path)))
+            for path, patterns in _conditions(rule)
+            if not _fits(_claim(claims, path), patterns)
+        )
+    )
+
+
+def refusal_of(provider: OidcProvider, claims: Claims) -> str:
+    """Why a token is refused whatever the rules say, as far as it does not depend on the time; empty: it is
+    not."""
+    audience = claims.get("aud")
+    audiences = audience if isinstance(audience, list) else [audience]
+    if not any(one in provider.audience for one in audiences if isinstance(one, str)):
+        return f"its audience (aud) is {_written(audience) or 'not there'}, none of the provider's"
+    issued, expires = claims.get("iat"), claims.get("exp")
+    if isinstance(issued, int) and isinstance(expires, int):
+        lifetime = expires - issued
+        if not 0 <= lifetime <= provider.max_token_lifetime_secs:
+            return f"it lives for {lifetime} s (exp - iat), more than the provider's tokens may"
+    if not isinstance(claims.get("sub"), str) or not claims["sub"]:
+        return "it has no subject (sub)"
+    return ""
+
+
+def _written(value: object) -> str | None:
+    """A claim for people; None where there is none."""
+    return None if value is None else str(value)[:LONGEST_SHOWN]
+
+
 def _holds(rule: RoleRule, claims: Claims) -> bool:
-    conditions = [*rule.claims, *([(("sub",), (rule.pattern,))] if rule.pattern is not None else [])]
-    return all(_fits(_claim(claims, path), patterns) for path, patterns in conditions)
+    return all(_fits(_claim(claims, path), patterns) for path, patterns in _conditions(rule))
+
+
+def _conditions(rule: RoleRule) -> ClaimPatterns:
+    """Where which claims are, and what they may be."""
+    return (*rule.claims, *([(("sub",), (rule.pattern,))] if rule.pattern is not None else []))
 
 
 def _claim(claims: Claims, path: tuple[str, ...]) -> object:

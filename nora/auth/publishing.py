@@ -18,8 +18,9 @@ from blacksheep import Request, Response
 
 from nora.auth.authenticator import Authenticator
 from nora.auth.endpoints import ServerEndpoint
-from nora.auth.oidc import MAX_TOKEN, OidcVerifier
+from nora.auth.oidc import OidcVerifier
 from nora.auth.scopes import write_scope
+from nora.auth.signed_tokens import MAX_TOKEN
 from nora.errors import BadRequest, Denied, NoraError, NotFound, Unauthenticated
 from nora.http.body import read_body
 from nora.http.context import RequestContext
@@ -73,9 +74,11 @@ class TrustedPublishing:
         yield Endpoint("POST", f"{MOUNT}mint-token", None, answering(self._mint_token))
 
     async def _audience(self, context: RequestContext) -> object:
+        """GET and HEAD of the audience that identity tokens have to be for."""
         return {"audience": self._exchange.audience}
 
     async def _mint_token(self, context: RequestContext) -> object:
+        """Change an identity token into an API token."""
         note(context.scope, "session")
         token = await read_identity(context, "token")
         return {"success": True, "token": await self._exchange.session(context, token)}

@@ -11,7 +11,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,7 +21,8 @@ from zlib import crc32
 from nora.auth.grounds import Grounds
 from nora.auth.sessions import Session
 from nora.catalog.base import Catalog
-from nora.catalog.records import Token
+from nora.catalog.records import Token, TokenOwner
+from nora.config.kinds import render_duration
 from nora.errors import BadRequest, NotFound
 from nora.model import REMOVALS, Role, Scope
 
@@ -40,6 +41,8 @@ LONGEST_TTL: Final = 100 * 366 * 24 * 3600.0
 """Seconds; a time far beyond cannot be written as a date."""
 DEFAULT_TTL_DAYS: Final = 90
 """How long a token lives unless who makes it says otherwise: until then its secret is a risk."""
+MOST_OWNERS: Final = 10_000
+"""Users with tokens that are listed."""
 LONGEST_CHAIN: Final = 16
 """Of tokens that administrators' tokens made, each with the one before."""
 SCOPED_ACTIONS: Final = frozenset({"read", "write", "untag", "delete"})
@@ -159,6 +162,10 @@ class Tokens:
         await self._catalog.add_token(token)
         return text, token
 
+    def longest_seconds(self, grounds: tuple[str, ...]) -> int | None:
+        """How long a token with these grounds lives at most; None: as long as any."""
+        return None if self._grounds is None else self._grounds.longest(grounds)
+
     def _made(
         self,
         user: str,
@@ -173,6 +180,12 @@ class Tokens:
             raise BadRequest(f"a description has at most {LONGEST_DESCRIPTION} printable characters")
         if ttl_seconds is not None and not 0 < ttl_seconds <= LONGEST_TTL:  # nor NaN
             raise BadRequest("a token lives for more than no time, and for a hundred years at most")
+        longest = self.longest_seconds(grounds)
+        if longest is not None and (ttl_seconds is None or ttl_seconds > longest):
+            raise BadRequest(
+                "a token of somebody who logs in by an issuer lives for at most "
+                f"{render_duration(longest)} (auth.oidc.login.token_ttl)"
+            )
         text, now = new_token(), self._clock()
         hashed = secret_hash(text)
         expires_at = None if ttl_seconds is None else now + ttl_seconds
@@ -188,20 +201,31 @@ class Tokens:
             grounds=tuple(dict.fromkeys(grounds)),
         )
 
+    async def by_id(self, token_id: str) -> Token | None:
+        """The token of a public id, also one that has ended. Raises BadRequest."""
+        return await self._catalog.find_token_by_id(parse_token_id(token_id))
+
     async def rotate(
-        self, token_id: str, *, ttl_seconds: float | None = None, keep_seconds: float = 0.0
+        self,
+        token_id: str,
+        *,
+        ttl_seconds: float | None = None,
+        keep_seconds: float = 0.0,
+        grounds: tuple[str, ...] = (),
     ) -> tuple[str, Token]:
         """Make a token with the rights of another one, which ends after `keep_seconds`, at once if that is 0.
 
-        It lives for `ttl_seconds`; None: for as long as the other one was made for. Raises NotFound,
-        BadRequest.
+        It lives for `ttl_seconds`; None: for as long as the other one was made for. It ends with the grounds
+        of the other one, and with these. Raises NotFound, BadRequest.
         """
-        old = await self._catalog.find_token_by_id(parse_token_id(token_id))
+        old = await self.by_id(token_id)
         if old is None:
             raise NotFound(f"there is no token {token_id}")
         if ttl_seconds is None and old.expires_at is not None:
             ttl_seconds = old.expires_at - old.created_at
-        text, token = self._made(old.user, old.role, old.scopes, old.description, ttl_seconds, old.grounds)
+        text, token = self._made(
+            old.user, old.role, old.scopes, old.description, ttl_seconds, old.grounds + grounds
+        )
         ends_at = self._clock() + keep_seconds if keep_seconds else None
         if ends_at is not None and old.expires_at is not None:
             ends_at = min(ends_at, old.expires_at)
@@ -263,6 +287,15 @@ class Tokens:
     async def list(self, user: str | None, after: str = "", limit: int = 1000) -> list[Token]:
         """Tokens of a user, or of all, by id."""
         return await self._catalog.list_tokens(user, after, limit)
+
+    async def owners(self) -> Sequence[TokenOwner]:
+        """Who has tokens, and how many."""
+        return await self._catalog.token_owners(MOST_OWNERS)
+
+    async def ending(self, user: str | None, limit: int) -> Sequence[Token]:
+        """Tokens of a user, or of all, that end soon (WARNED_SECONDS), the first to end first."""
+        now = self._clock()
+        return await self._catalog.ending_tokens(user, now, now + WARNED_SECONDS, limit)
 
     async def all(self, user: str | None = None) -> AsyncIterator[Token]:
         """All tokens of a user, or of everybody, by id."""

@@ -15,12 +15,13 @@ report a failed read as an absence.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from nora.blobs.files import LockedTempFile
+from nora.blobs.layout import StoredObject
 from nora.catalog.records import Blob, NewBlob
 from nora.errors import NoraError, StorageFailed
 from nora.model import Digest
@@ -65,6 +66,12 @@ class BlobRows(Protocol):
 class BlobStore(Protocol):
     """The protocol of a blob store."""
 
+    @property
+    def verifies(self) -> bool:
+        """Whether bytes are to be compared with their digest whenever all of a blob is sent: then `stream`
+        does so, and neither `path` nor `redirect_url` is for clients."""
+        ...
+
     def ingest(
         self, chunks: AsyncIterable[bytes] | bytes, expect: Expect
     ) -> AbstractAsyncContextManager[Ingested]:
@@ -93,7 +100,7 @@ class BlobStore(Protocol):
         """What becomes of an object whose bytes have a live row; returns the row that names what is there.
 
         An object of another generation than the row's is removed - unless the row's own object, of the same
-        bytes, is gone or has another size: then the row names the new one from here on, so that lost bytes
+        bytes, is gone or damaged: then the row names the new one from here on, so that lost bytes
         can be pushed again. One of other bytes was not needed: what was there before stays.
         """
         ...
@@ -117,15 +124,32 @@ class BlobStore(Protocol):
         ...
 
     async def read(self, blob: Blob) -> bytes:
-        """All bytes of a small blob. Raises StorageFailed when they are not there: a row said so."""
+        """All bytes of a small blob. Raises StorageFailed when they are not there, as a row said, or are
+        others by now."""
         ...
 
     def stream(self, blob: Blob, start: int, stop: int) -> AsyncIterator[bytes]:
-        """Bytes start..stop (exclusive) in pieces of at most 64 KiB; raises StorageFailed when short."""
+        """Bytes start..stop (exclusive) in pieces of at most 64 KiB; raises StorageFailed when short, and
+        before the last piece of a whole blob that is damaged, where the store `verifies`."""
         ...
 
-    async def remove(self, blob: Blob | NewBlob) -> None:
+    async def put_aside(self, blob: Blob) -> str:
+        """Let a damaged object have no name any more, and keep its bytes for who looks for the cause; says
+        where. Its row stays, and leads to nothing until the bytes are put again."""
+        ...
+
+    async def remove(self, blob: Blob | NewBlob | StoredObject) -> None:
         """Delete an object. No error when it is gone already."""
+        ...
+
+    async def remove_all(self, blobs: Sequence[Blob | StoredObject]) -> None:
+        """Delete some hundred objects, after whatever else is to be done. One that cannot be deleted keeps no
+        other; StorageFailed is raised then, at the end."""
+        ...
+
+    async def list_objects(self, shard: str) -> list[StoredObject]:
+        """All objects whose digests begin with two hexadecimal digits, whether a row names them or not, and
+        drafts of such. Raises StorageFailed when they cannot all be listed."""
         ...
 
     async def check(self) -> None:
@@ -133,7 +157,15 @@ class BlobStore(Protocol):
         ...
 
 
-async def forget(store: BlobStore, new: NewBlob, failure: NoraError | None = None) -> None:
+class Removes(Protocol):
+    """What objects can be removed from."""
+
+    async def remove(self, blob: Blob | NewBlob) -> None:
+        """See BlobStore."""
+        ...
+
+
+async def forget(store: Removes, new: NewBlob, failure: NoraError | None = None) -> None:
     """Remove an object that no row names, if it can be done; garbage collection finds it otherwise.
 
     `failure` is why there is no row. One that is uncertain keeps the object: a row may name it yet.

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 SMALL_BYTES: Final = 64 << 10
 """A body that is no larger is stored in one visit to a disk thread."""
+PIECE_BYTES: Final = 64 << 10
+"""What a store's `stream` yields at a time: every slow client holds several of them."""
 
 
 def check_size(size: int, announced: int | None, limit: int | None, before: int = 0) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from nora.blobs.base import BlobStore, Expect, Ingested
     from nora.blobs.files import LockedTempFile
+    from nora.blobs.layout import StoredObject
     from nora.catalog.records import Blob, NewBlob
 
 T = TypeVar("T")
 Count = Callable[[str, str], None]
-"""Takes an operation (`put`, `get`, `delete`, `check`) and how it went: `ok`, `full` or `error`."""
+"""Takes an operation (`put`, `get`, `delete`, `list`, `check`) and how it went: `ok`, `full` or `error`."""
 
 
 class CountedBlobStore:
@@ -26,6 +27,11 @@ class CountedBlobStore:
     def __init__(self, store: BlobStore, count: Count) -> None:
         self._store = store
         self._count = count
+
+    @property
+    def verifies(self) -> bool:
+        """See BlobStore."""
+        return self._store.verifies
 
     @asynccontextmanager
     async def ingest(self, chunks: AsyncIterable[bytes] | bytes, expect: Expect) -> AsyncIterator[Ingested]:
@@ -77,9 +83,21 @@ class CountedBlobStore:
             async for piece in self._store.stream(blob, start, stop):
                 yield piece
 
-    async def remove(self, blob: Blob | NewBlob) -> None:
+    async def put_aside(self, blob: Blob) -> str:
+        """See BlobStore."""
+        return await self._store.put_aside(blob)
+
+    async def remove(self, blob: Blob | NewBlob | StoredObject) -> None:
         """See BlobStore."""
         await self._awaited("delete", self._store.remove(blob))
+
+    async def remove_all(self, blobs: Sequence[Blob | StoredObject]) -> None:
+        """See BlobStore."""
+        await self._awaited("delete", self._store.remove_all(blobs))
+
+    async def list_objects(self, shard: str) -> list[StoredObject]:
+        """See BlobStore."""
+        return await self._awaited("list", self._store.list_objects(shard))
 
     async def check(self) -> None:
         """See BlobStore."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING
 
 from nora._speedups import ALGORITHMS
-from nora.catalog.records import NewBlob
-from nora.errors import DigestMismatch
+from nora.catalog.records import Blob, NewBlob
+from nora.errors import DigestMismatch, StorageFailed
 from nora.model import Digest
 
 if TYPE_CHECKING:
+    from nora._speedups import Hasher
     from nora.blobs.base import Expect
 
 
@@ -39,3 +41,25 @@ def describe(hashes: dict[str, str], size: int, announced: Digest | None) -> New
         aliases=tuple(Digest(f"{name}:{value}") for name, value in checksums.items() if name in ALGORITHMS),
         checksums=checksums,
     )
+
+
+def describe_seen(hasher: Hasher, expect: Expect) -> NewBlob:
+    """The row that the bytes want which `hasher` has seen. Raises DigestMismatch."""
+    hashes = {algorithm: hasher.hexdigest(algorithm) for algorithm in algorithms(expect)}
+    return describe(hashes | {"xxh3": hasher.xxh3()}, hasher.size, expect.digest)
+
+
+def verified(data: bytes, blob: Blob | NewBlob) -> bytes:
+    """All bytes that were read of a blob, if they are what was written. Raises StorageFailed."""
+    if len(data) != blob.size or hashlib.sha256(data).hexdigest() != blob.digest.encoded:
+        raise damaged(blob)
+    return data
+
+
+class DamagedBlob(StorageFailed):
+    """Other bytes were read than were written."""
+
+
+def damaged(blob: Blob | NewBlob) -> DamagedBlob:
+    """What is said where other bytes are read than were written."""
+    return DamagedBlob(f"the stored bytes of {blob.digest} are damaged: put them again")

@@ -18,14 +18,23 @@ from typing import Protocol
 from nora.catalog.blobs import Blobs
 from nora.catalog.blocks import BlockRows
 from nora.catalog.cached import CachedFiles
+from nora.catalog.collection import Collection
+from nora.catalog.events import Events
 from nora.catalog.files import Files
+from nora.catalog.histories import Histories
+from nora.catalog.history import History
 from nora.catalog.overview import Overview
 from nora.catalog.packages import Packages
+from nora.catalog.pulls import Pulls
+from nora.catalog.quotas import Quotas
 from nora.catalog.repositories import Repositories
+from nora.catalog.search import Search
 from nora.catalog.tags import Tags
 from nora.catalog.tokens import Tokens
 from nora.catalog.uploads import Uploads
+from nora.catalog.verification import Verification
 from nora.catalog.versions import Versions
+from nora.catalog.webhooks import Webhooks
 
 
 class Engine(Protocol):
@@ -33,6 +42,10 @@ class Engine(Protocol):
 
     async def check(self) -> None:
         """Raise StorageFailed, StorageFull or StorageBusy unless a write can be committed now."""
+        ...
+
+    def waiting_changes(self) -> int:
+        """How many changes of this process wait to be committed."""
         ...
 
     async def close(self) -> None:
@@ -48,10 +61,19 @@ class Catalog(
     Files,
     CachedFiles,
     Blobs,
+    Collection,
     BlockRows,
     Uploads,
     Tokens,
     Overview,
+    History,
+    Events,
+    Webhooks,
+    Search,
+    Pulls,
+    Histories,
+    Verification,
+    Quotas,
     Engine,
     Protocol,
 ):

@@ -22,7 +22,7 @@ class Blobs(Protocol):
 
     async def add_blob(
         self,
-        blob: NewBlob,
+        blob: NewBlob | Blob,
         repository_id: int,
         package: str,
         lease_seconds: float,
@@ -31,7 +31,8 @@ class Blobs(Protocol):
         """Insert or renew the row of a blob, link it to the package, and end the upload it came by.
 
         Returns the live row: see `publish` about its generation. Raises UploadNotFound when
-        `upload_id` is given and that session is gone; nothing is written then.
+        `upload_id` is given and that session is gone, BlobNotFound as `publish` does; nothing is written
+        then.
         """
         ...
 

@@ -97,6 +97,10 @@ class Version:
     """`live`, or a word of the format: `yanked`."""
     document: bytes
     published_at: float
+    pulls: int = field(default=0, compare=False)
+    """How often files of it were fetched; see nora.http.pulls."""
+    last_pulled_at: float | None = field(default=None, compare=False)
+    """When one was fetched last, or found to be the one that the client had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +337,16 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenOwner:
+    """Whose tokens there are."""
+
+    user: str
+    tokens: int
+    last_used_at: float | None
+    """When one of them was last used; None: never."""
+
+
+@dataclass(frozen=True, slots=True)
 class Totals:
     """How much a repository holds."""
 
@@ -340,6 +354,22 @@ class Totals:
     versions: int = 0
     bytes: int = 0
     """Of what is stored once, however often it is held."""
+    files: int = 0
+    """That belong to no package."""
+
+    @property
+    def artifacts(self) -> int:
+        """What may be fetched by its name: versions, and files of no package."""
+        return self.versions + self.files
+
+    def plus(self, other: Totals) -> Totals:
+        """How much two hold together, if nothing is held by both."""
+        return Totals(
+            self.packages + other.packages,
+            self.versions + other.versions,
+            self.bytes + other.bytes,
+            self.files + other.files,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,23 +382,12 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class NamesFound:
-    """A part of a search."""
+class Moment:
+    """What a period of time had, by series."""
 
-    names: tuple[str, ...]
-    after: str | None
-    """Where it goes on; None: this was all of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """A package in one line."""
-
-    versions: int
-    bytes: int
-    latest: str | None
-    """The version that was published last."""
-    tag: str | None
-    """The tag that was set last."""
-    changed_at: float
-    """When a version was published last, or else the package became known."""
+    at: int
+    """When it began, in seconds since the epoch."""
+    counts: Mapping[str, float]
+    """What was counted in it."""
+    levels: Mapping[str, float]
+    """How much there was when it ended, or now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from nora.catalog.records import Token
+from nora.catalog.records import Token, TokenOwner
 
 
 class Tokens(Protocol):
@@ -26,6 +26,15 @@ class Tokens(Protocol):
 
     async def list_tokens(self, user: str | None, after: str, limit: int) -> list[Token]:
         """Tokens of a user, or of all, by id after `after`."""
+        ...
+
+    async def token_owners(self, limit: int) -> list[TokenOwner]:
+        """Who has tokens, by name: at most so many."""
+        ...
+
+    async def ending_tokens(self, user: str | None, since: float, until: float, limit: int) -> list[Token]:
+        """Tokens of a user, or of all, that end after `since` and not after `until`, the first to end first;
+        at most so many."""
         ...
 
     async def revoke_token(self, token_id: str, user: str | None) -> bool:

@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import click
 
-from nora.app import open_catalog
 from nora.blobs.layout import Layout
 from nora.catalog.base import Catalog
+from nora.commands import open_catalog
 from nora.config import Config
 from nora.errors import ConfigError, NoraError
 from nora.formats import load_config
@@ -26,6 +26,18 @@ def given(ctx: click.Context, param: click.Parameter, value: str | None) -> str:
     if value == "":
         raise click.BadParameter("it is empty; leave it out where nothing is meant", ctx, param)
     return value or ""
+
+
+def parsed(parse: Callable[[str], int]) -> Callable[[click.Context, click.Parameter, str], int]:
+    """What an option says, by the rule for a setting of its kind."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: str) -> int:
+        try:
+            return parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), ctx, param) from error
+
+    return read
 
 
 def require_store(config: Config, hint: str = "") -> None:
@@ -43,6 +55,7 @@ def run(work: Callable[[Config, Catalog], Awaitable[T]]) -> T:
 
     async def with_catalog() -> T:
         config = load_config(os.environ, Path.cwd())
+        require_store(config)
         async with open_catalog(config) as catalog:
             return await work(config, catalog)
 

@@ -1,4 +1,5 @@
-"""Commands that change something: they leave a line in the audit log, as requests that do the same."""
+"""Commands that change something: they leave a line in the audit log, as requests that do the same, and
+events that say who ran them."""
 
 from __future__ import annotations
 
@@ -11,18 +12,25 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from nora.catalog.events import CAUSE, Cause
 from nora.config.secrets import HIDDEN, hide
 from nora.errors import NoraError
 from nora.formats import load_config
-from nora.observability.audit import record_command
+from nora.observability.audit import record_command, user_of_this_process
 
 _RESULT = "nora.result"
+_LOOKS = "nora.looks"
 _hide_tokens = re.compile(r"nra_\w+|eyJ[\w.-]+").sub
 
 
 def tell_result(text: str) -> None:
     """What the command that runs has made, for the line in the log. No secret."""
     click.get_current_context().meta[_RESULT] = text
+
+
+def change_nothing() -> None:
+    """The command that runs only looks: there is no line about it."""
+    click.get_current_context().meta[_LOOKS] = True
 
 
 class Changing(click.Command):
@@ -32,14 +40,18 @@ class Changing(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         """Run it, then record it. A log that cannot be written is said, and changes nothing."""
         succeeded = False
+        cause = CAUSE.set(lambda: Cause(user_of_this_process(), "command"))
         try:
             result = super().invoke(ctx)
             succeeded = True
             return result
         finally:
+            CAUSE.reset(cause)
             self._record(ctx, succeeded=succeeded)
 
     def _record(self, ctx: click.Context, *, succeeded: bool) -> None:
+        if _LOOKS in ctx.meta:
+            return
         words = " ".join([ctx.command_path, *self._arguments(ctx), *self._options(ctx)])
         result = ctx.meta.get(_RESULT, "") if succeeded else ""
         try:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import click
 
-from nora.app import open_ownership, open_services
 from nora.cli._administration import require_store
 from nora.cli._changing import Changing
 from nora.cli._remote import HttpRemote
+from nora.commands import open_ownership, open_services
 from nora.errors import NoraError
 from nora.formats import load_config
 from nora.formats.base import ClientCommand, Command, Format

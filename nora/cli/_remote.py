@@ -28,13 +28,8 @@ class HttpRemote:
     def __init__(self, url: str, token_file: str | None = None) -> None:
         """Who asks is in the file, a token and nothing else, or in the netrc of the user, as for git. Raises
         BadRequest."""
-        parts = urlsplit(url)
-        if parts.scheme not in _SCHEMES or not parts.hostname or parts.username is not None:
-            raise BadRequest(
-                "--url is that of a server, such as https://nora.example.com, without a password"
-            )
-        self._url = url.rstrip("/")
-        self._headers = _credentials((parts.netloc, parts.hostname), token_file)
+        self._url, hosts = parse_url(url, "--url")
+        self._headers = credentials(hosts, token_file)
 
     def put(self, path: str, file: str, media_type: str) -> bytes:
         """See nora.formats.base.Remote."""
@@ -73,7 +68,19 @@ class HttpRemote:
         return ""
 
 
-def _credentials(hosts: tuple[str, ...], token_file: str | None) -> Mapping[str, str]:
+def parse_url(url: str, option: str) -> tuple[str, tuple[str, str]]:
+    """The URL of a server without a slash at its end, and its host with and without the port. Raises
+    BadRequest."""
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES or not parts.hostname or parts.username is not None:
+        raise BadRequest(
+            f"{option} is that of a server, such as https://nora.example.com, without a password"
+        )
+    return url.rstrip("/"), (parts.netloc, parts.hostname)
+
+
+def credentials(hosts: tuple[str, ...], token_file: str | None) -> Mapping[str, str]:
+    """The header of who asks one of these hosts, by the file or by the netrc. Raises BadRequest."""
     if token_file is not None:
         try:
             token = Path(token_file).read_text("utf-8").strip()

@@ -15,6 +15,7 @@ import orjson
 from nora.auth.risks import risks_of_files
 from nora.config import Config, repository_specs
 from nora.config.describe import declared, effective, proxies, reference, render_toml, toml_value
+from nora.config.login import redirect_uri
 from nora.errors import StartError
 from nora.formats import known_formats, load_config
 from nora.formats.upstream_checks import Checked, check_upstreams
@@ -55,11 +56,19 @@ def _print(config: Config, specs: Sequence[RepositorySpec], asked: Sequence[Chec
     click.echo(render_toml(config), nl=False)
     for name, known in proxies(config, specs).items():
         click.echo(f"# {name} is {known['mode']} and asks {toml_value(known['upstreams'])}")
+    if (uri := _redirect_uri(config)) is not None:
+        click.echo(f"# the redirect URI to register at {config.login.issuer} is {uri}")
     for warning in _warnings(config):
         click.echo(f"warning: {warning}", err=True)
     for one in asked:
         told = f"error: {one.problem}" if one.problem else "fine"
         click.echo(f"{one.proxy} {one.url}: {told}", err=True)
+
+
+def _redirect_uri(config: Config) -> str | None:
+    """Of the login by an issuer, if there is one."""
+    public_url = config.server.public_url
+    return redirect_uri(public_url) if config.login.issuer and public_url else None
 
 
 def _warnings(config: Config) -> tuple[str, ...]:
@@ -75,6 +84,7 @@ def _json(config: Config, specs: Sequence[RepositorySpec], asked: Sequence[Check
             "declared_repositories": {name: declared(one) for name, one in config.repositories.items()},
             "repositories": [spec.name for spec in specs],
             "proxies": proxies(config, specs),
+            "redirect_uri": _redirect_uri(config),
             "warnings": _warnings(config),
             "asked": [asdict(one) for one in asked],
         },

@@ -11,9 +11,10 @@ from typing import TypeVar
 
 import click
 
-from nora.app import open_catalog, open_ownership
 from nora.auth.packages import MOST_LISTED
+from nora.cli._administration import require_store
 from nora.cli._changing import Changing
+from nora.commands import open_catalog, open_ownership
 from nora.errors import NoraError
 from nora.formats import load_config
 from nora.resolve.ownership import Origin, Ownership
@@ -100,6 +101,7 @@ def run(work: Callable[[Ownership], Awaitable[T]]) -> T:
 
     async def with_ownership() -> T:
         config = load_config(os.environ, Path.cwd())
+        require_store(config)
         async with open_catalog(config) as catalog:
             return await work(await open_ownership(config, catalog))
 

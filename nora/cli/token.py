@@ -14,13 +14,13 @@ from typing import NoReturn, TypeVar
 import click
 import orjson
 
-from nora.app import open_catalog
 from nora.auth.grounds import Grounds
 from nora.auth.scopes import describe_token, write_scope
 from nora.auth.tokens import DEFAULT_TTL_DAYS, Tokens
 from nora.catalog.records import Token
 from nora.cli._administration import require_store
 from nora.cli._changing import Changing, tell_result
+from nora.commands import open_catalog
 from nora.config import Config
 from nora.errors import NoraError
 from nora.formats import load_config, scope_rules

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import click
 
-from nora.app import open_catalog
 from nora.auth.htpasswd import Htpasswd, remove_account, set_account
 from nora.auth.passwords import hash_password
 from nora.auth.tokens import Tokens, parse_user
+from nora.auth.users import COST
 from nora.blobs.layout import Layout
 from nora.cli._changing import Changing
+from nora.commands import open_catalog
 from nora.config import Config
 from nora.errors import NoraError, quoted
 from nora.formats import load_config
@@ -23,7 +24,7 @@ _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the pass
 _cost = click.option(
     "--cost",
     type=click.IntRange(4, 17),
-    default=12,
+    default=COST,
     show_default=True,
     help="Of bcrypt; one more doubles it.",
 )

@@ -8,8 +8,12 @@
 public registries are, `describe` writes it all down for people.
 """
 
+from nora.config.cache import CacheSettings
+from nora.config.history import AuditSettings, EventsSettings
+from nora.config.identity import OidcSettings
 from nora.config.kinds import TtlSeconds
 from nora.config.loading import load
+from nora.config.login import LoginSettings
 from nora.config.proxy import Breaker, BreakerSettings, ClaimPolicy, ProxyMode, ProxySettings, Timeouts
 from nora.config.repositories import (
     anonymous_repositories,
@@ -18,6 +22,7 @@ from nora.config.repositories import (
     reached_repositories,
     repository_specs,
 )
+from nora.config.retention import RetentionRule, RetentionSettings
 from nora.config.sections import (
     FormatSection,
     FormatSettings,
@@ -27,19 +32,17 @@ from nora.config.sections import (
     ProxiedSettings,
 )
 from nora.config.settings import (
-    AuditSettings,
     AuthSettings,
-    CacheSettings,
     Config,
     LogSettings,
-    OidcSettings,
     RateLimitSettings,
     RegistriesSettings,
     RepositorySetting,
     ServerSettings,
-    StorageSettings,
 )
+from nora.config.storage import StorageSettings
 from nora.config.upstreams import Upstream
+from nora.config.webhooks import Webhook
 
 __all__ = [
     "AuditSettings",
@@ -49,10 +52,12 @@ __all__ = [
     "CacheSettings",
     "ClaimPolicy",
     "Config",
+    "EventsSettings",
     "FormatSection",
     "FormatSettings",
     "KnownFormats",
     "LogSettings",
+    "LoginSettings",
     "OidcSettings",
     "Overwrite",
     "PlannedFormat",
@@ -62,11 +67,14 @@ __all__ = [
     "RateLimitSettings",
     "RegistriesSettings",
     "RepositorySetting",
+    "RetentionRule",
+    "RetentionSettings",
     "ServerSettings",
     "StorageSettings",
     "Timeouts",
     "TtlSeconds",
     "Upstream",
+    "Webhook",
     "anonymous_repositories",
     "default_specs",
     "load",

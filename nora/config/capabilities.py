@@ -19,11 +19,11 @@ CAPABILITIES: Mapping[str, bool] = {
     "workload identity": True,
     "secret providers": False,
     "web UI": True,
-    "object storage": False,
+    "object storage": True,
     "proxy": True,
     "rate limits": True,
-    "collection": False,
-    "retention": False,
+    "collection": True,
+    "retention": True,
     "curation": False,
     "audit": True,
     "import": False,
@@ -31,7 +31,6 @@ CAPABILITIES: Mapping[str, bool] = {
 }
 
 INSTEAD: Mapping[str, str] = {
-    "object storage": 'use "local"',
     "curation": "NORA does not run without a policy that was to be enforced: remove the setting",
 }
 """What to do about a setting that stops the start."""
@@ -57,15 +56,7 @@ class _Section:
 
 _SECTIONS = (
     _Section("server", "curation", "trust_upstream_dates"),
-    _Section(
-        "storage",
-        "object storage",
-        "s3_url bucket s3_access_key s3_secret_key s3_region s3_virtual_hosted gcs_service_account_path "
-        "gcs_base_url",
-    ),
     _Section("secrets", "secret providers", "provider clear_env"),
-    _Section("gc", "collection", "enabled interval dry_run grace_secs proxy_cache_max_bytes unlink_delay"),
-    _Section("retention", "retention", "enabled interval dry_run rules"),
     _Section(
         "curation",
         "curation",
@@ -78,9 +69,7 @@ _SECTIONS = (
 
 _ENV: Mapping[str, str | None] = {
     # Promised names that do not follow from section and name; None where there never was one.
-    "gc.grace_secs": "NORA_GC_GRACE",
     "curation.internal_namespaces": "NORA_CURATION_INTERNAL_NS",
-    "retention.rules": None,
 }
 
 _STOPS = {

@@ -23,7 +23,9 @@ from difflib import get_close_matches
 from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit
 
-from nora.config.kinds import LOOPBACK_HOSTS, OPTIONAL_URL, Kind, parse_duration
+from nora.config import kinds
+from nora.config.declare import setting
+from nora.config.kinds import HOUR, LOOPBACK_HOSTS, OPTIONAL_URL, Kind, parse_duration
 from nora.errors import quoted
 from nora.model import ACTIONS, Action, Role, Scope
 
@@ -137,7 +139,7 @@ def _read_provider(label: str, table: object) -> OidcProvider:
         jwks_uri=_secure_url(f"{label}.jwks_uri", table["jwks_uri"]) if table.get("jwks_uri") else None,
         algorithms=cast(
             "tuple[Algorithm, ...]",
-            _words(f"{label}.algorithms", table.get("algorithms", ["RS256", "ES256"]), ALGORITHMS),
+            words(f"{label}.algorithms", table.get("algorithms", ["RS256", "ES256"]), ALGORITHMS),
         ),
         max_token_lifetime_secs=_seconds(
             f"{label}.max_token_lifetime_secs", table.get("max_token_lifetime_secs", 900)
@@ -145,7 +147,7 @@ def _read_provider(label: str, table: object) -> OidcProvider:
         namespace_scope=_namespaces(f"{label}.namespace_scope", table.get("namespace_scope", ["*"])),
         namespace_scope_enforcement=cast(
             "Enforcement",
-            _word(
+            word(
                 f"{label}.namespace_scope_enforcement",
                 table.get("namespace_scope_enforcement", "enforce"),
                 get_args(Enforcement),
@@ -181,13 +183,13 @@ def _read_rule(label: str, table: object) -> RoleRule:
     if not isinstance(scopes, list) or ("scopes" in table and (not scopes or "namespace_scope" in table)):
         raise ValueError(f"{label}.scopes: expected a list of tables, and no namespace_scope beside it")
     return RoleRule(
-        role=cast("Role", _word(f"{label}.role", table["role"], get_args(Role))),
+        role=cast("Role", word(f"{label}.role", table["role"], get_args(Role))),
         pattern=pattern,
         claims=claims,
         namespace_scope=_namespaces(f"{label}.namespace_scope", table["namespace_scope"])
         if "namespace_scope" in table
         else None,
-        scopes=tuple(_read_scope(f"{label}.scopes", scope) for scope in scopes),
+        scopes=tuple(read_scope(f"{label}.scopes", scope) for scope in scopes),
     )
 
 
@@ -204,7 +206,8 @@ def _read_claims(
             yield path, _texts(f"{label}.{name}", value)
 
 
-def _read_scope(label: str, table: object) -> Scope:
+def read_scope(label: str, table: object) -> Scope:
+    """A part of the registry and what is allowed there. Raises ValueError."""
     table = _checked(label, table, _SCOPE, ())
     for name in ("repository", "name"):
         if not isinstance(table.get(name, "**"), str) or not table.get(name, "**"):
@@ -216,7 +219,7 @@ def _read_scope(label: str, table: object) -> Scope:
         frozenset(
             cast(
                 "tuple[Action, ...]",
-                _words(f"{label}.actions", table.get("actions", ["read", "write"]), tuple(actions)),
+                words(f"{label}.actions", table.get("actions", ["read", "write"]), tuple(actions)),
             )
         ),
     )
@@ -239,14 +242,18 @@ def _checked(
 
 
 def _secure_url(label: str, raw: object) -> str:
-    """As it is written, a slash at the end included: an issuer is compared exactly."""
     try:
-        OPTIONAL_URL.read(raw)
-        parts = urlsplit(str(raw))
+        return read_issuer(raw)
     except ValueError as error:
         raise ValueError(f"{label}: {error}") from None
+
+
+def read_issuer(raw: object) -> str:
+    """As it is written, a slash at the end included: an issuer is compared exactly. Raises ValueError."""
+    OPTIONAL_URL.read(raw)
+    parts = urlsplit(str(raw))
     if parts.scheme != "https" and parts.hostname not in LOOPBACK_HOSTS:
-        raise ValueError(f"{label}: expected https (http is for the loopback only)")
+        raise ValueError("expected https (http is for the loopback only)")
     return str(raw)
 
 
@@ -263,11 +270,13 @@ def _namespaces(label: str, raw: object) -> tuple[str, ...]:
     return tuple("**" if one == "*" else one for one in _texts(label, raw))
 
 
-def _words(label: str, raw: object, known: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_word(label, one, known) for one in _texts(label, raw)))
+def words(label: str, raw: object, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Some of the words that are known. Raises ValueError."""
+    return tuple(dict.fromkeys(word(label, one, known) for one in _texts(label, raw)))
 
 
-def _word(label: str, raw: object, known: tuple[str, ...]) -> str:
+def word(label: str, raw: object, known: tuple[str, ...]) -> str:
+    """One of the words that are known. Raises ValueError."""
     if raw not in known:
         raise ValueError(f"{label} = {quoted(raw)!r}: expected one of {', '.join(known)}")
     return str(raw)
@@ -311,6 +320,11 @@ def _write(record: Any) -> dict[str, object]:
     return written
 
 
+def write_scopes(scopes: tuple[Scope, ...]) -> list[object]:
+    """As `read_scope` reads them."""
+    return [_write(one) for one in scopes]
+
+
 def _write_claims(claims: ClaimPatterns) -> dict[str, object]:
     table: dict[str, Any] = {}
     for path, patterns in claims:
@@ -322,3 +336,23 @@ def _write_claims(claims: ClaimPatterns) -> dict[str, object]:
 
 
 PROVIDERS = Kind("list of providers; in the environment in JSON", _read_providers, _write_providers)
+
+
+# -- the section ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """Workload identity: tokens of CI systems instead of stored secrets."""
+
+    enabled: bool = setting(False, kinds.BOOLEAN, "Take tokens of the providers. Needs `auth.enabled`.")
+    leeway_secs: int = setting(60, kinds.duration(), "How far the clocks of issuers may be off.")
+    jwks_cache_secs: int = setting(
+        HOUR, kinds.duration(1), "How long an issuer's keys are used before they are asked for again."
+    )
+    providers: tuple[OidcProvider, ...] = setting((), PROVIDERS, "Whose tokens are taken, and for what.")
+
+    @property
+    def active(self) -> tuple[OidcProvider, ...]:
+        """The providers that are switched on."""
+        return tuple(one for one in self.providers if one.enabled) if self.enabled else ()

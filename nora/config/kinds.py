@@ -6,6 +6,7 @@ function, so `port = 4000`, `port = "4000"` and `NORA_PORT=4000` mean the same.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -206,6 +207,41 @@ def parse_url(raw: object) -> str:
     return raw.rstrip("/")
 
 
+_LIKE_LOCAL = ("local", "filesystem")
+
+
+def _storage(raw: object) -> str:
+    text = raw.lower() if isinstance(raw, str) else ""
+    if text == "gcs":
+        raise ValueError(
+            "expected local or s3: Google Cloud Storage is asked by its S3 interface. "
+            'Set mode = "s3", s3_url = "https://storage.googleapis.com", s3_region = "auto" '
+            "and the two parts of an HMAC key"
+        )
+    if text not in (*_LIKE_LOCAL, "s3"):
+        raise ValueError("expected local or s3")
+    return "local" if text in _LIKE_LOCAL else text
+
+
+def _bucket(raw: object) -> str:
+    """A name that every S3 server takes."""
+    if isinstance(raw, str) and _BUCKET.fullmatch(raw) and ".." not in raw:
+        return raw
+    raise ValueError("expected 3 to 63 lower-case letters, digits, dots and hyphens")
+
+
+def _prefix(raw: object) -> str:
+    """How keys begin; with a slash at the end, unless it is empty."""
+    text = raw.strip("/") if isinstance(raw, str) else "?"
+    if _PREFIX.fullmatch(text) and not {".", ".."} & set(text.split("/")):
+        return f"{text}/" if text else ""
+    raise ValueError('expected the beginning of keys, such as "registries/internal/"')
+
+
+_PREFIX = re.compile(r"[A-Za-z0-9._/-]{0,200}", re.ASCII)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+
+
 def _optional_url(raw: object) -> str | None:
     return None if raw == "" else parse_url(raw)
 
@@ -301,6 +337,11 @@ SWITCH = Kind("true, false or `auto`", _switch)
 PORT = integer(1, 65535)
 TTL = Kind('0 (always revalidate), seconds, `"7d"`, or `"forever"`', _ttl, _render_ttl)
 PATH = Kind("path", _path, str)
+URL = Kind("URL", parse_url)
+STORAGE = Kind("local or s3", _storage)
+BUCKET = Kind("name of a bucket", _bucket)
+KEY_PREFIX = Kind("beginning of keys", _prefix)
+SECRET = Kind("text", _text, secret=True)
 OPTIONAL_URL = Kind("URL", _optional_url)
 WORKERS = Kind("number or `auto`", _workers)
 TEXTS = Kind("list of texts", _texts, _render_texts)
@@ -308,3 +349,18 @@ HOSTS = Kind("list of names of hosts, or `true`", _hosts, _render_texts)
 NETWORKS = Kind("list of addresses and networks", _networks, _render_texts)
 ROLES_OF_USERS = Kind("`{ user = role }`, or `user=role,…`", _roles, _render_roles)
 PATTERNS = Kind("list of patterns", _patterns, _render_texts)
+
+
+def read_tables(raw: object, noun: str, setting: str, most: int) -> list[object]:
+    """The tables of a setting such as `[[retention.rules]]`, which a variable has as JSON: what is to be read
+    as a `noun` each, at most so many. Raises ValueError."""
+    if isinstance(raw, str):
+        try:
+            raw = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise ValueError(f"expected a list of {noun} in JSON") from None
+    if not isinstance(raw, list):
+        raise ValueError(f"expected tables such as [[{setting}]]")
+    if len(raw) > most:
+        raise ValueError(f"expected at most {most} {noun}")
+    return raw

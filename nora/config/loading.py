@@ -14,8 +14,9 @@ from nora.config.capabilities import CAPABILITIES, INSTEAD
 from nora.config.choice import choose_formats
 from nora.config.declare import Section, Setting, sections_of, settings_of
 from nora.config.kinds import MIB
+from nora.config.login import EVERYBODY
 from nora.config.names import Names
-from nora.config.repositories import read_repositories
+from nora.config.repositories import default_specs, read_repositories
 from nora.config.secrets import hide
 from nora.config.sections import KnownFormats
 from nora.config.settings import Config
@@ -266,6 +267,7 @@ def _contradictions(config: Config) -> Iterator[str]:
     for key, path in (("server.tls_cert", server.tls_cert), ("server.tls_key", server.tls_key)):
         if path is not None and not path.is_file():
             yield f'{key} = "{path}": there is no such file'
+    yield from config.storage.problems()
     if config.tls.ca_cert is not None:
         try:
             check_certificates(config.tls.ca_cert)
@@ -275,8 +277,21 @@ def _contradictions(config: Config) -> Iterator[str]:
         yield "auth.oidc.enabled = true: set auth.enabled = true as well; NORA does not run open instead"
     if config.oidc.enabled and not config.oidc.active:
         yield "auth.oidc.enabled = true: there is no provider; see [[auth.oidc.providers]]"
+    for line in config.login.problems(asks=config.auth.enabled, public_url=server.public_url):
+        yield f"auth.oidc.login.{line}"
+    yield from (f"retention.{line}" for line in config.retention.problems(_places(config)))
     for name, settings in config.formats.items():
         yield from (f"{name}.{line}" for line in settings.problems())
+
+
+def _places(config: Config) -> set[str] | None:
+    """The names of formats, also of those that are not served yet, and of repositories; None: nobody asked
+    for formats."""
+    if not config.known.served:
+        return None
+    formats = {one.name for one in config.known.served} | {one.name for one in config.known.planned}
+    default = {spec.name for name in formats for spec in default_specs(name, proxied=True)}
+    return formats | default | {*config.repositories}
 
 
 def _risks(config: Config) -> Iterator[str]:
@@ -289,7 +304,11 @@ def _risks(config: Config) -> Iterator[str]:
     for one in config.oidc.active:
         if any(rule.pattern == "*" and not rule.claims for rule in one.role_rules):
             yield f"auth.oidc.providers: {one.name} has a rule for everybody whom {one.issuer} knows"
+    for grant in config.login.roles:
+        if config.login.issuer and grant.group == EVERYBODY and grant.role == "admin":
+            yield f"auth.oidc.login.roles: whoever {config.login.issuer} lets in administrates this server"
     yield from _risks_of_proxies(config)
+    yield from config.retention.warnings()
     if server.workers != "auto" and server.workers != server.worker_count:
         yield f"server.workers = {server.workers}: this system runs {server.worker_count}"
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import cast, get_args
 
+from nora.config import kinds
 from nora.config.proxy import PROXY_MODES, ProxyMode
 from nora.config.secrets import hide
 from nora.config.sections import FormatSection, Overwrite
 from nora.config.settings import Config, RepositorySetting
 from nora.config.upstreams import DEFAULT, OTHER_WORDS, UPSTREAMS, Upstream
 from nora.errors import ConfigError, quoted
-from nora.model import RepositoryKind, RepositorySpec
+from nora.model import Quota, RepositoryKind, RepositorySpec
 
 # A name is the first segment of an image's name and a segment of `/r/<name>/`: one path component of the
 # OCI grammar (distribution-spec, "Pulling manifests").
@@ -23,8 +24,13 @@ _RESERVED = frozenset(
     {"blobs", "manifests", "tags", "referrers", "uploads", "v1", "v2", "api", "r", "ui", "health", "ready"}
 )
 _KINDS = ("hosted", "proxy", "group")
-_FIELDS = ("format", "kind", "members", "writes", "anonymous_read", "upstreams", "mode", "overwrite")
-_SAID_OF_DEFAULTS = frozenset({"anonymous_read", "mode", "overwrite", "members", "writes"})
+_QUOTAS = ("quota_bytes", "quota_versions")
+_FIELDS = (
+    *("format", "kind", "members", "writes", "anonymous_read", "upstreams", "mode", "overwrite"),
+    *_QUOTAS,
+)
+_VERSIONS = kinds.integer(0)
+_SAID_OF_DEFAULTS = frozenset({"anonymous_read", "mode", "overwrite", "members", "writes", *_QUOTAS})
 
 
 def read_repositories(tables: object, problems: list[str]) -> dict[str, RepositorySetting]:
@@ -51,6 +57,16 @@ def _read(table: Mapping[str, object]) -> RepositorySetting:
         upstreams=cast("tuple[Upstream, ...]", UPSTREAMS.read(table.get("upstreams", []))),
         overwrite=cast("Overwrite | None", table.get("overwrite")),
         mode=cast("ProxyMode | None", table.get("mode")),
+        quota=_read_quota(table) if any(name in table for name in _QUOTAS) else None,
+    )
+
+
+def _read_quota(table: Mapping[str, object]) -> Quota:
+    """Raises ValueError."""
+    size, versions = (table.get(name) for name in _QUOTAS)
+    return Quota(
+        None if size is None else kinds.parse_size(size),
+        None if versions is None else cast("int", _VERSIONS.read(versions)),
     )
 
 
@@ -95,6 +111,7 @@ def _value_problems(table: Mapping[str, object]) -> Iterator[str]:
     if "format" in table and kind != "group" and (members or "writes" in table):
         yield ": members and writes belong to groups only"
     yield from _overwrite_problems(table)
+    yield from _quota_problems(table)
     yield from _proxy_problems(table)
 
 
@@ -103,6 +120,17 @@ def _overwrite_problems(table: Mapping[str, object]) -> Iterator[str]:
         yield f".overwrite = {_shown('overwrite', table['overwrite'])}: expected never, if-match or always"
     elif "overwrite" in table and "format" in table and table.get("kind", "hosted") != "hosted":
         yield ": overwrite belongs to hosted repositories only"
+
+
+def _quota_problems(table: Mapping[str, object]) -> Iterator[str]:
+    said = [name for name in _QUOTAS if name in table]
+    for name in said:
+        try:
+            _read_quota({name: table[name]})
+        except ValueError as error:
+            yield f".{name} = {_shown(name, table[name])}: {error}"
+    if said and "format" in table and table.get("kind", "hosted") != "hosted":
+        yield f": {said[0]} belongs to hosted repositories only"
 
 
 def _proxy_problems(table: Mapping[str, object]) -> Iterator[str]:
@@ -144,6 +172,8 @@ def repository_specs(config: Config) -> tuple[RepositorySpec, ...]:
             specs[name] = _extended(specs[name], one)
         elif one.format in served:
             specs[name] = RepositorySpec(name, one.format, one.kind, one.members, one.writes)
+        if one.quota and name in specs and not problem:
+            specs[name] = replace(specs[name], quota=one.quota)
     for spec in specs.values():
         problems += _group_problems(spec, specs)
         problems += _prefix_problems(spec, specs, config)
@@ -205,12 +235,14 @@ def _default_problem(
     if one.format:
         return (
             ": the name belongs to a repository that is there by default; of that only anonymous_read can be"
-            " said, overwrite of a hosted one, mode of a proxy, and members and writes of a group"
+            " said, overwrite and quotas of a hosted one, mode of a proxy, and members and writes of a group"
         )
     if one.mode is not None and default.kind != "proxy":
         return f'.mode = "{one.mode}": upstreams and mode belong to proxies only'
     if one.overwrite is not None and default.kind != "hosted":
         return ": overwrite belongs to hosted repositories only"
+    if one.quota is not None and default.kind != "hosted":
+        return ": a quota belongs to hosted repositories only"
     if problem := _replaced_problem(one, formats[default.format]):
         return problem
     if (one.members or one.writes) and default.kind != "group":

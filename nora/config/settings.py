@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from nora.config import kinds
+from nora.config.cache import CacheSettings
+from nora.config.collection import GcSettings
 from nora.config.declare import Setting, section, sections_of, setting, settings_of
-from nora.config.identity import PROVIDERS, OidcProvider
-from nora.config.kinds import HOUR, LOOPBACK_HOSTS, MIB
+from nora.config.history import AuditSettings, EventsSettings
+from nora.config.identity import OidcSettings
+from nora.config.kinds import LOOPBACK_HOSTS, MIB
+from nora.config.login import LoginSettings
 from nora.config.proxy import BreakerSettings, ProxyMode, ProxySettings, Timeouts
+from nora.config.retention import RetentionSettings
 from nora.config.sections import FormatSettings, KnownFormats, Overwrite, ProxiedSettings
+from nora.config.storage import StorageSettings
 from nora.config.upstreams import Upstream, with_defaults
-from nora.model import RepositoryKind, Role
+from nora.config.verification import VerifySettings
+from nora.model import Quota, RepositoryKind, Role
 
 FormatSettingsT = TypeVar("FormatSettingsT", bound=FormatSettings)
 LogLevel = Literal["trace", "debug", "info", "warn", "error"]
@@ -91,35 +98,6 @@ def available_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class StorageSettings:
-    """Where the bytes and the catalog are."""
-
-    mode: Literal["local", "s3"] = setting(
-        "local", kinds.choice("local", "s3"), "Kind of storage.", needs="object storage", stops="s3"
-    )
-    path: Path = setting(Path("data/storage"), kinds.PATH, "Directory of the blobs and the catalog.")
-    durability: Literal["full", "data", "none"] = setting(
-        "full",
-        kinds.choice("full", "data", "none"),
-        "What of a blob is synced, so survives a power loss: `full` all, `data` its bytes, perhaps not its "
-        "name; `none` nothing, for throw-away stores. The catalog always is.",
-    )
-    reserve: int = setting(
-        16 * MIB, kinds.size(), "Space kept free for deletes and tags: uploads get 507 below it."
-    )
-    allow_fuse: bool = setting(
-        False, kinds.BOOLEAN, "Accept a FUSE file system under the catalog, whose locks you have verified."
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CacheSettings:
-    """What is kept in memory."""
-
-    memory: int = setting(32 * MIB, kinds.size(), "Memory for hot answers, for each worker.")
-
-
-@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is told, and where."""
 
@@ -133,6 +111,21 @@ class LogSettings:
         None,
         kinds.PATH,
         "Write there instead of standard error. A file that was put aside is followed by a new one.",
+    )
+    access: bool = setting(False, kinds.BOOLEAN, "A line for each request that was answered, at any level.")
+
+
+@dataclass(frozen=True, slots=True)
+class TracesSettings:
+    """Where spans of requests are sent."""
+
+    endpoint: str | None = setting(
+        None,
+        kinds.OPTIONAL_URL,
+        "Collector of OpenTelemetry that takes OTLP over HTTP as JSON: `http://localhost:4318/v1/traces`.",
+    )
+    percent: int = setting(
+        100, kinds.integer(0, 100), "How many of the requests are traced that come without a `traceparent`."
     )
 
 
@@ -217,25 +210,6 @@ class RateLimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditSettings:
-    """The log of who did what."""
-
-    mode: Literal["file", "stdout", "both", "off"] = setting(
-        "file",
-        kinds.choice("file", "stdout", "both", "off"),
-        "Where it is written; the file is `audit.jsonl` in the directory of the storage.",
-        env=("NORA_AUDIT_LOG",),
-    )
-    reads: bool = setting(False, kinds.BOOLEAN, "Log reads of packages too.")
-    max_size: int = setting(
-        100 * MIB,
-        kinds.size(MIB),
-        "The file is put aside before it becomes larger, as `audit.jsonl.1`, `.2` …",
-    )
-    keep: int = setting(10, kinds.integer(0, 1000), "How many files that were put aside are kept.")
-
-
-@dataclass(frozen=True, slots=True)
 class RegistriesSettings:
     """Which formats are served."""
 
@@ -254,23 +228,6 @@ class TlsSettings:
     ca_cert: Path | None = setting(
         None, kinds.PATH, "Authorities (PEM) that are trusted beside the system's, for everything NORA asks."
     )
-
-
-@dataclass(frozen=True, slots=True)
-class OidcSettings:
-    """Workload identity: tokens of CI systems instead of stored secrets."""
-
-    enabled: bool = setting(False, kinds.BOOLEAN, "Take tokens of the providers. Needs `auth.enabled`.")
-    leeway_secs: int = setting(60, kinds.duration(), "How far the clocks of issuers may be off.")
-    jwks_cache_secs: int = setting(
-        HOUR, kinds.duration(1), "How long an issuer's keys are used before they are asked for again."
-    )
-    providers: tuple[OidcProvider, ...] = setting((), PROVIDERS, "Whose tokens are taken, and for what.")
-
-    @property
-    def active(self) -> tuple[OidcProvider, ...]:
-        """The providers that are switched on."""
-        return tuple(one for one in self.providers if one.enabled) if self.enabled else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +250,8 @@ class RepositorySetting:
     """Of a hosted one: when a file may be replaced; None: as the section of its format says."""
     mode: ProxyMode | None = None
     """Of a proxy: `offline` asks nobody, whatever `proxy.mode` says."""
+    quota: Quota | None = None
+    """Of a hosted one: how much it may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +262,13 @@ class Config:
     storage: StorageSettings = section(
         StorageSettings, "Where the bytes and the catalog are.", "NORA_STORAGE_"
     )
-    cache: CacheSettings = section(CacheSettings, "What is kept in memory.", "NORA_CACHE_")
+    cache: CacheSettings = section(
+        CacheSettings, "What is kept in memory, and what of upstreams on the disk.", "NORA_CACHE_"
+    )
     log: LogSettings = section(LogSettings, "What is told, and where.", "NORA_LOG_")
+    traces: TracesSettings = section(
+        TracesSettings, "What became of a request, and of what was asked for it.", "NORA_TRACES_"
+    )
     auth: AuthSettings = section(AuthSettings, "Who may do what.", "NORA_AUTH_")
     rate_limit: RateLimitSettings = section(
         RateLimitSettings,
@@ -314,11 +278,25 @@ class Config:
     audit: AuditSettings = section(
         AuditSettings, "The log of who did what, a JSON object a line.", "NORA_AUDIT_"
     )
+    events: EventsSettings = section(
+        EventsSettings, "What has happened to artifacts, and for how long that is known.", "NORA_EVENTS_"
+    )
+    gc: GcSettings = section(GcSettings, "Garbage collection; see the page on it.", "NORA_GC_")
+    verify: VerifySettings = section(VerifySettings, "Verification; see the page on it.", "NORA_VERIFY_")
+    retention: RetentionSettings = section(
+        RetentionSettings, "Which versions go in time; see the page on retention.", "NORA_RETENTION_"
+    )
     oidc: OidcSettings = section(
         OidcSettings,
         "Workload identity: tokens of CI systems instead of stored secrets.",
         "NORA_AUTH_OIDC_",
         key="auth.oidc",
+    )
+    login: LoginSettings = section(
+        LoginSettings,
+        "Login to the web pages by an OpenID Connect issuer; see the page on the web pages.",
+        "NORA_AUTH_OIDC_LOGIN_",
+        key="auth.oidc.login",
     )
     tls: TlsSettings = section(TlsSettings, "Whom NORA trusts when it asks others.", "NORA_TLS_")
     proxy: ProxySettings = section(

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from nora.auth.scopes import Reached, ScopeRules
-from nora.config import KnownFormats, load, reached_repositories
+from nora.config import KnownFormats, default_specs, load, reached_repositories
 from nora.errors import StartError
 from nora.formats.planned import PLANNED
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from nora.config import Config
     from nora.formats.base import Format
+    from nora.model import Repository
 
 ENTRY_POINTS = "nora.formats"
 """The group of entry points under which other distributions bring formats: `name = "package:FORMAT"`."""
@@ -67,6 +68,13 @@ def load_config(environ: Mapping[str, str], directory: Path) -> Config:
 def name_folds() -> dict[str, Callable[[str], str]]:
     """How the names of each format are spelled."""
     return {one.name: one.fold for one in discover()}
+
+
+def named_repositories(served: Format, repositories: Mapping[str, Repository]) -> tuple[Repository, ...]:
+    """Those of a format that clients name, the one at its mount first: the members of that are behind it."""
+    behind = {spec.name for spec in default_specs(served.name, proxied=True)}
+    others = [one for name, one in repositories.items() if one.format == served.name and name not in behind]
+    return repositories[served.name], *sorted(others, key=lambda one: one.name)
 
 
 def scope_rules(config: Config) -> ScopeRules:

@@ -8,7 +8,7 @@ offered.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,8 @@ from blacksheep import Request, Response
 from nora.config.sections import FormatSection, FormatSettings, ProxiedSettings, no_upstreams
 from nora.errors import NoraError
 from nora.formats.browsing import Browse
+from nora.formats.legacy import Legacy
+from nora.formats.mirroring import MirrorTool
 from nora.model import Repository
 from nora.resolve.purging import PartRules
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from nora.catalog.base import Catalog
     from nora.config import Config, Upstream
     from nora.config.settings import FormatSettingsT
+    from nora.formats.operations import Operation
+    from nora.formats.uploading import Upload
     from nora.http.memory import MemoryCache
     from nora.http.render_cache import RenderCache
     from nora.proxy.cache import Cache
@@ -131,6 +135,26 @@ def precedence(version: str) -> tuple[tuple[int, ...], bool, tuple[tuple[int, in
     return tuple(map(int, core.split("."))), not before, tuple(identifiers)
 
 
+def _for_good(config: Config, hosted: Repository) -> Callable[[str], bool]:
+    return lambda _: True
+
+
+def _no_tag(config: Config) -> Callable[[str], bool]:
+    return lambda _: False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aging:
+    """What retention has to know of a format; see nora.retention."""
+
+    by_tags: bool = False
+    """Whether people count its tags; else they count versions, or files where these belong to no package."""
+    kept_tags: Callable[[Config], Callable[[str], bool]] = _no_tag
+    """Which tags stay, whatever rules say."""
+    for_good: Callable[[Config, Repository], Callable[[str], bool]] = _for_good
+    """Which paths of a hosted repository are never used again once what is there has been removed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """Something that is done to hosted packages of a format from the command line: `nora <format> yank`."""
@@ -211,8 +235,18 @@ class Format:
     """`nora <format> <command>`."""
     client_commands: tuple[ClientCommand, ...] = ()
     """Those that need a server and no data directory."""
+    mirror: tuple[MirrorTool, ...] = ()
+    """The tools whose lock files are mirrored, `nora mirror <tool>`."""
+    legacy: Legacy | None = None
+    """How it reads what the NORA written in Rust has of it, `nora migrate --from-nora`."""
     browse: Browse = field(default_factory=Browse)
     """What people are shown of it."""
+    upload: Callable[[Services], Upload] | None = None
+    """How it takes files from a page; called once per worker."""
+    operations: Callable[[Services], Sequence[Operation]] | None = None
+    """What people who look at its packages can do to them; called once per worker."""
+    aging: Aging = field(default_factory=Aging)
+    """How what is old of it goes."""
 
     @property
     def section(self) -> FormatSection:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from nora.catalog.records import Package, PackageFile, Version
@@ -46,6 +47,11 @@ class Site:
         return self.root.partition("://")[2].partition("/")[0]
 
     @property
+    def name(self) -> str:
+        """The host without its port."""
+        return urlsplit(self.root).hostname or ""
+
+    @property
     def is_tls(self) -> bool:
         """Whether clients speak TLS to it."""
         return self.root.startswith("https:")
@@ -63,6 +69,11 @@ class Snippet:
     """The file that they belong into; empty: the command line."""
 
 
+def netrc(client: str, machine: str, user: str, token: str) -> Snippet:
+    """For a client that looks for the name of a server in `~/.netrc`."""
+    return Snippet(client, "log in", f"machine {machine}\nlogin {user}\npassword {token}", "~/.netrc")
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Something that a package says of itself. The label is English, and translated where it is shown."""
@@ -74,6 +85,16 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Readme:
+    """What the makers of a package have written about it. It is anything: pages show it as text."""
+
+    text: bytes
+    """UTF-8, or as much of it as is."""
+    is_markdown: bool = False
+    """Else it is shown as it is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Description:
     """What a version says of itself."""
 
@@ -81,6 +102,9 @@ class Description:
     facts: tuple[Fact, ...] = ()
     name: str = ""
     """Of the package as its maker spells it, where that is not how its rows do."""
+    readme: Readme | None = None
+    proofs: tuple[Fact, ...] = ()
+    """What is stored that others have signed: by which kind of signature, and whose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +131,8 @@ class Contents:
     platforms: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()
     facts: tuple[Fact, ...] = ()
+    history: tuple[str, ...] = ()
+    """The commands that made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +155,7 @@ class Holding:
 
 Describe = Callable[["Services", Holding, str], Awaitable[Description | None]]
 ListTags = Callable[["Services", "Repository", str, str, int], Awaitable[Sequence[Tagged]]]
+ListReferrers = Callable[["Services", "Repository", str, str], Awaitable[Sequence[Part]]]
 ReadContents = Callable[["Services", "Repository", str, str], Awaitable[Contents | None]]
 
 
@@ -140,8 +167,12 @@ class Browse:
     """Its icon: the path data of 16 px line art."""
     snippets: Callable[[Site], Sequence[Snippet]] | None = None
     """How its clients use a repository, the most common client first."""
+    credentials: Callable[[Site, str, str], Sequence[Snippet]] | None = None
+    """How they are given a name and an API token, once for all that they do."""
     install: Callable[[Site, str, str], Sequence[Snippet]] | None = None
     """How they install a package in a version, or a tag of it."""
+    download: Callable[[Site, str], Sequence[Snippet]] | None = None
+    """How they get a file that belongs to no package, by its path."""
     describe: Describe | None = None
     """What a version says of itself."""
     tags: ListTags | None = None
@@ -149,6 +180,8 @@ class Browse:
     package is shown by its tags, else by its versions."""
     contents: ReadContents | None = None
     """What a version consists of; None: that is not here."""
+    referrers: ListReferrers | None = None
+    """The versions that are about a version of a package: its signatures, what is in it."""
     is_directory: bool = False
     """Whether its files belong to no packages: they are shown by their directories."""
     beside: tuple[str, ...] = ()

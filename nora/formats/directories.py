@@ -37,6 +37,18 @@ JSON: Final = "application/json"
 _OFFERS: Final = Offers({HTML: HTML, JSON: JSON}, otherwise=HTML)
 
 
+def is_directory(path: str) -> bool:
+    """Whether a path is that of a directory: it ends in a slash. That of all files is empty."""
+    return not path or path.endswith("/")
+
+
+def require_file(context: PathContext) -> str:
+    """The path of the file that a request names. Raises BadRequest for a directory."""
+    if is_directory(context.name):
+        raise BadRequest("name a file: what ends in a slash is a directory")
+    return context.name
+
+
 async def paths_beneath(catalog: Catalog, row: int, directory: str) -> AsyncIterator[str]:
     """All files of a repository in a directory and in those in it. What is found may be removed meanwhile."""
     waiting = [directory]

@@ -15,9 +15,9 @@ in the document of the package.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Required, TypedDict
 
 import orjson
 from blacksheep import Response
@@ -27,16 +27,40 @@ from nora.catalog.base import Catalog
 from nora.catalog.records import Package, Version
 from nora.errors import BadRequest, NotFound, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
-from nora.http.context import PathContext
+from nora.http.context import PackageContext, PathContext
 from nora.http.fields import Fields, json_answer, read_fields, text_of
+from nora.http.operations import Operation
 from nora.http.router import Endpoint
 from nora.model import Repository
 
 LIVE: Final = "live"
 QUARANTINED: Final = "quarantined"
 """The status of a package that offers nothing; it is set and ended by administrators."""
-_NOTHING: Final[frozenset[str]] = frozenset()
-_REASON: Final = frozenset({"reason"})
+
+
+class NothingSaid(TypedDict):
+    """Nothing: `{}`."""
+
+
+class Reason(TypedDict, total=False):
+    """Why it is so."""
+
+    reason: str | None
+
+
+class NewStatus(Reason):
+    """What a package is from now on, and why."""
+
+    status: Required[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What is said of a change, in English, before and after; see nora.formats.operations."""
+
+    title: str
+    effect: str
+    done: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +74,9 @@ class Mark:
     help: str
     """Sentences about the two, for commands; the words of the arguments in capitals."""
     undo_help: str
+    words: Words
+    """About the two, for people who look at a version."""
+    undo_words: Words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +88,10 @@ class ReleaseRules:
     marks: tuple[Mark, ...] = ()
     statuses: tuple[str, ...] = ()
     """What a package may be; at first it is the first."""
+    status_words: Mapping[str, Words] = field(default_factory=dict)
+    """About making it so; of the first about making it so again, of `unquarantined` about ending that."""
+    has_files: bool = False
+    """Whether a version has several files, each of which may be deleted."""
     parse_package: Callable[[str], str]
     """A name as it is spelled here. Raises InvalidName."""
     parse_version: Callable[[str], str]
@@ -149,18 +180,17 @@ class Releases:
         raise PackageNotFound(f"{hosted.name} has no {self._rules.package} {package}")
 
 
-class ReleaseApi:
-    """The endpoints."""
+Guard = Callable[[PackageContext], Awaitable[None]]
+"""Raises Denied where who may write or delete may not change a package all the same: it is another one's."""
+
+
+class ReleaseChanges:
+    """What somebody does to releases: told to the audit log, looked at by the guard of the format, then done.
+    That they may do such things to the package at all is known before."""
 
     def __init__(
-        self,
-        services: Services,
-        authorizer: Authorizer,
-        rules: ReleaseRules,
-        guard: Callable[[PathContext], Awaitable[None]] | None = None,
+        self, services: Services, authorizer: Authorizer, rules: ReleaseRules, guard: Guard | None = None
     ) -> None:
-        """`guard` raises Denied where who may write or delete may not change a package all the same: it is
-        somebody else's."""
         self._authorizer = authorizer
         self._guard = guard
         self._catalog = services.catalog
@@ -168,80 +198,119 @@ class ReleaseApi:
         self._rules = rules
         self._releases = Releases(services.catalog, rules)
 
-    def endpoints(self) -> Iterator[Endpoint[PathContext]]:
-        """Those that the rules ask for."""
-        rules, prefix = self._rules, self._rules.prefix
-        for one in rules.marks:
-            yield Endpoint("POST", f"{prefix}/{{version}}/{one.verb}", "write", self._marking(one))
-            yield Endpoint("POST", f"{prefix}/{{version}}/{one.undo}", "write", self._unmarking(one))
-        if rules.statuses:
-            yield Endpoint("PUT", f"{prefix}/status", "write", self.set_status)
-        if rules.documents is not None:
-            yield Endpoint("POST", f"{prefix}/refresh", "write", self.refresh)
-        yield Endpoint("DELETE", prefix, "delete", self.delete)
-        yield Endpoint("DELETE", f"{prefix}/{{version}}", "delete", self.delete)
-        yield Endpoint("DELETE", f"{prefix}/{{version}}/{{filename}}", "delete", self.delete)
+    async def mark(self, context: PackageContext, version: str, mark: Mark, reason: str) -> None:
+        """Put a version into a state."""
+        context.audit("write", f"{context.name} {version} {mark.verb}")
+        await self._check(context)
+        await self._releases.mark(context.writable, context.name, version, mark, reason)
 
-    def _marking(self, mark: Mark) -> Callable[[PathContext], Any]:
-        async def answer(context: PathContext) -> Response:
-            reason = _reason(await read_fields(context.request, _NOTHING, _REASON))
-            package, version = context.name, context.target.get("version")
-            context.audit("write", f"{package} {version} {mark.verb}")
-            await self._check(context)
-            await self._releases.mark(context.writable, package, version, mark, reason)
-            return self._answer(package, version=version, **{mark.state: reason or True})
+    async def unmark(self, context: PackageContext, version: str, mark: Mark) -> None:
+        """Take it out of that."""
+        context.audit("write", f"{context.name} {version} {mark.undo}")
+        await self._check(context)
+        await self._releases.unmark(context.writable, context.name, version)
 
-        return answer
-
-    def _unmarking(self, mark: Mark) -> Callable[[PathContext], Any]:
-        async def answer(context: PathContext) -> Response:
-            await read_fields(context.request, _NOTHING)
-            package, version = context.name, context.target.get("version")
-            context.audit("write", f"{package} {version} {mark.undo}")
-            await self._check(context)
-            await self._releases.unmark(context.writable, package, version)
-            return self._answer(package, version=version, **{mark.state: False})
-
-        return answer
-
-    async def set_status(self, context: PathContext) -> Response:
+    async def set_status(self, context: PackageContext, status: str, reason: str) -> None:
         """To quarantine, and to end a quarantine, is for administrators."""
-        fields = await read_fields(context.request, frozenset({"status"}), _REASON)
-        package, status, reason = context.name, text_of(fields, "status"), _reason(fields)
+        package = context.name
         context.audit("write", f"{package} {status}")
         await self._check(context)
         found = await self._catalog.find_package(context.writable.id, package)
         if QUARANTINED in (status, found and status_of(found)[0]):
             self._authorizer.require(context.principal, "admin", context.repository, package)
         await self._releases.set_status(context.writable, package, status, reason)
-        return self._answer(package, status=status, reason=reason or None)
 
-    async def delete(self, context: PathContext) -> Response:
-        """Of a package, a version or a file."""
-        package, target = context.name, context.target
-        version, filename = target.get("version"), target.get("filename")
-        context.audit("delete", f"{package} {version} {filename}".strip())
+    async def delete(self, context: PackageContext, version: str = "", filename: str = "") -> int:
+        """A package, a version or a file; how many files."""
+        context.audit("delete", f"{context.name} {version} {filename}".strip())
         await self._check(context)
-        count = await self._releases.delete(context.writable, package, version, filename)
-        return self._answer(package, deleted=count)
+        return await self._releases.delete(context.writable, context.name, version, filename)
 
-    async def refresh(self, context: PathContext) -> Response:
-        """What is cached of the documents of a package, or of its absence, is old from now on."""
-        await read_fields(context.request, _NOTHING)
+    async def refresh(self, context: PackageContext) -> bool:
+        """What is cached of the documents of a package, or of its absence, is old from now on; whether there
+        was any."""
         package, documents = context.name, self._rules.documents
-        assert documents is not None  # else there is no such endpoint
+        assert documents is not None  # else there is nothing that does this
         context.audit("write", f"{package} refresh")
         self._cache.forget_absences(package)
         sources = context.repository.proxied
-        refreshed = [await self._cache.expire(sources, path) for path in documents(package)]
-        return self._answer(package, refreshed=any(refreshed))
+        return any([await self._cache.expire(sources, path) for path in documents(package)])
 
-    async def _check(self, context: PathContext) -> None:
+    async def _check(self, context: PackageContext) -> None:
         if self._guard is not None:
             await self._guard(context)
 
-    def _answer(self, package: str, **fields: object) -> Response:
-        return json_answer({self._rules.package: package, **fields})
+
+class ReleaseApi:
+    """The endpoints."""
+
+    def __init__(
+        self, services: Services, authorizer: Authorizer, rules: ReleaseRules, guard: Guard | None = None
+    ) -> None:
+        self._rules = rules
+        self._changes = ReleaseChanges(services, authorizer, rules, guard)
+
+    def endpoints(self) -> Iterator[Endpoint[PathContext]]:
+        """Those that the rules ask for."""
+        rules, prefix = self._rules, self._rules.prefix
+        for one in rules.marks:
+            for verb, handler, body in (
+                (one.verb, self._marking(one), Reason),
+                (one.undo, self._unmarking(one), NothingSaid),
+            ):
+                told = Operation(summary=f"{verb.capitalize()} a version", body=body)
+                yield Endpoint("POST", f"{prefix}/{{version}}/{verb}", "write", handler, told=told)
+        if rules.statuses:
+            told = Operation(summary="Say what a package is", body=NewStatus)
+            yield Endpoint("PUT", f"{prefix}/status", "write", self.set_status, told=told)
+        if rules.documents is not None:
+            told = Operation(summary="Take the cached documents of a package as old", body=NothingSaid)
+            yield Endpoint("POST", f"{prefix}/refresh", "write", self.refresh, told=told)
+        for path, what in (
+            (prefix, "a package"),
+            (f"{prefix}/{{version}}", "a version"),
+            (f"{prefix}/{{version}}/{{filename}}", "a file"),
+        ):
+            told = Operation(summary=f"Delete {what}")
+            yield Endpoint("DELETE", path, "delete", self.delete, told=told)
+
+    def _marking(self, mark: Mark) -> Callable[[PathContext], Any]:
+        async def answer(context: PathContext) -> Response:
+            reason = _reason(await read_fields(context.request, Reason))
+            version = context.target.get("version")
+            await self._changes.mark(context, version, mark, reason)
+            return self._answer(context, version=version, **{mark.state: reason or True})
+
+        return answer
+
+    def _unmarking(self, mark: Mark) -> Callable[[PathContext], Any]:
+        async def answer(context: PathContext) -> Response:
+            await read_fields(context.request, NothingSaid)
+            version = context.target.get("version")
+            await self._changes.unmark(context, version, mark)
+            return self._answer(context, version=version, **{mark.state: False})
+
+        return answer
+
+    async def set_status(self, context: PathContext) -> Response:
+        """Of a package."""
+        fields = await read_fields(context.request, NewStatus)
+        status, reason = text_of(fields, "status"), _reason(fields)
+        await self._changes.set_status(context, status, reason)
+        return self._answer(context, status=status, reason=reason or None)
+
+    async def delete(self, context: PathContext) -> Response:
+        """Of a package, a version or a file."""
+        version, filename = context.target.get("version"), context.target.get("filename")
+        return self._answer(context, deleted=await self._changes.delete(context, version, filename))
+
+    async def refresh(self, context: PathContext) -> Response:
+        """Of what is cached."""
+        await read_fields(context.request, NothingSaid)
+        return self._answer(context, refreshed=await self._changes.refresh(context))
+
+    def _answer(self, context: PathContext, **fields: object) -> Response:
+        return json_answer({self._rules.package: context.name, **fields})
 
 
 def _reason(fields: Fields) -> str:

@@ -13,53 +13,22 @@ For formats whose files have paths, which are the names of their packages.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from blacksheep import Response
 
 from nora._speedups import parse_content_range
-from nora.catalog.records import Blob, NewBlob, Upload
+from nora.catalog.records import Upload
 from nora.errors import BadRequest, TooLarge
 from nora.formats.base import Services
+from nora.formats.file_uploads import FileUploads
 from nora.http.body import content_length, stream_body
 from nora.http.context import PathContext
 from nora.http.router import Endpoint
-from nora.model import Digest
 
-C = TypeVar("C", bound=PathContext)
-C_contra = TypeVar("C_contra", bound=PathContext, contravariant=True)
 ANY_SIZE: Final = 1 << 62
 """Larger than any file."""
-
-
-class Write(Protocol):
-    """A file that is to be put, as its format knows it."""
-
-    @property
-    def algorithms(self) -> tuple[str, ...]:
-        """Of digests that are to be taken beside the sha256."""
-        ...
-
-
-W = TypeVar("W", bound=Write)
-
-
-class Writer(Protocol[C_contra, W]):
-    """How a format puts a file."""
-
-    async def prepare(self, context: C_contra, size: int | None, *, of_message: bool = True) -> W:
-        """What can be known before the file comes, whose size may be known. Without `of_message` the digests
-        of the body are not those of the file. Raises why it may not be put."""
-        ...
-
-    async def store(self, write: W, blob: NewBlob) -> Blob:
-        """Write the row; the live blob. Raises why that may not be."""
-        ...
-
-    def answer(self, context: C_contra, write: W, digest: Digest) -> Response:
-        """What is said of a file that is there now."""
-        ...
 
 
 class Part(NamedTuple):
@@ -72,18 +41,17 @@ class Part(NamedTuple):
     is_last: bool
 
 
-class ResumableUploads(Generic[C, W]):
+class ResumableUploads:
     """The endpoints of sessions."""
 
-    def __init__(self, services: Services, writer: Writer[C, W], mount: str, max_size: int | None) -> None:
-        """Of files below a mount such as `/raw`."""
-        self._writer = writer
-        self._mount = mount
+    def __init__(self, services: Services, files: FileUploads) -> None:
+        self._files = files
+        self._mount = files.mount
         self._uploads = services.uploads
-        self._max_size = max_size or ANY_SIZE
+        self._max_size = files.max_size or ANY_SIZE
         self._idle_seconds = services.config.server.idle_timeout
 
-    def endpoints(self) -> Iterator[Endpoint[C]]:
+    def endpoints(self) -> Iterator[Endpoint[PathContext]]:
         """For the table of the format, whose paths are `{path...}`."""
         session = f"{self._mount}/-/uploads/{{id}}/{{path...}}"
         yield Endpoint("POST", f"{self._mount}/{{path...}}", "write", self.open)
@@ -91,11 +59,11 @@ class ResumableUploads(Generic[C, W]):
         yield Endpoint("PUT", session, "write", self.put)
         yield Endpoint("DELETE", session, "write", self.cancel)
 
-    async def open(self, context: C) -> Response:
+    async def open(self, context: PathContext) -> Response:
         """POST: begin a session. It says early what a PUT of the file would say."""
         if content_length(context.request):
             raise BadRequest("a POST opens an upload and has no body: send the file itself with PUT")
-        await self._writer.prepare(context, None)
+        await self._files.prepare(context, None)
         principal = context.principal
         owner = "" if principal.is_anonymous else principal.name
         upload = await self._uploads.open(context.writable.id, context.name, owner=owner)
@@ -103,11 +71,11 @@ class ResumableUploads(Generic[C, W]):
         location = f"{context.base_url}{self._mount}/-/uploads/{path}"
         return _session(201, upload, (b"location", location.encode()))
 
-    async def status(self, context: C) -> Response:
+    async def status(self, context: PathContext) -> Response:
         """GET and HEAD: how many bytes are here."""
         return _session(204, await self._find(context))
 
-    async def put(self, context: C) -> Response:
+    async def put(self, context: PathContext) -> Response:
         """PUT: a part, or all of it."""
         upload, part = await self._find(context), _part_of(context)
         if part.total is not None and part.total > self._max_size:
@@ -118,24 +86,24 @@ class ResumableUploads(Generic[C, W]):
                 upload, body, start=part.start, length=part.length, max_size=self._max_size
             )
             return _session(202, upload)
-        write = await self._writer.prepare(context, part.total, of_message=False)
+        write = await self._files.prepare(context, part.total, of_message=False)
         live = await self._uploads.publish(
             upload,
             body,
-            lambda new: self._writer.store(write, new),
+            lambda new: self._files.store(write, new),
             algorithms=write.algorithms,
             start=part.start,
             length=part.length,
             max_size=self._max_size,
         )
-        return self._writer.answer(context, write, live.digest)
+        return self._files.answer(context, write, live.digest)
 
-    async def cancel(self, context: C) -> Response:
+    async def cancel(self, context: PathContext) -> Response:
         """DELETE: forget the session and its bytes."""
         await self._uploads.cancel(await self._find(context))
         return Response(204)
 
-    async def _find(self, context: C) -> Upload:
+    async def _find(self, context: PathContext) -> Upload:
         return await self._uploads.find(context.target.get("id"), context.writable.id, context.name)
 
 

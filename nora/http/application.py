@@ -12,9 +12,10 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, cast
 
@@ -23,20 +24,27 @@ from blacksheep.contents import ASGIContent
 from blacksheep.server import application as application_module
 
 from nora._speedups import is_request_id
+from nora.catalog.events import CAUSE, Cause
 from nora.config import ServerSettings
 from nora.errors import BadRequest, ClientGone, CodingNotSupported, NotFound, TooManyRequests
-from nora.http import errors
+from nora.http import errors, pulls
 from nora.http.body import SCOPE_KEY, RequestBody, drain
 from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.clients import SCOPE_KEY as CLIENT_KEY
 from nora.http.connections import ConnectionLimits, ConnectionWatch
 from nora.http.kept_answers import Again, KeptAnswers, Question, question_of
 from nora.http.limits import RateLimits
-from nora.http.send import Header, Receive, Scope, Send, transmit
+from nora.http.openapi import Mounted
+from nora.http.router import ROUTE_KEY, Endpoint
+from nora.http.send import Header, PassedContent, Receive, Scope, Send, transmit
 from nora.http.sites import Sites
+from nora.model import ANONYMOUS, Principal
+from nora.observability import access_log as access_lines
 from nora.observability.audit import Audit
 from nora.observability.logs import REQUEST_ID, TRACE
 from nora.observability.metrics import Metrics, MountMetrics
+from nora.observability.shared import Value
+from nora.observability.traces import Span, Tracer
 
 _log = logging.getLogger("nora.access")
 
@@ -51,6 +59,9 @@ SECURITY_HEADERS: tuple[Header, ...] = (
         b"default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'",
     ),
 )
+SPAN_KEY = "nora.span"
+SECURITY_KEY = "nora.security_headers"
+"""Where a page that needs others leaves them in the scope of its request."""
 DRAIN_BYTES = 256 * 1024 * 1024
 DRAIN_SECONDS = 30.0
 """How much of a refused body is taken, and for how long, so that a client that looks for its answer only when
@@ -73,6 +84,21 @@ class Mount:
     metrics: MountMetrics
     limited: bool
     """Whether a client may be told that it asks for too much."""
+
+
+class Tally:
+    """Bytes of one answer, which are counted for all as well."""
+
+    __slots__ = ("_all", "total")
+
+    def __init__(self, all_bytes: Value) -> None:
+        self._all = all_bytes
+        self.total = 0
+
+    def add(self, count: int) -> None:
+        """So many more."""
+        self.total += count
+        self._all.add(count)
 
 
 _DEVELOPER_AIDS = ("ServerErrorDetailsHandler", "validate_router", "get_parent_file")
@@ -109,8 +135,11 @@ class NoraApplication(Application):
         audit: Audit | None = None,
         sites: Sites | None = None,
         kept_bytes: int = 0,
+        access_log: bool = False,
+        tracer: Tracer | None = None,
     ) -> None:
-        """`kept_bytes` is the room for answers that are given again."""
+        """`kept_bytes` is the room for answers that are given again; with `access_log` each request has a
+        line."""
         with _without_developer_aids():
             super().__init__(router=Router())
         self._body_limit = body_limit
@@ -120,8 +149,12 @@ class NoraApplication(Application):
         self._audit = audit
         self._sites = sites or Sites()
         self._good_hosts = self._sites.good_hosts
+        self.pulls = pulls.PullCounter()
+        """To be recorded by whoever has a catalog."""
         self._kept = KeptAnswers[Mount](kept_bytes)
-        self._is_plain = limits is None and (audit is None or not audit.reads)
+        self._access_log = access_log
+        self._tracer = tracer
+        self._is_plain = limits is None and (audit is None or not audit.reads) and not access_log
         """Whether nothing is done for an answer that is given again but to count it."""
         self._in_flight: dict[int, tuple[str, str] | None] = {}
         self._files_sent: dict[str, float] = {}
@@ -149,12 +182,27 @@ class NoraApplication(Application):
         limits = ConnectionLimits.build(settings)
         return ConnectionWatch(settings.port, limits, self._clients, self._in_flight, self._files_sent)
 
-    def routes(self) -> Iterator[tuple[str, str]]:
-        """Method and path of everything that is answered, as the handlers of the mounts tell it by a method
-        `routes` of theirs. One that tells nothing may answer anything: `*`."""
+    @property
+    def requests_in_flight(self) -> int:
+        """Requests that are being answered, but for answers that are given again."""
+        return len(self._in_flight)
+
+    def mounted(self) -> Iterator[Mounted]:
+        """Everything that is answered, as the handlers of the mounts tell it by `endpoints` of theirs: each
+        handler once, wherever it is mounted."""
+        prefixes: dict[int, list[str]] = {}
         for prefix, mount in self._mounts.items():
-            told = getattr(mount.handler, "routes", None)
-            yield from told() if told is not None else (("*", prefix),)
+            prefixes.setdefault(id(mount.handler), []).append(prefix)
+        for mount in {id(one.handler): one for one in self._mounts.values()}.values():
+            endpoints: Sequence[Endpoint[Any]] = getattr(mount.handler, "endpoints", ())
+            of_repositories = any(one.startswith("/r/") for one in prefixes[id(mount.handler)])
+            yield Mounted(mount.name, endpoints, mount.render_error, of_repositories)
+
+    def routes(self) -> Iterator[tuple[str, str]]:
+        """Method and path of everything that is answered."""
+        for mounted in self.mounted():
+            for endpoint in mounted.endpoints:
+                yield from endpoint.routes()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] != "http":
@@ -175,6 +223,9 @@ class NoraApplication(Application):
     ) -> None:
         head = [*again.head, (b"x-request-id", self._request_id(question))]
         again.mount.metrics.observe(scope["method"], again.status, perf_counter() - began, again.event)
+        if again.file is not None:
+            self.pulls.note(again.file, again.status)
+        again.mount.metrics.served["here"].add(len(again.body["body"]))
         await send({"type": "http.response.start", "status": again.status, "headers": head})
         await send(again.body)
 
@@ -184,7 +235,11 @@ class NoraApplication(Application):
         number = id(scope)
         self._in_flight[number] = scope.get("client")
         try:
-            await self._answer(scope, question, receive, send, began)
+            if self._tracer is None:
+                await self._answer(scope, question, receive, send, began)
+            else:
+                with self._tracer.request(scope) as scope[SPAN_KEY]:
+                    await self._answer(scope, question, receive, send, began)
         finally:
             del self._in_flight[number]
             if SCOPE_KEY in scope:
@@ -195,6 +250,7 @@ class NoraApplication(Application):
     ) -> None:
         request_id = self._request_id(question)
         REQUEST_ID.set(request_id.decode())
+        CAUSE.set(partial(_cause, scope))
         method: str = scope["method"]
         path: str = scope["path"]
         body = None
@@ -229,6 +285,7 @@ class NoraApplication(Application):
         if again is not None:
             self._note(scope, mount, again.status, perf_counter() - began)
             await self._give_again(scope, question, again, send, began)
+            self._conclude(scope, mount, again.status, len(again.body["body"]), began)
             return
         if limits is not None:
             response = _concluded(limits, request, mount, response)
@@ -236,11 +293,27 @@ class NoraApplication(Application):
         mount.metrics.observe(method, response.status, seconds, scope.get("nora.event"))
         self._note(scope, mount, response.status, seconds)
         self._kept.put(scope, question, response, SECURITY_HEADERS, mount)
-        extra = (*SECURITY_HEADERS, (b"x-request-id", request_id))
+        await self._transmit(mount, response, request, receive, send, began)
+        if (file := pulls.pulled_file(scope)) is not None:
+            self.pulls.note(file, response.status)
+
+    async def _transmit(
+        self, mount: Mount, response: Response, request: Request, receive: Receive, send: Send, began: float
+    ) -> None:
+        scope = cast("Scope", request.scope)
+        body: RequestBody | None = scope.get(SCOPE_KEY)
+        request_id = (b"x-request-id", REQUEST_ID.get().encode())
+        extra = (*scope.get(SECURITY_KEY, SECURITY_HEADERS), request_id)
+        is_passed = isinstance(response.content, PassedContent)
+        sent = Tally(mount.metrics.served["upstream" if is_passed else "here"])
         try:
-            await transmit(response, extra, scope, receive, send, self._files_sent)
+            await transmit(response, extra, scope, receive, send, self._files_sent, sent.add)
         except ClientGone:
             return
+        finally:
+            if body is not None:
+                mount.metrics.received.add(body.received)
+            self._conclude(scope, mount, response.status, sent.total, began)
         if body is not None and not body.finished:
             await drain(request, DRAIN_BYTES, DRAIN_SECONDS)
 
@@ -250,6 +323,14 @@ class NoraApplication(Application):
             self._audit.observe(scope, mount.name, status)
         if _log.isEnabledFor(logging.DEBUG):
             _tell(scope, status, seconds)
+
+    def _conclude(self, scope: Scope, mount: Mount, status: int, sent: int, began: float) -> None:
+        """Tell of an answer that is over: `sent` bytes of its body went out."""
+        if self._access_log:
+            access_lines.tell(scope, mount.name, status, sent, perf_counter() - began)
+        span: Span | None = scope.get(SPAN_KEY)
+        if span is not None:
+            _describe(span, scope, mount.name, status, sent)
 
     def _request_id(self, question: Question) -> bytes:
         """The id that the client wants when it may be echoed, else a new one."""
@@ -269,6 +350,12 @@ class NoraApplication(Application):
         return mount or self._mounts["/"]
 
 
+def _cause(scope: Scope) -> Cause:
+    """Who wants what is done for a request, as far as that is known now."""
+    principal: Principal = scope.get("nora.principal") or ANONYMOUS
+    return Cause(principal.name, principal.method, REQUEST_ID.get())
+
+
 async def _nothing(request: Request) -> Response:
     raise NotFound("there is nothing here")
 
@@ -280,6 +367,21 @@ def _concluded(limits: RateLimits, request: Request, mount: Mount, response: Res
     except TooManyRequests as error:
         return errors.answer(error, mount.render_error, request)
     return response
+
+
+def _describe(span: Span, scope: Scope, registry: str, status: int, sent: int) -> None:
+    route = scope.get(ROUTE_KEY, "")
+    span.name = f"{span.name} {route}".rstrip()
+    span.failed = status >= 500
+    span.attributes |= {
+        "http.request.method": scope["method"],
+        "url.path": scope["path"],
+        **({"http.route": route} if route else {}),
+        "http.response.status_code": status,
+        "http.response.body.size": sent,
+        "nora.registry": registry,
+        "nora.request_id": REQUEST_ID.get(),
+    }
 
 
 def _tell(scope: Scope, status: int, seconds: float) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 from blacksheep import Request
 
-from nora.errors import BadRequest, MethodNotAllowed
+from nora.errors import BadRequest
 from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.kept_answers import BASE_KEY, STAMP_KEY, Stamp
 from nora.http.negotiation import accept_of
@@ -74,6 +74,12 @@ class RequestContext:
         return base
 
     @property
+    def site_url(self) -> str:
+        """What clients use, without a slash at the end: where nothing else can be believed, what this client
+        does."""
+        return self.base_url or f"{self.scope['scheme']}://{self.header(b'host') or 'localhost'}"
+
+    @property
     def accept(self) -> str | None:
         """What the client takes, if it says so."""
         return accept_of(self.request)
@@ -128,11 +134,7 @@ class PackageContext(RequestContext):
     @property
     def writable(self) -> Repository:
         """The repository that writes go to. Raises MethodNotAllowed where there is none."""
-        target = self.repository.writable
-        if target is None:
-            message = f"repository {self.repository.name} takes no writes"
-            raise MethodNotAllowed(("GET", "HEAD"), message)
-        return target
+        return self.repository.require_writable()
 
 
 class PathContext(PackageContext):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from functools import wraps
+from typing import Any, Final, TypedDict, TypeVar
 
 import orjson
 from blacksheep import Content, Request, Response
@@ -11,18 +12,35 @@ from blacksheep import Content, Request, Response
 from nora.errors import BadRequest
 from nora.http.body import read_body
 from nora.http.context import RequestContext
+from nora.http.operations import Operation, Parameter
+from nora.http.router import Endpoint
+from nora.model import Action
 
 LARGEST_BODY: Final = 16 * 1024
 NO_STORE = (b"cache-control", b"no-store")
 
 Fields = dict[str, Any]
+PAGING: Final = (
+    Parameter("after", "The last one of the page before"),
+    Parameter("limit", "How many at most; as many as there may be, if nothing is said", "integer"),
+)
 C = TypeVar("C", bound=RequestContext)
+T = TypeVar("T")
 
 
-async def read_fields(
-    request: Request, needed: frozenset[str], optional: frozenset[str] = frozenset()
-) -> Fields:
-    """The JSON object of the body, with these fields and no others. Raises BadRequest, TooLarge."""
+class Problem(TypedDict):
+    """What was wrong."""
+
+    error: str
+    request_id: str
+    """By which the log has the request."""
+
+
+async def read_fields(request: Request, kind: type[Any]) -> Fields:
+    """The JSON object of the body, with the fields of a TypedDict and no others; what they are is for the
+    caller to look at. Raises BadRequest, TooLarge."""
+    needed: frozenset[str] = kind.__required_keys__
+    optional: frozenset[str] = kind.__optional_keys__
     declared = request.content_type() or b""
     if declared.partition(b";")[0].strip().lower() != b"application/json":
         # Not a formality: a page of another site can send a form, never this (no CORS here)
@@ -64,7 +82,24 @@ def json_answer(body: object, status: int = 200) -> Response:
 def answering(endpoint: Callable[[C], Awaitable[object]]) -> Callable[[C], Awaitable[Response]]:
     """The handler that answers with what an endpoint returns."""
 
+    @wraps(endpoint)
     async def answer(context: C) -> Response:
         return json_answer(await endpoint(context))
 
     return answer
+
+
+def json_endpoint(
+    methods: str,
+    path: str,
+    action: Action | None,
+    answer: type[T],
+    endpoint: Callable[[C], Awaitable[T]],
+    *,
+    body: type[Any] | None = None,
+    query: tuple[Parameter, ...] = (),
+    errors: tuple[int, ...] = (),
+) -> Endpoint[C]:
+    """One that answers with a JSON object. `body` is what it takes, `query` what it may be asked with."""
+    told = Operation(answer=answer, body=body, query=query, errors=errors)
+    return Endpoint(methods, path, action, answering(endpoint), told=told)

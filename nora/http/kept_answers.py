@@ -18,7 +18,9 @@ from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast
 
 from blacksheep import Request, Response, StreamedContent
 
+from nora.catalog.pulls import FileKey
 from nora.http.clients import Clients
+from nora.http.pulls import pulled_file
 from nora.http.send import Header, head_of
 
 OVERHEAD: Final = 2000
@@ -116,6 +118,8 @@ class Again(Generic[M]):
     """The message of it."""
     event: str | None
     """What it counts as: see `RequestContext.count_as`."""
+    file: FileKey | None
+    """That is pulled with it."""
     mount: M
     """Who has answered."""
 
@@ -230,14 +234,14 @@ class KeptAnswers(Generic[M]):
         cost = len(body) + OVERHEAD
         if cost > self._max_bytes:
             return
-        event = scope.get("nora.event")
+        event, file = scope.get("nora.event"), pulled_file(scope)
         message = {"type": "http.response.body", "body": body, "more_body": False}
         unchanged = [one for one in head if one[0] not in _OF_A_BODY]
         self._add(
             (scope["method"], scope["raw_path"]),
             KeptAnswer(
-                Again(200, head, message, event, mount),
-                Again(304, unchanged, {**message, "body": b""}, event, mount),
+                Again(200, head, message, event, file, mount),
+                Again(304, unchanged, {**message, "body": b""}, event, file, mount),
                 etag=next((value for name, value in head if name == b"etag"), None),
                 stamp=stamp,
                 varies=(b"accept" in varied, b"accept-encoding" in varied),

@@ -1,22 +1,25 @@
 """The way of a request within its format: path, endpoint, context, authorisation, handler.
 
 An endpoint is one line of a table: methods, path, what asking it means, who answers. The table is all that is
-answered, and what `routes` lists.
+answered, what `endpoints` lists, and what the documentation of the API is made of.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from blacksheep import Request, Response
 
 from nora.errors import MethodNotAllowed, NotFound
 from nora.http.context import RequestContext
+from nora.http.operations import UNTOLD, Operation
 from nora.model import Action, Principal
 
 T = TypeVar("T", bound=tuple[Any, ...])
+ROUTE_KEY: Final = "nora.route"
+"""Where a request has the path of the endpoint that answers it, as documents write that."""
 C = TypeVar("C", bound=RequestContext)
 C_contra = TypeVar("C_contra", bound=RequestContext, contravariant=True)
 
@@ -34,6 +37,13 @@ class Endpoint(Generic[C_contra]):
     handler: Callable[[C_contra], Awaitable[Response]]
     key: Hashable = None
     """What the splitter calls the path; None when by the path itself."""
+    told: Operation = UNTOLD
+    """What its documentation says beside the docstring of the handler."""
+
+    def routes(self) -> Iterator[tuple[str, str]]:
+        """Method and path of all that it answers."""
+        for method in self.methods.split():
+            yield method, self.path
 
 
 class Router(Generic[T, C]):
@@ -61,11 +71,10 @@ class Router(Generic[T, C]):
             methods = self._table.setdefault(one.path if one.key is None else one.key, {})
             methods.update(dict.fromkeys(one.methods.split(), one))
 
-    def routes(self) -> Iterator[tuple[str, str]]:
-        """Method and path of everything that is answered."""
-        for one in self._endpoints:
-            for method in one.methods.split():
-                yield method, one.path
+    @property
+    def endpoints(self) -> tuple[Endpoint[C], ...]:
+        """Everything that is answered."""
+        return self._endpoints
 
     async def __call__(self, request: Request) -> Response:
         """The answer to a request; raises a NoraError."""
@@ -77,6 +86,7 @@ class Router(Generic[T, C]):
         endpoint = methods.get(scope["method"])
         if endpoint is None:
             raise MethodNotAllowed(tuple(methods))
+        scope[ROUTE_KEY] = endpoint.path  # type: ignore[typeddict-unknown-key]
         context = self._open(request, endpoint, target)
         if context.action is not None:
             context.principal = await self._authorize(context)

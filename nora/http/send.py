@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
 from time import monotonic
 from typing import Any
 
@@ -79,6 +80,10 @@ class FileContent(SizedContent):
         self.path = path
 
 
+class PassedContent(StreamedContent):
+    """A body that is on its way from an upstream."""
+
+
 async def blob_response(
     request: Request,
     store: BlobStore,
@@ -105,7 +110,7 @@ async def blob_response(
         return Response(304, head)
     if scope["method"] == "HEAD":
         return Response(200, head, SizedContent(media_type, blob.size))
-    if blob.size > SMALL and (url := store.redirect_url(blob, media_type)) is not None:
+    if blob.size > SMALL and not store.verifies and (url := store.redirect_url(blob, media_type)) is not None:
         return Response(307, [*headers, (b"location", url.encode())])  # which answers ranges, too
     if conditions.range is not None and conditions.allow_range(etag, modified):
         part = _requested_part(conditions.range, blob.size)
@@ -114,9 +119,10 @@ async def blob_response(
     if blob.size <= SMALL:
         return Response(200, head, Content(media_type, await read_small(store, memory, blob)))
     path = store.path(blob)
-    if path is None or _PATHSEND not in scope["extensions"]:
-        return Response(200, head, _streamed(store, blob, 0, blob.size, media_type))
-    _check_file(path, blob)
+    if path is not None:
+        _check_file(path, blob)
+    if path is None or store.verifies or _PATHSEND not in scope["extensions"]:
+        return Response(200, head, await _streamed(store, blob, 0, blob.size, media_type))
     return Response(200, head, FileContent(media_type, blob.size, path))
 
 
@@ -143,7 +149,7 @@ async def _part_response(
     path = store.path(blob)
     if path is not None:
         _check_file(path, blob)
-    return Response(206, head, _streamed(store, blob, first, last + 1, media_type))
+    return Response(206, head, await _streamed(store, blob, first, last + 1, media_type))
 
 
 async def read_small(store: BlobStore, memory: MemoryCache, blob: Blob) -> bytes:
@@ -156,12 +162,20 @@ async def read_small(store: BlobStore, memory: MemoryCache, blob: Blob) -> bytes
     return data
 
 
-def _streamed(store: BlobStore, blob: Blob, start: int, stop: int, media_type: bytes) -> StreamedContent:
-    async def pieces() -> AsyncIterator[bytes]:
-        async for piece in store.stream(blob, start, stop):
-            yield piece
+async def _streamed(
+    store: BlobStore, blob: Blob, start: int, stop: int, media_type: bytes
+) -> StreamedContent:
+    """A part of a blob. Its first bytes are there before the head is sent, so that a failure is told."""
+    pieces = store.stream(blob, start, stop)
+    first = await anext(pieces, b"")
 
-    return StreamedContent(media_type, pieces, stop - start)
+    async def parts() -> AsyncIterator[bytes]:
+        async with aclosing(pieces):  # type: ignore[type-var]
+            yield first
+            async for piece in pieces:
+                yield piece
+
+    return StreamedContent(media_type, parts, stop - start)
 
 
 def _check_file(path: str, blob: Blob) -> None:
@@ -202,11 +216,13 @@ async def transmit(
     receive: Receive,
     send: Send,
     files_sent: dict[str, float],
+    count: Callable[[int], None],
 ) -> None:
     """Send a response with `extra` headers. Raises ClientGone when the client leaves in the middle of a
     streamed body, and whatever the body raises: the server then cuts the connection, which is all that
     can be told to a client after the head. When the server was told to send a file by HTTP/2 is noted in
-    `files_sent`, by the port of the peer."""
+    `files_sent`, by the port of the peer. `count` is told of the bytes of the body that were sent, as far as
+    the server says."""
     content = response.content
     status: int = response.status
     head = head_of(response, extra)
@@ -214,15 +230,17 @@ async def transmit(
         await send_small(send, status, head, b"")
     elif not isinstance(content, StreamedContent):
         await send_small(send, status, head, content.body)
+        count(len(content.body))
     elif isinstance(content, FileContent):
         _opening.add()
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": _PATHSEND, "path": content.path})
+        count(content.length)
         if scope["http_version"] == "2":
             files_sent[scope["client"][1]] = monotonic()
     else:
         await send({"type": "http.response.start", "status": status, "headers": head})
-        await _send_pieces(content, receive, send)
+        await _send_pieces(content, receive, send, count)
 
 
 def head_of(response: Response, extra: Sequence[Header]) -> list[Header]:
@@ -246,10 +264,12 @@ async def send_small(send: Send, status: int, head: list[Header], body: bytes) -
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-async def _send_pieces(content: StreamedContent, receive: Receive, send: Send) -> None:
+async def _send_pieces(
+    content: StreamedContent, receive: Receive, send: Send, count: Callable[[int], None]
+) -> None:
     """Stream a body, and stop producing it when the client leaves: the server does not tell otherwise."""
     loop = asyncio.get_running_loop()
-    pump = loop.create_task(_pump(content, send))
+    pump = loop.create_task(_pump(content, send, count))
     watch = loop.create_task(_left(receive))
     try:
         await asyncio.wait({pump, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -262,7 +282,7 @@ async def _send_pieces(content: StreamedContent, receive: Receive, send: Send) -
         await asyncio.gather(pump, watch, return_exceptions=True)
 
 
-async def _pump(content: StreamedContent, send: Send) -> None:
+async def _pump(content: StreamedContent, send: Send, count: Callable[[int], None]) -> None:
     sent = 0
     pieces: AsyncGenerator[bytes, None] = content.generator()  # type: ignore[assignment]
     try:
@@ -270,6 +290,7 @@ async def _pump(content: StreamedContent, send: Send) -> None:
             if piece:
                 sent += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
+                count(len(piece))
     finally:
         await pieces.aclose()
     if 0 <= content.length != sent:

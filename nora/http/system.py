@@ -7,12 +7,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from html import escape
+from typing import Literal, TypedDict
 
 from blacksheep import Content, Response
 
 from nora.errors import NoraError
 from nora.http.context import RequestContext
-from nora.http.fields import json_answer
+from nora.http.fields import json_endpoint
 from nora.http.router import Endpoint
 from nora.http.tasks import spawn
 from nora.observability.metrics import CONTENT_TYPE, Metrics
@@ -51,6 +52,24 @@ class Probe:
             self._running = None
 
 
+class StorageHealth(TypedDict):
+    """How the storage is."""
+
+    backend: str
+    reachable: bool
+
+
+class Health(TypedDict):
+    """How the server is."""
+
+    status: Literal["healthy", "degraded"]
+    version: str
+    uptime_seconds: int
+    storage: StorageHealth
+    registries: dict[str, str]
+    """`ok` for every format that is served."""
+
+
 class System:
     """The routes that belong to no format."""
 
@@ -63,9 +82,11 @@ class System:
         version: str,
         started_at: float,
         *,
+        storage: str,
         public_metrics: bool,
     ) -> None:
-        """`mounts` are name, title and path of every format that is served."""
+        """`mounts` are name, title and path of every format that is served, `storage` is where blobs are."""
+        self._storage = storage
         self._public_metrics = public_metrics
         self._metrics = metrics
         self._probe = probe
@@ -78,36 +99,37 @@ class System:
     def endpoints(self) -> Iterator[Endpoint[RequestContext]]:
         """All but the metrics are for anybody: who watches a server has no credentials."""
         yield Endpoint("GET HEAD", "/", None, self._front)
-        yield Endpoint("GET HEAD", "/health", None, self._health)
+        yield json_endpoint("GET HEAD", "/health", None, Health, self._health)
         yield Endpoint("GET HEAD", "/ready", None, self._ready)
         yield Endpoint("GET HEAD", "/metrics", None if self._public_metrics else "read", self._read_metrics)
 
     async def _front(self, context: RequestContext) -> Response:
-        """A page for people is elsewhere: the address is relative, whatever is in front of this server."""
+        """What is served here. A page for people is elsewhere: the address is relative, whatever is in front
+        of this server."""
         if "text/html" in (context.accept or ""):
             return Response(302, [_NO_STORE, (b"vary", b"Accept"), (b"location", b"ui/")])
         return Response(200, [_NO_STORE], Content(b"text/html; charset=utf-8", self._page))
 
     async def _ready(self, context: RequestContext) -> Response:
+        """Whether the storage takes writes: 200 or 503."""
         return Response(503 if await self._probe.failure() else 200, [_NO_STORE])
 
     async def _read_metrics(self, context: RequestContext) -> Response:
+        """The metrics of all workers, as Prometheus reads them."""
         with suppress(NoraError):  # a page without this one number is better than none
             self._metrics.upload_sessions.set(await self._count_uploads())
         return Response(200, [_NO_STORE], Content(CONTENT_TYPE, self._metrics.render(self._started_at)))
 
-    async def _health(self, context: RequestContext) -> Response:
-        """Liveness: 200 for as long as anything answers; `status` says how well."""
+    async def _health(self, context: RequestContext) -> Health:
+        """How the server is. It is 200 for as long as anything answers; `status` says how well."""
         failure = await self._probe.failure(wait_seconds=1.0)
-        return json_answer(
-            {
-                "status": "degraded" if failure else "healthy",
-                "version": self._version,
-                "uptime_seconds": int(time.time() - self._started_at),
-                "storage": {"backend": "local", "reachable": failure is None},
-                "registries": {name: "ok" for name, _, _ in self._mounts},
-            }
-        )
+        return {
+            "status": "degraded" if failure else "healthy",
+            "version": self._version,
+            "uptime_seconds": int(time.time() - self._started_at),
+            "storage": {"backend": self._storage, "reachable": failure is None},
+            "registries": {name: "ok" for name, _, _ in self._mounts},
+        }
 
 
 def _front_page(mounts: Sequence[tuple[str, str, str]], version: str) -> bytes:

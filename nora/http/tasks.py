@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from nora.errors import NoraError, StorageBusy
+from nora.http.jobs import Job, JobRecords
 from nora.locks import FileLock
 
 T = TypeVar("T")
+
+LOOK_SECONDS: Final = 60.0
+"""Between looks at whether something is due."""
 
 _log = logging.getLogger(__name__)
 _running: set[asyncio.Task[Any]] = set()
@@ -44,17 +49,56 @@ class Exclusive:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._locks: list[FileLock] = []
+        self._records = JobRecords(Path(folder))
+        self._spacing: dict[str, float] = {}
 
     def every(self, seconds: float, work: Callable[[], Awaitable[object]], name: str) -> asyncio.Task[None]:
-        """As the function `every`, where this process is the one; `name` is that of the lock, too."""
+        """As the function `every`, where this process is the one; `name` is that of the lock, too. A text
+        that `work` gives says what came of it."""
         lock = FileLock(Path(self._folder, name))
         self._locks.append(lock)
+        self._spacing[name] = seconds
 
         async def turn() -> None:
             if lock.held or lock.acquire(block=False):
-                await work()
+                await self._noted(work, name)
 
         return every(seconds, turn, name)
+
+    def when_due(
+        self, seconds: float, work: Callable[[], Awaitable[object]], name: str
+    ) -> asyncio.Task[None]:
+        """As `every`, but `seconds` after it was done last, by whatever process: a server that is restarted
+        each night does it all the same, and the first one soon after its start."""
+        lock = FileLock(Path(self._folder, name))
+        self._locks.append(lock)
+        self._spacing[name] = seconds
+
+        async def turn() -> None:
+            if not (lock.held or lock.acquire(block=False)):
+                return
+            last = await asyncio.to_thread(self._records.last, name)
+            now = time.time()
+            # What ended in the future did so by a clock that was wrong
+            if last is None or not 0 <= now - last.ended_at < seconds:
+                await self._noted(work, name)
+
+        return every(min(LOOK_SECONDS, seconds), turn, name)
+
+    async def _noted(self, work: Callable[[], Awaitable[object]], name: str) -> None:
+        began_at = time.time()
+        try:
+            result = await work()
+        except Exception as error:
+            told = str(error) if isinstance(error, NoraError) else type(error).__name__
+            await asyncio.to_thread(self._records.note, name, began_at, told)
+            raise
+        told = result if isinstance(result, str) else ""
+        await asyncio.to_thread(self._records.note, name, began_at, result=told)
+
+    def jobs(self) -> tuple[Job, ...]:
+        """What is done, and when it was done last, by whichever process: for a thread."""
+        return tuple(Job(name, every, self._records.last(name)) for name, every in self._spacing.items())
 
     def close(self) -> None:
         """Let another process take over. The tasks have ended."""

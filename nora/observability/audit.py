@@ -22,7 +22,8 @@ import sys
 import threading
 import time
 from collections import deque
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -215,12 +216,13 @@ class Audit:
             noted = noted or Note(_action(scope["method"], status), name=scope["path"])
             self._take(scope, noted, registry, status)
 
+    def observe_job(self, job: str, noted: Note, registry: str) -> None:
+        """Take note of what was done from time to time, by nobody."""
+        self._put(_Entry(time.time(), "", "", job, "job", noted, registry, 200))
+
     def _take(self, scope: dict[str, Any], noted: Note, registry: str, status: int) -> None:
-        if len(self._queue) >= QUEUE_LENGTH:
-            self._dropped.add()
-            return
         principal: Principal = scope.get("nora.principal") or ANONYMOUS
-        self._queue.append(
+        self._put(
             _Entry(
                 time.time(),
                 REQUEST_ID.get(),
@@ -232,6 +234,12 @@ class Audit:
                 status,
             )
         )
+
+    def _put(self, entry: _Entry) -> None:
+        if len(self._queue) >= QUEUE_LENGTH:
+            self._dropped.add()
+            return
+        self._queue.append(entry)
         if not self._wake.is_set():
             self._wake.set()
 
@@ -277,32 +285,40 @@ class Audit:
 
 def record_command(config: Config, words: str, *, succeeded: bool) -> None:
     """A line for what somebody on this machine did with a command: `words`. Raises StorageFailed."""
+    with command_log(config) as record:
+        record(Note("admin", name=words), "system", 200 if succeeded else 500)
+
+
+@contextmanager
+def command_log(config: Config) -> Iterator[Callable[[Note, str, int], None]]:
+    """Records what a command does: what, of which format, with which status. Raises StorageFailed, as each
+    call does."""
     if config.audit.mode not in ("file", "both"):
+        yield lambda *_: None
         return
-    entry = _Entry(
-        time.time(),
-        request_id="",
-        client="",
-        subject=user_of_this_process(),
-        method="command",
-        note=Note("admin", name=words),
-        registry="system",
-        status=200 if succeeded else 500,
-    )
     try:
         config.storage.path.mkdir(0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StorageFailed(f"{config.storage.path} cannot be made: {error.strerror}") from error
+    user = user_of_this_process()
     file = _file_of(config)
+
+    def record(noted: Note, registry: str, status: int) -> None:
+        file.append(_line(_Entry(time.time(), "", "", user, "command", noted, registry, status)))
+
     try:
-        file.append(_line(entry))
+        yield record
     finally:
         file.close()
 
 
 def _file_of(config: Config) -> AuditFile:
-    settings = config.audit
-    return AuditFile(config.storage.path / "audit.jsonl", settings.max_size, settings.keep)
+    return AuditFile(audit_path(config), config.audit.max_size, config.audit.keep)
+
+
+def audit_path(config: Config) -> Path:
+    """The file that is written to; `<path>.1` and so on were before it."""
+    return config.storage.path / "audit.jsonl"
 
 
 def user_of_this_process() -> str:

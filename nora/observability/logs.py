@@ -1,8 +1,9 @@
 """Log lines: text or JSON, on standard error or in a file, with the id of the request that they belong to.
 
-`info` tells the life of the server and what failed; it has no line for each request. `debug`
-has one when a request is answered, `trace` another with the headers that say how its client speaks. Neither
-ever has a query string, a credential or a body: those may hold secrets.
+`info` tells the life of the server and what failed; it has no line for each request, which the access log
+(nora.observability.access_log) has at any level. `debug` has one when a request is answered, `trace` another
+with the headers that say how its client speaks. None ever has a query string, a credential or a body: those
+may hold secrets.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ def configure(level: str, shape: Literal["text", "json"], file: Path | None = No
     root.setLevel(number if number > logging.INFO else logging.WARNING)
     logging.addLevelName(TRACE, "TRACE")
     logging.getLogger("nora").setLevel(number)
+    logging.getLogger("nora.access").setLevel(min(number, logging.INFO))  # its lines are asked for apart
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
 
@@ -88,7 +90,7 @@ class JsonFormatter(logging.Formatter):
     """One object a line: time, level, logger, message; request_id and traceback where they apply."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, str] = {
+        line: dict[str, str | int | float] = {
             "time": _time(record),
             "level": _level(record),
             "logger": record.name,
@@ -96,14 +98,19 @@ class JsonFormatter(logging.Formatter):
         }
         if request_id := REQUEST_ID.get():
             line["request_id"] = request_id
+        if fields := getattr(record, "fields", None):
+            line |= fields
         if trace := _trace(self, record):
             line["traceback"] = trace
         return orjson.dumps(_valid(line)).decode()
 
 
-def _valid(line: dict[str, str]) -> dict[str, str]:
+def _valid(line: dict[str, str | int | float]) -> dict[str, str | int | float]:
     """Without lone surrogates, which file names may have and JSON may not."""
-    return {key: value.encode("utf-8", "backslashreplace").decode() for key, value in line.items()}
+    return {
+        key: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+        for key, value in line.items()
+    }
 
 
 def _time(record: logging.LogRecord) -> str:

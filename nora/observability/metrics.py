@@ -11,7 +11,8 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Literal
+from functools import lru_cache
+from typing import Literal, get_args
 
 import orjson
 from prometheus_client import CollectorRegistry, generate_latest
@@ -25,14 +26,17 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Upper bounds of durations in seconds."""
 _BOUNDS: list[str] = [floatToGoString(bound) for bound in BUCKETS]  # type: ignore[no-untyped-call]
 
-MetricKind = Literal["counter", "gauge", "worst", "latest", "histogram"]
-"""Counters and histograms are summed over the workers. A `gauge` is what the worker that is asked says, of
-`worst` the largest value counts, and of `latest` what was set last."""
+MetricKind = Literal["counter", "sum", "gauge", "worst", "latest", "histogram"]
+"""Counters, histograms and a `sum` are summed over the workers. A `gauge` is what the worker that is asked
+says, of `worst` the largest value counts, and of `latest` what was set last."""
+Origin = Literal["here", "upstream"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
+"""Where bytes came from that are sent: they were here, or are on their way from an upstream."""
 CacheResult = Literal["hit", "stale", "miss", "revalidated", "coalesced", "negative", "mismatch"]
 """How something was had: it was here and fresh; here, but its upstream could not be asked; not here; here,
 and the upstream says that it is right still; on its way for somebody else already; known to be absent.
 `mismatch` are bytes of an upstream that were not what they must be."""
-_FAMILIES: dict[str, tuple[MetricKind, str]] = {
+FAMILIES: dict[str, tuple[MetricKind, str]] = {
     "nora_build_info": ("gauge", "The version that runs, and whether its speedups are compiled or pure."),
     "nora_uptime_seconds": ("gauge", "Seconds since the server was started."),
     "nora_http_requests": ("counter", "Requests answered."),
@@ -40,13 +44,44 @@ _FAMILIES: dict[str, tuple[MetricKind, str]] = {
         "histogram",
         "Seconds from the head of a request to the head of its answer.",
     ),
+    "nora_http_requests_in_flight": ("sum", "Requests that are being answered."),
     "nora_downloads": ("counter", "Artifacts downloaded."),
     "nora_uploads": ("counter", "Artifacts uploaded."),
+    "nora_served_bytes": ("counter", "Bytes of bodies sent, by where they came from: here or upstream."),
+    "nora_received_bytes": ("counter", "Bytes of bodies received."),
     "nora_storage_operations": ("counter", "Operations of the blob store."),
     "nora_rate_limited": ("counter", "Requests refused because their client asked for too much."),
+    "nora_webhook_deliveries": ("counter", "Deliveries to webhooks, each try, by what became of it."),
     "nora_audit_dropped": ("counter", "Lines that the audit log lost."),
+    "nora_gc_blobs_removed": ("counter", "Stored objects that garbage collection has removed."),
+    "nora_gc_bytes_freed": ("counter", "Bytes that these had."),
+    "nora_gc_stat_failures": ("counter", "Collections that stopped because something could not be read."),
+    "nora_gc_duration_seconds": ("latest", "Seconds that the last collection took."),
+    "nora_gc_last_run_timestamp": ("latest", "When it began, in seconds since the epoch."),
+    "nora_retention_versions_deleted": ("counter", "Versions, and files of no package, that rules removed."),
+    "nora_retention_bytes_freed": ("counter", "Bytes that no package which lost something needs any more."),
+    "nora_retention_duration_seconds": ("latest", "Seconds that the rules took when they were last applied."),
+    "nora_retention_last_run_timestamp": ("latest", "When that was, in seconds since the epoch."),
+    "nora_backup_last_success_timestamp": (
+        "latest",
+        "When the last backup that is whole began, in seconds since the epoch.",
+    ),
+    "nora_verify_last_success_timestamp": (
+        "latest",
+        "When the last verification that found nothing wrong began, in seconds since the epoch.",
+    ),
+    "nora_traces_dropped": ("counter", "Spans that no collector has."),
     "nora_auth_namespace_scope": ("counter", "Changes that workloads wanted to make, by what scopes say."),
     "nora_upload_sessions": ("gauge", "Upload sessions that are open."),
+    "nora_artifacts": ("latest", "Versions, and files of no package."),
+    "nora_packages": ("latest", "Packages."),
+    "nora_storage_bytes": ("latest", "Bytes that repositories hold, counted once in each."),
+    "nora_blobs": ("latest", "Blobs stored."),
+    "nora_blob_bytes": ("latest", "Bytes of blobs stored."),
+    "nora_catalog_queue": ("sum", "Changes that wait to be committed."),
+    "nora_catalog_bytes": ("latest", "Bytes of the files of the catalog."),
+    "nora_disk_free_bytes": ("latest", "Bytes that are free where artifacts are stored."),
+    "nora_disk_bytes": ("latest", "Bytes of the file system where artifacts are stored."),
     "nora_cache_requests": ("counter", "What was asked of the cache of upstreams, by how it was had."),
     "nora_upstream_requests": ("counter", "Requests to upstreams, each try, by what became of it."),
     "nora_upstream_request_duration_seconds": (
@@ -56,6 +91,7 @@ _FAMILIES: dict[str, tuple[MetricKind, str]] = {
     "nora_upstream_retries": ("counter", "Requests to upstreams that were tried again."),
     "nora_upstream_bytes": ("counter", "Bytes of bodies that upstreams sent."),
     "nora_upstream_broken_files": ("counter", "Files of upstreams that ended in the middle of an answer."),
+    "nora_upstream_downloads_in_flight": ("sum", "Files on their way from upstreams."),
     "nora_upstream_ratelimit_limit": ("latest", "Requests that an upstream allows, as it says itself."),
     "nora_upstream_ratelimit_remaining": ("latest", "Requests that an upstream still allows."),
     "nora_circuit_breaker_state": ("worst", "0 closed, 1 half open, 2 open: the upstream is left alone."),
@@ -98,6 +134,12 @@ class MountMetrics:
             "download": metrics.counter("nora_downloads", self._registry),
             "upload": metrics.counter("nora_uploads", self._registry),
         }
+        self.served: dict[Origin, Value] = {
+            one: metrics.counter("nora_served_bytes", self._registry, ("origin", one)) for one in ORIGINS
+        }
+        """Bytes of bodies that were sent."""
+        self.received = metrics.counter("nora_received_bytes", self._registry)
+        """Bytes of bodies that came."""
 
     def observe(self, method: str, status: int, seconds: float, event: str | None) -> None:
         """Count an answer. `event` says what it means to the format if it succeeds: a format sets
@@ -127,6 +169,8 @@ class Metrics:
 
     def __init__(self, memory: SharedMemory, worker: int, *, version: str, compiled: bool) -> None:
         self._memory = memory
+        self.server = memory.server
+        """The id of the server, from its start to its end."""
         self._worker = worker
         self._slot: Slot = memory.slot(worker)
         self._mounts: dict[str, MountMetrics] = {}
@@ -137,7 +181,7 @@ class Metrics:
         ).set(1)
         self.upload_sessions = self.gauge("nora_upload_sessions")
         for key, value in self._slot.known():  # of a worker that died here
-            if _FAMILIES[orjson.loads(key)[0]][0] == "worst":
+            if FAMILIES[_parse(key)[0]][0] in ("worst", "sum"):
                 value.set(0)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -171,7 +215,7 @@ class Metrics:
 
     def counter(self, family: str, *labels: tuple[str, str]) -> Value:
         """A number that only grows, summed over the workers. Keep it where it is used often."""
-        return self._slot.value(_key(family, f"{family}_total", labels))
+        return self._slot.value(counter_key(family, *labels))
 
     def gauge(self, family: str, *labels: tuple[str, str]) -> Value:
         """A number that is set: what holds for the whole server, its family says."""
@@ -183,7 +227,7 @@ class Metrics:
 
         def set_to(number: float) -> None:
             value.set(number)
-            at.set(time.time())
+            at.set(time.monotonic())  # the same for all processes, and never set
 
         return set_to
 
@@ -202,14 +246,19 @@ class Metrics:
     def values(self, *families: str) -> dict[str, list[tuple[dict[str, str], float]]]:
         """What counters and gauges say now, over all workers: labels and value of each, by family."""
         return {
-            family: [(dict(labels), value) for (_, labels), value in _MERGED[_FAMILIES[family][0]](entries)]
+            family: [(dict(labels), value) for (_, labels), value in _MERGED[FAMILIES[family][0]](entries)]
             for family, entries in self._read(families).items()
         }
 
+    def counted(self, family: str) -> list[tuple[dict[str, str], float]]:
+        """What a counter has counted since the server was started, over all workers: labels and value."""
+        entries = [entry for entry in self._read((family,))[family] if entry[0] != self._memory.before_number]
+        return [(dict(labels), value) for (_, labels), value in _summed(entries)]
+
     def collect(self) -> Iterable[Metric]:
         """prometheus-client's protocol of a collector."""
-        for family, entries in self._read(_FAMILIES).items():
-            kind, text = _FAMILIES[family]
+        for family, entries in self._read(FAMILIES).items():
+            kind, text = FAMILIES[family]
             metric = Metric(family, text, kind if kind in ("counter", "histogram") else "gauge")
             for (sample, labels), value in _MERGED[kind](entries):
                 metric.add_sample(sample, dict(labels), value)
@@ -219,14 +268,26 @@ class Metrics:
         """What all workers have counted for these."""
         found: dict[str, list[Entry]] = {name: [] for name in families}
         for worker, key, value in self._memory.read():
-            family, sample, *pairs = orjson.loads(key)
-            if family in found and (worker == self._worker or _FAMILIES[family][0] != "gauge"):
-                found[family].append((worker, sample, tuple(map(tuple, pairs)), value))
+            family, sample, labels = _parse(key)
+            if family in found and (worker == self._worker or FAMILIES[family][0] != "gauge"):
+                found[family].append((worker, sample, labels, value))
         return found
+
+
+def counter_key(family: str, *labels: tuple[str, str]) -> str:
+    """The key of a counter in the memory of workers."""
+    return _key(family, f"{family}_total", labels)
 
 
 def _key(family: str, sample: str, labels: Iterable[tuple[str, str]]) -> str:
     return orjson.dumps([family, sample, *labels]).decode()
+
+
+@lru_cache(8192)
+def _parse(key: str) -> tuple[str, str, Labels]:
+    """Family, sample and labels of a key."""
+    family, sample, *pairs = orjson.loads(key)
+    return family, sample, tuple(map(tuple, pairs))
 
 
 def _summed(entries: Iterable[Entry]) -> Samples:
@@ -268,6 +329,7 @@ def _cumulative(entries: Iterable[Entry]) -> Samples:
 
 _MERGED: dict[MetricKind, Callable[[Iterable[Entry]], Samples]] = {
     "counter": _summed,
+    "sum": _summed,
     "gauge": _summed,
     "worst": _worst,
     "latest": _latest,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import mmap
+import os
 import struct
 from collections.abc import Iterator
 
@@ -59,9 +60,14 @@ class SharedMemory:
         self.answers = SharedTimestamps()
         """When hosts of upstreams last answered."""
         self._slots = slots
-        self._memory = mmap.mmap(-1, slots * SLOT_BYTES)
-        for number in range(slots):
+        self._memory = mmap.mmap(-1, (slots + 1) * SLOT_BYTES)
+        for number in range(slots + 1):
             _U64.pack_into(self._memory, number * SLOT_BYTES, 8)
+        self.server = os.urandom(8).hex()
+        """The id of this server, from its start to its end."""
+        self.before_number = slots
+        self.before = self.slot(slots)
+        """What was counted before this server was started."""
 
     def slot(self, number: int) -> Slot:
         """The slot of the worker with this number, counted from 0."""
@@ -69,7 +75,7 @@ class SharedMemory:
 
     def read(self) -> Iterator[tuple[int, str, float]]:
         """Slot, key and value of everything; a key is there once for each slot that has it."""
-        for number in range(self._slots):
+        for number in range(self._slots + 1):
             for key, index in _entries(self._memory, number * SLOT_BYTES):
                 yield number, key, struct.unpack_from("=d", self._memory, index)[0]
 

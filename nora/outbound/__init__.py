@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from nora.outbound.answers import Reply, Stream
 from nora.outbound.connections import MAX_REDIRECTS, Outbound, trust_store
-from nora.outbound.terms import Headers, Method, Terms, host_of, origin
+from nora.outbound.terms import Headers, Method, Terms, host_of, hostname_of, origin
 
 __all__ = [
     "MAX_REDIRECTS",
@@ -31,6 +31,7 @@ __all__ = [
     "Stream",
     "Terms",
     "host_of",
+    "hostname_of",
     "origin",
     "trust_store",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -36,9 +36,11 @@ _CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 class Outbound:
     """The connections of one worker. Use it from one event loop, and `close` it."""
 
-    def __init__(self, *ca_certs: Path | None) -> None:
-        """`ca_certs` are PEM files of authorities that are trusted beside those of the system."""
+    def __init__(self, *ca_certs: Path | None, direct: Collection[str] = ()) -> None:
+        """`ca_certs` are PEM files of authorities that are trusted beside those of the system; `direct` are
+        hosts that are never asked through a proxy."""
         self._ca_certs = ca_certs
+        self._direct = direct
         self._pools: dict[tuple[str | None, Reach], httpcore.AsyncConnectionPool] = {}
         self._preparing = asyncio.Lock()
 
@@ -85,6 +87,19 @@ class Outbound:
             await answer.drain()
         finally:
             await answer.close()
+
+    async def post(self, url: str, terms: Terms, headers: Headers, body: bytes) -> int:
+        """Hand over a document; the status of the answer, whatever it is. Raises UpstreamFailed and its kinds
+        for none."""
+        try:
+            async with (
+                asyncio.timeout(terms.total_seconds),
+                self.open("POST", url, terms, headers, body) as answer,
+            ):
+                return answer.status
+        except TimeoutError as error:
+            message = f"{host_of(url)} did not answer within {terms.total_seconds:g} s"
+            raise transient(UpstreamTimeout(message), url) from error
 
     async def close(self) -> None:
         """Close what is open."""
@@ -194,6 +209,8 @@ class Outbound:
         """The proxy for a target, as the environment has it."""
         from urllib import request
 
+        if target.host in self._direct:
+            return None
         found = self._proxies.get(target.scheme) or self._proxies.get("all")
         port = target.port or PORTS[target.scheme]
         if not found or request.proxy_bypass_environment(f"{target.host}:{port}", self._proxies):  # type: ignore[attr-defined]

@@ -59,9 +59,24 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{port}"
 
 
-def host_of(url: str) -> str:
-    """As messages name whom was asked: nothing of a URL that could hold a secret."""
+def hostname_of(url: str) -> str:
+    """As metrics name whom was asked: all ports of a host are one."""
     try:
         return urlsplit(url).hostname or "the upstream"
     except ValueError:
         return "the upstream"
+
+
+def host_of(url: str) -> str:
+    """As messages name whom was asked, with a port that is not the usual one: nothing of a URL that could
+    hold a secret."""
+    try:
+        parts = urlsplit(url)
+        name, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "the upstream"
+    if not name:
+        return "the upstream"
+    if port in (None, PORTS.get(parts.scheme)):
+        return name
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"

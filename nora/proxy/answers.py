@@ -9,14 +9,15 @@ from contextlib import aclosing
 from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
-from blacksheep import Request, Response, StreamedContent
+from blacksheep import Request, Response
 
 from nora._speedups import parse_range
 from nora.catalog.records import Blob
 from nora.errors import NotFound, RangeNotSatisfiable, UpstreamFailed
 from nora.http.conditions import conditions_of, http_date
 from nora.http.kept_answers import Until, give_once
-from nora.http.send import SizedContent, blob_response
+from nora.http.pulls import answer_with
+from nora.http.send import PassedContent, SizedContent, blob_response
 from nora.outbound.headers import parse_date
 from nora.resolve.deadline import work_for_all
 
@@ -109,6 +110,8 @@ async def file_response(
     where no upstream has it; UpstreamFailed and its kinds, RangeNotSatisfiable, PreconditionFailed,
     StorageFailed, StorageFull. What fails after the head was sent cuts the connection.
     """
+    if file.place is not None:
+        answer_with(request, *file.place)
     answer = _Answer(request, services, file, headers, etag, modified)
     try:
         return await (answer.head() if request.method == "HEAD" else answer.get())
@@ -225,13 +228,13 @@ async def _reached(in_flight: InFlightFile, first: int, seconds: float) -> bool:
     return True
 
 
-def _streamed(pieces: AsyncGenerator[bytes, None], media_type: bytes, size: int) -> StreamedContent:
+def _streamed(pieces: AsyncGenerator[bytes, None], media_type: bytes, size: int) -> PassedContent:
     async def provider() -> AsyncGenerator[bytes, None]:
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
 
-    return StreamedContent(media_type, provider, size)
+    return PassedContent(media_type, provider, size)
 
 
 async def _passed(

@@ -140,6 +140,8 @@ class FileRequest:
     """As whose it is counted: the name of the format."""
     about: tuple[int, str, str | None] | None = None
     """The repository, the package and the version that it is of: what may be blocked, or purged."""
+    place: tuple[int, str] | None = None
+    """Where it will be: the repository, and its path there."""
     check: Callable[[str], bool] | None = None
     """Whether the file at a path is right, for what a digest cannot say. Called in a thread, when all of it
     is there, and before anybody gets the last of it."""

@@ -108,6 +108,11 @@ class Cache:
         """
         return self._documents.find(place, policy, fetch)
 
+    @property
+    def downloads_in_flight(self) -> int:
+        """Files on their way in this process."""
+        return len(self._downloads)
+
     async def file(self, file: FileRequest) -> Blob | InFlightFile | None:
         """A file: stored, or on its way; None: no upstream has it, or none may be asked.
 

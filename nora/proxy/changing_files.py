@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from nora.errors import NotFound, UpstreamFailed
+from nora.http.pulls import answer_with
 from nora.http.send import blob_response
 from nora.proxy.answers import age_headers, file_response, modified_of
 from nora.proxy.base import CacheKey
@@ -70,6 +71,7 @@ class ChangingFiles:
         document = await services.cache.document(place, policy, _fetch(file, max_bytes))
         if document is None:
             raise NotFound(f"there is no {file.path}")
+        answer_with(request, repository.id, file.path)
         blob = document.cached.blob
         return await blob_response(
             request,

@@ -81,6 +81,9 @@ class Downloads:
         self._stopping: dict[str, asyncio.Task[None]] = {}
         """Who comes now waits until they have let go, instead of reading along what may begin anew."""
 
+    def __len__(self) -> int:
+        return len(self._running)
+
     def has(self, file: FileRequest) -> bool:
         """Whether the file is on its way for somebody else, as far as this process knows."""
         return file.coalescing_key in self._running

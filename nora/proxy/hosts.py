@@ -17,7 +17,7 @@ from nora.errors import UpstreamFailed, UpstreamLimited, UpstreamTimeout, Upstre
 from nora.observability.metrics import Metrics
 from nora.observability.shared_timestamps import SharedTimestamps
 from nora.observability.upstreams import UpstreamMetrics
-from nora.outbound import host_of, origin
+from nora.outbound import host_of, hostname_of, origin
 from nora.proxy.breaker import Attempt, Breaker, State
 from nora.proxy.retries import Retries
 
@@ -132,7 +132,7 @@ class Hosts:
         return found
 
     def _make(self, url: str, settings: BreakerOptions) -> Host:
-        metrics = UpstreamMetrics(self._metrics, self._label(host_of(url)))
+        metrics = UpstreamMetrics(self._metrics, self._label(hostname_of(url)))
         breaker = Breaker(
             host_of(url),
             settings.failure_threshold if settings.enabled else 0,

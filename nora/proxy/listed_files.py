@@ -96,6 +96,7 @@ class ListedFiles:
             max_bytes=max_bytes,
             registry=repository.format,
             about=(repository.id, file.package, file.version),
+            place=(repository.id, file.path),
             check=partial(is_right, hashes=file.hashes) if is_late else None,
             confirm=confirm,
         )

@@ -18,8 +18,9 @@ from nora.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from nora.observability.traces import upstream_span
 from nora.observability.upstreams import Outcome
-from nora.outbound import Headers, Method, Outbound, Reply, Stream, Terms, host_of, origin
+from nora.outbound import Headers, Method, Outbound, Reply, Stream, Terms, host_of, hostname_of, origin
 from nora.outbound.faults import check_size, refusal, transient
 from nora.outbound.headers import parse_quota
 from nora.proxy.base import Authorization
@@ -222,6 +223,9 @@ class ConfiguredUpstream:
         clock = self._hosts.clock
         began = clock()
         async with AsyncExitStack() as stack:
+            span = stack.enter_context(upstream_span(method, hostname_of(url)))
+            if span is not None:
+                headers = {**headers, "traceparent": span.traceparent}
             try:
                 opened = self._outbound.open(method, url, self._terms(max_bytes), headers, body)
                 async with asyncio.timeout(self._limits.head_seconds):
@@ -234,6 +238,8 @@ class ConfiguredUpstream:
                 host.metrics.observe(_outcome_of(error), clock() - began)
                 raise
             host.metrics.observe(_outcome(answer.status), clock() - began)
+            if span is not None:
+                span.attributes["http.response.status_code"] = answer.status
             host.metrics.note_quota(
                 parse_quota(answer.headers.get("ratelimit-limit")),
                 parse_quota(answer.headers.get("ratelimit-remaining")),

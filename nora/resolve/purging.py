@@ -97,12 +97,13 @@ class Purging:
             check_digest(wanted.digest)
         purged = Purged()
         for source in _sources(found, wanted.source):
-            purged += await self._purge(source, wanted)
+            purged += await self.purge_source(source, wanted)
         if not purged:
             raise NotFound(f"nothing of that is cached in {found.name}")
         return purged
 
-    async def _purge(self, source: Repository, wanted: Wanted) -> Purged:
+    async def purge_source(self, source: Repository, wanted: Wanted) -> Purged:
+        """Remove it of the rows of one source; nothing where it is not there."""
         if not wanted.name:
             return await self._purge_anywhere(source, wanted)
         name = self._folds.get(source.format, str)(wanted.name)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from nora.errors import NotFound, quoted
 from nora.formats.directories import shown_entries
+from nora.formats.operations import Subject
 from nora.ui.listings import PAGE
+from nora.ui.operations import offers
 from nora.ui.tabs import tabs
 
 if TYPE_CHECKING:
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
 
     from nora.catalog.base import Catalog
     from nora.catalog.records import DirectoryEntry, File
+    from nora.formats.operations import Operations
     from nora.model import Repository
     from nora.ui.shelves import Shelf, Shelves
+    from nora.ui.uploads import UploadPages
     from nora.ui.visit import Visit
 
 
@@ -34,9 +39,13 @@ class Crumb:
 class FilePages:
     """The pages."""
 
-    def __init__(self, catalog: Catalog, shelves: Shelves) -> None:
+    def __init__(
+        self, catalog: Catalog, shelves: Shelves, operations: Operations, uploads: UploadPages
+    ) -> None:
         self._catalog = catalog
         self._shelves = shelves
+        self._operations = operations
+        self._uploads = uploads
 
     async def page(self, visit: Visit) -> Response:
         """A directory, or a file."""
@@ -47,19 +56,24 @@ class FilePages:
         file = await self._file(visit, repository, path) if path else None
         if file is None:
             return await self.directory(visit, shelf, repository, path)
-        site = self._shelves.site(visit, shelf, repository)
+        site, made = self._shelves.site(visit, shelf, repository), shelf.format.browse.download
         return visit.page(
-            "file.html", file=file, address=site.url + quote(path), **_around(shelf, repository, path)
+            "file.html",
+            file=file,
+            address=site.url + quote(path),
+            offers=await offers(visit, self._operations, Subject(repository, file=path)),
+            **tabs(visit, () if made is None else made(site, path)),
+            **_around(shelf, repository, path),
         )
 
     async def directory(self, visit: Visit, shelf: Shelf, repository: Repository, path: str) -> Response:
         """What is in a directory that the visitor may read; of the names in several members that of the
         first."""
         after = visit.text("after", 1024)
-        prefix = f"{path}/" if path else ""
+        prefix, now = f"{path}/" if path else "", time.time()
 
         def is_shown(row: int, entry: DirectoryEntry) -> bool:
-            if entry.file is not None and self._is_hidden(row, entry.file):
+            if entry.file is not None and (entry.file.has_ended(now) or self._is_hidden(row, entry.file)):
                 return False
             return self._shelves.may_read(visit.principal, repository, prefix + entry.name)
 
@@ -79,6 +93,8 @@ class FilePages:
             after=after,
             next_after=last,
             prefix=prefix,
+            may_upload=self._uploads.offered(visit.principal, repository),
+            offers=await offers(visit, self._operations, Subject(repository, file=prefix)) if path else (),
             **tabs(visit, made(site) if made is not None and not path else ()),
             **_around(shelf, repository, path),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nora.errors import PackageNotFound, quoted
 from nora.formats.browsing import Holding
+from nora.formats.releases import LIVE, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +39,10 @@ class ShownVersion:
     published_at: float
     files: Sequence[PackageFile]
     held: Held
+    reason: str = ""
+    """Why it is in its state, if that was said."""
+    pulls: int = 0
+    last_pulled_at: float | None = None
 
     @property
     def size(self) -> int:
@@ -76,7 +81,17 @@ def versions_of(shown_by: Format, found: Sequence[Held]) -> list[ShownVersion]:
     for held in found:
         files = _by_version(held.holding, shown_by.browse.beside)
         for one in held.holding.versions:
-            shown = ShownVersion(one.name, one.state, one.published_at, files.get(one.name, ()), held)
+            why = reason_of(one, one.state) if one.state != LIVE else False
+            shown = ShownVersion(
+                one.name,
+                one.state,
+                one.published_at,
+                files.get(one.name, ()),
+                held,
+                why if isinstance(why, str) else "",
+                one.pulls,
+                one.last_pulled_at,
+            )
             known.setdefault(one.name, shown)
     return sorted(known.values(), key=lambda one: (shown_by.version_order(one.name), one.name), reverse=True)
 

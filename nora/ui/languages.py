@@ -85,6 +85,12 @@ class Language:
             return self.text("just now")
         return self.text("{age} ago", age=f"{seconds // divisor}\N{NO-BREAK SPACE}{self.text(unit)}")
 
+    def span(self, seconds: float) -> str:
+        """A length of time, in the largest unit of which it is a whole number."""
+        lengths = ((86400, "d"), (3600, "h"), (60, "min"))
+        divisor, unit = next((one for one in lengths if seconds >= one[0] and not seconds % one[0]), (1, "s"))
+        return f"{self.number(seconds / divisor)}\N{NO-BREAK SPACE}{self.text(unit)}"
+
     def date(self, moment: float) -> str:
         """The day of a time."""
         return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
-from nora.catalog.records import NamesFound
+from nora.catalog.overview import NamesFound, PackageOrder
 
 if TYPE_CHECKING:
     from nora.catalog.base import Catalog
@@ -106,3 +106,51 @@ async def _collect(
         if cursor is None or len(names) >= limit:
             break
     return names, cursor
+
+
+# -- other orders ------------------------------------------------------------------------------------------
+
+MOST_ORDERED: Final = 5000
+"""Packages that are sorted otherwise than by name: no index has that."""
+ORDERS: Final[tuple[PackageOrder, ...]] = get_args(PackageOrder)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """As an address has it: `changed`, the greatest first, or `changed.up`."""
+
+    by: PackageOrder
+    descending: bool
+
+    @classmethod
+    def of(cls, text: str) -> Order | None:
+        """None: by name, as for whatever else it says."""
+        by, _, direction = text.partition(".")
+        found = next((one for one in ORDERS if one == by), None)
+        return None if found is None or direction not in ("", "up") else cls(found, not direction)
+
+
+async def read_ordered(
+    catalog: Catalog,
+    shelves: Shelves,
+    principal: Principal,
+    repository: Repository,
+    text: str,
+    order: Order,
+    after: str,
+) -> NamesPage | None:
+    """A page of the same in another order, after so many packages. None: there are too many for that."""
+    rows = repository.row_ids
+    found = await catalog.order_packages(rows, order.by, descending=order.descending, limit=MOST_ORDERED)
+    if found is None:
+        return None
+    hosted, blocks = {one.id for one in repository.hosted}, catalog.blocks()
+    known: dict[str, Listed] = {}
+    for row, name in found:
+        if text.lower() in name.lower() and not (blocks and blocks.is_hidden(row, name)):
+            one = Listed(name, row, row in hosted)
+            known[name] = min(known.get(name, one), one, key=lambda each: rows.index(each.row))
+    shown = [one for one in known.values() if shelves.may_read(principal, repository, one.name)]
+    start = int(after) if after.isascii() and after.isdecimal() and len(after) < 8 else 0
+    end = start + PAGE
+    return NamesPage(shown[start:end], str(end) if end < len(shown) else None)

@@ -13,6 +13,8 @@ from nora.http.encodings import Encoding, compress
 from nora.ui.languages import iso
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jinja2 import Environment
 
 FOLDER: Final = Path(__file__).parent
@@ -47,7 +49,9 @@ def environment() -> Environment:
 def _without_direction(value: object) -> object:
     """A value without the characters that let text run another way than it is read: `gnp.exe` as
     `exe.png`."""
-    return value.translate(_DIRECTION) if isinstance(value, str) and not value.isascii() else value
+    if not isinstance(value, str) or value.isascii() or hasattr(value, "__html__"):
+        return value
+    return value.translate(_DIRECTION)
 
 
 def render(template: str, **values: Any) -> str:
@@ -73,7 +77,7 @@ class Asset:
     @staticmethod
     def of(name: str) -> Asset:
         """Raises NotFound."""
-        return _load(name) if name in _names() else _absent(name)
+        return _load(name) if name in _paths() else _absent(name)
 
     def variant(self, encoding: Encoding) -> bytes:
         """Its bytes, compressed."""
@@ -83,8 +87,12 @@ class Asset:
 
 
 @cache
-def _names() -> frozenset[str]:
-    return frozenset(one.name for one in (FOLDER / "static").iterdir() if one.suffix in _TYPES)
+def _paths() -> Mapping[str, Path]:
+    """Our own files, and those of Swagger UI, which a wheel brings."""
+    from swagger_ui_bundle import swagger_ui_path
+
+    own = {one.name: one for one in (FOLDER / "static").iterdir() if one.suffix in _TYPES}
+    return {name: Path(swagger_ui_path) / name for name in ("swagger-ui.css", "swagger-ui-bundle.js")} | own
 
 
 def _absent(name: str) -> Asset:
@@ -93,6 +101,6 @@ def _absent(name: str) -> Asset:
 
 @cache
 def _load(name: str) -> Asset:
-    path = FOLDER / "static" / name
+    path = _paths()[name]
     body = path.read_bytes()
     return Asset(_TYPES[path.suffix], body, hashlib.sha256(body).hexdigest()[:12])

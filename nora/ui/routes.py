@@ -6,9 +6,9 @@ session is led to the login. What a page shows is decided for each thing on it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import wraps
 from typing import TYPE_CHECKING, Final
 
 from blacksheep import Content, Response
@@ -16,25 +16,39 @@ from blacksheep import Content, Response
 from nora import __version__
 from nora._speedups import COMPILED
 from nora.auth.browser import BrowserSessions
+from nora.config.login import CALLBACK
 from nora.errors import NoraError, NotFound, Unauthenticated
 from nora.http.encodings import choose_encoding
 from nora.http.paths import Paths, Target
 from nora.http.router import Endpoint, Router
+from nora.ui.access import AccessPages
 from nora.ui.account import AccountPages
+from nora.ui.activity import Activity
+from nora.ui.api_docs import ApiPages
 from nora.ui.dashboard import Dashboard
 from nora.ui.files import FilePages
+from nora.ui.oidc import OidcPages
+from nora.ui.operations import OPERATION, OperationPages
 from nora.ui.packages import PackagePages
 from nora.ui.rendering import Asset
 from nora.ui.search import SearchPage
 from nora.ui.server import ServerView
 from nora.ui.shelves import Shelves
+from nora.ui.upkeep import UpkeepPages
+from nora.ui.uploads import UploadPages
 from nora.ui.visit import FRAME_KEY, Visit
+from nora.ui.webhooks import WebhookPages
 
 if TYPE_CHECKING:
     from blacksheep import Request
 
-    from nora.formats.base import Format, Services
-    from nora.model import Principal, Repository
+    from nora.auth.administration import Administration
+    from nora.auth.login import Login
+    from nora.events.service import EventService
+    from nora.formats.base import Services
+    from nora.formats.operations import Operations
+    from nora.http.api_document import ApiDocument
+    from nora.model import Principal
 
 MOUNT: Final = "/ui/"
 _IMMUTABLE = (b"cache-control", b"public, max-age=31536000, immutable")
@@ -45,33 +59,48 @@ Page = Callable[[Visit], Awaitable[Response]]
 
 def build(
     services: Services,
-    formats: Iterable[Format],
-    repositories: Mapping[str, Repository],
+    shelves: Shelves,
     server: ServerView,
+    operations: Operations,
+    document: ApiDocument,
+    events: EventService,
+    managed: Administration,
+    login: Login | None = None,
 ) -> Pages:
-    """The handler of all that is below `/ui/`."""
-    return Pages(services, Shelves(services, formats, repositories), server)
+    """The handler of all that is below `/ui/`. `login`: that by an issuer."""
+    return Pages(services, shelves, server, operations, document, events, managed, login)
 
 
 class Pages:
     """Answers requests for pages."""
 
-    def __init__(self, services: Services, shelves: Shelves, server: ServerView) -> None:
+    def __init__(
+        self,
+        services: Services,
+        shelves: Shelves,
+        server: ServerView,
+        operations: Operations,
+        document: ApiDocument,
+        events: EventService,
+        managed: Administration,
+        login: Login | None,
+    ) -> None:
         auth = services.config.auth
         self._shelves = shelves
+        self._operations = operations
         self._sessions = BrowserSessions(services.authenticator, services.tokens)
         self._enabled = auth.enabled
-        self._is_open = (
-            not auth.enabled
-            or auth.public_web_ui
-            or any(
-                services.access.readable_by_all(repository)
-                for shelf in shelves.all()
-                for repository in shelf.repositories
-            )
+        self._is_open = not auth.enabled or auth.public_web_ui or shelves.is_open_to_all()
+        self._operation_pages = OperationPages(services, shelves, operations, self._sessions)
+        self._activity = Activity(shelves, events.feed)
+        self._webhooks = WebhookPages(events.webhooks, services.access, self._sessions)
+        self._access_pages = AccessPages(shelves, self._sessions, services.authenticator, managed)
+        account = AccountPages(self._sessions, login, enabled=auth.enabled)
+        oidc = OidcPages(self._sessions, login)
+        endpoints = (
+            *self._endpoints(services, server, account, oidc),
+            *ApiPages(document).endpoints(),
         )
-        account = AccountPages(self._sessions, enabled=auth.enabled)
-        endpoints = tuple(self._endpoints(services, server, account))
         self._router: Router[Target, Visit] = Router(
             endpoints,
             split=Paths(one.path for one in endpoints).split,
@@ -79,9 +108,10 @@ class Pages:
             authorize=self._authorize,
         )
 
-    def routes(self) -> Iterator[tuple[str, str]]:
-        """See nora.http.router.Router.routes."""
-        return self._router.routes()
+    @property
+    def endpoints(self) -> tuple[Endpoint[Visit], ...]:
+        """See nora.http.router.Router.endpoints."""
+        return self._router.endpoints
 
     async def __call__(self, request: Request) -> Response:
         """The answer; who has to log in is led there."""
@@ -106,33 +136,57 @@ class Pages:
             self._frame(visit)
 
     def _endpoints(
-        self, services: Services, server: ServerView, account: AccountPages
+        self, services: Services, server: ServerView, account: AccountPages, oidc: OidcPages
     ) -> Iterator[Endpoint[Visit]]:
-        files = FilePages(services.catalog, self._shelves)
-        packages = PackagePages(services, self._shelves, server, files)
+        uploads = UploadPages(services, self._shelves, self._sessions)
+        files = FilePages(services.catalog, self._shelves, self._operations, uploads)
+        packages = PackagePages(services, self._shelves, server, files, self._operations, uploads)
+        operations = self._operation_pages
+        access = self._access_pages
+        upkeep = UpkeepPages(self._shelves, server.upkeep, self._sessions)
+        dashboard = Dashboard(self._shelves, server, services.catalog, self._activity, access)
         pages: Mapping[str, Page] = {
-            "/ui/": Dashboard(self._shelves, server).page,
+            "/ui/": dashboard.page,
             "/ui/formats/{format}": packages.format,
             "/ui/packages/{repository}/{package...}": packages.package,
             "/ui/files/{repository}": files.page,
             "/ui/files/{repository}/{path...}": files.page,
-            "/ui/search": SearchPage(services.catalog, self._shelves).page,
+            "/ui/activity": self._activity.page,
+            "/ui/webhooks": self._webhooks.page,
+            "/ui/search": SearchPage(self._shelves).page,
+            "/ui/upkeep": upkeep.page,
+            "/ui/upkeep/{subject}": upkeep.subject,
         }
         for path, page in pages.items():
             yield Endpoint("GET HEAD", path, "read", page)
+        yield Endpoint("GET HEAD", f"{MOUNT}{OPERATION}", "read", operations.ask)
+        yield Endpoint("POST", f"{MOUNT}{OPERATION}", "read", operations.perform)
+        yield Endpoint("POST", "/ui/upkeep/{subject}", "read", upkeep.ask)
+        yield Endpoint("GET HEAD", "/ui/upload/{repository}", "read", uploads.form)
+        yield Endpoint("POST", "/ui/upload/{repository}", "read", uploads.take)
+        yield Endpoint("POST", "/ui/webhooks/test", "read", self._webhooks.test)
+        yield Endpoint("POST", "/ui/webhooks/retry", "read", self._webhooks.retry)
+        yield from self._access_pages.endpoints()
         yield Endpoint("GET HEAD", "/ui/static/{file}", None, _static)
         for methods, path, page in (
             ("GET HEAD", "/ui/login", account.login),
             ("POST", "/ui/login", account.submit),
+            ("GET HEAD", "/ui/login/oidc", oidc.begin),
+            ("GET HEAD", CALLBACK, oidc.finish),
             ("POST", "/ui/logout", account.logout),
             ("POST", "/ui/preferences", account.prefer),
         ):
-            yield Endpoint(methods, path, None, partial(self._framed, page))
+            yield Endpoint(methods, path, None, self._framed(page))
 
-    async def _framed(self, page: Page, visit: Visit) -> Response:
+    def _framed(self, page: Page) -> Page:
         """A page for anybody."""
-        self._frame(visit)
-        return await page(visit)
+
+        @wraps(page)
+        async def framed(visit: Visit) -> Response:
+            self._frame(visit)
+            return await page(visit)
+
+        return framed
 
     async def _authorize(self, visit: Visit) -> Principal:
         """Who is looking. Raises Unauthenticated where nobody unknown may."""
@@ -149,7 +203,10 @@ class Pages:
             "speedups": "compiled" if COMPILED else "pure",
             "user": "" if principal.is_anonymous else principal.name,
             "form_key": "" if principal.is_anonymous else self._sessions.form_key(visit.request),
+            "administrates": self._shelves.may_administrate(principal),
             "may_log_in": self._enabled and principal.is_anonymous,
+            "pages": self._access_pages.open_to(principal),
+            "done": self._operation_pages.done(visit),
             "nav": self._shelves.all() if self._is_open or not principal.is_anonymous else (),
         }
         visit.scope[FRAME_KEY] = visit.frame
@@ -162,6 +219,7 @@ def _open(request: Request, endpoint: Endpoint[Visit], target: Target) -> Visit:
 
 
 async def _static(visit: Visit) -> Response:
+    """A file that pages are made with."""
     asset = Asset.of(visit.value("file"))
     encoding = choose_encoding(visit.header(b"accept-encoding"))
     is_current = visit.parameter("v") == asset.version

@@ -1,70 +1,64 @@
-"""Search over the names of packages of all formats."""
+"""Search over the packages of all formats, and over tags and digests."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from nora.ui.listings import Listed, read_page
+from nora.formats.search import Wanted, digest_in
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
     from blacksheep import Response
 
-    from nora.catalog.base import Catalog
-    from nora.model import Repository
-    from nora.ui.shelves import Shelf, Shelves
+    from nora.formats.search import Result
+    from nora.ui.shelves import Shelves
     from nora.ui.visit import Visit
 
-MOST_OF_ONE: Final = 20
-"""Results of one repository; the page of its format has the others."""
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    """What one repository has."""
-
-    shelf: Shelf
-    repository: Repository
-    packages: Sequence[Listed]
-    has_more: bool
+PAGE: Final = 50
+FARTHEST: Final = 1000
+"""Results that somebody pages through: who has not found it by then types more."""
+MOST_TAGS: Final = 20
+MOST_CONTENTS: Final = 50
+SOURCES: Final = {"": None, "hosted": True, "cached": False}
 
 
 class SearchPage:
     """The page."""
 
-    def __init__(self, catalog: Catalog, shelves: Shelves) -> None:
-        self._catalog = catalog
+    def __init__(self, shelves: Shelves) -> None:
         self._shelves = shelves
+        self._search = shelves.search
 
     async def page(self, visit: Visit) -> Response:
-        """The answer."""
-        text = visit.text("q").strip()
-        found = [one async for one in self._search(visit, text)] if text else []
-        return visit.page("search.html", text=text, results=found)
-
-    async def _search(self, visit: Visit, text: str) -> AsyncIterator[Results]:
-        for shelf in self._shelves.all():
-            for repository in self._shelves.listed(visit.principal, shelf):
-                packages, has_more = await self._in(visit, repository, shelf.format.fold(text))
-                if packages:
-                    yield Results(shelf, repository, packages, has_more)
-
-    async def _in(self, visit: Visit, repository: Repository, text: str) -> tuple[list[Listed], bool]:
-        """The name itself, names that begin so, and names with the text in them."""
-        hosted = {one.id for one in repository.hosted}
-        first: dict[str, Listed] = {}
-        for row in repository.row_ids:
-            blocks = self._catalog.blocks()
-            for name in await self._catalog.list_packages(row, "", MOST_OF_ONE, prefix=text.lower()):
-                if self._shelves.may_read(visit.principal, repository, name) and not (
-                    blocks and blocks.is_hidden(row, name)
-                ):
-                    first.setdefault(name, Listed(name, row, row in hosted))
-        page = await read_page(
-            self._catalog, self._shelves, visit.principal, repository, text, "", MOST_OF_ONE
+        """The answer: everything that it depends on is in its address."""
+        text, principal = visit.text("q").strip(), visit.principal
+        chosen = {name: visit.text(name) for name in ("format", "repository", "source")}
+        hosted = SOURCES.get(chosen["source"])
+        wanted = Wanted(text, chosen["format"], chosen["repository"], hosted)
+        skip = _number(visit.text("skip"))
+        found = await self._search.find(principal, wanted, skip=skip, limit=PAGE)
+        groups: dict[str, list[Result]] = {}
+        for one in found.packages:
+            groups.setdefault(one.place.format.name, []).append(one)
+        is_first = skip == 0
+        shelves = [one for one in self._shelves.all() if self._shelves.listed(principal, one)]
+        shelf = next((one for one in shelves if one.format.name == chosen["format"]), None)
+        return visit.page(
+            "search.html",
+            text=text,
+            chosen=chosen,
+            found=found,
+            groups=[*groups.values()],
+            tags=await self._search.find_tags(principal, wanted, limit=MOST_TAGS) if is_first else (),
+            is_digest=bool(digest_in(text)),
+            contents=await self._search.find_contents(principal, wanted, limit=MOST_CONTENTS)
+            if is_first
+            else (),
+            shelves=shelves,
+            repositories=self._shelves.listed(principal, shelf) if shelf is not None else (),
+            skip=skip,
+            next_skip=skip + PAGE if found.has_more and skip + PAGE < FARTHEST else None,
         )
-        found = {**{name: first[name] for name in sorted(first)}, **{one.name: one for one in page.packages}}
-        ordered = sorted(found.values(), key=lambda one: (one.name != text, one.name not in first, one.name))
-        return ordered[:MOST_OF_ONE], page.after is not None or len(ordered) > MOST_OF_ONE
+
+
+def _number(text: str) -> int:
+    return min(int(text), FARTHEST) if text.isascii() and text.isdigit() and len(text) < 6 else 0

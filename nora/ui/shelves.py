@@ -10,12 +10,14 @@ import asyncio
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from nora.catalog.records import Totals
-from nora.config import default_specs
 from nora.errors import NotFound, quoted
+from nora.formats import named_repositories
 from nora.formats.browsing import Site
+from nora.formats.search import PackageSearch
 
 if TYPE_CHECKING:
     from nora.auth.access import Access
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from nora.catalog.records import Summary
     from nora.config import Upstream
     from nora.formats.base import Format, Services
+    from nora.http.context import RequestContext
     from nora.model import Principal, Repository
-    from nora.ui.visit import Visit
 
 FRESH_SECONDS: Final = 2.0
 PATIENCE: Final = 50
@@ -52,8 +54,10 @@ class Shelves:
         self, services: Services, formats: Iterable[Format], repositories: Mapping[str, Repository]
     ) -> None:
         self._services = services
+        formats = tuple(formats)
         self._access: Access = services.access
-        self._shelves = {one.name: Shelf(one, _named(one, repositories)) for one in formats}
+        self.search = PackageSearch(services, formats, repositories)
+        self._shelves = {one.name: Shelf(one, named_repositories(one, repositories)) for one in formats}
         self._by_repository = {
             repository.name: (shelf, repository)
             for shelf in self._shelves.values()
@@ -92,6 +96,22 @@ class Shelves:
         """Whether what concerns no package may be seen: how much there is, who is asked for it, how it is."""
         return self._access.decide(principal, "read", None, None)
 
+    def may_administrate(self, principal: Principal) -> bool:
+        """Whether somebody is an administrator of the server."""
+        return self._access.decide(principal, "admin", None, None)
+
+    def require_administrator(self, principal: Principal) -> None:
+        """Raises Unauthenticated, Denied."""
+        self._access.require(principal, "admin", None, None)
+
+    def is_open_to_all(self) -> bool:
+        """Whether anybody may read something."""
+        return any(
+            self._access.readable_by_all(one)
+            for shelf in self._shelves.values()
+            for one in shelf.repositories
+        )
+
     def may_list(self, principal: Principal, repository: Repository) -> bool:
         """Whether a visitor may know that there is a repository."""
         return self._access.decide(principal, "read", repository, None)
@@ -111,10 +131,10 @@ class Shelves:
 
     # -- addresses -----------------------------------------------------------------------------------
 
-    def site(self, visit: Visit, shelf: Shelf, repository: Repository) -> Site:
+    def site(self, context: RequestContext, shelf: Shelf, repository: Repository) -> Site:
         """Where clients reach a repository."""
         needs_login = not self._access.readable_by_all(repository)
-        served, root = shelf.format, visit.site_url
+        served, root = shelf.format, context.site_url
         if repository == shelf.default:
             return Site(root, served.mount, needs_login=needs_login)
         if served.shares_mount:
@@ -131,11 +151,7 @@ class Shelves:
         """What all that is read in a repository holds."""
         summary, _ = await self.summary.read()
         found = [summary.repositories.get(number, Totals()) for number in repository.row_ids]
-        return Totals(
-            sum(one.packages for one in found),
-            sum(one.versions for one in found),
-            sum(one.bytes for one in found),
-        )
+        return reduce(Totals.plus, found, Totals())
 
 
 class LatestSummary:
@@ -156,10 +172,3 @@ class LatestSummary:
                 ended = time.monotonic()
                 self._good_until = ended + max(FRESH_SECONDS, PATIENCE * (ended - began))
             return self._known
-
-
-def _named(served: Format, repositories: Mapping[str, Repository]) -> tuple[Repository, ...]:
-    """Those that clients name: the members of the default group are behind it."""
-    behind = {spec.name for spec in default_specs(served.name, proxied=True)}
-    others = [one for name, one in repositories.items() if one.format == served.name and name not in behind]
-    return repositories[served.name], *sorted(others, key=lambda one: one.name)

@@ -48,7 +48,15 @@ class Visit(RequestContext):
         self.language: Language = choose((self._lang(), cookies.get(LANGUAGE_COOKIE)), accepted)
         theme = cookies.get(THEME_COOKIE)
         self.theme = theme if theme in THEMES else "auto"
-        self.frame: dict[str, Any] = {"nav": (), "user": "", "form_key": "", "may_log_in": False}
+        self.frame: dict[str, Any] = {
+            "nav": (),
+            "user": "",
+            "form_key": "",
+            "may_log_in": False,
+            "done": None,
+            "administrates": False,
+            "pages": (),
+        }
         """What is around the page."""
 
     def _lang(self) -> str | None:
@@ -78,19 +86,14 @@ class Visit(RequestContext):
         return self.root + quote(path, safe="/@+~") + (f"?{urlencode(pairs)}" if pairs else "")
 
     @property
-    def site_url(self) -> str:
-        """What clients use, without a slash at the end: where nothing else can be believed, what this
-        visitor's browser does."""
-        return self.base_url or f"{self.scope['scheme']}://{self.header(b'host') or 'localhost'}"
-
-    @property
     def is_tls(self) -> bool:
         """Whether browsers speak TLS to this server."""
         return self.site_url.startswith("https:")
 
     def page(self, template: str, *, status: int = 200, **values: Any) -> Response:
-        """A page that nobody keeps."""
+        """A page that nobody keeps; `here`: where it is come back to, if that is elsewhere."""
         language = self.language
+        here = values.pop("here", self.here)
         text = render(
             template,
             **self.frame,
@@ -101,7 +104,7 @@ class Visit(RequestContext):
             languages=NAMES,
             theme=self.theme,
             url=self.url,
-            here=self.here,
+            here=here,
             asset=lambda name: f"{self.root}static/{name}?v={Asset.of(name).version}",
             request_id=REQUEST_ID.get(),
         )
@@ -121,7 +124,8 @@ def root_of(raw_path: bytes) -> str:
 def inside(text: str) -> str:
     """A page relative to the first one, as a form or an address gives it back; empty for whatever leads
     elsewhere."""
-    return text if _inside(text) and "//" not in text and ".." not in text else ""
+    dots = text.lower().replace("%2e", ".")  # browsers go up by either
+    return text if _inside(text) and "//" not in text and ".." not in dots else ""
 
 
 def render_error(error: NoraError, request: Request) -> Response:

@@ -345,7 +345,8 @@ def test_last_use_survives_the_end_of_the_server(nora_server: StartServer, tmp_p
 
 
 def test_there_are_no_tokens_while_authentication_is_off(http: httpx.Client) -> None:
-    for path in ("/api/tokens", "/api/tokens/list", "/api/tokens/revoke", "/api/v1/admin/tokens"):
+    rotate, others = "/api/tokens/rotate", "/api/v1/admin/tokens"
+    for path in ("/api/tokens", "/api/tokens/list", rotate, "/api/tokens/revoke", others, f"{others}/rotate"):
         answer = http.post(path, json={})
         assert answer.status_code == 503
         assert "NORA_AUTH_ENABLED" in answer.json()["error"]

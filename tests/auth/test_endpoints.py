@@ -15,7 +15,7 @@ from nora.errors import Denied, NotFound, Unauthenticated
 from nora.http.context import PathContext, RequestContext
 from nora.http.paths import Repositories
 from nora.http.router import Endpoint
-from nora.model import ANONYMOUS, Principal, Repository
+from nora.model import ANONYMOUS, Principal, Repository, Scope
 
 ACCESS = Access(AccessRules(enabled=True, open_administration=False))
 
@@ -86,3 +86,19 @@ def test_a_path_names_a_package_in_a_repository_and_the_format_says_how_it_is_sp
         answering.close()
         assert asyncio.run(router(request)).status == 204  # type: ignore[arg-type]
     assert seen == [("toys", None, ""), ("toys", "bear", "X"), ("lab", "bear", "x")]
+
+
+def test_a_scope_of_a_group_has_what_is_in_it_and_below() -> None:
+    """As in `proxy.reserved`; and nothing else than a group has colons in its names."""
+    scopes = (Scope("*", "com.corp.**", frozenset({"read"})),)
+    holder = Principal("r", "token", "read", scopes)
+    repository = Repository(1, "toys", "toy", "hosted")
+    for name, expected in (
+        ("com.corp:lib", True),
+        ("com.corp.team:lib", True),
+        ("com.corp", False),
+        ("com.corp/lib", False),
+        ("com.corporate:lib", False),
+        ("com.co:lib", False),
+    ):
+        assert ACCESS.decide(holder, "read", repository, name) is expected, name

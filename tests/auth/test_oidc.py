@@ -21,7 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nora.auth.jwks import REFETCH_SECONDS
-from nora.auth.oidc import MAX_TOKEN, OidcVerifier, parse_token, printable
+from nora.auth.oidc import OidcVerifier, printable
+from nora.auth.signed_tokens import MAX_TOKEN, parse_token
 from nora.catalog.base import Catalog
 from nora.config import OidcSettings
 from nora.config.identity import PROVIDERS

@@ -9,10 +9,12 @@ import orjson
 import pytest
 
 from tests.conftest import StartServer
-from tests.http.wire import eventually
 from tests.support.access import make_token
 from tests.support.oci import Repository, digest
 from tests.support.server import Server, running
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 LIST, RELEASE = "/api/v1/admin/packages", "/api/v1/admin/packages/release"
 
@@ -97,7 +99,9 @@ def test_the_audit_log_has_who_released_what(admin: httpx.Client, guarded: Serve
             if line["object"] == "audited" and line["action"] == "admin"
         ]
 
-    assert eventually(lambda: told() == [("root", "admin", "docker-hosted", "ok")])
+    wait_until(
+        lambda: told() == [("root", "admin", "docker-hosted", "ok")], "the line of the audit", seen=told
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from nora.auth.htpasswd import Htpasswd
 from nora.auth.passwords import QUEUE_LIMIT, REFUSED_SECONDS, Passwords, hash_password
 from nora.errors import StorageFailed, TooManyRequests
 from nora.locks import FileLock
-from tests.http.wire import eventually
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -155,12 +155,12 @@ async def test_the_loop_goes_on_while_a_password_is_checked(
 
     def slow(password: bytes, hashed: bytes) -> bool:
         started.set()
-        return go_on.wait(10)
+        return go_on.wait(PATIENCE_SECONDS)
 
     monkeypatch.setattr(module.bcrypt, "checkpw", slow)
     asked = asyncio.ensure_future(passwords.check("alice", "right"))
     await asyncio.sleep(0)
-    assert eventually(started.is_set)
+    wait_until(started.is_set, "the check to begin")
     go_on.set()
     assert await asked
 

@@ -12,11 +12,13 @@ from typing import Any
 import httpx
 import pytest
 
-from nora.auth.oidc import MAX_TOKEN
-from tests.http.wire import eventually
+from nora.auth.signed_tokens import MAX_TOKEN
 from tests.support.crates import Built
 from tests.support.issuer import Issuer, make_key, running_issuer, signed
 from tests.support.server import Server, ServerFailed, running
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 RULES = [
     {"claims": {"repository": "acme/app"}, "role": "write", "namespace_scope": ["acme/**", "acme-*"]},
@@ -116,7 +118,7 @@ def test_the_audit_log_has_whose_session_was_opened_for_what(place: Place) -> No
             for line in lines
         )
 
-    assert eventually(told)
+    wait_until(told, "the line of the audit")
 
 
 def test_an_identity_token_is_taken_as_it_is(place: Place) -> None:
@@ -207,7 +209,6 @@ def test_it_is_not_offered_without_workload_identity(http: httpx.Client) -> None
     assert http.post("/_/oidc/mint-token", json={"token": "x"}).status_code == 404
 
 
-@pytest.mark.slow
 def test_the_authority_file_is_checked_at_the_start(tmp_path: Path) -> None:
     server = Server(tmp_path / "data", tmp_path / "nora.log", env={"NORA_TLS_CA_CERT": "absent.pem"})
     try:

@@ -14,6 +14,8 @@ from tests.conftest import StartServer
 from tests.support.access import make_token, write_users
 from tests.support.server import Server, running
 
+pytestmark = pytest.mark.slow
+
 USERS = {"reader": "books", "writer": "pen", "root": "toor"}
 _numbers = itertools.count()
 

@@ -17,12 +17,12 @@ def serving(*answers: bytes) -> Iterator[tuple[tuple[str, int], list[bytes]]]:
     """A server that takes one connection and answers each request with the next bytes."""
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(60)
 
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.settimeout(10)
+                connection.settimeout(60)
                 for answer in answers:
                     requests.append(connection.recv(65536))
                     connection.sendall(answer)
@@ -32,7 +32,7 @@ def serving(*answers: bytes) -> Iterator[tuple[tuple[str, int], list[bytes]]]:
         try:
             yield listener.getsockname()[:2], requests
         finally:
-            thread.join(10)
+            thread.join(60)
 
 
 def test_a_connection_is_kept_and_bodies_are_read_by_their_length() -> None:

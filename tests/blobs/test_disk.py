@@ -12,6 +12,7 @@ import pytest
 from nora.blobs import disk as module
 from nora.blobs.disk import Disk, Inflow, translate
 from nora.errors import StorageBusy, StorageFailed, StorageFull
+from tests.support.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -90,7 +91,7 @@ async def test_an_inflow_never_holds_more_than_two_batches(disk: Disk) -> None:
 
     def write(data: bytes) -> None:
         nonlocal written
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_SECONDS)
         written += len(data)
 
     async def feed(inflow: Inflow) -> None:

@@ -27,7 +27,7 @@ def test_directories_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
     given.chmod(0o755)
     for _ in range(2):
         Layout(given).create()
-    assert len(os.listdir(given / "blobs/sha256")) == 256
+    assert os.listdir(given / "blobs/sha256") == []
     assert stat.S_IMODE(given.stat().st_mode) == 0o755
     assert stat.S_IMODE((given / "tmp").stat().st_mode) == 0o700
     Layout(tmp_path / "a" / "b").create()
@@ -37,17 +37,28 @@ def test_directories_are_made_once_and_for_their_owner(tmp_path: Path) -> None:
 def test_what_is_missing_is_made_again(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     layout.create()
-    os.rmdir(tmp_path / "blobs/sha256/7f")
+    os.rmdir(tmp_path / "blobs/sha256")
     os.rmdir(layout.temporary)
     layout.create()
-    assert (tmp_path / "blobs/sha256/7f").is_dir()
+    assert (tmp_path / "blobs/sha256").is_dir()
     assert os.path.isdir(layout.temporary)
+
+
+def test_the_folder_of_an_object_is_made_once_and_for_its_owner(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.create()
+    blob = Blob(1, DIGEST, 0, 7)
+    (tmp_path / "blobs/sha256/01").mkdir()
+    for _ in range(2):
+        assert sorted(layout.make_shard(blob)) == [f"{layout.objects}/01", layout.shard(blob)]
+    assert stat.S_IMODE(os.stat(layout.shard(blob)).st_mode) == 0o700
 
 
 def test_an_object_is_found_where_there_is_one(tmp_path: Path) -> None:
     layout = Layout(tmp_path)
     assert layout.find_object() is None
     layout.create()
+    layout.make_shard(Blob(1, DIGEST, 0, 7))
     (tmp_path / "blobs/sha256/ab/.nfs0001").touch()
     (tmp_path / "blobs/sha256/README").touch()
     assert layout.find_object() is None

@@ -16,6 +16,7 @@ from nora.blobs.disk import THREADS
 from nora.blobs.files import LockedTempFile
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
+from nora.catalog.records import Blob
 from nora.errors import (
     ClientGone,
     DigestMismatch,
@@ -26,6 +27,7 @@ from nora.errors import (
 )
 from tests.blobs.descriptors import open_files
 from tests.contracts.blobs import BlobStoreContract, chunked, chunks_of, collect, digest_of, keep, row
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 LARGE = os.urandom(3_000_000)
 
@@ -54,13 +56,43 @@ def files(layout: Layout) -> list[str]:
     return [name for _, _, names in os.walk(layout.root) for name in names if not name.endswith(".lock")]
 
 
+def change_last_byte(path: str) -> None:
+    """As a disk does that forgets."""
+    with open(path, "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last[0] ^ 1]))
+
+
 class TestLocalBlobStore(BlobStoreContract):
     def objects(self, store: BlobStore) -> int:
         assert isinstance(store, LocalBlobStore)
         return len(files(store.layout))
 
+    def damage(self, store: BlobStore, blob: Blob) -> None:
+        assert isinstance(store, LocalBlobStore)
+        change_last_byte(store.layout.blob(blob))
+
 
 # -- where things are --------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", [0, 10, 64 << 10, 200_000])
+async def test_a_store_that_verifies_ends_no_damaged_stream(layout: Layout, size: int) -> None:
+    store = LocalBlobStore(layout, reserve_bytes=0, durable="none", verifies=True)
+    blob = await keep(store, bytes(size))
+    assert await collect(store.stream(blob, 0, size)) == bytes(size)
+    if size:
+        change_last_byte(layout.blob(blob))
+        stream = store.stream(blob, 0, size)
+        for _ in range((size - 1) // (64 << 10)):
+            await anext(stream)
+        with pytest.raises(StorageFailed, match="damaged"):
+            await anext(stream)  # the last piece
+        assert await collect(store.stream(blob, 0, size - 1)) == bytes(size - 1), "a part is not compared"
+    store.close()
 
 
 @pytest.mark.anyio
@@ -105,15 +137,27 @@ async def test_an_ingest_syncs_file_and_directory_once(
 ) -> None:
     store = LocalBlobStore(layout, reserve_bytes=0, durable=durable)
     await keep(store, bytes(size))
+    of_the_shard = ["directory"] if durable == "full" else []  # made by the first object in it
+    assert sorted(synced) == sorted(expected + of_the_shard)
+    synced.clear()
+    await keep(store, bytes(size))
     assert synced == expected
     store.close()
+
+
+@pytest.mark.anyio
+async def test_a_folder_that_another_process_made_is_durable_too(layout: Layout, synced: list[str]) -> None:
+    await keep(LocalBlobStore(layout, reserve_bytes=0), b"abc")
+    synced.clear()
+    await keep(LocalBlobStore(layout, reserve_bytes=0), b"abc")
+    assert synced.count("directory") == 2
 
 
 @pytest.mark.anyio
 async def test_full_durability_is_the_default(layout: Layout, synced: list[str]) -> None:
     store = LocalBlobStore(layout, reserve_bytes=0)
     await keep(store, b"abc")
-    assert synced == ["file", "name", "directory"]
+    assert synced[-3:] == ["file", "name", "directory"]
     store.close()
 
 
@@ -318,14 +362,13 @@ async def test_a_cancelled_write_ends_before_its_file_goes(
 
     def slow(descriptor: int) -> None:
         writing.set()
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_SECONDS)
         really(descriptor)
 
     slow_store = LocalBlobStore(layout, reserve_bytes=0, durable="data")
     monkeypatch.setattr(os, "fsync", slow)
     task = asyncio.ensure_future(keep(slow_store, b"abc"))
-    while not writing.is_set():
-        await asyncio.sleep(0.001)
+    await until(writing.is_set, "the write")
     for _ in range(3):
         task.cancel()
         await asyncio.sleep(0.005)
@@ -385,8 +428,7 @@ async def test_sweeping_takes_what_nobody_holds(layout: Layout, store: LocalBlob
 
     task = asyncio.ensure_future(keep_body(store, body()))
     await going_on.wait()
-    while len(os.listdir(layout.temporary)) < 3:
-        await asyncio.sleep(0.001)
+    await until(lambda: len(os.listdir(layout.temporary)) == 3, "the file of the writer")
     assert await store.sweep() == 1
     assert not left.exists()
     assert await store.sweep(idle_seconds=-60) == 1  # the young one; that of the writer is locked
@@ -400,6 +442,43 @@ async def keep_body(store: LocalBlobStore, body: Any) -> Any:
     async with store.ingest(body, Expect()) as new:
         new.settle(row(new.blob))
     return new.blob
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("data", [b"few", LARGE], ids=["small", "large"])
+async def test_a_folder_that_somebody_removed_is_made_again(
+    layout: Layout, store: LocalBlobStore, data: bytes
+) -> None:
+    """As tools do that tidy what is empty."""
+    new = await keep_body(store, chunked(data))
+    await store.remove(new)
+    os.rmdir(layout.shard(new))
+    again = await keep_body(store, chunked(data))
+    assert await collect(store.stream(row(again), 0, len(data))) == data
+    await store.remove(again)
+    os.rmdir(layout.shard(new))
+    file = LockedTempFile(layout.temp(1))
+    file.create()
+    file.write(data, 0)
+    await store.adopt(file, again)
+    assert await store.is_whole(row(again))
+    file.discard()
+
+
+@pytest.mark.anyio
+async def test_a_disk_that_is_not_there_has_lost_nothing(layout: Layout, store: LocalBlobStore) -> None:
+    new = await keep_body(store, chunked(LARGE))
+    os.rename(f"{layout.root}/blobs", f"{layout.root}/elsewhere")
+    with pytest.raises(StorageFailed):
+        await store.is_whole(row(new))
+    with pytest.raises(StorageFailed):
+        await keep_body(store, chunked(LARGE))
+    with pytest.raises(StorageFailed):
+        await store.check()
+    assert not os.path.exists(layout.objects), "what comes meanwhile is not hidden by the disk later"
+    os.rename(f"{layout.root}/elsewhere", f"{layout.root}/blobs")
+    assert await store.is_whole(row(new))
+    await keep_body(store, chunked(LARGE))
 
 
 # -- threads and memory ------------------------------------------------------------------------------

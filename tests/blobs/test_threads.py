@@ -11,6 +11,7 @@ from contextlib import suppress
 import pytest
 
 from nora.blobs.threads import Threads, uncancellable
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +55,7 @@ async def test_a_cancelled_wait_ends_after_the_call(threads: Threads) -> None:
     go_on, ended = threading.Event(), threading.Event()
 
     def call() -> None:
-        assert go_on.wait(10)
+        assert go_on.wait(PATIENCE_SECONDS)
         ended.set()
 
     task = asyncio.ensure_future(threads.start(call).result())
@@ -78,11 +79,7 @@ async def test_an_idle_thread_keeps_nothing(threads: Threads) -> None:
     job = threads.start(large.call)
     await job.result()
     del large
-    for _ in range(1000):
-        if gone() is None:
-            break
-        await asyncio.sleep(0.001)
-    assert gone() is None
+    await until(lambda: gone() is None, "the thread to let it go")
 
 
 async def test_a_failed_job_is_no_cycle(threads: Threads) -> None:
@@ -97,11 +94,7 @@ async def test_a_failed_job_is_no_cycle(threads: Threads) -> None:
         with suppress(KeyError):
             await threads.start(large.call).result()
         del large
-        for _ in range(1000):
-            if gone() is None:
-                break
-            await asyncio.sleep(0.001)
-        assert gone() is None
+        await until(lambda: gone() is None, "the thread to let it go")
     finally:
         gc.enable()
 
@@ -110,7 +103,7 @@ def test_threads_outlive_a_loop_and_its_unfinished_jobs(threads: Threads) -> Non
     go_on = threading.Event()
 
     async def leave() -> None:
-        threads.start(lambda: go_on.wait(10))
+        threads.start(lambda: go_on.wait(PATIENCE_SECONDS))
 
     async def ask() -> int:
         return await threads.start(lambda: 42).result()

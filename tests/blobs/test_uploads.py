@@ -13,6 +13,7 @@ import pytest
 from nora.blobs import sessions
 from nora.blobs import uploads as uploads_module
 from nora.blobs.base import Expect
+from nora.blobs.bodies import SMALL_BYTES
 from nora.blobs.layout import Layout
 from nora.blobs.local import LocalBlobStore
 from nora.blobs.scratch import Scratch, ScratchLayout
@@ -637,6 +638,29 @@ async def test_lost_bytes_can_be_pushed_again(
     again = await uploads.put(place.repository, "app", chunked(data), digest=digest_of(data))
     assert await place.store.read(again) == data
     assert place.left() == []
+
+
+@pytest.mark.parametrize("data", [SMALL, LARGE])
+async def test_damaged_bytes_can_be_put_again(place: Place, uploads: Uploads, data: bytes) -> None:
+    """Those that are as many as they were: few are compared, many only where a reader was told."""
+    damaged = await uploads.put(place.repository, "app", chunked(data), digest=digest_of(data))
+    Path(place.layout.blob(damaged)).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    if len(data) > SMALL_BYTES:
+        with pytest.raises(StorageFailed, match="damaged"):
+            await place.processes[-1].read(damaged)
+    live = await uploads.put(place.repository, "app", chunked(data), digest=digest_of(data))
+    assert live.id == damaged.id
+    assert await place.store.read(live) == data
+
+
+async def test_putting_what_is_here_reads_none_of_it_if_it_is_large(
+    place: Place, uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = await uploads.put(place.repository, "app", chunked(LARGE), digest=digest_of(LARGE))
+    monkeypatch.setattr(LocalBlobStore, "is_damaged", None)
+    again = await uploads.put(place.repository, "app", chunked(LARGE), digest=digest_of(LARGE))
+    assert again.generation == first.generation
+    assert len(place.objects()) == 1
 
 
 async def test_of_pushes_of_lost_bytes_one_object_stays(place: Place, uploads: Uploads) -> None:

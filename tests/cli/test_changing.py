@@ -77,8 +77,8 @@ def test_what_was_minted_is_told_with_beneficiary_role_and_scopes() -> None:
 
 
 def test_credentials_in_arguments_are_hidden() -> None:
-    assert nora("purge", "pypi", "demo", "--source", "https://me:hunter2@pypi.example/simple") == 1
     assert nora("token", "create", "--user", "ci", "--create", "--description", "nra_" + "x" * 49) == 0
+    assert nora("purge", "pypi", "demo", "--source", "https://me:hunter2@pypi.example/simple") == 1
     assert nora("package", "claim", "docker", "nra_" + "x" * 49) == 0
     text = AUDIT.read_text()
     assert "pypi.example" in text

@@ -9,9 +9,9 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from nora.app import open_catalog
 from nora.catalog.records import NewCached
 from nora.cli import main
+from nora.commands import open_catalog
 from nora.config import repository_specs
 from nora.formats import load_config
 from tests.contracts.catalog import new_blob
@@ -84,6 +84,7 @@ def test_what_cannot_be_purged_ends_with_1(words: list[str]) -> None:
 
 
 def test_what_is_blocked_is_listed_lifted_and_recorded() -> None:
+    cache()
     digest = f"sha256:{'1' * 64}"
     for words in (
         ("pypi", "De_mo", "v1.0", "--reason", "it bites"),

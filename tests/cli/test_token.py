@@ -135,6 +135,24 @@ def test_no_store_is_made_unasked(words: tuple[str, ...], tmp_path: Path) -> Non
     assert not (tmp_path / "data/storage/catalog.sqlite3").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("purge", "pypi", "demo"),
+        ("block", "pypi", "demo", "--reason", "it bites"),
+        ("blocks",),
+        ("unblock", "1"),
+        ("package", "list", "docker"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_no_store_is_made_by_other_commands(words: tuple[str, ...], tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert f"there is no store in {tmp_path / 'data/storage'}" in result.stderr
+    assert not (tmp_path / "data/storage/catalog.sqlite3").exists()
+
+
 def test_a_token_that_nobody_asks_for_is_told() -> None:
     assert "NORA_AUTH_ENABLED" in nora("create", "--user", "ci").stderr
     assert "NORA_AUTH_ENABLED" not in nora("create", "--user", "ci", NORA_AUTH_ENABLED="true").stderr

@@ -95,13 +95,17 @@ def own_mirror(tmp_path: Path) -> Iterator[Mirror]:
         yield found
 
 
+def clients_folder(factory: pytest.TempPathFactory, variable: str, name: str) -> Path:
+    """Where programs are put that all tests of this run share; a variable may name a folder that stays."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return Path(os.environ.get(variable) or shared / name)
+
+
 @pytest.fixture(scope="session")
 def tool(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tool]:
     """`tool("poetry")`, `tool("pip==23.3.2", command="pip")`: from PyPI, once for all tests of this run."""
-    kept = os.environ.get("PYTHON_CLIENTS")
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    cache = Path(kept) if kept else shared / "python-clients"
+    cache = clients_folder(tmp_path_factory, "PYTHON_CLIENTS", "python-clients")
 
     def get(*requirements: str, command: str = "") -> Tool:
         try:

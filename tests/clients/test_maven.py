@@ -21,7 +21,7 @@ import pytest
 
 from nora.formats import load_config
 from nora.formats.maven.versions import version_key
-from tests.clients.conftest import Closed
+from tests.clients.conftest import Closed, clients_folder
 from tests.support import maven_clients
 from tests.support.access import Credentials, wrong_credentials
 from tests.support.answers import Answer, Asked, absent
@@ -52,9 +52,7 @@ WITHOUT_CHECKSUMS = ("maven3.9", "maven4")
 @pytest.fixture(scope="session")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all programs, and of what is Maven Central here."""
-    kept = os.environ.get("MAVEN_CLIENTS")
-    base = tmp_path_factory.getbasetemp()
-    cache = Path(kept) if kept else (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "maven"
+    cache = clients_folder(tmp_path_factory, "MAVEN_CLIENTS", "maven")
     try:
         maven_clients.central(cache)
     except NotInstalled as reason:

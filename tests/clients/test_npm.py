@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.clients.conftest import Closed
+from tests.clients.conftest import Closed, clients_folder
 from tests.support import httpd, js_clients
 from tests.support.access import PASSWORD, USER
 from tests.support.answers import document
@@ -84,10 +84,7 @@ Get = Callable[..., Client]
 @pytest.fixture
 def get(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Get:
     """`get("pnpm", registry)`: a client with a home of this test's own."""
-    kept = os.environ.get("JS_CLIENTS")
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    cache = Path(kept) if kept else shared / "js-clients"
+    cache = clients_folder(tmp_path_factory, "JS_CLIENTS", "js-clients")
 
     def make(name: str, registry: str, home: str = "home") -> Client:
         try:

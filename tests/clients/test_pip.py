@@ -19,6 +19,7 @@ from tests.support.answers import NEVER, Answer, document
 from tests.support.mirror import Mirror, post_file, publish
 from tests.support.python_clients import Tool, installed, module_of
 from tests.support.relay import Relay
+from tests.support.waiting import wait_until
 from tests.support.wheels import Release
 
 pytestmark = pytest.mark.client
@@ -130,14 +131,15 @@ def test_what_was_yanked_here(mirror: Mirror, install: Install, project: Names) 
 def install_when_refreshed(install: Install, index: str, name: str, version: str) -> bool:
     """Whether `version` is what pip takes, within some refreshes of the page. Who had the page just before it
     changed may ask for a file that the upstream has removed, and is told so."""
-    for _ in range(8):
+
+    def is_taken() -> bool:
         try:
-            if install(index, name)[name] == version:
-                return True
+            return install(index, name)[name] == version
         except AssertionError:
             assert "404 Client Error" in install.log
-        time.sleep(0.5)
-    return False
+            return False
+
+    return wait_until(is_taken, f"{name} {version} to be taken")
 
 
 def test_metadata_that_the_upstream_announces_and_does_not_have(

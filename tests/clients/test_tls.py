@@ -20,6 +20,8 @@ from tests.support.images import Layout
 from tests.support.oci import Image, Repository, digest
 from tests.support.server import Server, running
 
+pytestmark = pytest.mark.slow
+
 PULLS = 64
 
 

@@ -18,6 +18,7 @@ from tests.support.answers import Answer
 from tests.support.mirror import Mirror, mirrored, post_file, publish
 from tests.support.python_clients import Tool, installed, module_of
 from tests.support.relay import Relay
+from tests.support.waiting import wait_until
 from tests.support.wheels import Release
 
 pytestmark = pytest.mark.client
@@ -152,10 +153,8 @@ def test_the_upstream_is_down_and_comes_back(own_mirror: Mirror, install: Instal
     assert install(own_mirror.simple, "app") == {"app": "1.0"}
     install(own_mirror.simple, "other", fails=True)
     own_mirror.up.start()
-    for _ in range(60):
-        if httpx.get(f"{own_mirror.simple}other/", trust_env=False, timeout=30).status_code == 200:
-            break
-        time.sleep(1)
+    page = f"{own_mirror.simple}other/"
+    wait_until(lambda: httpx.get(page, trust_env=False, timeout=60).status_code == 200, "the page")
     assert install(own_mirror.simple, "other") == {"other": "1.0"}
 
 

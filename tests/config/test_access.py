@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from nora.app import access_rules
 from nora.errors import ConfigError
 from nora.formats import discover, load_config
+from nora.serving import access_rules
 
 
 def rules(directory: Path, text: str = "", **environ: str) -> dict[str, object]:
@@ -170,7 +170,7 @@ def test_a_file_without_a_value_stops_the_start(tmp_path: Path, content: bytes |
 def test_a_file_for_no_setting_is_refused_and_one_that_waits_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such setting"):
         load_config({"NORA_PROT_FILE": "x"}, tmp_path)
-    (warning,) = load_config({"NORA_STORAGE_S3_SECRET_KEY_FILE": "x"}, tmp_path).warnings
+    (warning,) = load_config({"NORA_CURATION_BYPASS_TOKEN_FILE": "x"}, tmp_path).warnings
     assert "not available in this version" in warning
 
 

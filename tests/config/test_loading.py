@@ -128,7 +128,9 @@ def test_an_empty_variable_is_not_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "reason"),
     [
-        ({"NORA_STORAGE_MODE": "s3"}, 'object storage is not available in this version; use "local"'),
+        ({"NORA_STORAGE_MODE": "gcs"}, 'Set mode = "s3", s3_url = "https://storage.googleapis.com"'),
+        ({"NORA_STORAGE_S3_ACCESS_KEY": "k"}, "storage.s3_secret_key: set both, or neither"),
+        ({"NORA_STORAGE_BUCKET": "Registry"}, "expected 3 to 63 lower-case letters"),
         ({"NORA_AUTH_OIDC_ENABLED": "1"}, "does not run open instead"),
         ({"NORA_CURATION_MODE": "enforce"}, "does not run without a policy"),
         ({"NORA_CURATION_NPM_QUARANTINE": "enforce"}, "does not run without a policy"),
@@ -145,11 +147,12 @@ def test_an_unknown_storage_mode_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_known_settings_without_capability_warn_by_name(tmp_path: Path) -> None:
-    config = configured(tmp_path, "[curation]\nmode = 'off'", NORA_GC_ENABLED="true", NORA_NUGET_PROXY="x")
+    env = {"NORA_SECRETS_CLEAR_ENV": "true", "NORA_NUGET_PROXY": "x"}
+    config = configured(tmp_path, "[curation]\nmode = 'off'", **env)
     assert config.warnings == (
         "[curation] mode: not available in this version, ignored",
-        "NORA_GC_ENABLED: not available in this version, ignored",
         "NORA_NUGET_PROXY: not available in this version, ignored",
+        "NORA_SECRETS_CLEAR_ENV: not available in this version, ignored",
     )
 
 
@@ -317,3 +320,18 @@ def test_a_variable_that_resembles_no_setting_is_ignored_with_a_warning(name: st
 def test_a_variable_that_resembles_a_setting_stops(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"{name}: there is no such setting"):
         load({name: "1"}, tmp_path, known_formats())
+
+
+def test_collection_has_its_promised_names(tmp_path: Path) -> None:
+    file = "[gc]\nenabled = true\ninterval = 3600\ndry_run = true\ngrace_secs = 60\nproxy_cache_max_bytes = 5"
+    config = configured(tmp_path, file)
+    assert (config.gc.enabled, config.gc.interval, config.gc.dry_run, config.gc.grace) == (
+        True,
+        3600,
+        True,
+        60,
+    )
+    assert config.cache.max_size == 5
+    assert len(config.warnings) == 1, "of the name that is another section's by now"
+    config = configured(tmp_path, "", NORA_GC_GRACE="2h", NORA_GC_PROXY_CACHE_MAX_BYTES="1MiB")
+    assert (config.gc.grace, config.cache.max_size, config.warnings) == (7200, 2**20, ())

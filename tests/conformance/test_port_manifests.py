@@ -107,6 +107,7 @@ def test_a_manifest_of_3_9_megabytes_is_taken(repo: Repository) -> None:
     assert repo.get_manifest("large").content == image.manifest
 
 
+@pytest.mark.slow
 def test_a_manifest_over_the_limit_is_413(repo: Repository) -> None:
     image = repo.push_image()
     huge = json.dumps(json.loads(image.manifest) | {"annotations": {"pad": "p" * (64 << 20)}}).encode()

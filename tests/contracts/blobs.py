@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ import xxhash
 
 from nora.blobs.base import BlobStore, Expect
 from nora.blobs.files import LockedTempFile
+from nora.blobs.intake import Intake
+from nora.blobs.layout import SHARDS
 from nora.catalog.records import Blob, NewBlob
 from nora.errors import (
     BlobNotFound,
@@ -76,6 +79,14 @@ class BlobStoreContract:
     def objects(self, store: BlobStore) -> int:
         """How many objects, finished or not, the store holds."""
         raise NotImplementedError
+
+    def damage(self, store: BlobStore, blob: Blob) -> None:
+        """Let the last byte of an object be another one."""
+        raise NotImplementedError
+
+    async def finds_damage(self, store: BlobStore, blob: Blob) -> bool:
+        assert isinstance(store, Intake)
+        return await store.is_damaged(blob)
 
     @pytest.mark.parametrize("size", SIZES)
     async def test_what_goes_in_comes_out(self, store: BlobStore, size: int) -> None:
@@ -191,8 +202,9 @@ class BlobStoreContract:
         blobs = await asyncio.gather(*[keep(store, body, Expect(digest_of(body))) for body in bodies])
         assert await asyncio.gather(*map(store.read, blobs)) == bodies
 
-    async def test_a_local_file_is_adopted(self, store: BlobStore, tmp_path: Path) -> None:
-        data = os.urandom(100_000)
+    @pytest.mark.parametrize("size", [0, 100, 100_000])
+    async def test_a_local_file_is_adopted(self, store: BlobStore, tmp_path: Path, size: int) -> None:
+        data = os.urandom(size)
         file = LockedTempFile(str(tmp_path / "file"))
         file.create()
         file.write(data + b"beyond", 0)
@@ -252,9 +264,49 @@ class BlobStoreContract:
         with pytest.raises(StorageFailed):
             await collect(store.stream(longer, 0, longer.size))
 
+    @pytest.mark.parametrize("size", [10, 200_000])
+    async def test_other_bytes_are_a_failure(self, store: BlobStore, size: int) -> None:
+        blob = await keep(store, bytes(size))
+        self.damage(store, blob)
+        assert await store.is_whole(blob), "this is not seen from outside"
+        with pytest.raises(StorageFailed, match="damaged"):
+            await store.read(blob)
+        assert await self.finds_damage(store, blob)
+
+    @pytest.mark.parametrize("size", [10, 200_000])
+    async def test_what_is_put_aside_is_gone_until_it_is_put_again(self, store: BlobStore, size: int) -> None:
+        data = os.urandom(size)
+        blob = await keep(store, data)
+        assert f"{blob.digest.encoded}-" in await store.put_aside(blob)
+        assert not await store.is_whole(blob)
+        assert self.objects(store) == 1, "its bytes are kept"
+        with pytest.raises(StorageFailed):
+            await store.put_aside(blob)
+        assert await store.read(await keep(store, data)) == data
+
+    async def test_what_is_whole_is_not_damaged(self, store: BlobStore) -> None:
+        for size in (0, 10, 200_000):
+            assert not await self.finds_damage(store, await keep(store, bytes(size)))
+
     async def test_a_healthy_store_passes_its_check(self, store: BlobStore) -> None:
         await store.check()
         assert self.objects(store) == 0
+
+    async def test_objects_are_listed_and_can_be_removed_without_a_row(self, store: BlobStore) -> None:
+        began = time.time()
+        blobs = [await keep(store, os.urandom(size)) for size in (0, 9, 70_000)]
+        kept = {blob.digest: blob for blob in blobs}
+        listed = [one for shard in SHARDS for one in await store.list_objects(shard)]
+        assert {(one.digest, one.generation, one.size, one.is_draft) for one in listed} == {
+            (blob.digest, blob.generation, blob.size, False) for blob in kept.values()
+        }
+        assert all(abs(one.changed_at - began) < 60 for one in listed)
+        for one in listed:
+            await store.remove(one)
+            await store.remove(one)
+            assert not await store.is_whole(kept[one.digest])
+        assert self.objects(store) == 0
+        assert not any([await store.list_objects(shard) for shard in SHARDS])
 
 
 async def keep_stream(store: BlobStore, chunks: AsyncIterator[bytes], expect: Expect) -> Blob:

@@ -834,6 +834,23 @@ class CatalogContract(CatalogFixtures):
         assert [one.id for one in first] == [token(0, "").id, token(2, "").id]
         assert [one.id for one in await catalog.list_tokens("alice", first[-1].id, 2)] == [token(3, "").id]
         assert await catalog.list_tokens("Alice", "", 10) == []
+        counted = [(one.user, one.tokens, one.last_used_at) for one in await catalog.token_owners(10)]
+        assert counted == [(name, owners.count(name), None) for name in sorted({*owners})]
+        assert len(await catalog.token_owners(1)) == 1
+
+    async def test_tokens_that_end_are_found_by_when(self, catalog: Catalog) -> None:
+        for number, (user, ends_at) in enumerate(
+            [("alice", 30.0), ("bob", 20.0), ("alice", None), ("alice", 10.0), ("alice", 31.0)]
+        ):
+            await catalog.add_token(token(number, user, expires_at=ends_at))
+        for wanted, since, until, limit, expected in (
+            (None, 10.0, 30.0, 9, [20.0, 30.0]),
+            (None, 0.0, 99.0, 2, [10.0, 20.0]),
+            ("alice", 0.0, 30.0, 9, [10.0, 30.0]),
+            ("nobody", 0.0, 99.0, 9, []),
+        ):
+            found = await catalog.ending_tokens(wanted, since, until, limit)
+            assert [one.expires_at for one in found] == expected, (wanted, since)
 
     async def test_only_the_owner_revokes_when_one_is_given(self, catalog: Catalog) -> None:
         made = token(1, "alice")

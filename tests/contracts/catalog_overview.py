@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from nora.catalog.base import Catalog
+from nora.catalog.overview import Heavy, Idle
 from nora.catalog.records import NewFile, Totals
 from tests.contracts.catalog import LEASE, CatalogFixtures, layer, new_blob, release
 
@@ -25,8 +28,19 @@ class OverviewContract(CatalogFixtures):
         )
         await catalog.claim_package(hosted, "claimed")
         found = await catalog.summarize()
-        assert found.repositories == {hosted: Totals(2, 2, 12 + 8), other: Totals(1, 1, 12 + 8 + 5)}
+        assert found.repositories == {hosted: Totals(2, 2, 12 + 8), other: Totals(1, 1, 12 + 8 + 5, 1)}
         assert (found.blobs, found.bytes) == (3, 12 + 8 + 5)
+        await catalog.add_blob(new_blob("alone"), hosted, "web", LEASE)
+        heavy = await catalog.heaviest_packages(2)
+        assert heavy == [Heavy(hosted, "web", 1, 12 + 8 + 5), Heavy(hosted, "app", 1, 12 + 8)]
+        later = time.time() + 3600.0
+        for one in await catalog.list_package_files(hosted, "app"):
+            await catalog.note_pulls([((hosted, one.path), 1)], later)
+        idle = await catalog.idlest_packages(9)
+        assert {(one.repository_id, one.name) for one in idle[:2]} == {(hosted, "web"), (other, "app")}
+        assert idle[2] == Idle(hosted, "app", 1, 12 + 8, later)
+        assert all(one.used_at < later for one in idle[:2])
+        assert len(await catalog.idlest_packages(2)) == 2
 
     async def test_a_search_finds_names_that_hold_something_and_says_where_it_goes_on(
         self, catalog: Catalog, ids: tuple[int, int]

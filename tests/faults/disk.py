@@ -136,7 +136,7 @@ def mounted(folder: Path, at: Path | None = None) -> Iterator[Disk]:
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tests.faults.things import Thing
 from tests.faults.wire import Wire
+from tests.support.waiting import until
 
 SECONDS = 300
 """Of one download at most."""
@@ -115,20 +116,23 @@ async def download(wire: Wire, thing: Thing) -> Download:
     return found
 
 
-async def eventually(wire: Wire, thing: Thing, seconds: float = 30) -> Download:
+async def eventually(wire: Wire, thing: Thing) -> None:
     """One client that tries again until it has the file. Each answer before is honest."""
-    deadline = time.monotonic() + seconds
-    while not (found := await Download(wire, thing).run()).is_whole:
-        assert found.is_honest, found
-        assert found.status != 404, found
-        assert time.monotonic() < deadline, found
-        await asyncio.sleep(0.2)
-    return found
+    found: list[Download] = []
+
+    async def has_it() -> bool:
+        found[:] = [await Download(wire, thing).run()]
+        assert found[0].is_honest, found[0]
+        assert found[0].status != 404, found[0]
+        return found[0].is_whole
+
+    await until(has_it, thing.path, seen=lambda: found[0])
 
 
-async def reach(clients: Sequence[Download], received: int, seconds: float = 60) -> None:
+async def reach(clients: Sequence[Download], received: int) -> None:
     """Wait until each client has so many bytes."""
-    deadline = time.monotonic() + seconds
-    while slow := [str(one) for one in clients if one.received < received]:
-        assert time.monotonic() < deadline, slow
-        await asyncio.sleep(0.02)
+    await until(
+        lambda: all(one.received >= received for one in clients),
+        f"{received} bytes for each client",
+        seen=lambda: [str(one) for one in clients],
+    )

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.faults.processes import open_files, workers
 from tests.faults.wire import Wire
 from tests.support.server import Server
+from tests.support.waiting import until
 
-TRIES = 200
+MOST_CONNECTIONS = 100
+"""At once, to a server that is asked whether all of it is awake."""
 
 
 def downloads(server: Server) -> Path:
@@ -79,24 +82,24 @@ def left(server: Server) -> list[str]:
 
 async def clean(server: Server) -> None:
     """Wait until nothing temporary is left. Raises AssertionError where something stays."""
-    for _ in range(TRIES):
-        if not left(server):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"left: {left(server)}")
+    await until(lambda: not left(server), "nothing to be left", seen=lambda: left(server))
 
 
 async def awake(server: Server, wire: Wire) -> None:
     """Wait until every worker takes connections: a server is ready as soon as the first one does."""
-    writers = []
+    writers: deque[asyncio.StreamWriter] = deque()
+
+    def serving() -> list[int]:
+        return [pid for pid in workers(server) if clients_of(server, pid)]
+
+    async def asked() -> bool:
+        if len(writers) == MOST_CONNECTIONS:
+            writers.popleft().transport.abort()
+        writers.append((await wire.connect())[1])
+        return len(serving()) >= server.workers
+
     try:
-        for _ in range(TRIES):
-            writers.append((await wire.connect())[1])
-            await asyncio.sleep(0.02)
-            serving = [pid for pid in workers(server) if clients_of(server, pid)]
-            if len(serving) >= server.workers:
-                return
-        raise AssertionError(f"of {server.workers} workers only {serving} take connections")
+        await until(asked, f"each of {server.workers} workers to take a connection", seen=serving)
     finally:
         for writer in writers:
             writer.transport.abort()

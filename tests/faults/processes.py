@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from tests.support.server import Server
+from tests.support.waiting import wait_until
 
 
 def alive(pid: int) -> bool:
@@ -50,9 +50,10 @@ def group(server: Server) -> list[int]:
     return [server.pid, *server.children()]
 
 
-def gone(pids: list[int], seconds: float = 10) -> None:
+def gone(pids: list[int]) -> None:
     """Wait until processes have ended. Raises AssertionError where one does not."""
-    deadline = time.monotonic() + seconds
-    while living := [pid for pid in pids if alive(pid)]:
-        assert time.monotonic() < deadline, f"still alive: {living}"
-        time.sleep(0.005)
+    wait_until(
+        lambda: not any(map(alive, pids)),
+        "processes to end",
+        seen=lambda: [pid for pid in pids if alive(pid)],
+    )

@@ -11,9 +11,9 @@ from itertools import count
 import httpx
 
 from tests.support.server import Server
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 BETWEEN_KILLS = 25
-PATIENCE_SECONDS = 60.0
 Publish = Callable[[httpx.Client, int, int], bool]
 """The n-th publication of a writer, both from 0; whether it was acknowledged."""
 
@@ -45,10 +45,11 @@ def publish_under_kills(
         try:
             for kill in range(kills):
                 wanted = len(acknowledged) + BETWEEN_KILLS + kill
-                deadline = time.monotonic() + PATIENCE_SECONDS
-                while len(acknowledged) < wanted:
-                    assert time.monotonic() < deadline, "nothing is acknowledged any more"
-                    time.sleep(0.01)
+                wait_until(
+                    lambda: len(acknowledged) >= wanted,  # noqa: B023
+                    f"{wanted} publications to be acknowledged",
+                    seen=lambda: len(acknowledged),
+                )
                 server.kill()
                 server.start()
         finally:

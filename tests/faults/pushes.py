@@ -11,6 +11,7 @@ from tests.faults.ledger import Ledger, sha256
 from tests.faults.wire import SECONDS, Answer, Wire
 from tests.support.oci import CONFIG, IMAGE, INDEX, LAYER, describe, render
 from tests.support.oci import index as render_index
+from tests.support.waiting import until
 
 SIZES = (0, 1, 100, 4096, 10_000, 70_000, 300_000, 1_500_000)
 WEIGHTS = (1, 1, 6, 6, 6, 4, 2, 1)
@@ -49,8 +50,7 @@ class Pushes:
 
     async def quiet(self) -> None:
         """Wait until no request is in flight: after a pause."""
-        while self.in_flight:
-            await asyncio.sleep(0.01)
+        await until(lambda: not self.in_flight, "the requests in flight to end", seconds=SECONDS)
 
     async def stop(self) -> None:
         """Let each client finish what it is doing."""
@@ -61,11 +61,18 @@ class Pushes:
     async def acknowledged(self, more: int, in_flight: int, seconds: float = SECONDS) -> None:
         """Wait until `more` pushes have been acknowledged from now on, with so many requests in flight."""
         goal = self.ledger.count + more
-        async with asyncio.timeout(seconds):
-            while self.ledger.count < goal or self.in_flight < in_flight:
-                if self.problems:
-                    raise Refused("\n".join(self.problems))
-                await asyncio.sleep(0.002)
+
+        def came() -> bool:
+            if self.problems:
+                raise Refused("\n".join(self.problems))
+            return self.ledger.count >= goal and self.in_flight >= in_flight
+
+        await until(
+            came,
+            f"{goal} pushes with {in_flight} requests in flight",
+            seen=lambda: (self.ledger.count, self.in_flight),
+            seconds=seconds,
+        )
 
     async def _client(self, number: int) -> None:
         while not self._stopping:

@@ -15,6 +15,8 @@ from tests.faults.wire import Answer, Wire
 from tests.support.oci import INDEX, render
 from tests.support.server import Server, running
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 TYPE = {"content-type": INDEX}
 

@@ -109,6 +109,7 @@ def test_an_index_file_of_any_size_takes_what_is_allowed(
     assert grown[0] < 128 * MIB
 
 
+@pytest.mark.full
 def test_a_million_versions_hold_nobody_up(
     nora_server: StartServer, index: CrateIndex, upstream: Upstream
 ) -> None:

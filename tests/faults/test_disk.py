@@ -9,13 +9,13 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults.disk import Disk, mounted
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -183,9 +183,8 @@ def test_full_disk(disk: Disk) -> None:
         (disk.path / "file").write_bytes(b"x" * (2 << 20))
     assert os.statvfs(disk.path).f_bavail == 0
     (disk.path / "file").unlink()
-    deadline = time.monotonic() + 10
-    while os.statvfs(disk.path).f_bavail < 128 and time.monotonic() < deadline:
-        time.sleep(0.01)  # the kernel tells a FUSE file system of the last close when it likes
+    # The kernel tells a FUSE file system of the last close when it likes.
+    wait_until(lambda: os.statvfs(disk.path).f_bavail >= 128, "the room of the removed file")
     (disk.path / "other").write_bytes(b"x" * (1 << 19))
     assert os.statvfs(disk.path).f_bavail == 128
 

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from os import geteuid
 from pathlib import Path
@@ -20,6 +19,7 @@ from tests.faults.publications import client, publish_under_kills
 from tests.faults.wire import Wire
 from tests.support.memory import peak
 from tests.support.server import Server, running
+from tests.support.waiting import until, wait_until
 
 MIB = 1 << 20
 GROWTH = 64 * MIB
@@ -65,22 +65,32 @@ def test_what_was_on_its_way_is_gone_after_a_kill(nora_server: StartServer) -> N
         _, writer = await wire.connect()
         writer.write(wire.head("PUT", "/raw/half", {"content-length": str(8 * MIB)}) + bytes(4 * MIB))
         await writer.drain()
-        while not partials(server):
-            await asyncio.sleep(0.005)
+        await until(lambda: partials(server), "the file to come in")
         server.kill()
         writer.transport.abort()
 
     asyncio.run(cut_off())
     assert partials(server)
     server.start()
-    for _ in range(1000):
-        if not partials(server):
-            break
-        time.sleep(0.01)
-    assert not partials(server)
+    wait_until(lambda: not partials(server), "what was left to be gone", seen=lambda: partials(server))
     with client(server) as http:
         assert http.get("/raw/half").status_code == 404
         assert http.put("/raw/half", content=b"whole").status_code == 201
+
+
+def test_a_damaged_file_is_cut_off_where_reads_are_verified(nora_server: StartServer) -> None:
+    server = nora_server(env={"NORA_STORAGE_VERIFY_READS": "true"})
+    data = Random(1).randbytes(3 * MIB)
+    digest = hashlib.sha256(data).hexdigest()
+    with client(server) as http:
+        assert http.put("/raw/sure", content=data).status_code == 201
+        assert http.get("/raw/sure").content == data
+        [found] = (server.storage / "blobs" / "sha256" / digest[:2]).glob(f"{digest}-*")
+        found.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        with pytest.raises(httpx.RemoteProtocolError):
+            http.get("/raw/sure")
+        assert http.put("/raw/sure", content=data).status_code == 200  # whoever has it puts it again
+        assert http.get("/raw/sure").content == data
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from tests.faults.processes import alive, workers
 from tests.faults.pushes import Pushes
 from tests.faults.runs import MANY_SESSIONS, SIZES, Record, Size, kill_run, reclaimed
 from tests.faults.wire import Wire
+from tests.support.waiting import until
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -42,8 +43,8 @@ def test_killed_workers_lose_nothing_and_are_replaced(
     server = nora_server(workers=2, env=MANY_SESSIONS)
 
     async def kill(dice: random.Random, pushes: Pushes) -> bool:
-        while not (victims := workers(server)):  # all of them are being replaced
-            await asyncio.sleep(0.02)
+        # There is none while all of them are being replaced.
+        victims = await until(lambda: workers(server), "a worker")
         os.kill(dice.choice(victims), signal.SIGKILL)
         return False
 
@@ -74,8 +75,7 @@ def test_upload_is_resumed_after_a_kill_in_the_middle(nora_server: StartServer, 
         if victim == "worker":
             doomed = workers(server)[0]
             os.kill(doomed, signal.SIGKILL)
-            while alive(doomed):
-                await asyncio.sleep(0.01)
+            await until(lambda: not alive(doomed), "the worker to die")
             await asyncio.to_thread(server.wait_ready)
         else:
             server.kill()

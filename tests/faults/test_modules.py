@@ -17,6 +17,7 @@ from tests.support.go_modules import Module, ModuleProxy
 from tests.support.memory import peak
 from tests.support.server import Server
 from tests.support.upstream import Upstream
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 MIB = 1 << 20
@@ -63,10 +64,11 @@ def test_a_kill_leaves_a_version_whole_or_not_at_all(nora_server: StartServer) -
         jobs = [pool.submit(publisher, number) for number in range(4)]
         for kill in range(1, 5):
             wanted = len(acknowledged) + 15 + kill
-            for _ in range(3000):
-                if len(acknowledged) >= wanted:
-                    break
-                time.sleep(0.01)
+            wait_until(
+                lambda: len(acknowledged) >= wanted,  # noqa: B023
+                f"{wanted} modules to be acknowledged",
+                seen=lambda: len(acknowledged),
+            )
             server.kill()
             server.start()
         over.set()

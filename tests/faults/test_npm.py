@@ -137,6 +137,7 @@ def test_a_document_of_any_size_takes_what_is_allowed(nora_server: StartServer, 
     assert grown[0] < 96 * MIB
 
 
+@pytest.mark.full
 def test_a_million_versions_are_refused_and_hold_nobody_up(
     nora_server: StartServer, upstream: Upstream
 ) -> None:

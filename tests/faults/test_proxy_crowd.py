@@ -14,9 +14,11 @@ from tests.faults.downloads import Download, download, reach
 from tests.faults.in_flight import awake, clean
 from tests.faults.processes import open_files, workers
 from tests.faults.runs import Record
-from tests.faults.things import KINDS, MIB, Thing, asking, wheel
+from tests.faults.things import KINDS, MIB, Thing, asking, jar, wheel
 from tests.faults.wire import Wire
+from tests.support.memory import peak
 from tests.support.upstream_process import UpstreamProcess, upstream_process
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -24,6 +26,7 @@ CLIENTS = 64
 ROUNDS = 12
 """So many files would leave as many descriptors; what is opened at first use is fewer."""
 FIRST_BYTE_SECONDS = 0.5
+GROWTH = 64 * MIB
 SIZES = [
     pytest.param(8 * MIB, id="8MiB"),
     pytest.param(200 * MIB, id="200MiB", marks=pytest.mark.full),
@@ -81,6 +84,29 @@ def test_one_upstream_request_for_a_crowd(
             f"{CLIENTS} clients of {count} workers, {size >> 20} MiB behind {FIRST_BYTE_SECONDS} s: "
             f"first byte after {statistics.median(waits):.2f} s (median), {waits[-1]:.2f} s (last)",
         )
+
+    asyncio.run(run())
+
+
+def test_a_crowd_takes_no_memory(
+    nora_server: StartServer, up: UpstreamProcess, record_property: Record
+) -> None:
+    """Fifty clients read along while a jar of 50 MB comes in: once, and not into memory."""
+    warm, thing = jar("warm", MIB), jar("crowded", 50_000_000)
+    warm.publish(up)
+    thing.publish(up, delay=FIRST_BYTE_SECONDS)
+    server = nora_server(env=asking(up.url))
+    wire = Wire(server.host, server.port)
+
+    async def run() -> None:
+        await awake(server, wire)
+        assert (await download(wire, warm)).is_whole
+        with peak(server) as growth:
+            clients = await asyncio.gather(*(Download(wire, thing).run() for _ in range(50)))
+        assert [str(one) for one in clients if not one.is_whole] == []
+        assert up.count("GET", thing.source) == 1
+        record_property("run", f"50 clients of a jar of 50 MB: grows by {growth[0] / MIB:.1f} MiB")
+        assert growth[0] < GROWTH, growth
 
     asyncio.run(run())
 
@@ -150,13 +176,12 @@ def test_a_fill_completes_when_all_clients_have_left(
         threads = {pid: _threads(pid) for pid in before}
         for number in range(ROUNDS):
             await once(f"left{number}")
-        for _ in range(100):
-            after = {pid: len(open_files(pid)) for pid in before}
-            if sum(after.values()) < sum(before.values()) + ROUNDS:
-                break
-            await asyncio.sleep(0.05)
-        else:
-            raise AssertionError(f"descriptors: {before}, then {after}")
+        most = sum(before.values()) + ROUNDS
+        await until(
+            lambda: sum(len(open_files(pid)) for pid in before) < most,
+            f"fewer than {most} descriptors",
+            seen=lambda: {pid: open_files(pid) for pid in before},
+        )
         assert all(_threads(pid) <= known + 8 for pid, known in threads.items())
 
     asyncio.run(run())

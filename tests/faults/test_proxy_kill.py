@@ -17,6 +17,7 @@ from tests.faults.processes import gone
 from tests.faults.things import KINDS, LISTED, MIB, asking
 from tests.faults.wire import Dropped, Wire
 from tests.support.upstream_process import UpstreamProcess, upstream_process
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -129,10 +130,11 @@ def test_leaders_that_die_one_after_the_other(nora_server: StartServer, up: Upst
         """Clients at every worker that is there, which keep the download alive whoever dies."""
         clients = [Download(wire, thing) for _ in range(16)]
         tasks = [asyncio.ensure_future(one.run()) for one in clients]
-        deadline = time.monotonic() + 30
-        while not all(one.received >= received or one.is_cut for one in clients):
-            assert time.monotonic() < deadline, [str(one) for one in clients]
-            await asyncio.sleep(0.05)
+        await until(
+            lambda: all(one.received >= received or one.is_cut for one in clients),
+            f"{received} bytes for each client",
+            seen=lambda: [str(one) for one in clients],
+        )
         return tasks
 
     async def run() -> None:
@@ -213,6 +215,7 @@ def test_restarted_server(nora_server: StartServer, up: UpstreamProcess, kind: s
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_what_nobody_asks_for_again_is_swept(nora_server: StartServer, up: UpstreamProcess) -> None:
     """The part file of a worker that died goes when it is an hour old, without a restart of the server."""
     thing = KINDS["blob"]("swept", SIZE)
@@ -232,10 +235,12 @@ def test_what_nobody_asks_for_again_is_swept(nora_server: StartServer, up: Upstr
         await asyncio.to_thread(server.wait_ready)
         for left in downloads(server).iterdir():
             os.utime(left, (time.time() - 3700, time.time() - 3700))
-        deadline = time.monotonic() + 180
-        while list(downloads(server).iterdir()):
-            assert time.monotonic() < deadline, list(downloads(server).iterdir())
-            await asyncio.sleep(1)
+        await until(
+            lambda: not list(downloads(server).iterdir()),
+            "the folder of downloads to be swept",
+            seen=lambda: list(downloads(server).iterdir()),
+            seconds=180,
+        )
         await download(wire, thing)
 
     asyncio.run(run())

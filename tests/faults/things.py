@@ -1,5 +1,5 @@
 """Files that an upstream has, in the dialects of formats: a layer of an image, a wheel, a tarball of npm, a
-crate; of any size.
+crate, a jar; of any size.
 
 thing = wheel("crowd", 8 << 20)
 thing.publish(up)                                # what names it, and the file itself
@@ -205,6 +205,23 @@ def crate(name: str, size: int) -> Thing:
     )
 
 
+def jar(name: str, size: int) -> Thing:
+    """The jar of the one version of the artifact `org.faults:<name>`, which nothing lists."""
+    body = _body(name, size)
+    folder = f"org/faults/{name}/1.0/{name}-1.0"
+    checksum = document(_hashed(body, "sha1").hexdigest().encode(), "text/plain", ranges=False)
+    return Thing(
+        body,
+        body.sha256(),
+        page=f"/maven2/{folder}.jar.sha1",
+        path=f"/maven2/{folder}.jar",
+        source=f"/maven/{folder}.jar",
+        named={f"/maven/{folder}.jar.sha1": lambda _: checksum},
+        accept="*/*",
+        described={"content-type": "application/java-archive", "etag": f'"{name}"'},
+    )
+
+
 KINDS: Mapping[str, Callable[[str, int], Thing]] = {"blob": blob, "wheel": wheel}
 """All that differs of the way of a file: one that is known by its digest, one that a document lists."""
 LISTED: Mapping[str, Callable[[str, int], Thing]] = {"wheel": wheel, "tarball": tarball, "crate": crate}
@@ -230,5 +247,6 @@ def asking(url: str, **env: str) -> dict[str, str]:
         "NORA_PYPI_PROXY": f"{url}/simple/",
         "NORA_NPM_PROXY": f"{url}/npm",
         "NORA_CARGO_PROXY": f"{url}/index",
+        "NORA_MAVEN_PROXY": f"{url}/maven",
         **env,
     }

@@ -15,7 +15,7 @@ from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import BadRequest, Conflict, NotFound
 from nora.formats.base import CommandServices
 from nora.formats.release_commands import release_commands
-from nora.formats.releases import Mark, ReleaseApi, ReleaseRules, Releases, reason_of, status_of
+from nora.formats.releases import Mark, ReleaseApi, ReleaseRules, Releases, Words, reason_of, status_of
 from nora.model import Repository, RepositorySpec
 from tests.contracts.catalog import new_blob
 from tests.support.catalogs import prepare_catalog
@@ -26,6 +26,8 @@ DEPRECATED = Mark(
     undo="undeprecate",
     help="Warn of VERSION of CRATE.",
     undo_help="Take that back.",
+    words=Words(title="Deprecate", effect="Clients warn of it.", done="deprecated"),
+    undo_words=Words(title="Do not warn", effect="Nobody is warned of it.", done="as before"),
 )
 RULES = ReleaseRules(
     prefix="/crates/{crate}",

@@ -15,6 +15,8 @@ from tests.formats.toyformat.samples import SAMPLE
 from tests.support.distributions import install_format
 from tests.support.server import Server, running
 
+pytestmark = pytest.mark.slow
+
 BEAR, LION = b"a bear", b"a lion"
 
 
@@ -106,7 +108,6 @@ def test_a_toy_is_deleted_for_good(http: httpx.Client) -> None:
     assert http.get("/toys/duck").status_code == 404
 
 
-@pytest.mark.slow
 def test_its_settings_and_commands_are_those_of_any_format(
     installed: dict[str, str], shop: Server, http: httpx.Client
 ) -> None:

@@ -25,8 +25,9 @@ from nora.http.body import (
     stream_body,
 )
 from tests.http.toy import LIMIT
-from tests.http.wire import ask, connect, eventually, read_answer
+from tests.http.wire import ask, connect, read_answer
 from tests.support.server import Server
+from tests.support.waiting import wait_until
 
 MIB = 1024 * 1024
 
@@ -122,7 +123,7 @@ def test_a_client_that_leaves_is_no_short_body(toy: Server, client: httpx.Client
         if abruptly:
             linger = b"\1\0\0\0\0\0\0\0"
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-    assert eventually(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone")
+    wait_until(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone", "the end of the body")
 
 
 def test_a_client_that_leaves_a_chunked_body_is_no_short_body(toy: Server, client: httpx.Client) -> None:
@@ -131,7 +132,7 @@ def test_a_client_that_leaves_a_chunked_body_is_no_short_body(toy: Server, clien
         connection.sendall(
             b"PUT /toy/echo HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"
         )
-    assert eventually(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone")
+    wait_until(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone", "the end of the body")
 
 
 def test_a_client_that_leaves_is_no_error_in_the_log(toy: Server, client: httpx.Client) -> None:
@@ -141,7 +142,7 @@ def test_a_client_that_leaves_is_no_error_in_the_log(toy: Server, client: httpx.
         connection.sendall(
             b"PUT /toy/echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n" + bytes(40_000)
         )
-    assert eventually(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone")
+    wait_until(lambda: client.get("/toy/seen").json()["echo"] == "ClientGone", "the end of the body")
     assert toy.log.read_text().count('"level":"error"') == before
 
 

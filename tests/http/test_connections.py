@@ -23,8 +23,9 @@ from nora.http.clients import Clients, parse_networks
 from nora.http.connections import ConnectionLimits, ConnectionWatch, OpenSockets, network_of
 from nora.processes import DescriptorBudget
 from tests.http.toy import install
-from tests.http.wire import connect, eventually, read_answer
+from tests.http.wire import connect, read_answer
 from tests.support.server import HOST, Server, running
+from tests.support.waiting import wait_until
 from tests.test_server import certificate, unverified
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems tell less of a connection")
@@ -301,7 +302,7 @@ def test_who_takes_nothing_of_an_answer_is_dropped(
         peers.watch.look()
     assert not is_shut(stopped)
     monkeypatch.setattr("nora.http.connections.STOPPED_SECONDS", -1)
-    assert eventually(lambda: peers.watch.look() or is_shut(stopped))
+    wait_until(lambda: peers.watch.look() or is_shut(stopped), "the one who stopped to be shut")
     assert not is_shut(quiet)
 
 
@@ -314,7 +315,7 @@ def test_who_takes_an_answer_slowly_gets_it(
     fill(server)
     for _ in range(3):
         assert peers.client_of(server).recv(1 << 20)
-        assert eventually(lambda: fill(server) > 0), "it has taken something"
+        wait_until(lambda: fill(server) > 0, "something to be taken")
         peers.watch.look()
         assert not is_shut(server)
 

@@ -18,8 +18,10 @@ import bcrypt
 import orjson
 import pytest
 
-from tests.http.wire import eventually
 from tests.support.server import Server, running
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 RATE, BURST, SESSIONS = 40, 40, 20
 PASSWORD = "correct horse"
@@ -102,7 +104,6 @@ def offer(client: Client, rate: float, seconds: float, forge: bool = False) -> t
         ("192.0.2.3", 10, False),
     ],
 )
-@pytest.mark.slow
 def test_the_limit_holds_over_all_workers_within_a_tenth(
     server: Server, address: str, seconds: int, forge: bool
 ) -> None:
@@ -146,7 +147,7 @@ def test_a_name_is_locked_at_one_address_by_all_workers(server: Server) -> None:
     assert client.ask(upload, "POST", basic("ann", PASSWORD))[0] == 429
     assert Client(server, "192.0.2.31").ask(upload, "POST", basic("ann", PASSWORD))[0] == 202
     assert client.ask(upload, "POST", basic("ann", PASSWORD))[0] == 429  # also where it is known by now
-    assert eventually(lambda: client.ask(upload, "POST", basic("ann", PASSWORD))[0] == 202)
+    wait_until(lambda: client.ask(upload, "POST", basic("ann", PASSWORD))[0] == 202, "its turn")
 
 
 def test_one_user_cannot_take_all_upload_sessions(server: Server) -> None:
@@ -165,7 +166,6 @@ def test_guesses_at_once_get_what_one_after_the_other_gets(server: Server) -> No
     assert 5 <= statuses.count(401) <= 6  # the sixth, where the first five take as long as the lock
 
 
-@pytest.mark.slow
 def test_a_first_login_is_not_refused_because_others_guess(server: Server) -> None:
     client, upload = Client(server, "192.0.2.33"), "/v2/app/blobs/uploads/"
     for number in range(10):
@@ -185,7 +185,7 @@ def test_the_audit_log_has_all_that_was_done_and_no_secret(server: Server) -> No
     assert client.ask(path, "POST", {**basic("bob", "wrong"), "X-Request-ID": "refused"}, content)[0] == 401
     assert client.ask(f"/v2/team/app/blobs/{digest}", "DELETE", basic("bob", PASSWORD))[0] == 403
     log = server.storage / "audit.jsonl"
-    assert eventually(lambda: len(mine(log)) == 23)
+    wait_until(lambda: len(mine(log)) == 23, "all lines", seen=lambda: mine(log))
     lines = mine(log)
     (claim,) = [line for line in lines if line["action"] == "claim"]
     assert (claim["subject"], claim["object"]) == ("bob", "team/app"), "whose the name is from now on"

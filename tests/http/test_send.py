@@ -19,8 +19,9 @@ from nora.http.memory import MemoryCache
 from nora.http.send import SMALL, blob_response, stat_to_send
 from nora.model import Digest
 from nora.processes import DescriptorBudget
-from tests.http.wire import connect, eventually
+from tests.http.wire import connect
 from tests.support.server import Server
+from tests.support.waiting import wait_until
 
 SIZES = [0, 1, 1000, SMALL, SMALL + 1, 3_000_000]
 
@@ -151,7 +152,7 @@ def test_a_client_that_leaves_stops_the_producer(toy: Server, client: httpx.Clie
         connection.sendall(b"GET /toy/endless HTTP/1.1\r\nhost: localhost\r\n\r\n")
         connection.recv(2048)
         assert client.get("/toy/seen").json()["endless"] == "running"
-    assert eventually(lambda: client.get("/toy/seen").json()["endless"] == "stopped")
+    wait_until(lambda: client.get("/toy/seen").json()["endless"] == "stopped", "the endless answer to stop")
 
 
 def test_a_client_that_leaves_a_large_file_harms_nobody(
@@ -182,6 +183,7 @@ def test_a_large_blob_is_had_from_the_store_that_sends_it(
         return bytes(size)
 
     store: Any = SimpleNamespace(
+        verifies=False,
         redirect_url=lambda blob, media_type: f"https://bucket/{blob.size}?type={media_type.decode()}",
         read=read,
     )

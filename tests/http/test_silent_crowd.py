@@ -13,11 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.server import COMMAND, Server
+from tests.support.waiting import until
 from tests.test_server import certificate, unverified
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems tell less of a connection")
 
 AT_ONCE = 200
+ATTEMPT_SECONDS = 10
 ASK = b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
 
 
@@ -31,17 +33,19 @@ def many_files() -> Iterator[None]:
 
 
 async def health(server: Server, context: ssl.SSLContext | None) -> bytes:
-    """The first line of the answer to a client that tries again, as all do, when its connection is ended."""
-    for _ in range(100):
-        with contextlib.suppress(OSError):
-            reader, writer = await asyncio.open_connection(server.host, server.port, ssl=context)
-            writer.write(ASK)
-            line = await reader.readline()
-            writer.close()
-            if line:
+    """The first line of the answer to a client that tries again, as all do, when nothing comes of it."""
+
+    async def answered() -> bytes:
+        with contextlib.suppress(OSError):  # a TimeoutError is one
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                reader, writer = await asyncio.open_connection(server.host, server.port, ssl=context)
+                writer.write(ASK)
+                line = await reader.readline()
+                writer.close()
                 return line
-        await asyncio.sleep(0.2)
-    return b""
+        return b""
+
+    return await until(answered, "an answer of /health")
 
 
 async def ask_among_silent(server: Server, count: int, context: ssl.SSLContext | None) -> bytes:
@@ -61,7 +65,7 @@ async def ask_among_silent(server: Server, count: int, context: ssl.SSLContext |
         before = len(writers)
         await asyncio.sleep(0.2)
     try:
-        return await asyncio.wait_for(health(server, context), 60)
+        return await health(server, context)
     finally:
         opening.cancel()
         await asyncio.gather(opening, return_exceptions=True)

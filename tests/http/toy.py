@@ -85,6 +85,7 @@ class Toy:
         return Response(200, None, Content(b"text/plain", str(os.getpid()).encode()))
 
     async def on_slow(self, request: Request, rest: str) -> Response:
+        print("toy/slow begins", flush=True)
         await asyncio.sleep(float(rest))
         return Response(200, None, Content(b"text/plain", b"done"))
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
-from collections.abc import Callable
 from typing import NamedTuple
 
 from tests.support.server import Server
@@ -44,13 +42,3 @@ def ask(server: Server, request: bytes) -> Answer:
     with connect(server) as connection:
         connection.sendall(request)
         return read_answer(connection)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
-    """Whether a condition comes true in time."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False

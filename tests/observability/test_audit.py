@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from nora.observability import audit
 from nora.observability.audit import Audit, AuditFile, note
 from nora.observability.logs import REQUEST_ID
 from nora.observability.shared import SharedMemory, Value
+from tests.support.waiting import wait_until
 
 CI = Principal("ci", "token", "write")
 
@@ -265,7 +265,7 @@ def test_a_full_disk_leaves_whole_lines_and_is_counted(
 
     monkeypatch.setattr(audit.os, "write", write)
     log.audit.observe(noted(), "docker", 201)
-    _until(lambda: log.count("failed") == 1)
+    wait_until(lambda: log.count("failed") == 1, "the failure")
     room[0] = 100_000
     log.audit.observe(noted(), "docker", 202)
     assert [line["status"] for line in written(log, path)] == [202]
@@ -303,11 +303,3 @@ def _forked(work: Callable[[int], None], number: int) -> int:
         os._exit(0)
     finally:
         os._exit(1)
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        threading.Event().wait(0.005)
-    raise AssertionError("it never happened")

@@ -160,7 +160,7 @@ def test_no_url_leads_to_another_exception(url: str) -> None:
 
 def test_silence_and_slowness_end_in_a_timeout() -> None:
     ended = threading.Event()
-    with serving(lambda asked: Answer(200, b"hello", before=lambda: ended.wait(10))) as server:
+    with serving(lambda asked: Answer(200, b"hello", before=lambda: ended.wait(60))) as server:
         try:
             with pytest.raises(UpstreamTimeout):
                 get(server.url, terms(server.url, idle_seconds=0.1))

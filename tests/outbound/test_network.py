@@ -20,6 +20,7 @@ from nora.addresses import Reach
 from nora.errors import UpstreamFailed
 from nora.outbound.network import Connection, Network
 from tests.support.certificates import Certificates, make
+from tests.support.waiting import PATIENCE_SECONDS, until
 
 BODY = bytes(range(256)) * 10_000
 Loop = Callable[[], asyncio.AbstractEventLoop]
@@ -45,7 +46,7 @@ def listening(talk: Talk, tls: Certificates | None = None) -> Iterator[int]:
     def serve() -> None:
         try:
             plain, _ = listener.accept()
-            plain.settimeout(10)
+            plain.settimeout(PATIENCE_SECONDS)
             with plain:
                 if tls is None:
                     talk(plain)
@@ -60,35 +61,35 @@ def listening(talk: Talk, tls: Certificates | None = None) -> Iterator[int]:
             failures.append(failure)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE_SECONDS)
         thread = threading.Thread(target=serve)
         thread.start()
         try:
             yield listener.getsockname()[1]
         finally:
-            thread.join(10)
+            thread.join(PATIENCE_SECONDS)
     assert not failures, failures
 
 
 def run(loop: Loop, port: int, work: Callable[[Connection], Awaitable[None]]) -> None:
     async def body() -> None:
-        connection = await Network(Reach.ANYWHERE).connect_tcp("127.0.0.1", port, timeout=5)
+        connection = await Network(Reach.ANYWHERE).connect_tcp("127.0.0.1", port, timeout=PATIENCE_SECONDS)
         try:
             await work(connection)
         finally:
             await connection.aclose()
 
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(asyncio.wait_for(body(), 20))
+        runner.run(asyncio.wait_for(body(), PATIENCE_SECONDS))
 
 
 def wait(over: threading.Event) -> None:
-    assert over.wait(10)
+    assert over.wait(PATIENCE_SECONDS)
 
 
 async def read_all(connection: Connection, most: int = 65_536) -> bytes:
     pieces = []
-    while piece := await connection.read(most, timeout=5):
+    while piece := await connection.read(most, timeout=PATIENCE_SECONDS):
         assert len(piece) <= most
         pieces.append(piece)
     return b"".join(pieces)
@@ -119,9 +120,9 @@ def test_all_bytes_come_in_order_when_they_are_encrypted(loop: Loop, certificate
 
     async def work(connection: Connection) -> None:
         context = ssl.create_default_context(cafile=str(certificates.authority))
-        secure = await connection.start_tls(context, "127.0.0.1", timeout=5)
+        secure = await connection.start_tls(context, "127.0.0.1", timeout=PATIENCE_SECONDS)
         assert secure.get_extra_info("ssl_object") is not None
-        await secure.write(BODY, timeout=5)
+        await secure.write(BODY, timeout=PATIENCE_SECONDS)
         assert await read_all(secure) == BODY
 
     with listening(echo, certificates) as port:
@@ -131,7 +132,7 @@ def test_all_bytes_come_in_order_when_they_are_encrypted(loop: Loop, certificate
 def test_an_authority_that_is_not_trusted(loop: Loop, certificates: Certificates) -> None:
     async def work(connection: Connection) -> None:
         with pytest.raises(httpcore.ConnectError) as failed:
-            await connection.start_tls(ssl.create_default_context(), "127.0.0.1", timeout=5)
+            await connection.start_tls(ssl.create_default_context(), "127.0.0.1", timeout=PATIENCE_SECONDS)
         assert isinstance(failed.value.__cause__, ssl.SSLError)
 
     with listening(lambda peer: None, certificates) as port:
@@ -163,7 +164,7 @@ def test_nothing_is_read_that_nobody_wants(loop: Loop) -> None:
         is_full.set()
 
     async def work(connection: Connection) -> None:
-        assert await connection.read(1000, timeout=5)
+        assert await connection.read(1000, timeout=PATIENCE_SECONDS)
         assert await asyncio.to_thread(is_full.wait, 10)
         assert sent[0] < 100 << 20
 
@@ -191,11 +192,11 @@ def test_a_cut_is_no_end(loop: Loop) -> None:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     async def work(connection: Connection) -> None:
-        await connection.write(b"x", timeout=5)
+        await connection.write(b"x", timeout=PATIENCE_SECONDS)
         with pytest.raises(httpcore.ReadError):
-            await connection.read(10, timeout=5)
+            await connection.read(10, timeout=PATIENCE_SECONDS)
         with pytest.raises(httpcore.WriteError):
-            await connection.write(b"x", timeout=5)
+            await connection.write(b"x", timeout=PATIENCE_SECONDS)
         await connection.write(b"")
 
     with listening(cut) as port:
@@ -211,7 +212,7 @@ def test_what_is_damaged_on_its_way_is_no_end(loop: Loop, certificates: Certific
 
     async def work(connection: Connection) -> None:
         context = ssl.create_default_context(cafile=str(certificates.authority))
-        secure = await connection.start_tls(context, "127.0.0.1", timeout=5)
+        secure = await connection.start_tls(context, "127.0.0.1", timeout=PATIENCE_SECONDS)
         with pytest.raises(httpcore.ReadError):
             await read_all(secure)
         with pytest.raises(httpcore.WriteError):
@@ -225,7 +226,7 @@ def test_closing_is_no_end_of_what_is_being_received(loop: Loop) -> None:
     over = threading.Event()
 
     async def work(connection: Connection) -> None:
-        reading = asyncio.get_running_loop().create_task(connection.read(10, timeout=5))
+        reading = asyncio.get_running_loop().create_task(connection.read(10, timeout=PATIENCE_SECONDS))
         await asyncio.sleep(0.05)
         await connection.aclose()
         with pytest.raises(httpcore.ReadError):
@@ -250,19 +251,18 @@ def test_whoever_gives_up_while_a_connection_is_to_be_encrypted_leaves_none(loop
                 await connection.start_tls(ssl.create_default_context(), "127.0.0.1")
 
     async def body(port: int) -> None:
-        await work(await Network(Reach.ANYWHERE).connect_tcp("127.0.0.1", port, timeout=5))
-        while not ended or ended[-1]:
-            await asyncio.sleep(0.01)
+        await work(await Network(Reach.ANYWHERE).connect_tcp("127.0.0.1", port, timeout=PATIENCE_SECONDS))
+        await until(lambda: ended and not ended[-1], "the peer to see the end")
 
     with listening(hear) as port, asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(asyncio.wait_for(body(port), 10))
+        runner.run(asyncio.wait_for(body(port), PATIENCE_SECONDS))
 
 
 def test_an_idle_connection_that_ends_or_speaks_is_seen(loop: Loop) -> None:
     goes_on, has_spoken = threading.Event(), threading.Event()
 
     def talk(peer: socket.socket) -> None:
-        goes_on.wait(10)
+        goes_on.wait(PATIENCE_SECONDS)
         peer.sendall(b"late")
         has_spoken.set()
 
@@ -271,7 +271,7 @@ def test_an_idle_connection_that_ends_or_speaks_is_seen(loop: Loop) -> None:
         goes_on.set()
         assert await asyncio.to_thread(has_spoken.wait, 10)
         assert connection.get_extra_info("is_readable") is True
-        assert await connection.read(2, timeout=5) == b"la"
+        assert await connection.read(2, timeout=PATIENCE_SECONDS) == b"la"
         assert connection.get_extra_info("is_readable") is True
         assert await read_all(connection) == b"te"
         assert connection.get_extra_info("is_readable") is True
@@ -295,7 +295,9 @@ def test_the_first_address_that_answers_is_taken(monkeypatch: pytest.MonkeyPatch
     async def work(port: int) -> bytes:
         answering(monkeypatch, "127.0.0.2", "127.0.0.1")
         options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
-        connection = await Network(Reach.ANYWHERE).connect_tcp("x", port, timeout=5, socket_options=options)
+        connection = await Network(Reach.ANYWHERE).connect_tcp(
+            "x", port, timeout=PATIENCE_SECONDS, socket_options=options
+        )
         try:
             return await read_all(connection)
         finally:
@@ -361,7 +363,7 @@ def test_guarded_it_leads_to_public_addresses_only(
         answering(monkeypatch, *addresses)
         monkeypatch.setattr("nora.outbound.network.start_connection", start_connection)
         with pytest.raises(UpstreamFailed if used is None else httpcore.ConnectError):
-            await Network(Reach.PUBLIC).connect_tcp("x.example.com", 80, timeout=5)
+            await Network(Reach.PUBLIC).connect_tcp("x.example.com", 80, timeout=PATIENCE_SECONDS)
 
     asyncio.run(work())
     assert tried == (used or [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nora.addresses import Reach
-from nora.outbound import Terms
+from nora.outbound import Terms, host_of
 from tests.support.tables import each
 
 
@@ -31,6 +31,18 @@ def test_what_must_be_in_the_public_network(url: str, reach: Reach) -> None:
         private=("files.example.com", "*.mirror.example.com", "fd00::1"),
     )
     assert terms.reach(url) is reach
+
+
+def test_whom_was_asked_is_named_without_what_could_be_secret() -> None:
+    for url, named in (
+        ("https://me:secret@example.com/simple?token=x", "example.com"),
+        ("https://example.com:443", "example.com"),
+        ("http://example.com:8081/npm", "example.com:8081"),
+        ("http://[::1]:8081/", "[::1]:8081"),
+        ("https://example.com:99999/", "the upstream"),
+        ("nonsense", "the upstream"),
+    ):
+        assert host_of(url) == named, url
 
 
 def test_anything_may_be_private_where_all_is_trusted() -> None:

@@ -35,7 +35,7 @@ def proxy() -> Iterator[str]:
 
     def tunnel(client: socket.socket) -> None:
         with client, contextlib.suppress(OSError):
-            client.settimeout(10)
+            client.settimeout(60)
             asked = b""
             while b"\r\n\r\n" not in asked:
                 asked += client.recv(1 << 16)

@@ -55,7 +55,7 @@ async def sent(request: Request, response: Response) -> Sent:
     error: Exception | None = None
     scope: Any = request.scope
     try:
-        await transmit(response, (), scope, receive, send, {})
+        await transmit(response, (), scope, receive, send, {}, lambda _: None)
     except NoraError as failed:
         error = failed
     head, *parts = messages

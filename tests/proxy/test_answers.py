@@ -21,6 +21,7 @@ from tests.proxy.engine import Engine, digest_of, engine
 from tests.proxy.sent import Sent, Services, asking, sent
 from tests.support.answers import Answer, document
 from tests.support.upstream import Upstream, upstream
+from tests.support.waiting import until
 
 DATA = os.urandom(2_000_000)
 DIGEST = digest_of(DATA)
@@ -51,8 +52,7 @@ class Client:
         return await sent(request, response)
 
     async def stored(self, wanted: FileRequest) -> None:
-        while await wanted.find() is None:
-            await asyncio.sleep(0.005)
+        await until(wanted.find, "the row of the file")
 
 
 @pytest.fixture
@@ -241,8 +241,7 @@ def test_what_the_upstream_does_not_give_is_waited_for(
 
     async def body(client: Client) -> None:
         asking = asyncio.ensure_future(client.ask(client.wanted(), range="bytes=-1000"))
-        while up.log.count("GET") < 2:
-            await asyncio.sleep(0.01)
+        await until(lambda: up.log.count("GET") == 2, "the second request")
         up.open("rest")
         sent = await asking
         assert (sent.status, sent.body, sent.error) == (206, DATA[-1000:], None)

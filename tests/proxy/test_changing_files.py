@@ -20,6 +20,7 @@ from tests.proxy.engine import LEASE_SECONDS, MAX_BYTES, Engine, digest_of, engi
 from tests.proxy.sent import Sent, Services, asking, sent
 from tests.support.answers import Answer
 from tests.support.upstream import Upstream, upstream
+from tests.support.waiting import until
 
 OLD, NEW = os.urandom(300_000), os.urandom(200_000)
 DATE = "Tue, 03 Mar 2026 10:00:00 GMT"
@@ -53,8 +54,8 @@ class Client:
 
     async def fetched(self) -> None:
         """Wait until the file has its row."""
-        while await self.engine.catalog.find_cached(self.engine.repository.id, "a") is None:
-            await asyncio.sleep(0.005)
+        catalog, repository = self.engine.catalog, self.engine.repository.id
+        await until(lambda: catalog.find_cached(repository, "a"), "the row of the file")
 
 
 Run = Callable[[Callable[[Client], Awaitable[None]]], None]

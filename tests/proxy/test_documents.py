@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from math import inf
@@ -17,6 +18,7 @@ from nora.model import Digest
 from nora.proxy.base import UNCHANGED, Document, Fetched, Freshness, Policy, Unchanged
 from nora.proxy.fetch_lock import FetchLock, LeaderState
 from tests.proxy.engine import Clock, Engine, digest_of, engine
+from tests.support.waiting import until
 
 POLICY = Policy(fresh=100, stale_while_revalidate=50, stale_if_error=1000)
 AT_ONCE = replace(POLICY, stale_while_revalidate=0)
@@ -71,8 +73,20 @@ async def body_of(one: Engine, document: Document | None) -> bytes:
 
 async def quiet(one: Engine) -> None:
     """Wait until nobody asks."""
-    while one.cache._documents._asking:
-        await asyncio.sleep(0.005)
+    await until(lambda: not one.cache._documents._asking, "those who ask")
+
+
+async def follows(one: Engine) -> None:
+    """Wait until a second worker is at the lock of a document, and a moment longer: it looks who leads."""
+    folder = os.path.realpath(one.scratch.download("")).rpartition("/")[0]
+
+    def locks() -> list[str]:
+        numbers = os.listdir("/proc/self/fd")
+        targets = [os.path.realpath(f"/proc/self/fd/{number}") for number in numbers]
+        return [target for target in targets if target.startswith(f"{folder}/")]
+
+    await until(lambda: len(locks()) >= 2, "a second worker at the lock", seen=locks)
+    await asyncio.sleep(0.1)
 
 
 def test_what_is_fresh_is_served_without_asking(run: Run) -> None:
@@ -326,8 +340,7 @@ def test_many_who_want_the_same_ask_once_and_may_leave(run: Run) -> None:
         origin = Origin(b"one")
         origin.gate.clear()
         waiting = [asyncio.ensure_future(one.cache.document(one.place(), POLICY, origin)) for _ in range(20)]
-        while not origin.asked:
-            await asyncio.sleep(0.005)
+        await until(lambda: origin.asked, "the upstream to be asked")
         for task in waiting[:10]:
             task.cancel()
         origin.gate.set()
@@ -343,8 +356,7 @@ def test_it_is_stored_when_all_have_left(run: Run) -> None:
         origin = Origin(b"one")
         origin.gate.clear()
         waiting = asyncio.ensure_future(one.cache.document(one.place(), POLICY, origin))
-        while not origin.asked:
-            await asyncio.sleep(0.005)
+        await until(lambda: origin.asked, "the upstream to be asked")
         waiting.cancel()
         origin.gate.set()
         await quiet(one)
@@ -424,12 +436,11 @@ def test_two_workers_ask_once(tmp_path: Path) -> None:
             origin, other = Origin(b"one"), Origin(b"other")
             origin.gate.clear()
             asking = asyncio.ensure_future(first.cache.document(first.place(), POLICY, origin))
-            while not origin.asked:
-                await asyncio.sleep(0.005)
+            await until(lambda: origin.asked, "the upstream to be asked")
             following = [
                 asyncio.ensure_future(second.cache.document(second.place(), POLICY, other)) for _ in range(5)
             ]
-            await asyncio.sleep(0.1)
+            await follows(second)
             asking.cancel()
             origin.gate.set()
             for found in await asyncio.gather(*following):
@@ -447,10 +458,9 @@ def test_two_workers_hear_the_same(tmp_path: Path, answer: Exception | None) -> 
             origin, other = Origin(answer), Origin(b"other")
             origin.gate.clear()
             asking = asyncio.ensure_future(first.cache.document(first.place(), POLICY, origin))
-            while not origin.asked:
-                await asyncio.sleep(0.005)
+            await until(lambda: origin.asked, "the upstream to be asked")
             following = asyncio.ensure_future(second.cache.document(second.place(), POLICY, other))
-            await asyncio.sleep(0.1)
+            await follows(second)
             origin.gate.set()
             found = await asyncio.gather(asking, following, return_exceptions=True)
             if answer is None:
@@ -472,7 +482,7 @@ def test_what_was_removed_as_soon_as_it_was_stored_is_not_absent(run: Run) -> No
         assert await claim.take() is None
         await claim.write(LeaderState())
         asking = asyncio.ensure_future(one.cache.document(place, POLICY, origin))
-        await asyncio.sleep(0.1)
+        await follows(one)
         await claim.end(LeaderState(state="done"))
         with pytest.raises(StorageBusy):
             await asking
@@ -489,10 +499,9 @@ def test_a_worker_that_stops_in_the_middle_fails_nobody(tmp_path: Path) -> None:
                 origin, other = Origin(b"one"), Origin(b"other")
                 origin.gate.clear()
                 asking = asyncio.ensure_future(first.cache.document(first.place(), POLICY, origin))
-                while not origin.asked:
-                    await asyncio.sleep(0.005)
+                await until(lambda: origin.asked, "the upstream to be asked")
                 following = asyncio.ensure_future(second.cache.document(second.place(), POLICY, other))
-                await asyncio.sleep(0.1)
+                await follows(second)
             assert await body_of(second, await following) == b"other"
             await asyncio.gather(asking, return_exceptions=True)
 

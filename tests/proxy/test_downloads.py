@@ -22,6 +22,7 @@ from nora.proxy.in_flight import WITHHELD_BYTES, InFlightFile
 from tests.proxy.engine import Engine, digest_of, engine
 from tests.support.answers import Answer, Asked, document
 from tests.support.upstream import Upstream, upstream
+from tests.support.waiting import until
 
 DATA = os.urandom(3_000_000)
 WRONG = os.urandom(3_000_000)
@@ -142,9 +143,12 @@ def test_it_arrives_when_everybody_has_left(up: Upstream, run: Run) -> None:
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         up.open("rest")
-        while not isinstance(found := await one.cache.file(wanted), Blob):
-            await asyncio.sleep(0.01)
-        assert await one.read(found) == DATA
+
+        async def is_here() -> bool:
+            return isinstance(await one.cache.file(wanted), Blob)
+
+        await until(is_here, "the file")
+        assert await one.read(await one.cache.file(wanted)) == DATA
 
     run(body)
     assert up.log.count("GET") == 1
@@ -556,8 +560,7 @@ def test_readers_leave_no_descriptor(up: Upstream, run: Run) -> None:
 
 async def _settled(one: Engine) -> None:
     """Wait until nothing is on its way."""
-    while one.cache._downloads._running:
-        await asyncio.sleep(0.005)
+    await until(lambda: not one.cache._downloads._running, "what is on its way")
 
 
 def _objects(one: Engine) -> list[str]:

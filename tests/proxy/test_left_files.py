@@ -18,6 +18,7 @@ from nora.proxy.in_flight import InFlightFile
 from tests.proxy.engine import Engine, digest_of, engine
 from tests.support.answers import Answer, document
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 
 DATA = os.urandom(3_000_000)
 HELD = 1_000_000
@@ -53,11 +54,6 @@ def is_running(one: Engine) -> bool:
     return bool(one.cache._downloads._running or one.cache._downloads._stopping)
 
 
-async def until(found: Callable[[], bool]) -> None:
-    while not found():
-        await asyncio.sleep(0.01)
-
-
 async def read_some(found: Blob | InFlightFile | None) -> bytes:
     """The first bytes; then the client is gone."""
     assert isinstance(found, InFlightFile)
@@ -77,7 +73,7 @@ def test_the_part_of_a_file_that_was_left_is_for_who_asks_next(
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{upstream.url}/a", digest=digest_of(DATA) if known else None)
         assert DATA.startswith(await read_some(await one.cache.file(wanted)))
-        await until(lambda: not is_running(one))
+        await until(lambda: not is_running(one), "the download to end")
         assert len(one.leftovers()) == 1 + resumes, "its state, and its bytes"
         upstream.serve("/a", document(DATA, etag=etag))
         found = await one.cache.file(wanted)
@@ -96,7 +92,7 @@ def test_an_upstream_without_ranges_is_asked_for_all_of_it(upstream: Upstream, r
     async def body(one: Engine) -> None:
         wanted = one.wanted(f"{upstream.url}/a", digest=digest_of(DATA))
         await read_some(await one.cache.file(wanted))
-        await until(lambda: not is_running(one))
+        await until(lambda: not is_running(one), "the download to end")
         upstream.serve("/a", document(DATA, ranges=False))
         found = await one.cache.file(wanted)
         assert await one.read(found) == DATA, "who reads is not cut off"
@@ -118,7 +114,7 @@ def test_what_misses_little_is_brought_in(upstream: Upstream, run: Run, below: i
         await asyncio.sleep(0.2)
         assert is_running(one)
         upstream.open("rest")
-        await until(lambda: not is_running(one))
+        await until(lambda: not is_running(one), "the download to end")
         assert await wanted.find() is not None
 
     run(body, below=below)
@@ -160,7 +156,7 @@ def test_who_waits_in_another_process_counts(
         assert is_running(first)
         upstream.open("rest")
         assert await reading == DATA
-        await until(lambda: not is_running(first))
+        await until(lambda: not is_running(first), "the download to end")
 
     run(body, 2)
     assert upstream.log.count("GET") == 1
@@ -174,8 +170,8 @@ def test_who_follows_for_nobody_leaves(upstream: Upstream, run: Run) -> None:
         url, digest = f"{upstream.url}/a", digest_of(DATA)
         for one in (first, second):
             await read_some(await one.cache.file(one.wanted(url, digest=digest)))
-        await until(lambda: not is_running(second))
-        await until(lambda: not is_running(first))
+        await until(lambda: not is_running(second), "the download to end")
+        await until(lambda: not is_running(first), "the download to end")
 
     run(body, 2)
     assert upstream.log.count("GET") == 1
@@ -188,7 +184,7 @@ def test_of_a_file_without_length_only_so_much_more_is_taken(upstream: Upstream,
     async def body(one: Engine) -> None:
         found = await one.cache.file(one.wanted(f"{upstream.url}/a"))
         assert isinstance(found, InFlightFile)
-        await until(lambda: not is_running(one))
+        await until(lambda: not is_running(one), "the download to end")
         assert BELOW < found.written < 50_000_000
 
     run(body)

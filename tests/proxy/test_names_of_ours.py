@@ -24,6 +24,8 @@ from tests.support.server import Server, running
 from tests.support.upstream import Upstream, upstream
 from tests.support.wheels import Release
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [proxy]
 reserved = ["Corp-*"]

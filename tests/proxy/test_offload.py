@@ -19,6 +19,7 @@ import pytest
 from nora.errors import StorageBusy
 from nora.proxy import offload as module
 from nora.proxy.offload import QUICK_BYTES, SMALL_BYTES, Helper, offload
+from tests.support.waiting import until
 
 LARGE = bytes(SMALL_BYTES + 1)
 
@@ -120,11 +121,7 @@ def test_it_ends_when_it_is_idle() -> None:
 
     async def body() -> None:
         pid = await helper.call(os.getpid)
-        for _ in range(500):
-            if pid not in children():
-                break
-            await asyncio.sleep(0.02)
-        assert pid not in children()
+        await until(lambda: pid not in children(), "the helper to end")
         assert await helper.call(os.getpid) != pid
 
     asyncio.run(body())

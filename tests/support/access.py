@@ -9,11 +9,11 @@ from pathlib import Path
 
 import bcrypt
 
-from nora.app import open_catalog
 from nora.auth.scopes import parse_scope
 from nora.auth.tokens import Tokens
 from nora.cli.token import DAY
 from nora.cli.token import create as token_command
+from nora.commands import open_catalog
 from nora.formats import load_config
 from tests.support.server import Server
 

@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO
+
+from tests.support.waiting import wait_until
 
 COMMAND_SECONDS = 120.0
 
@@ -59,12 +60,15 @@ def daemon(
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + timeout
-        while not ready():
-            tail = log.read_text(errors="replace")[-3000:]
-            assert process.poll() is None, f"{argv[0]} ended with {process.returncode}\n{tail}"
-            assert time.monotonic() < deadline, f"{argv[0]} was not ready after {timeout:.0f} s\n{tail}"
-            time.sleep(0.1)
+
+        def tail() -> str:
+            return log.read_text(errors="replace")[-3000:]
+
+        def is_ready() -> bool:
+            assert process.poll() is None, f"{argv[0]} ended with {process.returncode}\n{tail()}"
+            return ready()
+
+        wait_until(is_ready, f"{argv[0]} to be ready", seen=tail, seconds=timeout)
         yield process
     finally:
         end(process)

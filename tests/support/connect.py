@@ -94,4 +94,4 @@ def connecting(ways: Mapping[str, int]) -> Iterator[Proxy]:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             proxy.close()
-            accepting.join(10)
+            accepting.join(60)

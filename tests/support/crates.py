@@ -23,11 +23,15 @@ class Built:
     """Fields of the metadata beside the name and the version."""
     maker: str = ""
     """Whose it is: the bytes of the file tell."""
+    readme: str = ""
+    """README.md in the crate file; empty: it has none."""
 
     @cached_property
     def body(self) -> bytes:
         """The crate file."""
-        return crate(self.name, self.version, self.maker)
+        more = {"README.md": self.readme} if self.readme else {}
+        named = 'readme = "README.md"\n' if self.readme else ""
+        return crate(self.name, self.version, self.maker, named, more)
 
     @property
     def sha256(self) -> str:

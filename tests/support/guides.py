@@ -17,7 +17,15 @@ from pathlib import Path
 from tests.support.command import run
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
-GUIDES = ("private-upstreams", "several-sources", "air-gapped", "reverse-proxy", "custom-ca", "ci")
+GUIDES = (
+    "private-upstreams",
+    "several-sources",
+    "air-gapped",
+    "reverse-proxy",
+    "custom-ca",
+    "ci",
+    "operations",
+)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

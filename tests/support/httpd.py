@@ -25,6 +25,7 @@ class Asked:
     method: str
     path: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def serving(answer: Callable[[Asked], Answer], tls: Certificates | None = None) 
 
         def handle_one(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Asked(self.command, self.path, headers)
+            body = self.rfile.read(int(headers.get("content-length", 0)))
+            request = Asked(self.command, self.path, headers, body)
             asked.append(request)
             self.reply(answer(request))
 
@@ -111,7 +113,7 @@ def serving(answer: Callable[[Asked], Answer], tls: Certificates | None = None) 
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(10)
+        thread.join(60)
 
 
 def silent_port() -> int:

@@ -15,11 +15,12 @@ from typing import Any
 
 import httpx
 
-from nora.app import build_app, open_catalog
+from nora.app import build_app
 from nora.auth.scopes import parse_scope
 from nora.auth.tokens import Tokens
 from nora.blobs.layout import Layout
 from nora.blobs.scratch import ScratchLayout
+from nora.commands import open_catalog
 from nora.formats import load_config
 from nora.model import Role
 from tests.support.catalogs import prepare_catalog

@@ -26,10 +26,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.buckets import bucket_environment
+
 HOST = "127.0.0.1"
 COMMAND = (sys.executable, "-m", "nora", "serve")
-START_SECONDS = 45.0
-STOP_SECONDS = 20.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
 # Settings of the caller's own server must not leak into the one under test; these two choose what is tested.
 KEPT = {"NORA_NO_EXTENSIONS", "NORA_REQUIRE_EXTENSIONS"}
 
@@ -116,6 +118,7 @@ class Server:
             "NORA_WORKERS": str(self.workers),
             "NORA_LOG_FORMAT": "json",
             "NORA_PROXY_MODE": "offline",
+            **bucket_environment(self.storage),
             **self.env,
         }
 

@@ -16,6 +16,8 @@ from tests.support.pypi_index import HTML, JSON, OLD_HTML, PyPIIndex, huge_page,
 from tests.support.upstream import Upstream
 from tests.support.wheels import Release
 
+pytestmark = pytest.mark.slow
+
 DRESSES: list[dict[str, Any]] = [
     {},
     {"json": False, "metadata": False, "hashes": False, "quote": "'", "hrefs": "relative"},

@@ -38,6 +38,7 @@ from tests.support.answers import (
 )
 from tests.support.certificates import Certificates
 from tests.support.server import HOST, free_port
+from tests.support.waiting import PATIENCE_SECONDS
 
 Handler = Callable[[Asked], Answer | None]
 """Answers the requests below its prefix; None: not its own."""
@@ -75,7 +76,11 @@ class Log:
         self.requests.clear()
 
     def wait(
-        self, method: str | None = None, path: str | None = None, count: int = 1, timeout: float = 15
+        self,
+        method: str | None = None,
+        path: str | None = None,
+        count: int = 1,
+        timeout: float = PATIENCE_SECONDS,
     ) -> None:
         """Until there are so many. An AssertionError when there are not."""
         with self.changed:
@@ -189,7 +194,7 @@ class Upstream:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
 
     def _spawn(self, target: Callable[..., None], *args: object) -> None:
         def run() -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
@@ -21,6 +20,7 @@ from typing import Any
 
 from tests.support.answers import Answer, Asked
 from tests.support.upstream import Handler, Upstream, upstream
+from tests.support.waiting import PATIENCE_SECONDS, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,14 +77,13 @@ class UpstreamProcess:
         """Forget the requests."""
         self._call("clear")
 
-    def wait(
-        self, method: str | None = None, path: str | None = None, count: int = 1, timeout: float = 15
-    ) -> None:
+    def wait(self, method: str | None = None, path: str | None = None, count: int = 1) -> None:
         """Until there are so many requests. An AssertionError when there are not."""
-        deadline = time.monotonic() + timeout
-        while self.count(method, path) < count:
-            assert time.monotonic() < deadline, f"{method} {path}: {self.count(method, path)} of {count}"
-            time.sleep(0.05)
+        wait_until(
+            lambda: self.count(method, path) >= count,
+            f"{count} of {method} {path}",
+            seen=lambda: [str(one) for one in self.requests()],
+        )
 
 
 @contextlib.contextmanager
@@ -100,12 +99,12 @@ def upstream_process() -> Iterator[UpstreamProcess]:
                 stdin=subprocess.DEVNULL,
             )
         try:
-            assert ours.poll(30), "the upstream did not start"
+            assert ours.poll(PATIENCE_SECONDS), "the upstream did not start"
             port, url = ours.recv()
             yield UpstreamProcess(process, port, url, ours)
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE_SECONDS)
 
 
 def _perform(server: Upstream, name: str, args: tuple[Any, ...], named: dict[str, Any]) -> object:

@@ -17,6 +17,8 @@ from tests.support.oci import INDEX, Repository, digest, index
 from tests.support.server import Server
 from tests.trust.sites import Fault, Site, registry, sites
 
+pytestmark = pytest.mark.slow
+
 FAILED = {502, 503, 504}
 CONFIG = """
 [proxy]

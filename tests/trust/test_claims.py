@@ -13,13 +13,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.http.wire import eventually
 from tests.support.access import Credentials, make_token
 from tests.support.command import run
 from tests.support.oci import INDEX, Repository, digest, index
 from tests.support.server import Server
+from tests.support.waiting import wait_until
 from tests.trust.shown import wheel
 from tests.trust.sites import Site, registry, sites
+
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 [auth]
@@ -179,8 +181,10 @@ def test_a_refusal_says_what_to_ask_for_and_leaves_nothing(place: Place, what: s
     place.public.up.log.clear()
     assert place.write.get(path).status_code == 200
     assert place.public.seen(name) != [], "it is still theirs"
-    assert eventually(
+    wait_until(
         lambda: any(line["outcome"] == "denied" for line in place.audited(name)),
+        "the refusal in the audit",
+        seen=lambda: place.audited(name),
     )
 
 
@@ -199,7 +203,7 @@ def test_a_claim_is_audited_with_who_and_what(place: Place, what: str) -> None:
                 for line in place.audited(name)
             )
 
-        assert eventually(told), place.audited(name)
+        wait_until(told, "the line of the audit", seen=lambda: place.audited(name))  # noqa: B023
 
 
 def test_what_is_claimed_is_not_asked_of_others_any_more(place: Place) -> None:
@@ -254,7 +258,6 @@ def nora(place: Place, *words: str, fails: bool = False) -> str:
     )  # fmt: skip
 
 
-@pytest.mark.slow
 @COMMANDS
 def test_the_command_claims_lists_and_releases(place: Place) -> None:
     name = fresh(place, "{}-tool", "cached")
@@ -268,7 +271,6 @@ def test_the_command_claims_lists_and_releases(place: Place) -> None:
     assert name not in nora(place, "list", "pypi").split()
 
 
-@pytest.mark.slow
 @COMMANDS
 def test_the_command_says_where_a_name_comes_from(place: Place) -> None:
     ours = f"reserved/app{next(NUMBERS)}"

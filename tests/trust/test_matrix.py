@@ -1,6 +1,6 @@
 """A name has one source, in all formats: whose bytes a client gets of it, and who hears of it.
 
-Quick are a few of the rows; all of them are slow.
+Quick are a few of the rows; all of them are slow, and a first source that keeps silent is `full`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def test_all_names_while_the_first_source_is_down(place: Place, table: Table, la
     check_while_first_is_down(place, rows(table, KINDS, ("refused",), layouts=[layout]))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @OF_EACH_FORMAT
 def test_all_names_while_the_first_source_is_silent(tmp_path: Path, table: Table) -> None:
     with placed(tmp_path, seconds=3) as place:

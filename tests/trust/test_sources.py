@@ -16,6 +16,8 @@ from tests.support.server import Server, running
 from tests.trust.shown import Project
 from tests.trust.sites import Fault, Site, registry, sites
 
+pytestmark = pytest.mark.slow
+
 FAILED = {502, 503, 504}
 
 CONFIG = """
@@ -342,7 +344,6 @@ upstreams = [{upstreams}]
 """
 
 
-@pytest.mark.slow
 def test_what_is_known_of_a_name_outlives_a_restart(tmp_path: Path) -> None:
     with sites("left", "right") as (left, right), ExitStack() as stack:
         config = tmp_path / "config.toml"

@@ -15,6 +15,23 @@ from tests.support.wheels import Release
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{1234*4321}}{0.__class__}\u202egnp.exe"
 LINK = "javascript:alert(document.domain)"
+README = f"""# Team UI
+
+Components for *all* of our pages. {HOSTILE}
+
+| component | since |
+|-----------|-------|
+| `button`  | 1.0   |
+
+```js
+import {{ button }} from "@team/ui";
+```
+
+- [how it is used](https://example.org/ui)
+- [what it is not]({LINK})
+
+> Ask the team before you change a colour.
+"""
 LONG = "a-name-that-is-as-long-as-names-get-" * 3 + "end"
 
 
@@ -115,7 +132,7 @@ def packages() -> Iterator[Sent]:
         ("@team/ui", "2.0.0-beta.1", "next"),
         ("team-utils", "0.3.0", "latest"),
     ):
-        document = NpmPackage(name, version, fields).publication(tag)
+        document = NpmPackage(name, version, fields).publication(tag, readme=README)
         said = {"content": orjson.dumps(document), "headers": {"content-type": "application/json"}}
         yield Sent("PUT", f"/npm/{name.replace('/', '%2f')}", said)
 

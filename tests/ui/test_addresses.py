@@ -83,5 +83,17 @@ def test_links_are_relative_to_the_page() -> None:
 def test_only_pages_of_ours_are_gone_back_to() -> None:
     for text in ("", "search?q=a%2Fb&lang=ru", "packages/npm/@team/ui?version=1.0.0"):
         assert inside(text) == text
-    for text in ("/", "//evil.example", "https:x", "a/../../x", "a\\b", "x y", "\n", "a//b", "ü"):
+    for text in (
+        "/",
+        "//evil.example",
+        "https:x",
+        "a/../../x",
+        "%2E%2e/raw/x",
+        ".%2e/x",
+        "a\\b",
+        "x y",
+        "\n",
+        "a//b",
+        "ü",
+    ):
         assert inside(text) == "", text

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from tests.support.access import PASSWORD, USER, make_token, write_users
+from tests.support.login_issuer import CLIENT, CLIENT_SECRET, running_login_issuer
 from tests.support.server import Server, running
 from tests.ui.content import LONG, everything
 
@@ -34,10 +35,28 @@ PAGES = {
     "artifact": "/ui/packages/maven/org.acme:team-lib",
     "files": "/ui/files/raw/builds",
     "file": "/ui/files/raw/builds/7/app.tar.gz",
+    "deletion": "/ui/operation?do=delete&repository=pypi&package=acme-lib",
+    "upload": "/ui/upload/raw?directory=builds",
+    "activity": "/ui/activity",
+    "webhooks": "/ui/webhooks",
+    "upkeep": "/ui/upkeep",
+    "collection": "/ui/upkeep/collection?do=apply",
     "search": "/ui/search?q=team",
     "nothing": "/ui/search?q=nothing-like-it",
     "empty": "/ui/formats/go",
+    "api": "/ui/api-docs",
 }
+ADMINISTRATION = {
+    "tokens": "/ui/tokens",
+    "users": "/ui/users",
+    "password": f"/ui/users/password?name={USER}",
+    "account": "/ui/account",
+    "audit": "/ui/audit",
+    "identity": "/ui/identity",
+    "operations": "/ui/upkeep",
+}
+"""Pages of who has logged in, as an administrator."""
+ADMIN = "admin"
 SIZES = (360, 768, 1440)
 FOCUSABLE = "a[href], button, input:not([type=hidden]), [tabindex='0']"
 
@@ -54,7 +73,7 @@ class Places(NamedTuple):
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     folders = [tmp_path_factory.mktemp(name) for name in ("full", "empty", "closed")]
     offline = {"NORA_PROXY_MODE": "offline"}
-    users = write_users(folders[2] / "users", **{USER: PASSWORD})
+    users = write_users(folders[2] / "users", **{USER: PASSWORD, ADMIN: PASSWORD})
     asking = {**offline, "NORA_AUTH_ENABLED": "true", "NORA_AUTH_HTPASSWD_FILE": str(users)}
     with (
         running(folders[0], env=offline) as full,
@@ -97,12 +116,16 @@ class Watched:
         host = urlsplit(server.url).netloc
         self.page.on("console", lambda one: one.type in ("error", "warning") and self.wrong.append(one.text))
         self.page.on("pageerror", lambda one: self.wrong.append(str(one)))
-        self.page.on("requestfailed", lambda one: self.wrong.append(f"failed: {one.url}"))
+        self.page.on("requestfailed", self._fail)
         self.page.on("dialog", lambda one: self.wrong.append(f"dialog: {one.message}"))
         self.page.on(
             "request",
             lambda one: urlsplit(one.url).netloc != host and self.wrong.append(f"elsewhere: {one.url}"),
         )
+
+    def _fail(self, request: Any) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the page was left meanwhile
+            self.wrong.append(f"failed: {request.url}")
 
     def open(self, path: str, status: int = 200) -> None:
         answer = self.page.goto(path)
@@ -130,8 +153,11 @@ def test_every_page_is_sound_at_every_size(browser: Any, places: Places, theme: 
             (places.full, PAGES),
             (places.empty, {"first": "/ui/"}),
             (places.closed, {"login": "/ui/login"}),
+            (places.closed, ADMINISTRATION),
         ):
             with Watched(browser, server, **said) as watched:
+                if pages is ADMINISTRATION:
+                    log_in(watched.page, ADMIN, PASSWORD)
                 for name, path in pages.items():
                     watched.open(path)
                     where = f"{name}-{theme}-{code}-{size}"
@@ -146,7 +172,7 @@ def test_every_page_is_sound_at_every_size(browser: Any, places: Places, theme: 
                         problems.append((where, "wider than the screen", ""))
                     assert watched.page.evaluate("document.documentElement.lang") == code
                 problems += [(name, one, "") for one in watched.wrong]
-    assert problems == []
+    assert not problems, "\n".join(map(str, problems))
 
 
 def test_pages_are_complete_without_javascript(browser: Any, places: Places) -> None:
@@ -158,6 +184,7 @@ def test_pages_are_complete_without_javascript(browser: Any, places: Places) -> 
         assert watched.page.locator("[data-copy]").first.is_hidden()
         watched.page.fill("input[name=q]", "team")
         watched.page.press("input[name=q]", "Enter")
+        watched.page.wait_for_url("**/ui/search?q=team*")
         assert watched.page.locator("a", has_text="@team/ui").count() == 1
         watched.page.click("button[name=lang][value=ru]")
         assert watched.page.url.endswith("/ui/search?q=team")
@@ -172,19 +199,20 @@ def test_every_control_is_reached_by_keyboard(browser: Any, places: Places) -> N
         for path in (PAGES["overview"], PAGES["image"], PAGES["package"]):
             watched.open(path)
             page = watched.page
-            wanted = page.evaluate(
-                f"[...document.querySelectorAll({FOCUSABLE!r})].filter(one => one.checkVisibility()).length"
+            # By what they are: parts of a page replace themselves meanwhile.
+            page.evaluate(
+                "void (window.describe = "
+                "one => [one.tagName, one.name, one.href, one.textContent.trim()].join(' '))"
             )
-            reached = []
-            for _ in range(wanted + 5):
+            wanted = page.evaluate(
+                f"[...document.querySelectorAll({FOCUSABLE!r})]"
+                ".filter(one => one.checkVisibility()).map(describe)"
+            )
+            reached = set()
+            for _ in range(len(wanted) + 5):
                 page.keyboard.press("Tab")
-                seen = page.evaluate(
-                    "(() => { const one = document.activeElement; if (one === document.body) return ''; "
-                    "one.dataset.reached ||= String(Math.random()); return one.dataset.reached })()"
-                )
-                if seen and seen not in reached:
-                    reached.append(seen)
-            assert len(reached) == wanted, path
+                reached.add(page.evaluate("describe(document.activeElement)"))
+            assert set(wanted) - reached == set(), path
         page.evaluate("document.activeElement.blur()")
         page.keyboard.press("/")
         assert page.evaluate("document.activeElement.name") == "q"
@@ -201,6 +229,28 @@ def test_a_button_copies(browser: Any, places: Places) -> None:
         copied = watched.page.evaluate("navigator.clipboard.readText()")
         assert copied == f"npm install --registry {places.full.url}/npm/ @team/ui@1.0.0"
         assert button.get_attribute("aria-label") == "Copied"
+        assert watched.wrong == []
+
+
+def test_arrows_go_through_the_results_below_the_field(browser: Any, places: Places) -> None:
+    with Watched(browser, places.full) as watched:
+        page, field = watched.page, watched.page.locator("header input[name=q]")
+        watched.open(PAGES["image"])
+        page.keyboard.press("/")
+        field.press_sequentially("acme-to", delay=20)
+        page.wait_for_selector("#quick a")
+        field.press("ArrowDown")
+        assert page.evaluate("document.activeElement.textContent") == "acme-tools"
+        page.keyboard.press("ArrowUp")
+        assert page.evaluate("document.activeElement.name") == "q"
+        page.keyboard.press("Escape")
+        assert page.locator("#quick").is_hidden()
+        field.fill("")  # which Escape does by itself in some browsers
+        field.press_sequentially("acme-too", delay=20)
+        page.wait_for_selector("#quick a")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/ui/packages/pypi/acme-tools")
         assert watched.wrong == []
 
 
@@ -222,14 +272,21 @@ def test_results_come_while_somebody_types(browser: Any, places: Places) -> None
         assert watched.wrong == []
 
 
+def log_in(page: Any, name: str, password: str) -> None:
+    if "/ui/login" not in page.url:
+        page.goto("/ui/login")
+    page.fill("input[name=username]", name)
+    page.fill("input[name=password]", password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(lambda url: "/ui/login" not in url)
+
+
 def test_a_session_from_login_to_logout(browser: Any, places: Places) -> None:
     with Watched(browser, places.closed) as watched:
         page = watched.page
         watched.open("/ui/packages/docker/team/app?tag=1.0")
         assert re.search(r"/ui/login\?next=packages", page.url)
-        page.fill("input[name=username]", USER)
-        page.fill("input[name=password]", PASSWORD)
-        page.keyboard.press("Enter")
+        log_in(page, USER, PASSWORD)
         page.wait_for_url("**/ui/packages/docker/team/app?tag=1.0")
         [cookie] = watched.context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"], cookie["path"]) == (True, "Lax", "/ui")
@@ -239,3 +296,44 @@ def test_a_session_from_login_to_logout(browser: Any, places: Places) -> None:
         watched.open("/ui/")
         assert "/ui/login" in page.url
         assert watched.wrong == []
+
+
+def test_a_login_by_an_issuer(browser: Any, tmp_path: Path) -> None:
+    with running_login_issuer() as issuer:
+        server = Server(tmp_path / "data", tmp_path / "nora.log")
+        said = {
+            "NORA_AUTH_ENABLED": "true",
+            "NORA_PUBLIC_URL": server.url,
+            "NORA_AUTH_OIDC_LOGIN_ISSUER": issuer.url,
+            "NORA_AUTH_OIDC_LOGIN_CLIENT_ID": CLIENT,
+            "NORA_AUTH_OIDC_LOGIN_CLIENT_SECRET_FILE": str(tmp_path / "client"),
+            "NORA_AUTH_OIDC_LOGIN_ROLES": "admins=admin",
+        }
+        (tmp_path / "client").write_text(CLIENT_SECRET)
+        server.env = said
+        server.start()
+        try:
+            context = browser.new_context(base_url=server.url, locale="en")
+            page = context.new_page()
+            wrong: list[str] = []
+            page.on("console", lambda one: one.type in ("error", "warning") and wrong.append(one.text))
+            page.goto("/ui/upkeep")
+            page.click(f"a:has-text('Log in with 127.0.0.1:{urlsplit(issuer.url).port}')")
+            page.wait_for_load_state()
+            assert page.locator("h1").inner_text() == "You are not logged in"  # no group of theirs
+            wrong.clear()  # of its status
+            issuer.user["groups"] = ["admins"]
+            page.click("a.button:has-text('Log in again')")
+            page.click("a.primary")
+            page.wait_for_url("**/ui/")
+            page.goto("/ui/upkeep")
+            assert page.locator(".user").inner_text() == "sso/alice"
+            [cookie] = context.cookies(f"{server.url}/ui/")
+            assert (cookie["name"], cookie["path"]) == ("nora_session", "/ui")
+            page.click("button:has-text('Log out')")
+            page.wait_for_url(lambda url: urlsplit(url).path == "/ui/login")
+            assert context.cookies(f"{server.url}/ui/") == []
+            assert wrong == []
+            context.close()
+        finally:
+            server.kill()

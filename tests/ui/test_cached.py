@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from tests.support.npm_registry import Built, NpmRegistry
 from tests.support.oci_upstream import OCIUpstream
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
+from tests.support.waiting import until
 from tests.ui.test_pages import read
 
 pytestmark = pytest.mark.anyio
@@ -51,10 +51,12 @@ async def test_what_is_cached_is_shown_with_its_source(
         image = await read(http, "/ui/packages/docker/corp/tool")
         assert f"cached from {host}" in image.text
         assert "7 linux/amd64" in image.text
+
+        async def is_listed() -> bool:
+            return "pad-left-1.2.3.tgz" in (await read(http, "/ui/packages/npm/pad-left")).text
+
+        await until(is_listed, "the tarball")  # who reads along is answered before it has a row
         package = await read(http, "/ui/packages/npm/pad-left")
-        while "pad-left-1.2.3.tgz" not in package.text:  # who reads along is answered before it has a row
-            await asyncio.sleep(0.01)
-            package = await read(http, "/ui/packages/npm/pad-left")
         assert f"cached from {host}" in package.text
         assert "Pads on the left" in package.text
         assert "npm install --registry http://localhost/npm/ pad-left@1.2.3" in package.text
@@ -100,3 +102,30 @@ async def test_an_upstream_that_is_down_needs_attention(tmp_path: Path) -> None:
         host = "127.0.0.1"
         assert f"{host} has failed too often and is left alone for now" in overview.text
         assert f"{host} down" in overview.text
+
+
+async def test_a_package_tells_whose_its_name_is_and_whether_its_source_is_there(tmp_path: Path) -> None:
+    with running_upstream() as first, running_upstream() as second:
+        packages, others = NpmRegistry(), NpmRegistry()
+        packages.add(Built("pad-left", "1.2.3", {}))
+        for registry, server in ((packages, first), (others, second)):
+            registry.mount(server)
+        settings = {
+            "NORA_NPM_UPSTREAMS": f"{packages.url},{others.url}",
+            "NORA_PROXY_RETRIES": "0",
+            "NORA_CB_THRESHOLD": "1",
+        }
+        async with application(tmp_path, **settings) as http:
+            assert (await http.get("/npm/pad-left")).status_code == 200
+            page = await read(http, "/ui/packages/npm/pad-left")
+            assert "keeps this source" in page.text
+            assert "is down" not in page.text
+            first.stop()
+            assert (await http.get("/npm/absent")).status_code == 503
+            page = await read(http, "/ui/packages/npm/pad-left")
+            assert "127.0.0.1 is down: what is cached goes on, and may be stale" in page.text
+            built = Built("our-own", "1.0.0").publication()
+            assert (await http.put("/npm/our-own", json=built)).status_code == 201
+            page = await read(http, "/ui/packages/npm/our-own")
+            assert "the name is ours" in page.text
+            assert "is down" not in page.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,6 +12,9 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 import pytest
 
+from nora.commands import open_catalog
+from nora.config import repository_specs
+from nora.formats import load_config
 from tests.support.in_process import application
 from tests.ui.content import HOSTILE, LONG, everything
 
@@ -78,7 +82,9 @@ async def walk(http: httpx.AsyncClient) -> AsyncIterator[tuple[str, Page]]:
         for link in page.values("href"):
             found = urljoin(f"http://localhost{path}", link)
             parts = urlsplit(found)
-            if parts.netloc != "localhost" or "/static/" in parts.path or "client=" in parts.query:
+            if parts.netloc != "localhost" or "client=" in parts.query:
+                continue
+            if "/static/" in parts.path or parts.path.endswith(("openapi.json", "/export")):
                 continue
             target = f"{parts.path}?{parts.query}".rstrip("?")
             if target not in known:
@@ -116,7 +122,7 @@ async def test_the_overview_tells_what_there_is_and_how_it_is_reached(http: http
     page = await read(http, "/ui/")
     for address in ("/v2/", "/npm/", "/simple/", "/cargo/", "/maven2/", "/go/", "/raw/"):
         assert f"https://x.example/nora{address}" in page.text
-    assert "Packages 9" in page.text
+    assert "Artifacts 21 in 9 packages" in page.text
     assert "Your registry is ready" not in page.text
     chosen = await read(http, "/ui/?client=npm")
     assert "registry=https://x.example/nora/npm/ //x.example/nora/npm/:_authToken=any" in chosen.text
@@ -246,3 +252,40 @@ async def test_static_files_are_small_and_kept_for_good(http: httpx.AsyncClient)
     assert "immutable" not in (await http.get("/ui/static/nora.css?v=old")).headers["cache-control"]
     for name in ("absent.css", "..%2frouting.py", "nora.py"):
         assert (await http.get(f"/ui/static/{name}")).status_code in (400, 404), name
+
+
+async def test_packages_are_sorted_as_the_address_says(http: httpx.AsyncClient) -> None:
+    def names(page: Page) -> list[str]:
+        found = re.findall(r'href="[^"]*packages/pypi/([a-z-]+)"', page.source)
+        return [one for one in found if one.startswith("acme")]
+
+    for sort, expected in (
+        ("", ["acme-lib", "acme-tools"]),
+        ("versions", ["acme-lib", "acme-tools"]),
+        ("versions.up", ["acme-tools", "acme-lib"]),
+        ("changed", ["acme-tools", "acme-lib"]),
+        ("bytes", ["acme-lib", "acme-tools"]),
+        ("name; drop table", ["acme-lib", "acme-tools"]),
+    ):
+        page = await read(http, f"/ui/formats/pypi?q=acme&sort={sort}")
+        assert names(page) == expected, sort
+    assert 'aria-sort="descending"' in (await read(http, "/ui/formats/pypi?sort=bytes")).source
+    assert names(await read(http, "/ui/formats/pypi?sort=bytes&after=50")) == []
+
+
+async def test_tags_tell_how_often_they_were_pulled(tmp_path: Path) -> None:
+    async with application(tmp_path, NORA_PROXY_MODE="offline") as http:
+        for sent in everything():
+            if sent.path.startswith("/v2/"):
+                assert (await http.request(sent.method, sent.path, **sent.said)).status_code < 300
+        page = await read(http, "/ui/packages/docker/team/app")
+        assert "not yet" in page.text
+        digest = (await http.head("/v2/team/app/manifests/1.0")).headers["docker-content-digest"]
+        config = load_config({"NORA_STORAGE_PATH": str(tmp_path / "storage")}, tmp_path)
+        async with open_catalog(config) as catalog:
+            hosted = (await catalog.sync_repositories(repository_specs(config)))["docker-hosted"]
+            file = await catalog.find_tagged_file(hosted.id, "team/app", "1.0")
+            assert file is not None
+            await catalog.note_pulls([((hosted.id, file.path), 4711)], time.time())
+        page = await read(http, "/ui/packages/docker/team/app")
+        assert re.search(rf"4,711 just now {digest[:19]}", page.text)

@@ -10,15 +10,23 @@ from nora.catalog.sqlite import preparation, queries, repositories
 from nora.catalog.sqlite.blobs import Blobs
 from nora.catalog.sqlite.blocks import BlockRows
 from nora.catalog.sqlite.cached import CachedFiles
+from nora.catalog.sqlite.collection import Collection
 from nora.catalog.sqlite.engine import translate
+from nora.catalog.sqlite.events import Events
 from nora.catalog.sqlite.files import Files
-from nora.catalog.sqlite.overview import Overview
+from nora.catalog.sqlite.histories import Histories
+from nora.catalog.sqlite.history import History
 from nora.catalog.sqlite.packages import Packages
+from nora.catalog.sqlite.pulls import Pulls
 from nora.catalog.sqlite.purges import Purges
+from nora.catalog.sqlite.quotas import Quotas
+from nora.catalog.sqlite.search import Search
 from nora.catalog.sqlite.tags import Tags
 from nora.catalog.sqlite.tokens import Tokens
 from nora.catalog.sqlite.uploads import Uploads
+from nora.catalog.sqlite.verification import Verification
 from nora.catalog.sqlite.versions import Versions
+from nora.catalog.sqlite.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +36,25 @@ if TYPE_CHECKING:
 
 
 class SQLiteCatalog(
-    Packages, Versions, Tags, Files, CachedFiles, Purges, Blobs, BlockRows, Uploads, Tokens, Overview
+    Packages,
+    Versions,
+    Tags,
+    Files,
+    CachedFiles,
+    Purges,
+    Blobs,
+    Collection,
+    BlockRows,
+    Uploads,
+    Tokens,
+    History,
+    Events,
+    Webhooks,
+    Search,
+    Pulls,
+    Histories,
+    Verification,
+    Quotas,
 ):
     """See nora.catalog.base.Catalog for what the methods promise, `Executor` for how they read and write."""
 

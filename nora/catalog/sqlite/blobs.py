@@ -10,6 +10,7 @@ from nora.catalog.records import Blob, NewBlob
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import ensure_package, find_id
+from nora.catalog.sqlite.quotas import within_quota
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache, slot_of
 from nora.catalog.sqlite.rows import blob_of
 from nora.catalog.sqlite.tags import check_kept
@@ -48,7 +49,7 @@ class Blobs(Executor):
 
     async def add_blob(
         self,
-        blob: NewBlob,
+        blob: NewBlob | Blob,
         repository_id: int,
         package: str,
         lease_seconds: float,
@@ -145,17 +146,17 @@ def link(db: Connection, package: int, blob: Row, lease_until: float) -> Blob:
     return blob_of(*blob, row[0])
 
 
-def let_go(db: Connection, package: int, blob: int, digest: str) -> None:
+def let_go(db: Connection, package: int, blob: int) -> None:
     """Take a blob out of a package, unless the package still needs it: for a file or a reference."""
     if find_id(db, queries.HAS_FILE_OF_BLOB, (blob, package)) is None and (
-        find_id(db, queries.HAS_REFERENCE, (package, digest)) is None
+        find_id(db, queries.HAS_REFERENCE, (package, blob)) is None
     ):
         db.execute(queries.DELETE_LINK, (package, blob))
 
 
 def add_blob(
     db: Connection,
-    blob: NewBlob,
+    blob: NewBlob | Blob,
     repository_id: int,
     package: str,
     lease_seconds: float,
@@ -165,8 +166,9 @@ def add_blob(
     now = time.time()
     if upload_id is not None and close_upload(db, upload_id) is None:
         raise UploadNotFound("the upload was finished, cancelled or has expired")
-    package_id = ensure_package(db, repository_id, package, now)
-    return link(db, package_id, ensure_blob(db, blob, now), now + lease_seconds)
+    with within_quota(db, repository_id):
+        package_id = ensure_package(db, repository_id, package, now)
+        return link(db, package_id, ensure_blob(db, blob, now), now + lease_seconds)
 
 
 def replace_object(db: Connection, slots: set[int], lost: Blob, new: NewBlob) -> Blob | None:
@@ -198,7 +200,8 @@ def mount_blob(
     if blob is None or not any(_holds(db, source, blob[0]) for source in given):
         return None
     now = time.time()
-    return link(db, ensure_package(db, repository_id, package, now), blob, now + lease_seconds)
+    with within_quota(db, repository_id):
+        return link(db, ensure_package(db, repository_id, package, now), blob, now + lease_seconds)
 
 
 def unlink_blob(

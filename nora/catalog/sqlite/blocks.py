@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nora.catalog import blocks
 from nora.catalog.sqlite import admin_queries
 from nora.catalog.sqlite.block_rows import block_of
+from nora.catalog.sqlite.events import record
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.read_cache import ALL_SLOTS
 from nora.errors import BadRequest, NotFound
@@ -48,6 +49,7 @@ def add_block(db: Connection, block: Block) -> Block:
         *(block.reason, block.by, block.created_at),
     )
     number: int = db.execute(admin_queries.INSERT_BLOCK, values).fetchone()[0]
+    _record(db, "blocked", block, repository and repository[0])
     return block_of(*db.execute(admin_queries.FIND_BLOCK, (number,)).fetchone())
 
 
@@ -57,4 +59,12 @@ def lift_block(db: Connection, block_id: int) -> Block | None:
     if row is None:
         return None
     db.execute(admin_queries.DELETE_BLOCK, (block_id,))
-    return block_of(*row)
+    block = block_of(*row)
+    repository = db.execute(admin_queries.FIND_REPOSITORY, (block.repository,)).fetchone()
+    _record(db, "unblocked", block, repository and repository[0])
+    return block
+
+
+def _record(db: Connection, kind: str, block: Block, repository_id: int | None) -> None:
+    about = (repository_id, block.name, block.version)
+    record(db, kind, *about, digest=block.digest, reason=block.reason, format_name=block.format)

@@ -12,6 +12,7 @@ import orjson
 from nora.catalog.records import Blob, Cached
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import digests_of, ensure_blob, link
+from nora.catalog.sqlite.events import record
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.files import Occupant, delete_file, find_occupant, release_former
 from nora.catalog.sqlite.packages import ensure_package, find_id
@@ -103,6 +104,7 @@ def put_cached(
     former = find_occupant(db, repository_id, entry.path)
     row = ensure_blob(db, entry.blob, now)
     package = version = None
+    is_new = former is None and entry.package in (None, entry.path)
     if entry.package is None:
         blob = blob_of(*row, 0.0)
     else:
@@ -111,6 +113,7 @@ def put_cached(
         added = 0
         if entry.version is not None:
             version, added = ensure_version(db, package, entry.version, now)
+            is_new = bool(added)
         db.execute(queries.TOUCH_PACKAGE, (added, package))
     checksums = _json(entry.checksums) if entry.checksums else None
     content = (package, version, blob.id, blob.size, entry.media_type, now, entry.document, checksums)
@@ -121,6 +124,9 @@ def put_cached(
         slots.add(file_slot(repository_id, entry.path, former.package))
         if (former.package_id, former.version_id, former.blob_id) != (package, version, blob.id):
             release_former(db, former)
+    if is_new:
+        what = (entry.package, entry.version)
+        record(db, "cached", repository_id, *what, path=entry.path, digest=blob.digest, size=blob.size)
     return blob
 
 

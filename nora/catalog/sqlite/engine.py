@@ -22,7 +22,7 @@ LISTING_CACHE: Final = 512 << 10
 WRITE_CACHE: Final = 2 << 20
 """Bytes of the page cache of a writer."""
 
-WAL_LIMIT: Final = 8 << 20
+WAL_LIMIT: Final = 4 << 20
 """Bytes of the log at which a commit checkpoints in any case. With the reserve that uploads leave free
 (`storage.reserve`), a delete on a full disk has room: it needs a few pages of log."""
 

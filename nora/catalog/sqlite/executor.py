@@ -53,6 +53,10 @@ class Executor:
         if "_reader" in vars(self):
             self._reader.close()
 
+    def waiting_changes(self) -> int:
+        """See nora.catalog.base.Engine."""
+        return self._writer.waiting if "_writer" in vars(self) else 0
+
     # -- reads -------------------------------------------------------------------------------------
 
     def _row(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:

@@ -11,8 +11,10 @@ import orjson
 from nora.catalog.records import Blob, File, LaterFiles, NewFile, PackageFile
 from nora.catalog.sqlite import file_queries, queries
 from nora.catalog.sqlite.blobs import digests_of, ensure_blob, find_blob, let_go
+from nora.catalog.sqlite.events import common_directory, record
 from nora.catalog.sqlite.executor import Executor, file_slot
 from nora.catalog.sqlite.packages import ensure_package, find_id
+from nora.catalog.sqlite.quotas import within_quota
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, directory_entry_of, file_of, package_file_of
 from nora.errors import Conflict, PreconditionFailed
@@ -91,20 +93,25 @@ class Files(Executor):
         self, repository_id: int, file: NewFile, *, replace: bool, expected: str | None = None
     ) -> Blob:
         self.blocks().check(repository_id, None, digests=digests_of(file.blob))
-        return await self._write_found(
-            lambda db, slots: put_file(db, slots, repository_id, file, replace, expected),
-            known=self._slots_of_digests(file.blob),
-        )
+        [put] = await self._put_files(repository_id, [file], replace, expected)
+        return put
 
     async def put_files(self, repository_id: int, files: Sequence[NewFile], *, replace: bool) -> list[Blob]:
         blobs = [file.blob for file in files]
         blocks = self.blocks()
         for blob in blobs:
             blocks.check(repository_id, None, digests=digests_of(blob))
-        return await self._write_found(
-            lambda db, slots: [put_file(db, slots, repository_id, one, replace, None) for one in files],
-            known=self._slots_of_digests(*blobs),
-        )
+        return await self._put_files(repository_id, files, replace)
+
+    async def _put_files(
+        self, repository_id: int, files: Sequence[NewFile], replace: bool, expected: str | None = None
+    ) -> list[Blob]:
+        def change(db: Connection, slots: set[int]) -> list[Blob]:
+            with within_quota(db, repository_id):
+                return put_files(db, slots, repository_id, files, replace, expected)
+
+        known = self._slots_of_digests(*(file.blob for file in files))
+        return await self._write_found(change, known=known)
 
     async def delete_files(
         self, repository_id: int, paths: Sequence[str], *, for_good: bool, expected: str | None = None
@@ -165,10 +172,35 @@ def write_file(
     db.execute(file_queries.PUT_FILE, (repository_id, file.path, *place, *content))
 
 
-def put_file(
+def put_files(
+    db: Connection,
+    slots: set[int],
+    repository_id: int,
+    files: Sequence[NewFile],
+    replace: bool,
+    expected: str | None = None,
+) -> list[Blob]:
+    """See Files.put_files; one event for them all."""
+    put = [_put_file(db, slots, repository_id, one, replace, expected) for one in files]
+    new = [(file.path, blob) for file, (blob, is_new) in zip(files, put, strict=True) if is_new]
+    if new:
+        path, blob = new[0]
+        record(
+            db,
+            "published",
+            repository_id,
+            path=path if len(new) == 1 else common_directory(path for path, _ in new),
+            digest=blob.digest if len(new) == 1 else "",
+            size=sum(blob.size for _, blob in new),
+            files=len(new),
+        )
+    return [blob for blob, _ in put]
+
+
+def _put_file(
     db: Connection, slots: set[int], repository_id: int, file: NewFile, replace: bool, expected: str | None
-) -> Blob:
-    """See Files.put_file."""
+) -> tuple[Blob, bool]:
+    """The blob of what is there now, and whether the path has got it by this."""
     now = time.time()
     former = find_occupant(db, repository_id, file.path)
     if former is not None and former.expires_at is not None and former.expires_at <= now:
@@ -187,14 +219,14 @@ def put_file(
         assert there is not None, "a file has a live blob"
         db.execute(file_queries.KEEP_FILE_LONGER, (file.expires_at, former.id))
         slots.add(file_slot(repository_id, file.path, former.package))
-        return blob_of(*there, 0.0)
+        return blob_of(*there, 0.0), False
     blob = blob_of(*ensure_blob(db, file.blob, now), 0.0)
     write_file(db, repository_id, file, (None, None), blob, now)
     slots.add(file_slot(repository_id, file.path, None))
     if former is not None:
         slots.add(file_slot(repository_id, file.path, former.package))
         release_former(db, former)
-    return blob
+    return blob, former is None or former.blob_id != blob.id
 
 
 def remove_ended(db: Connection, slots: set[int], limit: int) -> int:
@@ -213,19 +245,30 @@ def delete_files(
     for_good: bool,
     expected: str | None = None,
 ) -> int:
-    """See Files.delete_files."""
+    """See Files.delete_files; an event for each version, and one for all that are of none."""
     now = time.time()
-    count = 0
+    gone: dict[tuple[str, str], list[str]] = {}
     for path in paths:
         occupant = find_occupant(db, repository_id, path)
         if expected is not None and (occupant is None or occupant.digest != expected):
             raise PreconditionFailed(f"{path} is {'absent' if occupant is None else occupant.digest}")
         if occupant is not None:
+            gone.setdefault(_release_of(db, occupant), []).append(path)
             delete_file(db, slots, repository_id, path, occupant)
-            count += 1
         if for_good:
             db.execute(queries.INSERT_TOMBSTONE, (repository_id, path, now))
-    return count
+    for what, of_one in gone.items():
+        path = of_one[0] if len(of_one) == 1 or any(what) else common_directory(of_one)
+        record(db, "deleted", repository_id, *what, path=path, files=len(of_one))
+    return sum(map(len, gone.values()))
+
+
+def _release_of(db: Connection, occupant: Occupant) -> tuple[str, str]:
+    """The package and the version that a file belongs to."""
+    version = None
+    if occupant.version_id is not None:
+        version = db.execute(queries.FIND_VERSION_NAME, (occupant.version_id,)).fetchone()
+    return occupant.package or "", version[0] if version else ""
 
 
 def delete_file(db: Connection, slots: set[int], repository_id: int, path: str, occupant: Occupant) -> None:
@@ -242,5 +285,5 @@ def release_former(db: Connection, former: Occupant) -> None:
     gone = 0
     if former.version_id is not None:
         gone = db.execute(queries.DELETE_EMPTY_VERSION, (former.version_id,)).rowcount
-    let_go(db, former.package_id, former.blob_id, former.digest)
+    let_go(db, former.package_id, former.blob_id)
     db.execute(queries.TOUCH_PACKAGE, (-gone, former.package_id))

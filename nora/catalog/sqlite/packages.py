@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nora.catalog.records import Package
 from nora.catalog.sqlite import queries
+from nora.catalog.sqlite.events import record
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, UNKNOWN, ReadCache, Stamp, slot_of
 from nora.catalog.sqlite.rows import package_of
@@ -87,13 +88,12 @@ class Packages(Executor):
         return await self._write(lambda db: db.execute(query, values).rowcount > 0, (repository_id, package))
 
     async def claim_package(self, repository_id: int, package: str) -> None:
-        await self._write(
-            lambda db: ensure_package(db, repository_id, package, time.time()), (repository_id, package)
-        )
+        place = (repository_id, package)
+        await self._write(lambda db: claim_package(db, place), place)
 
     async def release_package(self, repository_id: int, package: str) -> bool:
         place = (repository_id, package)
-        return await self._write(lambda db: db.execute(queries.RELEASE_PACKAGE, place).rowcount > 0, place)
+        return await self._write(lambda db: release_package(db, place), place)
 
     @cached_property
     def _recent_packages(self) -> ReadCache[Package]:
@@ -107,6 +107,22 @@ def find_id(db: Connection, query: str, values: tuple[object, ...]) -> int | Non
     """The first column of the first row."""
     row = db.execute(query, values).fetchone()
     return row[0] if row else None
+
+
+def claim_package(db: Connection, place: tuple[int, str]) -> None:
+    """See nora.catalog.packages.Packages.claim_package."""
+    owned = db.execute(queries.IS_OWNED, place).fetchone()
+    ensure_package(db, *place, time.time())
+    if owned is None and db.execute(queries.IS_OWNED, place).fetchone() is not None:
+        record(db, "claimed", *place)
+
+
+def release_package(db: Connection, place: tuple[int, str]) -> bool:
+    """See nora.catalog.packages.Packages.release_package."""
+    is_released = db.execute(queries.RELEASE_PACKAGE, place).rowcount > 0
+    if is_released:
+        record(db, "released", *place)
+    return is_released
 
 
 def ensure_package(db: Connection, repository_id: int, name: str, now: float, *, opened: bool = False) -> int:

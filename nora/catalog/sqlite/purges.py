@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from nora.catalog.records import Purged
 from nora.catalog.sqlite import admin_queries, queries
 from nora.catalog.sqlite.blobs import find_blob, let_go
+from nora.catalog.sqlite.events import common_directory, record
 from nora.catalog.sqlite.executor import Executor
-from nora.catalog.sqlite.files import delete_files
+from nora.catalog.sqlite.files import delete_file, find_occupant
 from nora.catalog.sqlite.packages import find_id
 from nora.catalog.sqlite.read_cache import slot_of
 
@@ -64,14 +65,32 @@ def purge(db: Connection, slots: set[int], repository_id: int, package: str, par
         return Purged()
     slots.add(slot_of(repository_id, package))
     files = [_Held(*row) for row in db.execute(admin_queries.LIST_HELD_FILES, (package_id,)).fetchall()]
-    return _purge_all(db, package_id, files) if is_whole else _purge_part(db, package_id, files, part)
+    purged = _purge_all(db, package_id, files) if is_whole else _purge_part(db, package_id, files, part)
+    if purged:
+        record(
+            db,
+            "purged",
+            repository_id,
+            package,
+            part.version,
+            path=part.file or "",
+            digest=part.digest or "",
+            files=len(purged.paths),
+        )
+    return purged
 
 
 def purge_paths(db: Connection, slots: set[int], repository_id: int, paths: Iterable[str]) -> Purged:
     """See CachedFiles.purge_paths."""
     _check_proxy(db, repository_id)
     alone = [one for one in paths if find_id(db, admin_queries.IS_CACHED_ALONE, (repository_id, one))]
-    delete_files(db, slots, repository_id, alone, for_good=False)
+    for path in alone:
+        occupant = find_occupant(db, repository_id, path)
+        assert occupant is not None, "it is cached"
+        delete_file(db, slots, repository_id, path, occupant)
+    if alone:
+        path = alone[0] if len(alone) == 1 else common_directory(alone)
+        record(db, "purged", repository_id, path=path, files=len(alone))
     return Purged(tuple(alone))
 
 
@@ -128,11 +147,11 @@ def _remove(db: Connection, package: int, files: Sequence[_Held], versions: Iter
     db.executemany(queries.DELETE_FILE, [(one.id,) for one in files])
     gone: int = sum(db.execute(queries.DELETE_EMPTY_VERSION, (number,)).rowcount for number in versions)
     for one in files:
-        let_go(db, package, one.blob_id, one.digest)
+        let_go(db, package, one.blob_id)
     for digest in needed:
         blob = find_blob(db, digest)
         if blob is not None:
-            let_go(db, package, blob[0], digest)
+            let_go(db, package, blob[0])
     return gone
 
 

@@ -50,8 +50,10 @@ LIST_OWNED_PACKAGES: Final = """
 SELECT name FROM package WHERE repository_id = ? AND name > ? AND owned ORDER BY name LIMIT ?"""
 
 LIST_VERSIONS: Final = """
-SELECT json_group_array(json_array(name, state, CAST(document AS TEXT), published_at)) FROM (
-SELECT version.name, version.state, version.document, version.published_at FROM package
+SELECT json_group_array(json_array(name, state, CAST(document AS TEXT), published_at, pulls,
+last_pulled_at)) FROM (
+SELECT version.name, version.state, version.document, version.published_at, version.pulls,
+version.last_pulled_at FROM package
 CROSS JOIN version ON version.package_id = package.id AND version.name > ?
 WHERE package.repository_id = ? AND package.name = ?
 ORDER BY version.name LIMIT ?)"""
@@ -225,6 +227,8 @@ FIND_PACKAGE_TO_FILL: Final = """
 SELECT id, owned OR (SELECT kind FROM repository WHERE repository.id = repository_id) <> 'hosted', opened
 FROM package WHERE repository_id = ? AND name = ?"""
 
+IS_OWNED: Final = "SELECT 1 FROM package WHERE repository_id = ? AND name = ? AND owned"
+
 INSERT_PACKAGE: Final = """
 INSERT INTO package (repository_id, name, owned, created_at, opened)
 SELECT id, ?, kind = 'hosted', ?, ? FROM repository WHERE id = ? RETURNING id"""
@@ -261,9 +265,13 @@ RENEW_VERSION: Final = """
 UPDATE version SET kind = ?, subject = ?, published_at = ?, document = ?, state = 'live'
 WHERE id = ?"""
 
+FIND_VERSION_STATE: Final = "SELECT state FROM version WHERE package_id = ? AND name = ?"
+
 UPDATE_VERSION: Final = """
 UPDATE version SET state = coalesce(?, state), document = coalesce(?, document)
 WHERE package_id = ? AND name = ?"""
+
+FIND_VERSION_NAME: Final = "SELECT name FROM version WHERE id = ?"
 
 FIND_VERSION_BLOBS: Final = """
 SELECT DISTINCT blob.id, blob.digest FROM file CROSS JOIN blob ON blob.id = file.blob_id
@@ -320,7 +328,15 @@ AND NOT EXISTS (SELECT 1 FROM blob_alias
 CROSS JOIN blob ON blob.id = blob_alias.blob_id AND blob.state = 'live'
 CROSS JOIN link ON link.package_id = ?1 AND link.blob_id = blob.id WHERE blob_alias.digest = wanted.value)"""
 
-HAS_REFERENCE: Final = "SELECT 1 FROM reference WHERE package_id = ? AND digest = ? LIMIT 1"
+# By any of its digests: versions may refer to the same bytes by several.
+HAS_REFERENCE: Final = """
+SELECT 1 FROM blob CROSS JOIN reference ON reference.package_id = ?1 AND reference.digest = blob.digest
+WHERE blob.id = ?2
+UNION ALL
+SELECT 1 FROM blob_alias
+CROSS JOIN reference ON reference.package_id = ?1 AND reference.digest = blob_alias.digest
+WHERE blob_alias.blob_id = ?2
+LIMIT 1"""
 
 FIND_TAG: Final = """
 SELECT version.name FROM tag CROSS JOIN version ON version.id = tag.version_id

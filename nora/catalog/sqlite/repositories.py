@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nora.catalog.sqlite import repository_queries
+from nora.catalog.sqlite import quota_queries, repository_queries
+from nora.catalog.sqlite.quotas import set_quota
 from nora.errors import ConfigError
-from nora.model import Repository, RepositorySpec
+from nora.model import Quota, Repository, RepositorySpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +22,11 @@ def load(db: Connection) -> tuple[dict[str, int], dict[str, RepositorySpec]]:
     members: dict[int, list[str]] = {}
     for group, member in db.execute(repository_queries.LIST_MEMBERS).fetchall():
         members.setdefault(group, []).append(names[member])
+    quotas = {row[0]: Quota(row[1], row[2]) for row in db.execute(quota_queries.LIST_QUOTAS).fetchall()}
     specs = {
-        name: RepositorySpec(name, format_, kind, tuple(members.get(id_, ())), names.get(target))
+        name: RepositorySpec(
+            name, format_, kind, tuple(members.get(id_, ())), names.get(target), quota=quotas.get(id_)
+        )
         for id_, name, format_, kind, target in rows
     }
     return {name: id_ for id_, name in names.items()}, specs
@@ -74,6 +78,7 @@ def sync(db: Connection, specs: Sequence[RepositorySpec]) -> dict[str, Repositor
         db.execute(repository_queries.CLEAR_MEMBERS, (id_,))
         members = [(id_, position, ids[name]) for position, name in enumerate(spec.members)]
         db.executemany(repository_queries.INSERT_MEMBER, members)
+        set_quota(db, id_, spec.quota)
     return built
 
 

@@ -65,9 +65,11 @@ def package_of(id: int, name: str, owned: int, revision: int, document: bytes) -
     return Package(id, name, bool(owned), revision, document)
 
 
-def version_of(name: str, state: str, document: str, published_at: float) -> Version:
+def version_of(
+    name: str, state: str, document: str, published_at: float, pulls: int, last_pulled_at: float | None
+) -> Version:
     """A version of the values that the listing of versions has."""
-    return Version(name, state, document.encode(), published_at)
+    return Version(name, state, document.encode(), published_at, pulls, last_pulled_at)
 
 
 def package_file_of(

@@ -24,6 +24,18 @@ another engine has its own, and shares the protocol and its contract suite. How 
 - `absence` has names that an upstream did not have when a later one of its group was found to have them.
 - `spent` has the hashes of what may be used once, until it would be of no use by itself.
 - `block` has what may not be served, fetched or pushed. It is read as a whole, and kept in memory.
+- `history` has a row for each period of time, with all that was counted in it. `counted` is what a running
+  server had counted when that was written last, so that nothing is written twice.
+- `event` has what happened to others, the newest last. It has no index and no key of theirs: it is written
+  with each of them, read by people, and bounded. Its last row stays, so that no id is given twice.
+- `package_name` finds packages by three letters each of their names, and `name_word` has the words of these.
+  Both are filled behind the commits, up to the package `name_index.indexed_to`; who searches looks at the
+  names after it one by one. Nothing is removed from them: what is found is looked up in `package`.
+- `tag_name` has the tags by their names; triggers write it. Those that were there before it are copied in
+  steps, as far as `name_index.tags_to_package` and `tags_to` say; NULL: all of them.
+- `package_use` is beside `package`, whose document is long: it is written often.
+- `webhook` says up to which event it was looked at whether to tell of it, `delivery` what each is told. Only
+  those that wait are in `delivery_due`.
 - `link` says that a package holds a blob; its lease keeps a blob that no version names (yet).
 
 Times are seconds since the epoch, sizes bytes, digests `algorithm:hex`. Text compares as bytes.
@@ -32,6 +44,8 @@ Times are seconds since the epoch, sizes bytes, digests `algorithm:hex`. Text co
 from __future__ import annotations
 
 from typing import Final
+
+from nora.catalog.sqlite.quota_schema import QUOTAS
 
 _FOUNDATION: Final = (
     """
@@ -254,6 +268,113 @@ _OWNERS_OF_UPLOADS: Final = (
 
 _ENDS: Final = ("CREATE INDEX file_by_end ON file (expires_at) WHERE expires_at IS NOT NULL",)
 
+_HISTORY: Final = (
+    """
+    CREATE TABLE history (
+        length INTEGER NOT NULL,
+        at INTEGER NOT NULL,
+        counts TEXT NOT NULL,
+        levels TEXT NOT NULL,
+        PRIMARY KEY (length, at)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE counted (server TEXT NOT NULL PRIMARY KEY, counted TEXT NOT NULL) WITHOUT ROWID",
+)
+
+_EVENTS: Final = (
+    """
+    CREATE TABLE event (
+        id INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        repository_id INTEGER,
+        package TEXT NOT NULL,
+        version TEXT NOT NULL,
+        path TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        detail TEXT,
+        user TEXT NOT NULL,
+        method TEXT NOT NULL,
+        request_id TEXT NOT NULL
+    )
+    """,
+)
+
+_NAMES: Final = (
+    """
+    CREATE VIRTUAL TABLE package_name USING fts5(
+        name, content = '', tokenize = 'trigram', detail = 'none', columnsize = 0
+    )
+    """,
+    """
+    CREATE TABLE name_word (
+        length INTEGER NOT NULL,
+        word TEXT NOT NULL,
+        PRIMARY KEY (length, word)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE name_index (id INTEGER PRIMARY KEY CHECK (id = 1), indexed_to INTEGER NOT NULL)",
+    "INSERT INTO name_index (id, indexed_to) VALUES (1, 0)",
+    """
+    CREATE TABLE package_use (
+        package_id INTEGER PRIMARY KEY REFERENCES package (id) ON DELETE CASCADE,
+        pulls INTEGER NOT NULL,
+        last_pulled_at REAL NOT NULL
+    )
+    """,
+    "CREATE INDEX package_use_by_pulls ON package_use (pulls)",
+)
+
+_WEBHOOKS: Final = (
+    "CREATE TABLE webhook (name TEXT NOT NULL PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE delivery (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        uid TEXT NOT NULL UNIQUE,
+        webhook TEXT NOT NULL REFERENCES webhook (name) ON DELETE CASCADE,
+        kind TEXT NOT NULL,
+        event_id INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        state TEXT NOT NULL,
+        tries INTEGER NOT NULL,
+        created_at REAL NOT NULL,
+        next_at REAL,
+        tried_at REAL,
+        status INTEGER,
+        error TEXT NOT NULL DEFAULT ''
+    )
+    """,
+    "CREATE INDEX delivery_by_webhook ON delivery (webhook, id)",
+    "CREATE INDEX delivery_due ON delivery (webhook, next_at) WHERE state = 'waiting'",
+)
+
+_TAG_NAMES: Final = (
+    """
+    CREATE TABLE tag_name (
+        name TEXT NOT NULL,
+        package_id INTEGER NOT NULL,
+        PRIMARY KEY (name, package_id)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TRIGGER tag_named AFTER INSERT ON tag BEGIN
+        INSERT OR IGNORE INTO tag_name (name, package_id) VALUES (new.name, new.package_id);
+    END
+    """,
+    """
+    CREATE TRIGGER tag_unnamed AFTER DELETE ON tag BEGIN
+        DELETE FROM tag_name WHERE name = old.name AND package_id = old.package_id;
+    END
+    """,
+    "ALTER TABLE name_index ADD COLUMN tags_to_package INTEGER DEFAULT 0",
+    "ALTER TABLE name_index ADD COLUMN tags_to TEXT NOT NULL DEFAULT ''",
+)
+
+_TOKENS_BY_END: Final = ("CREATE INDEX token_by_end ON token (expires_at) WHERE expires_at IS NOT NULL",)
+
+_DOOMED: Final = ("CREATE INDEX blob_doomed_by_digest ON blob (digest) WHERE state = 'doomed'",)
+
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _FOUNDATION,
     _TOKENS,
@@ -266,6 +387,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     _BLOCKS,
     _OWNERS_OF_UPLOADS,
     _ENDS,
+    _HISTORY,
+    _EVENTS,
+    _NAMES,
+    _WEBHOOKS,
+    _TAG_NAMES,
+    _TOKENS_BY_END,
+    _DOOMED,
+    QUOTAS,
 )
 """Step n (from 1) brings a catalog of version n - 1 to version n."""
 

@@ -10,6 +10,7 @@ import orjson
 
 from nora.catalog.records import File
 from nora.catalog.sqlite import queries
+from nora.catalog.sqlite.events import record
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.packages import find_id
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
@@ -76,6 +77,7 @@ def set_tag(db: Connection, place: tuple[int, str], tag: TagWrite, version: str)
     check_tag(db, package, version, tag)
     db.execute(queries.PUT_TAG, (package, tag.name, found, time.time()))
     db.execute(queries.TOUCH_PACKAGE, (0, package))
+    record(db, "tagged", *place, version, tags=(tag.name,))
     return True
 
 
@@ -88,6 +90,7 @@ def delete_tag(db: Connection, place: tuple[int, str], tag: str) -> str | None:
     db.execute(queries.DELETE_TAG, (package, tag))
     db.execute(queries.TOUCH_PACKAGE, (0, package))
     version: str = row[0]
+    record(db, "untagged", *place, version, tags=(tag,))
     return version
 
 

@@ -18,6 +18,15 @@ LIST_TOKENS: Final = _TOKEN + " WHERE id > ? ORDER BY id LIMIT ?"
 
 LIST_TOKENS_OF_OWNER: Final = _TOKEN + " WHERE owner = ? AND id > ? ORDER BY id LIMIT ?"
 
+LIST_OWNERS: Final = """
+SELECT owner, count(*), max(last_used_at) FROM token GROUP BY owner ORDER BY owner LIMIT ?"""
+
+LIST_ENDING: Final = (
+    _TOKEN
+    + """
+WHERE expires_at > ? AND expires_at <= ? AND owner = coalesce(?, owner) ORDER BY expires_at, id LIMIT ?"""
+)
+
 INSERT_TOKEN: Final = """
 INSERT INTO token
     (id, secret_hash, owner, role, scopes, description, created_at, expires_at, last_used_at, grounds)

@@ -6,6 +6,7 @@ import os
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from nora.catalog.records import TokenOwner
 from nora.catalog.sqlite import token_queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
@@ -44,6 +45,13 @@ class Tokens(Executor):
             rows = self._rows(token_queries.LIST_TOKENS, (after, limit))
         else:
             rows = self._rows(token_queries.LIST_TOKENS_OF_OWNER, (user, after, limit))
+        return [token_of(*row) for row in rows]
+
+    async def token_owners(self, limit: int) -> list[TokenOwner]:
+        return [TokenOwner(*row) for row in self._rows(token_queries.LIST_OWNERS, (limit,))]
+
+    async def ending_tokens(self, user: str | None, since: float, until: float, limit: int) -> list[Token]:
+        rows = self._rows(token_queries.LIST_ENDING, (since, until, user, limit))
         return [token_of(*row) for row in rows]
 
     async def revoke_token(self, token_id: str, user: str | None) -> bool:

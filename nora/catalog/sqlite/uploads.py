@@ -12,6 +12,7 @@ from nora.catalog.records import Upload
 from nora.catalog.sqlite import queries, upload_queries
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.packages import ensure_package
+from nora.catalog.sqlite.quotas import check_not_full
 from nora.catalog.sqlite.read_cache import ReadCache, slot_of
 from nora.catalog.sqlite.rows import upload_of
 from nora.errors import TooManyRequests
@@ -41,6 +42,7 @@ class Uploads(Executor):
     ) -> Upload:
         def change(db: Connection) -> Upload:
             check_room(db, limit, owner, owner_limit)
+            check_not_full(db, repository_id)
             return open_upload(db, upload_id, repository_id, package, algorithm, owner)
 
         key = session_key(upload_id)

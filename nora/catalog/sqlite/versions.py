@@ -11,9 +11,11 @@ import orjson
 from nora.catalog.records import NO_PACKAGE, Version, VersionAbout
 from nora.catalog.sqlite import queries
 from nora.catalog.sqlite.blobs import digests_of, ensure_blob, find_blob, let_go, link
+from nora.catalog.sqlite.events import record
 from nora.catalog.sqlite.executor import Executor
 from nora.catalog.sqlite.files import find_occupant, is_there, release_former, write_file
 from nora.catalog.sqlite.packages import ensure_package, find_id
+from nora.catalog.sqlite.quotas import within_quota
 from nora.catalog.sqlite.read_cache import RECENT_ANSWERS, ReadCache
 from nora.catalog.sqlite.rows import blob_of, version_of
 from nora.catalog.sqlite.tags import check_kept, check_tag
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from nora.catalog.sqlite.engine import Connection
 
 
+LIVE = "live"
+"""The state of a version of which nothing is said."""
+
+
 class Versions(Executor):
     """The methods of nora.catalog.versions.Versions."""
 
@@ -35,8 +41,13 @@ class Versions(Executor):
         digests += [one.digest for one in release.references if one.required]
         self.blocks().check(release.repository_id, release.package, versions, digests)
         touched = {release.package, *(file.path for file in release.files)}
+
+        def change(db: Connection) -> list[Blob]:
+            with within_quota(db, release.repository_id):
+                return publish(db, release, lease_seconds)
+
         return await self._write(
-            lambda db: publish(db, release, lease_seconds),
+            change,
             *((release.repository_id, name) for name in touched),
             slots=self._slots_of_digests(*(file.blob for file in release.files)),
         )
@@ -120,16 +131,41 @@ def publish(db: Connection, release: Release, lease_seconds: float) -> list[Blob
         check_tag(db, package, release.version, tag)
     blobs = [link(db, package, ensure_blob(db, file.blob, now), now + lease_seconds) for file in files]
     version, added = _put_version(db, package, release, now)
+    gained = bool(added)
     for file, blob, is_there_already in zip(files, blobs, there, strict=True):
         if not is_there_already:
             former = None if added else find_occupant(db, repository_id, file.path)
             write_file(db, repository_id, file, (package, version), blob, now)
-            if former is not None and (former.version_id, former.blob_id) != (version, blob.id):
+            is_other = former is None or (former.version_id, former.blob_id) != (version, blob.id)
+            gained = gained or is_other
+            if former is not None and is_other:
                 release_former(db, former)
     if release.tags:
         db.executemany(queries.PUT_TAG, [(package, tag.name, version, now) for tag in release.tags])
     db.execute(queries.TOUCH_PACKAGE, (added, package))
+    _record(db, release, blobs, added=bool(added), gained=gained)
     return blobs
+
+
+def _record(db: Connection, release: Release, blobs: list[Blob], *, added: bool, gained: bool) -> None:
+    """Write the event of a release: of one that an upstream had, when it is there for the first time."""
+    if find_id(db, queries.IS_PROXY, (release.repository_id,)) is not None:
+        kind = "cached" if added else ""
+    else:
+        kind = "published" if gained else "tagged" if release.tags else ""
+    if kind:
+        record(
+            db,
+            kind,
+            release.repository_id,
+            release.package,
+            release.version,
+            path=release.files[0].path if release.files else "",
+            digest=blobs[0].digest if blobs else "",
+            size=sum(blob.size for blob in blobs),
+            files=len(blobs),
+            tags=[tag.name for tag in release.tags],
+        )
 
 
 def ensure_version(db: Connection, package: int, name: str, now: float) -> tuple[int, int]:
@@ -146,10 +182,13 @@ def update_version(
 ) -> bool:
     """See Versions.update_version."""
     package = find_id(db, queries.FIND_PACKAGE, place)
-    values = (state, document, package, version)
-    if package is None or not db.execute(queries.UPDATE_VERSION, values).rowcount:
+    former = package and db.execute(queries.FIND_VERSION_STATE, (package, version)).fetchone()
+    if not former:
         return False
+    db.execute(queries.UPDATE_VERSION, (state, document, package, version))
     db.execute(queries.TOUCH_PACKAGE, (0, package))
+    if state is not None and state != former[0]:
+        record(db, f"un{former[0]}" if state == LIVE else state, *place, version)
     return True
 
 
@@ -173,8 +212,9 @@ def delete_version(
     for one in chosen:
         blobs = db.execute(queries.FIND_VERSION_BLOBS, (one,)).fetchall()
         db.execute(queries.DELETE_VERSION, (one,))  # tags, files and references by cascade
-        for blob_id, digest in blobs:
-            let_go(db, package_id, blob_id, digest)
+        for blob_id, _ in blobs:
+            let_go(db, package_id, blob_id)
+        record(db, "deleted", *place, chosen[one], digest=blobs[0][1] if blobs else "", files=len(blobs))
     db.execute(queries.TOUCH_PACKAGE, (-len(chosen), package_id))
     return True
 

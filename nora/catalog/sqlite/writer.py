@@ -11,6 +11,7 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import suppress
+from contextvars import Context, copy_context
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -44,7 +45,7 @@ again, so that a delete works when there is no other. Commits that fill the log 
 class Change:
     """What is to be done within a transaction, who waits for it, and what came of it."""
 
-    __slots__ = ("apply", "durable", "error", "future", "result", "slots")
+    __slots__ = ("apply", "context", "durable", "error", "future", "result", "slots")
 
     def __init__(
         self,
@@ -54,6 +55,8 @@ class Change:
         future: asyncio.Future[Any],
     ) -> None:
         self.apply = apply
+        self.context: Context = copy_context()
+        """That of who waits: events say who wanted what they tell of (nora.catalog.events.CAUSE)."""
         self.slots = slots
         self.durable = durable
         self.future = future
@@ -77,6 +80,11 @@ class Writer:
         """Whether it has looked at what processes before it left."""
         self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are queued."""
+        return self._queue.qsize()
 
     def submit(
         self, apply: Callable[[Connection], T], slots: set[int], *, durable: bool
@@ -139,7 +147,19 @@ class Writer:
         return self._queue.get()
 
     def _commit(self, group: list[Change]) -> None:
-        committing = False
+        """On a full disk once more, when the log, which has room of its own, could be emptied in between:
+        another process may have read in it before."""
+        self._transact(group)
+        if full := [change for change in group if isinstance(change.error, StorageFull)]:
+            uncertain = any(change.error.uncertain for change in full if isinstance(change.error, NoraError))
+            if self._checkpoint():
+                for change in full:
+                    change.error = None
+                self._transact(full, uncertain=uncertain)
+
+    def _transact(self, group: list[Change], *, uncertain: bool = False) -> None:
+        """One transaction. `uncertain`: another before it may have left the same in the log."""
+        committing = uncertain
         try:
             db = self._prepared(any(change.durable for change in group))
             with self._turnstile:
@@ -159,9 +179,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
             for change in group:
                 change.error = change.error or _failure(error, uncertain=committing)
-            if isinstance(_failure(error), StorageFull):
-                self._checkpoint()  # the room of the log is the room that is left
-            elif not isinstance(_failure(error), StorageBusy):
+            if not isinstance(_failure(error), (StorageBusy, StorageFull)):
                 self._disconnect()  # what this connection remembers of the file cannot be trusted now
 
     def _prepared(self, full_sync: bool) -> Connection:
@@ -177,11 +195,16 @@ class Writer:
             self._full_sync = full_sync
         return self._db
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self) -> bool:
+        """Move the log into the catalog. Returns whether all of it was moved: then it begins anew."""
         self._groups = 0
-        if self._db is not None:
-            with suppress(sqlite3.Error):  # the log stays longer; the next commit that fails says why
-                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        if self._db is None:
+            return False
+        try:
+            _, pages, moved = self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:  # the log stays longer; the next commit that fails says why
+            return False
+        return bool(pages == moved)
 
     def _disconnect(self) -> None:
         db, self._db = self._db, None
@@ -198,7 +221,7 @@ def _apply(db: Connection, change: Change) -> None:
     """
     db.execute("SAVEPOINT change")
     try:
-        change.result = change.apply(db)
+        change.result = change.context.run(change.apply, db)
         if isinstance(change.result, sqlite3.Cursor):
             # Whoever drops it in another thread resets a statement that may be at work in this one
             change.result = None

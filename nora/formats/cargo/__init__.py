@@ -3,7 +3,10 @@
 from nora.formats.base import Format
 from nora.formats.cargo.browse import BROWSE
 from nora.formats.cargo.errors import render_error
+from nora.formats.cargo.legacy import LEGACY
+from nora.formats.cargo.mirror import TOOLS
 from nora.formats.cargo.names import canonical, version_order
+from nora.formats.cargo.operations import operations
 from nora.formats.cargo.releases import RULES
 from nora.formats.cargo.routes import build
 from nora.formats.cargo.settings import CargoSettings, sparse_index
@@ -23,5 +26,8 @@ FORMAT = Format(
     fold=canonical,
     check_upstream=check_upstream,
     commands=release_commands(RULES),
+    mirror=TOOLS,
+    legacy=LEGACY,
     browse=BROWSE,
+    operations=operations,
 )

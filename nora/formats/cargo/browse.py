@@ -7,8 +7,11 @@ from typing import Any, Final
 
 import orjson
 
+from nora.catalog.records import PackageFile
 from nora.formats.base import Services
-from nora.formats.browsing import Browse, Description, Fact, Holding, Site, Snippet
+from nora.formats.browsing import Browse, Description, Fact, Holding, Readme, Site, Snippet
+from nora.formats.cargo.hosted import README
+from nora.http.send import read_small
 
 _MARK: Final = "M8 1.5 14 4.5v7L8 14.5l-6-3v-7zM2 4.5l6 3 6-3M8 7.5v7M5 3l6 3"
 _CONFIG: Final = "~/.cargo/config.toml"
@@ -27,6 +30,12 @@ def snippets(site: Site) -> Sequence[Snippet]:
     )
 
 
+def credentials(site: Site, user: str, token: str) -> Sequence[Snippet]:
+    """cargo."""
+    file = "~/.cargo/credentials.toml"
+    return (Snippet("cargo", "log in", f'[registries.nora]\ntoken = "{token}"', file),)
+
+
 def install(site: Site, crate: str, version: str) -> Sequence[Snippet]:
     """A version of a crate."""
     return (Snippet("cargo", "install", f"cargo add {crate}@{version}"),)
@@ -40,7 +49,16 @@ async def describe(services: Services, holding: Holding, version: str) -> Descri
     document = orjson.loads(documents[0])
     said, line = document.get("about", {}), document.get("line", {})
     summary = str(said.get("description") or "")[:500]
-    return Description(summary, tuple(_facts(said, line)), line.get("name", ""))
+    readme = await _readme(services, [one for one in holding.files if one.version == version])
+    return Description(summary, tuple(_facts(said, line)), line.get("name", ""), readme)
+
+
+async def _readme(services: Services, files: Sequence[PackageFile]) -> Readme | None:
+    for one in files:
+        if one.path.endswith(README):
+            text = await read_small(services.blobs, services.memory, one.blob)
+            return Readme(text, is_markdown=one.media_type == "text/markdown")
+    return None
 
 
 def _facts(said: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[Fact]:
@@ -58,4 +76,11 @@ def _facts(said: Mapping[str, Any], line: Mapping[str, Any]) -> Iterator[Fact]:
             yield Fact(label.capitalize(), str(url)[:300], str(url))
 
 
-BROWSE: Final = Browse(mark=_MARK, snippets=snippets, install=install, describe=describe)
+BROWSE: Final = Browse(
+    mark=_MARK,
+    snippets=snippets,
+    credentials=credentials,
+    install=install,
+    describe=describe,
+    beside=(README,),
+)

@@ -19,6 +19,7 @@ from nora.formats.cargo.settings import CargoSettings
 from nora.formats.cargo.sources import absent
 from nora.formats.cargo.upstream import Index, crate_folder
 from nora.http.conditions import etag_of
+from nora.http.pulls import answer_with
 from nora.http.send import Header, blob_response
 from nora.model import Repository
 from nora.proxy.answers import file_response
@@ -59,6 +60,7 @@ class CrateFiles:
             file = await self._catalog.find_file(hosted.id, path_of(crate, version))
             if file is None or file.version != version or checksum not in ("", file.blob.digest.encoded):
                 return None
+            answer_with(resource.request, file.repository_id, file.path)
             return await blob_response(
                 resource.request,
                 self._services.blobs,

@@ -3,6 +3,7 @@
 package document   {"owners": [login, …]}, when somebody was made one
 version            state `yanked`; document {"line": what the index says but for `yanked`, "about": the rest}
 file               <name>/<version without build metadata>.crate: two that differ in that alone are one
+                   ….crate.readme     what Cargo.toml calls the readme, if it is in the crate
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from nora.catalog.records import Package, Version
 from nora.formats.cargo.names import CrateName, without_build
 from nora.model import Repository
 
+README = ".readme"
 REMEMBERED = 4096
 
 

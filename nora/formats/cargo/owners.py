@@ -21,7 +21,7 @@ from nora.formats.cargo.hosted import Spellings, owners_of
 from nora.formats.cargo.resource import Resource
 from nora.formats.cargo.sources import absent
 from nora.http.body import read_body
-from nora.http.context import PathContext
+from nora.http.context import PackageContext
 from nora.http.fields import json_answer
 from nora.model import Repository
 
@@ -30,7 +30,7 @@ MOST_OWNERS: Final = 1000
 LONGEST_NAME: Final = 256
 
 
-def require_owner(authorizer: Authorizer, context: PathContext, package: Package) -> None:
+def require_owner(authorizer: Authorizer, context: PackageContext, package: Package) -> None:
     """That the one who asks may change a crate that has owners. Raises Denied."""
     owners, who = owners_of(package), context.principal
     if owners and who.name not in owners:
@@ -97,7 +97,7 @@ class Owners:
             {"ok": True, "msg": f"{', '.join(names)}: removed from the owners of {resource.crate.spelled}"}
         )
 
-    async def check(self, context: PathContext) -> None:
+    async def check(self, context: PackageContext) -> None:
         """That the one who asks may change the crate of a path. Raises Denied."""
         package = await self._catalog.find_package(context.writable.id, context.name)
         if package is not None:

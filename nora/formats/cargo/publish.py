@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import Final, cast
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Final, cast
 
 from blacksheep import Response
 
 from nora.auth.authorizer import Authorizer
 from nora.blobs.base import Expect
 from nora.catalog import records as catalog
-from nora.catalog.records import NO_PACKAGE, Blob, NewBlob, NewFile
+from nora.catalog.records import NO_PACKAGE, Blob, NewFile
 from nora.errors import BadRequest, Conflict, PackageChanged, StorageBusy, TooLarge
 from nora.formats.base import Services
-from nora.formats.cargo.hosted import Spellings, path_of
+from nora.formats.cargo.hosted import README, Spellings, path_of
 from nora.formats.cargo.manifest import Manifest, parse_manifest
 from nora.formats.cargo.names import without_build
 from nora.formats.cargo.owners import require_owner
@@ -30,8 +30,12 @@ from nora.http.fields import json_answer
 from nora.model import Repository
 from nora.proxy.offload import offload
 
+if TYPE_CHECKING:
+    from nora.formats.cargo.archive import Readme
+
 LARGEST_METADATA: Final = 1 << 20
 MEDIA_TYPE: Final = "application/x-tar"
+MARKDOWN: Final = "text/markdown"
 _TRIES: Final = 100
 """Each that fails is another publication of the crate that did not."""
 
@@ -99,35 +103,43 @@ class PublishEndpoint:
         async with self._blobs.ingest(frames.rest(), expect) as new:
             async with self._blobs.local_copy(new.blob) as path:
                 name, version = manifest.name.spelled, manifest.version
-                unpacked = self._settings.max_unpacked_size
-                await asyncio.to_thread(_check_crate, path, name, version, unpacked)
-            new.settle(await self._publish(resource, target, manifest, new.blob))
+                unpacked, named = self._settings.max_unpacked_size, str(manifest.about.get("readme_file", ""))
+                readme = await asyncio.to_thread(_check_crate, path, name, version, unpacked, named)
+            path = path_of(manifest.name, manifest.version)
+            files, ingested = [NewFile(path=path, media_type=MEDIA_TYPE, blob=new.blob)], [new]
+            async with AsyncExitStack() as stack:
+                if readme is not None:
+                    beside = await stack.enter_async_context(self._blobs.ingest(readme.text, Expect()))
+                    kind = MARKDOWN if readme.is_markdown else "text/plain"
+                    files.append(NewFile(path=path + README, media_type=kind, blob=beside.blob))
+                    ingested.append(beside)
+                live = await self._publish(resource, target, manifest, files)
+                for one, blob in zip(ingested, live, strict=True):
+                    one.settle(blob)
 
     async def _publish(
-        self, resource: Resource, target: Repository, manifest: Manifest, blob: NewBlob
-    ) -> Blob:
-        """The rows; the live blob. What may have changed while the file came is looked at again, and again
+        self, resource: Resource, target: Repository, manifest: Manifest, files: Sequence[NewFile]
+    ) -> list[Blob]:
+        """The rows; the live blobs. What may have changed while the file came is looked at again, and again
         when it changes before the rows are written."""
-        path = path_of(manifest.name, manifest.version)
-        document = manifest.document(blob.digest.encoded)
+        document = manifest.document(files[0].blob.digest.encoded)
         for _ in range(_TRIES):
             seen = await self._check(resource, target, manifest)
             release = catalog.Release(
                 repository_id=target.id,
                 package=manifest.name,
                 version=manifest.version,
-                files=(NewFile(path=path, media_type=MEDIA_TYPE, blob=blob),),
+                files=tuple(files),
                 document=document,
                 seen=seen,
             )
             try:
-                [live] = await self._catalog.publish(release, self._lease)
+                return list(await self._catalog.publish(release, self._lease))
             except PackageChanged:
                 continue
             except Conflict:
-                there = await self._catalog.find_file(target.id, path)
+                there = await self._catalog.find_file(target.id, files[0].path)
                 raise _already(manifest, is_there=there is not None) from None
-            return live
         raise StorageBusy(f"{manifest.name.spelled} changes all the time")
 
 
@@ -170,11 +182,11 @@ class Frames:
         return data[:size]
 
 
-def _check_crate(path: str, name: str, version: str, max_unpacked: int) -> None:
+def _check_crate(path: str, name: str, version: str, max_unpacked: int, readme: str) -> Readme | None:
     """In a thread: what reads archives is loaded with the first of them."""
     from nora.formats.cargo.archive import check_crate
 
-    check_crate(path, name, version, max_unpacked)
+    return check_crate(path, name, version, max_unpacked, readme)
 
 
 def _already(manifest: Manifest, *, is_there: bool) -> Conflict:

@@ -24,12 +24,12 @@ class PublishingEndpoint:
         self._exchange = services.exchange
 
     async def post(self, resource: Resource) -> Response:
-        """Who asks, says so in the body."""
+        """Change an identity token into an API token. Who asks, says so in the body."""
         exchange = self._found()
         return json_answer({"token": await exchange.session(resource, await read_identity(resource, "jwt"))})
 
     async def delete(self, resource: Resource) -> Response:
-        """What a job does when it is done, so that nothing is found in its log."""
+        """Revoke such a token: what a job does when it is done, so that nothing is found in its log."""
         await self._found().end(resource)
         return Response(204, [NO_STORE])
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import tarfile
+from collections.abc import Mapping
 from typing import Final
 
 import orjson
@@ -16,15 +17,18 @@ NAME: Final = "nora-sample"
 VERSION: Final = "1.0.0"
 
 
-def crate(name: str, version: str, source: str = "", more: str = "") -> bytes:
-    """A crate file with a library of this source; `more` is what else its manifest says."""
+def crate(
+    name: str, version: str, source: str = "", more: str = "", files: Mapping[str, str] | None = None
+) -> bytes:
+    """A crate file with a library of this source; `more` is what else its manifest says, `files` are others
+    in it."""
     manifest = f'[package]\nname = "{name}"\nversion = "{version}"\n{more}'
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for path, text in (("Cargo.toml", manifest), ("src/lib.rs", source)):
-            member = tarfile.TarInfo(f"{name}-{version}/{path}")
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text.encode()))
+        for path, text in {**(files or {}), "Cargo.toml": manifest, "src/lib.rs": source}.items():
+            member, data = tarfile.TarInfo(f"{name}-{version}/{path}"), text.encode()
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
     return gzip.compress(buffer.getvalue(), mtime=0)
 
 

@@ -48,6 +48,7 @@ class Blobs:
         self._settings = services.settings(DockerSettings)
 
     async def get(self, resource: Resource) -> Response:
+        """GET and HEAD of a blob of an image."""
         """GET and HEAD, with ranges. A HEAD hit renews the lease: the client will not upload again."""
         image = resource.image
         digest = Digest(resource.reference)

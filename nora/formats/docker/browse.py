@@ -22,11 +22,29 @@ LARGEST: Final = 1 << 20
 MOST_PARTS: Final = 200
 _MARK: Final = "M2 8h3v3H2zM6 8h3v3H6zM10 8h3v3h-3zM6 4h3v3H6zM1.5 13c3 1.5 9 1.5 11.5-2"
 _ATTESTATION: Final = "attestation-manifest"
+_OF_CONFIG: Final = (
+    ("Entry point", "Entrypoint"),
+    ("Command", "Cmd"),
+    ("Working directory", "WorkingDir"),
+    ("User", "User"),
+    ("Ports", "ExposedPorts"),
+)
+_COSIGN: Final = {"sig": "signature", "att": "attestation", "sbom": "bill of materials"}
+_KINDS: Final = {
+    "application/vnd.dev.cosign.artifact.sig.v1+json": "signature",
+    "application/vnd.cncf.notary.signature": "signature",
+    "application/vnd.dev.sigstore.bundle.v0.3+json": "attestation",
+    "application/vnd.in-toto+json": "attestation",
+    "application/spdx+json": "bill of materials",
+    "application/vnd.cyclonedx+json": "bill of materials",
+}
+"""Types that are known, by the words for them."""
 
 
 def snippets(site: Site) -> Sequence[Snippet]:
     """docker, podman and helm."""
     image = f"{site.host}/{site.prefix}team/app:1"
+    charts = f"oci://{site.host}/{site.prefix}charts"
     plain = "" if site.is_tls else " --plain-http"
     insecure = "" if site.is_tls else " --tls-verify=false"
     found = [
@@ -34,18 +52,32 @@ def snippets(site: Site) -> Sequence[Snippet]:
         Snippet("docker", "download", f"docker pull {image}"),
         Snippet("podman", "publish", f"podman push{insecure} app:1 {image}"),
         Snippet("podman", "download", f"podman pull{insecure} {image}"),
-        Snippet("helm", "publish", f"helm push{plain} chart-1.0.0.tgz oci://{site.host}/{site.prefix}charts"),
         Snippet(
             "helm",
-            "download",
-            f"helm pull{plain} oci://{site.host}/{site.prefix}charts/chart --version 1.0.0",
+            "publish",
+            f"helm create hello\nhelm package hello\nhelm push{plain} hello-0.1.0.tgz {charts}",
         ),
+        Snippet("helm", "download", f"helm pull{plain} {charts}/hello --version 0.1.0"),
     ]
     if site.needs_login:
         logins = {"docker": f"docker login {site.host}", "podman": f"podman login{insecure} {site.host}"}
         logins["helm"] = f"helm registry login{plain} {site.host}"
         found += [Snippet(client, "log in", text) for client, text in logins.items()]
     return found
+
+
+def credentials(site: Site, user: str, token: str) -> Sequence[Snippet]:
+    """By a pipe: a token among the arguments of a program is seen by all who are on the machine."""
+    plain = "" if site.is_tls else " --plain-http"
+    insecure = "" if site.is_tls else " --tls-verify=false"
+    return [
+        Snippet(client, "log in", f"echo {token} | {command} {site.host} -u {user} --password-stdin")
+        for client, command in (
+            ("docker", "docker login"),
+            ("podman", f"podman login{insecure}"),
+            ("helm", f"helm registry login{plain}"),
+        )
+    ]
 
 
 def install(site: Site, image: str, reference: str) -> Sequence[Snippet]:
@@ -127,11 +159,17 @@ async def _image(
         Part(layer["digest"], "layer", layer["size"], _title(layer, by))
         for layer, by in zip(layers, made, strict=True)
     ]
+    history = tuple(
+        _command(str(one.get("created_by") or one.get("comment") or ""))
+        for one in (config.get("history") or ())[:MOST_PARTS]
+        if isinstance(one, dict)
+    )
     described = read_descriptor(body.get("config"))
     kind = body.get("artifactType") or (described or {}).get("mediaType", "")
     facts = [Fact("Type", str(kind)[:200])] if kind and not platform else []
     size = file.blob.size + sum(one["size"] for one in _layers(body))
-    return Contents("image", size, (platform,) if platform else (), tuple(parts), (*facts, *_facts(body)))
+    facts = [*facts, *_config_facts(config), *_facts(body)]
+    return Contents("image", size, (platform,) if platform else (), tuple(parts), tuple(facts), history)
 
 
 async def _manifest(
@@ -198,7 +236,48 @@ def _title(layer: Mapping[str, Any], made_by: object) -> str:
     """The name of a file that a layer is, or the command that made it."""
     title = layer.get("annotations", {}).get("org.opencontainers.image.title")
     text = title if isinstance(title, str) else made_by if isinstance(made_by, str) else ""
+    return _command(text)
+
+
+def _command(text: str) -> str:
     return text.removeprefix("/bin/sh -c ").removeprefix("#(nop) ").strip()[:300]
+
+
+def _config_facts(config: Mapping[str, Any]) -> Iterator[Fact]:
+    """What an image says of how it is run. Its environment is left out: some have secrets in it."""
+    if isinstance(created := config.get("created"), str):
+        yield Fact("Created", created[:40])
+    run = config.get("config")
+    for label, name in _OF_CONFIG:
+        value = run.get(name) if isinstance(run, dict) else None
+        if isinstance(value, list):
+            value = orjson.dumps(value).decode()
+        elif isinstance(value, dict):
+            value = ", ".join(map(str, value))
+        if isinstance(value, str) and value:
+            yield Fact(label, value[:300])
+
+
+async def referrers(services: Services, repository: Repository, image: str, version: str) -> Sequence[Part]:
+    """By the referrers API, and under the tags that cosign sets where a registry has none."""
+    catalog, found = services.catalog, []
+    rows, _ = await catalog.list_versions_about(
+        repository.id, image, version, None, "", limit=MOST_PARTS, max_bytes=LARGEST
+    )
+    hidden = catalog.blocks().hidden(repository.id, image)
+    for one in rows:
+        if hidden is None or not hidden.has(one.version):
+            kind = (one.kind or one.media_type)[:200]
+            found.append(Part(one.version, _KINDS.get(kind, kind), one.size, version=one.version))
+    for end, kind in _COSIGN.items():
+        tag = f"{version.replace(':', '-')}.{end}"
+        try:
+            file = await catalog.find_tagged_file(repository.id, image, tag)
+        except Blocked:
+            continue
+        if file is not None and file.version is not None:
+            found.append(Part(file.version, kind, file.blob.size, tag, file.version))
+    return found
 
 
 def _facts(body: Mapping[str, Any]) -> Iterator[Fact]:
@@ -208,4 +287,12 @@ def _facts(body: Mapping[str, Any]) -> Iterator[Fact]:
             yield Fact(name, text[:300], text if text.startswith("http") else "")
 
 
-BROWSE: Final = Browse(mark=_MARK, snippets=snippets, install=install, tags=tags, contents=contents)
+BROWSE: Final = Browse(
+    mark=_MARK,
+    snippets=snippets,
+    credentials=credentials,
+    install=install,
+    tags=tags,
+    contents=contents,
+    referrers=referrers,
+)

@@ -15,7 +15,7 @@ class Discovery:
         self._authorizer = authorizer
 
     async def ping(self, resource: Resource) -> Response:
-        """`/v2/`: that it is one, and how to log in."""
+        """GET and HEAD of nothing: that this is a registry, and how to log in."""
         challenge = await self._authorizer.authorize_ping(resource.request)
         headers = [API_VERSION] if challenge is None else [API_VERSION, challenge]
         return Response(200, headers, Content(b"application/json", b"{}"))

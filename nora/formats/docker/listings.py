@@ -46,6 +46,7 @@ class Listings:
         self._catalog = services.catalog
 
     async def tags(self, resource: Resource) -> Response:
+        """GET and HEAD of the tags of an image, a page at a time."""
         """`tags/list`: byte order, `last` is exclusive and need not exist."""
         image, size = resource.image, parse_page_size(resource.parameter("n"))  # before anybody is asked
 
@@ -65,7 +66,7 @@ class Listings:
         return await self._names(resource, "tags", pages, size, name=image.full_name)
 
     async def catalog(self, resource: Resource) -> Response:
-        """`_catalog`: the images that hold a manifest, by their full names; those that may be read."""
+        """GET and HEAD of the images that hold a manifest, by their full names; those that may be read."""
         principal = await self._authorizer.authorize_listing(resource.request)
         size = parse_page_size(resource.parameter("n"))
         places = [("", self._images.default)]

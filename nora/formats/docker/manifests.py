@@ -19,6 +19,7 @@ from nora.formats.docker.resource import API_VERSION, Resource, link_base
 from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream import Remotes
 from nora.http.body import read_body
+from nora.http.pulls import answer_with
 from nora.http.send import blob_response
 from nora.model import Action, Digest, Repository
 from nora.resolve import Candidate
@@ -47,6 +48,7 @@ class Manifests:
         return "delete" if ":" in reference or reference == "latest" else "untag"
 
     async def get(self, resource: Resource) -> Response:
+        """GET and HEAD of a manifest, by a tag or its digest."""
         """GET and HEAD: the bytes exactly as they were pushed, here or at an upstream."""
         image = resource.image
         reference = parse_reference(resource.reference)
@@ -62,9 +64,11 @@ class Manifests:
             found = await self._pull_through(resource, reference)
         else:
             pushed = reference if isinstance(reference, Digest) else file.version or file.blob.digest
-            found = Pulled(pushed, file.media_type, file.blob)
+            found = Pulled(pushed, file.media_type, file.blob, place=(file.repository_id, file.path))
             resource.keep_while(stamp)
         resource.count_as("download")
+        if found.place is not None:
+            answer_with(resource.request, *found.place)
         digest = found.digest.encode()
         return await blob_response(
             resource.request,
@@ -116,7 +120,7 @@ class Manifests:
         return Response(201, self._created(image, manifest, tags[len(wanted) :]))
 
     async def delete(self, resource: Resource) -> Response:
-        """By tag: that tag only. By digest: the manifest and every tag that points to it."""
+        """Remove a tag, or by its digest a manifest and every tag that points to it."""
         reference = parse_reference(resource.reference)
         if isinstance(reference, Tag):
             done = await self._delete_tag(resource, reference)

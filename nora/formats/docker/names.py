@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nora._speedups import is_image_name, is_tag
-from nora.errors import InvalidName, InvalidTag, MethodNotAllowed, quoted
+from nora.errors import InvalidName, InvalidTag, quoted
 from nora.model import Digest, Repository
 
 
@@ -41,10 +41,7 @@ class Image:
     @property
     def target(self) -> Repository:
         """The repository that writes to the image go to. Raises MethodNotAllowed where there is none."""
-        target = self.repository.writable
-        if target is None:
-            raise MethodNotAllowed(("GET", "HEAD"), f"repository {self.repository.name} takes no writes")
-        return target
+        return self.repository.require_writable()
 
     def check(self) -> None:
         """Raises InvalidName when the name is that of a repository."""

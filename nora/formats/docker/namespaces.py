@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import wraps
 
 from blacksheep import Response
 
@@ -24,6 +25,7 @@ class Namespaces:
     def reading(self, handler: Handler) -> Handler:
         """A handler that answers for the registry that a request names, if it names one."""
 
+        @wraps(handler)
         def answer(resource: Resource) -> Awaitable[Response]:
             namespace = resource.parameter("ns")
             return handler(resource) if namespace is None else self._answer(handler, resource, namespace)

@@ -47,6 +47,8 @@ class Pulled(NamedTuple):
     blob: Blob
     """For a HEAD of what is not here only its size is right."""
     headers: tuple[Header, ...] = ()
+    place: tuple[int, str] | None = None
+    """Repository and path of what is here."""
 
 
 class PullThrough:
@@ -114,7 +116,8 @@ class PullThrough:
                 return Pulled(meant.digest, meant.media_type, _unseen(meant), headers)
             file = file or await self._fetch(origin, meant.digest)
             if file is not None:
-                return Pulled(meant.digest, file.media_type, file.blob, headers)
+                place = (file.repository_id, file.path)
+                return Pulled(meant.digest, file.media_type, file.blob, headers, place)
             if not origin.is_online or attempt == _ATTEMPTS - 1:
                 break
             await self._cache.expire([origin.repository], key.path)
@@ -132,7 +135,9 @@ class PullThrough:
             if known is not None and known.digest == digest:
                 return Pulled(digest, known.media_type, _unseen(known))
         file = file or await self._fetch(origin, digest, unseen=True)
-        return None if file is None else Pulled(digest, file.media_type, file.blob)
+        if file is None:
+            return None
+        return Pulled(digest, file.media_type, file.blob, place=(file.repository_id, file.path))
 
     async def _held(self, origin: Origin, digest: Digest) -> File | None:
         """A manifest that is here. Raises Blocked, also for one that is not."""

@@ -58,6 +58,7 @@ class Referrers:
         self._blobs = services.blobs
 
     async def get(self, resource: Resource) -> Response:
+        """GET and HEAD of the manifests that are about another one, such as signatures."""
         """An index; empty where there are none."""
         image = resource.image
         wanted = _Wanted(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from nora.config import ProxiedSettings, TtlSeconds, Upstream, kinds
+from nora.config import Config, ProxiedSettings, TtlSeconds, Upstream, kinds
 from nora.config.declare import setting
 from nora.config.kinds import HOUR, MIB, MINUTE
 from nora.formats.base import UploadLimits
@@ -96,6 +96,11 @@ def upload_limits(settings: DockerSettings) -> UploadLimits:
         settings.upload_ttl,
         settings.max_upload_sessions_per_user,
     )
+
+
+def kept_tags(config: Config) -> Callable[[str], bool]:
+    """Which tags stay where they were set."""
+    return config.of_format(DockerSettings).is_immutable
 
 
 def docker_hub() -> tuple[Upstream, ...]:

@@ -44,7 +44,7 @@ class TokenService:
         self._idle_seconds = services.config.server.idle_timeout
 
     async def get(self, resource: Resource) -> Response:
-        """Credentials from the request's own headers; `scope` may be repeated."""
+        """Open a session. The credentials are those of the request's headers; `scope` may be repeated."""
         parameters = resource.query
         asked = parse_scopes(parameters.get("scope", ()))
         holder = await self._identify(resource, asked)
@@ -55,7 +55,7 @@ class TokenService:
         return self._session(resource, holder, granted, self._refresh_token(holder) if offline else None)
 
     async def post(self, resource: Resource) -> Response:
-        """Credentials, or a refresh token, in the form."""
+        """Open a session. The credentials, or a refresh token, are in the form."""
         try:
             return await self._post(resource)
         except BadRequest as error:

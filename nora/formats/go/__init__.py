@@ -4,7 +4,10 @@ from nora.formats.base import Format
 from nora.formats.go.browse import BROWSE
 from nora.formats.go.client import PUBLISH
 from nora.formats.go.errors import render_error
+from nora.formats.go.legacy import LEGACY
+from nora.formats.go.mirror import TOOLS
 from nora.formats.go.names import version_order
+from nora.formats.go.operations import operations
 from nora.formats.go.releases import RULES
 from nora.formats.go.routes import build
 from nora.formats.go.settings import GoSettings, module_proxy
@@ -23,6 +26,9 @@ FORMAT = Format(
     can_proxy=True,
     check_upstream=check_upstream,
     commands=release_commands(RULES),
+    mirror=TOOLS,
     client_commands=(PUBLISH,),
+    legacy=LEGACY,
     browse=BROWSE,
+    operations=operations,
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from nora.formats.base import Services
-from nora.formats.browsing import Browse, Description, Fact, Holding, Site, Snippet
+from nora.formats.browsing import Browse, Description, Fact, Holding, Site, Snippet, netrc
 
 LARGEST_MOD: Final = 64 << 10
 
@@ -25,6 +25,11 @@ def snippets(site: Site) -> Sequence[Snippet]:
         Snippet("go", "install", f"GOPROXY={proxy} go get golang.org/x/text@latest"),
         Snippet("nora", "publish", f"nora go publish v1.0.0 --url {site.root}"),
     )
+
+
+def credentials(site: Site, user: str, token: str) -> Sequence[Snippet]:
+    """The go command, which looks for the port as well."""
+    return (netrc("go", site.host, user, token),)
 
 
 def install(site: Site, module: str, version: str) -> Sequence[Snippet]:
@@ -51,5 +56,10 @@ def _needs(go_mod: str) -> tuple[tuple[str, str], ...]:
 
 
 BROWSE: Final = Browse(
-    mark=_MARK, snippets=snippets, install=install, describe=describe, beside=(".ziphash",)
+    mark=_MARK,
+    snippets=snippets,
+    credentials=credentials,
+    install=install,
+    describe=describe,
+    beside=(".ziphash",),
 )

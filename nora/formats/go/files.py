@@ -28,6 +28,7 @@ from nora.formats.go.sumdb import SumDatabases
 from nora.formats.go.upstream import Index
 from nora.http.conditions import etag_of
 from nora.http.fields import json_answer
+from nora.http.pulls import answer_with
 from nora.http.send import Header, blob_response
 from nora.model import Repository
 from nora.proxy.answers import file_response
@@ -91,6 +92,7 @@ class VersionFiles:
             file = await self._catalog.find_file(hosted.id, path)
             if file is None:
                 return None
+            answer_with(resource.request, file.repository_id, file.path)
             return await blob_response(
                 resource.request,
                 self._services.blobs,

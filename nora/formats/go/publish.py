@@ -67,7 +67,7 @@ class PublishEndpoint:
         self._idle_seconds = services.config.server.idle_timeout
 
     async def put(self, resource: Resource) -> Response:
-        """A version that the path names. The same bytes again are no error: clients retry."""
+        """Take a version that the path names. The same bytes again are no error: clients retry."""
         if resource.kind != "zip":
             raise BadRequest("only the .zip of a version is sent: the other files follow from it")
         module, version = resource.module, parse_version(resource.version)
@@ -76,7 +76,7 @@ class PublishEndpoint:
         return await self._take(resource, (module, version))
 
     async def upload(self, resource: Resource) -> Response:
-        """A version that the zip names."""
+        """Take a version that the zip names."""
         return await self._take(resource, None)
 
     async def _allow(self, resource: Resource, module: ModulePath, version: str) -> None:

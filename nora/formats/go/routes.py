@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import wraps
 from typing import Final
 
 from blacksheep import Response
@@ -60,6 +61,7 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
     def patient(handler: Answer) -> Answer:
         """The go command waits for its answer, and tries nothing again."""
 
+        @wraps(handler)
         async def answer(resource: Resource) -> Response:
             allow(seconds)
             return await handler(resource)
@@ -67,7 +69,8 @@ def _endpoints(services: Services, authorizer: Authorizer) -> Iterator[Endpoint[
         return answer
 
     async def file(resource: Resource) -> Response:
-        """A version in full has files; anything else has an `.info` that tells which version it is."""
+        """A file of a version: `.info`, `.mod` or `.zip`. A version in full has all of them; anything else
+        has an `.info` that tells which version it is."""
         is_query = resource.kind == "info" and not is_canonical(resource.version)
         return await (versions.query if is_query else files.get)(resource)
 

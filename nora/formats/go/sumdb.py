@@ -64,6 +64,7 @@ class SumDatabases:
         return Response(200, [_RECORD_AGE], Content(TEXT, b""))
 
     async def latest(self, resource: Resource) -> Response:
+        """GET and HEAD of the newest tree of a checksum database."""
         """GET and HEAD of the latest tree head."""
         source, name = self._source(resource)
         document = await self._document(resource, source, name, "latest")
@@ -71,6 +72,7 @@ class SumDatabases:
         return await self._answer(resource, document, age_headers([document], public=public))
 
     async def tile(self, resource: Resource) -> Response:
+        """GET and HEAD of a tile of a checksum database."""
         """GET and HEAD of a part of the tree, which never changes."""
         path = resource.target.get("tile")
         if not _tile(path):
@@ -84,6 +86,7 @@ class SumDatabases:
         return await self._answer(resource, document, (_FOREVER,))
 
     async def lookup(self, resource: Resource) -> Response:
+        """GET and HEAD of what a checksum database says of a version."""
         """GET and HEAD of the record of a version, to who may read the module. Nobody is asked for one of a
         module that is ours."""
         text, _, version = resource.target.get("record").rpartition("@")

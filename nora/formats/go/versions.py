@@ -42,6 +42,7 @@ class Versions:
         self._files = files
 
     async def list(self, resource: Resource) -> Response:
+        """GET and HEAD of the versions of a module, one in each line."""
         """GET and HEAD of the list. It may be empty: the go command asks for `@latest` then."""
         module = resource.module
         stamp = None
@@ -65,6 +66,7 @@ class Versions:
         )
 
     async def latest(self, resource: Resource) -> Response:
+        """GET and HEAD of the `.info` of the newest version of a module."""
         """GET and HEAD of the `.info` of the latest version: which an upstream says, else the newest."""
         places = await self._finder.find(resource)
         failed: UpstreamFailed | None = None

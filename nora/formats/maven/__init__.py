@@ -1,9 +1,13 @@
 """Maven: artifacts, checksums and metadata of the repository layout, below `/maven2/`."""
 
-from nora.formats.base import Format
+from nora.formats.base import Aging, Format
 from nora.formats.maven.browse import BROWSE
 from nora.formats.maven.errors import render_error
+from nora.formats.maven.legacy import LEGACY
+from nora.formats.maven.mirror import TOOLS
+from nora.formats.maven.operations import operations
 from nora.formats.maven.parts import PARTS
+from nora.formats.maven.redeploy import is_for_good
 from nora.formats.maven.releases import RULES
 from nora.formats.maven.routes import build
 from nora.formats.maven.settings import MavenSettings, central
@@ -25,5 +29,9 @@ FORMAT = Format(
     check_upstream=check_upstream,
     parts=PARTS,
     commands=release_commands(RULES),
+    mirror=TOOLS,
+    legacy=LEGACY,
     browse=BROWSE,
+    operations=operations,
+    aging=Aging(for_good=is_for_good),
 )

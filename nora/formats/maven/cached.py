@@ -20,6 +20,7 @@ from nora.formats.maven.resource import Resource
 from nora.formats.maven.settings import MavenSettings
 from nora.formats.maven.upstream import Index
 from nora.http.kept_answers import Stamp
+from nora.http.pulls import answer_with
 from nora.proxy.answers import age_headers, file_response, modified_of
 from nora.proxy.base import FileRequest
 from nora.proxy.changing_files import ChangingFiles
@@ -123,6 +124,7 @@ class CachedFiles:
         cached = None if path.is_mutable else await self._find(source, path)
         if cached is not None:
             self._cache.used(cached.id)
+            answer_with(resource.request, source.id, cached.path)
             return await self._answers.file(resource, stored(cached), is_changing=is_changing)
         try:
             if path.is_mutable:
@@ -203,4 +205,5 @@ def stored(cached: Cached) -> Stored:
         checksums_of(cached),
         cached.media_type,
         cached.fetched_at if modified is None else modified,
+        cached.path,
     )

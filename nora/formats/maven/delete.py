@@ -29,13 +29,14 @@ class DeleteEndpoint:
     def __init__(self, services: Services, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
         self._catalog = services.catalog
-        self._redeploy = Redeploy(services)
+        self._redeploy = Redeploy(services.config)
 
     async def delete(self, resource: Resource) -> Response:
-        """204 when something went."""
+        """Remove a file, or what is below a directory; 204 when something went."""
         path, target = resource.path, resource.writable
         resource.audit("delete", path.path)
         if isinstance(path, ArtifactFile):
+            self._require(resource, path.package)  # a form may have named another one beside the file
             count = await self._remove(target, [path])
         elif isinstance(path, Directory):
             count = await self._directory(resource, target, path)

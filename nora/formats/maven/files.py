@@ -12,6 +12,7 @@ from nora.formats.maven.names import ArtifactFile, Checksum
 from nora.formats.maven.redeploy import Redeploy
 from nora.formats.maven.resource import Resource
 from nora.http.kept_answers import Stamp
+from nora.http.pulls import answer_with
 from nora.model import Repository
 
 
@@ -23,7 +24,7 @@ class Files:
         self._cached = cached
         self._catalog = services.catalog
         self._resolver = services.resolver
-        self._redeploy = Redeploy(services)
+        self._redeploy = Redeploy(services.config)
 
     async def get(self, resource: Resource, path: ArtifactFile) -> Response:
         """GET and HEAD of a file."""
@@ -35,6 +36,7 @@ class Files:
             if found is None:
                 return None
             is_changing = self._redeploy.may_change(hosted, path)
+            answer_with(resource.request, hosted.id, found.path)
             return await self._answers.file(resource, found, is_changing=is_changing)
 
         found = await self._resolver.find_hosted(resource.repository, look)

@@ -1,7 +1,8 @@
 """A hosted artifact: what is written in its rows.
 
 package    `group:artifact`; document {"plugin": {"prefix", "name"}} of a Maven plugin,
-           {"held": {path of a checksum: [digest, who, when]}} of checksums that came before their files
+           {"held": {path of a checksum: [digest, who, when]}} of checksums that came before their files,
+           {"sent": [[path, checksums that have not come, who, when]]} of files that may be replaced
 version    the name of its directory: `1.0`, `1.0-SNAPSHOT` for all builds
 file       every path as it is asked for, but for checksums and metadata: these are made of the rows;
            document {"by": who published it}
@@ -42,11 +43,12 @@ class Stored(NamedTuple):
     media_type: str
     modified: float
     """Seconds since the epoch."""
+    path: str
 
 
 def stored(file: File) -> Stored:
     """A published file."""
-    return Stored(file.blob, checksums_of(file), file.media_type, file.created_at)
+    return Stored(file.blob, checksums_of(file), file.media_type, file.created_at, file.path)
 
 
 def checksums_of(row: File | PackageFile | Cached) -> dict[str, str]:

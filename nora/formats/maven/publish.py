@@ -48,7 +48,7 @@ class PublishEndpoint:
         self._cache = services.cache
         self._lease = services.leases.seconds
         self._settings = services.settings(MavenSettings)
-        self._redeploy = Redeploy(services)
+        self._redeploy = Redeploy(services.config)
         self._idle_seconds = services.config.server.idle_timeout
         self._checksums = UploadedChecksums(services.catalog)
 
@@ -88,6 +88,9 @@ class PublishEndpoint:
             is_new = there is None or there.blob.digest == new.blob.digest
         self._cache.forget_absences(path.package)
         if self._settings.checksum_verify:
+            if replace:
+                sums = {**new.blob.checksums, "sha256": new.blob.digest.encoded}
+                await self._checksums.remember(target, path, sums, by)
             await self._checksums.check(target, path, by)
         return Response(201 if is_new else 200)
 

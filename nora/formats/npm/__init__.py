@@ -3,7 +3,10 @@
 from nora.formats.base import Format
 from nora.formats.npm.browse import BROWSE
 from nora.formats.npm.errors import render_error
+from nora.formats.npm.legacy import LEGACY
+from nora.formats.npm.mirror import TOOLS
 from nora.formats.npm.names import canonical, version_order
+from nora.formats.npm.operations import operations
 from nora.formats.npm.parts import PARTS
 from nora.formats.npm.releases import RULES
 from nora.formats.npm.routes import build
@@ -24,5 +27,8 @@ FORMAT = Format(
     fold=canonical,
     parts=PARTS,
     commands=release_commands(RULES),
+    mirror=TOOLS,
+    legacy=LEGACY,
     browse=BROWSE,
+    operations=operations,
 )

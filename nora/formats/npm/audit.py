@@ -57,7 +57,7 @@ class Audit:
         self._idle_seconds = services.config.server.idle_timeout
 
     async def bulk(self, resource: Resource) -> Response:
-        """Each name is asked of the source that it comes from."""
+        """What is known of flaws of packages. Each name is asked of the source that it comes from."""
         wanted = {name: said for name, said in (await self._read(resource)).items() if isinstance(said, list)}
         asked: dict[int, tuple[Source, dict[str, Any]]] = {}
         for name, source in (await self._sources_of(resource, wanted)).items():
@@ -73,7 +73,8 @@ class Audit:
         return json_answer(found)
 
     async def tree(self, resource: Resource) -> Response:
-        """A tree is asked of one source: that of most of its names."""
+        """What is known of flaws in a tree of packages. It is asked of one source: that of most of its
+        names."""
         body = await self._read(resource)
         sources = await self._sources_of(resource, _names_in(body))
         self._check_sources(resource)

@@ -7,10 +7,13 @@ from typing import Any, Final
 
 import orjson
 
+from nora.catalog.records import PackageFile
 from nora.formats.base import Services
-from nora.formats.browsing import Browse, Description, Fact, Holding, Site, Snippet
+from nora.formats.browsing import Browse, Description, Fact, Holding, Readme, Site, Snippet
 from nora.formats.npm.hosted import README, SIGSTORE
+from nora.http.send import read_small
 
+LARGEST_README: Final = 256 << 10
 _MARK: Final = "M2 4h12v7H8v2H5v-2H2zM5 11V6.5h3M8 11V4M11 6.5V11"
 
 
@@ -36,6 +39,16 @@ def _yarnrc(site: Site, token: str) -> str:
     return "\n".join(lines)
 
 
+def credentials(site: Site, user: str, token: str) -> Sequence[Snippet]:
+    """npm, pnpm and bun read `.npmrc`."""
+    return (
+        Snippet(
+            "npm, pnpm", "log in", f"registry={site.url}\n//{site.address}:_authToken={token}", "~/.npmrc"
+        ),
+        Snippet("yarn", "log in", _yarnrc(site, token), ".yarnrc.yml"),
+    )
+
+
 def install(site: Site, package: str, version: str) -> Sequence[Snippet]:
     """A version of a package."""
     wanted = f"{package}@{version}"
@@ -52,7 +65,36 @@ async def describe(services: Services, holding: Holding, version: str) -> Descri
     manifest = _manifest(holding, version)
     if manifest is None:
         return None
-    return Description(_text(manifest.get("description"))[:500], tuple(_facts(manifest)))
+    files = [one for one in holding.files if one.version == version]
+    return Description(
+        _text(manifest.get("description"))[:500],
+        tuple(_facts(manifest)),
+        readme=await _readme(services, files),
+        proofs=tuple(_proofs(manifest, files)),
+    )
+
+
+async def _readme(services: Services, files: Sequence[PackageFile]) -> Readme | None:
+    for one in files:
+        if one.path.endswith(README) and one.blob.size <= LARGEST_README:
+            return Readme(await read_small(services.blobs, services.memory, one.blob), is_markdown=True)
+    return None
+
+
+def _proofs(manifest: Mapping[str, Any], files: Sequence[PackageFile]) -> Iterator[Fact]:
+    if any(one.path.endswith(SIGSTORE) for one in files):
+        yield Fact("Provenance", "Sigstore")
+    dist = manifest.get("dist")
+    said = dist if isinstance(dist, dict) else {}
+    signatures = said.get("signatures")
+    for one in signatures[:5] if isinstance(signatures, list) else ():
+        if isinstance(one, dict) and (key := _text(one.get("keyid"))):
+            yield Fact("Signed with the key", key[:200])
+    attestations = said.get("attestations")
+    if isinstance(attestations, dict) and (url := _text(attestations.get("url"))):
+        yield Fact("Attestations", url[:300], url)
+    if integrity := _text(said.get("integrity")):
+        yield Fact("Integrity", integrity[:200])
 
 
 def _manifest(holding: Holding, version: str) -> Mapping[str, Any] | None:
@@ -91,5 +133,10 @@ def _text(value: object) -> str:
 
 
 BROWSE: Final = Browse(
-    mark=_MARK, snippets=snippets, install=install, describe=describe, beside=(README, SIGSTORE)
+    mark=_MARK,
+    snippets=snippets,
+    credentials=credentials,
+    install=install,
+    describe=describe,
+    beside=(README, SIGSTORE),
 )

@@ -11,7 +11,7 @@ Only what is recognised of a document is applied, and only where it differs from
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 from blacksheep import Response
@@ -30,7 +30,7 @@ from nora.formats.npm.settings import NpmSettings
 from nora.formats.npm.sources import with_digests
 from nora.formats.releases import Releases
 from nora.http.body import stream_body
-from nora.http.context import PathContext
+from nora.http.context import PackageContext
 from nora.http.fields import json_answer
 from nora.model import Repository
 from nora.proxy.offload import offload
@@ -51,7 +51,7 @@ class Changes:
         self._idle_seconds = services.config.server.idle_timeout
 
     async def put(self, resource: Resource) -> Response:
-        """A document for one revision of a package: what is not in it any more is to be removed."""
+        """Remove of a package what its document has not any more."""
         pieces = [
             piece
             async for piece in stream_body(
@@ -84,7 +84,7 @@ class Changes:
         return json_answer({"ok": True, "success": True}, 201)
 
     async def delete(self, resource: Resource) -> Response:
-        """A package, or the version that has a file; what is gone already is no error."""
+        """Remove a package, or the version that has a file; what is gone already is no error."""
         filename = resource.filename
         version = resource.name.version_in(filename) if filename else ""
         package = await self._found(resource)
@@ -110,11 +110,11 @@ class Changes:
         if rev != revision_of(package):
             raise Conflict(f"{resource.name} has changed meanwhile: it is at {revision_of(package)}")
 
-    async def check_maintainer(self, context: PathContext) -> None:
+    async def check_maintainer(self, context: PackageContext) -> None:
         """Before releases are marked or deleted in NORA's own way. Raises Denied."""
         package = await self._catalog.find_package(context.writable.id, context.name)
         if package is not None:
-            require_maintainer(self._authorizer, cast("Resource", context), package)
+            require_maintainer(self._authorizer, context, package)
 
     # -- removing --------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Login:
         self._idle_seconds = services.config.server.idle_timeout
 
     async def put(self, resource: Resource) -> Response:
-        """Who has this password gets a token."""
+        """Make a token, for who has the password."""
         user = _named(resource)
         body = await read_json(resource, self._idle_seconds)
         password = body.get("password")
@@ -91,7 +91,7 @@ class Login:
         return json_answer({"_id": f"org.couchdb.user:{user}", "name": user, "email": "", "type": "user"})
 
     async def logout(self, resource: Resource) -> Response:
-        """Who knows a token may end it."""
+        """Revoke a token: who knows it may."""
         await self.identify(resource)
         text = resource.target.get("token")
         if is_token(text):

@@ -12,23 +12,23 @@ from nora.auth.authorizer import Authorizer
 from nora.catalog.records import Package
 from nora.errors import BadRequest, Denied, quoted
 from nora.formats.npm.hosted import owners_of
-from nora.formats.npm.resource import Resource
+from nora.http.context import PackageContext
 
 MOST: Final = 1000
 LONGEST_NAME: Final = 256
 
 
-def require_maintainer(authorizer: Authorizer, resource: Resource, package: Package) -> None:
+def require_maintainer(authorizer: Authorizer, context: PackageContext, package: Package) -> None:
     """That the one who asks may change a package that has maintainers. Raises Denied."""
     owners = owners_of(package)
-    user = resource.principal.name
+    user = context.principal.name
     if owners and user not in owners:
         try:
-            authorizer.require(resource.principal, "admin", resource.repository, resource.name)
+            authorizer.require(context.principal, "admin", context.repository, context.name)
         except Denied:
             raise Denied(
-                f"{user} is no maintainer of {resource.name}: ask one of {quoted(', '.join(owners))} for"
-                f" `npm owner add {user} {resource.name}`"
+                f"{user} is no maintainer of {context.name}: ask one of {quoted(', '.join(owners))} for"
+                f" `npm owner add {user} {context.name}`"
             ) from None
 
 

@@ -25,7 +25,7 @@ class PublishingEndpoint:
         self._exchange = services.exchange
 
     async def post(self, resource: Resource) -> Response:
-        """Who asks, says so in the header."""
+        """Change an identity token into an API token. Who asks, says so in the header."""
         if self._exchange is None:
             raise NotFound("no identity tokens are taken here: see auth.oidc")
         header = find_header(resource.scope["headers"])

@@ -33,5 +33,5 @@ class Registry:
         raise NotFound("there is no list of all packages: `npm search` finds some")
 
     async def not_here(self, resource: Resource) -> Response:
-        """What the public registry does for its users and organisations."""
+        """Nothing: this is what the public registry does for its users and organisations."""
         raise NotFound("this registry has no organisations, teams and stages: tokens say who may do what")

@@ -47,7 +47,7 @@ class Search:
         self._render_cache = services.render_cache
 
     async def get(self, resource: Resource) -> Response:
-        """Nobody is asked for anything."""
+        """Search packages. No upstream is asked for anything."""
         query = resource.parameter("text") or ""
         if len(query) > LONGEST_QUERY:
             raise BadRequest(f"text has at most {LONGEST_QUERY} characters")

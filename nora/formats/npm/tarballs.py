@@ -24,6 +24,7 @@ from nora.formats.npm.settings import NpmSettings
 from nora.formats.npm.sources import absent
 from nora.formats.npm.upstream import Index, document_path, tarball_path
 from nora.http.conditions import etag_of
+from nora.http.pulls import answer_with
 from nora.http.send import Header, blob_response
 from nora.model import Repository
 from nora.proxy.answers import file_response
@@ -63,6 +64,7 @@ class Tarballs:
             file = await self._catalog.find_file(hosted.id, path)
             if file is None:
                 return None
+            answer_with(resource.request, file.repository_id, file.path)
             return await blob_response(
                 resource.request,
                 self._services.blobs,

@@ -39,13 +39,13 @@ class TokenEndpoints:
         self._idle_seconds = services.config.server.idle_timeout
 
     async def list(self, resource: Resource) -> Response:
-        """All of them, without what is secret."""
+        """List one's own tokens, without what is secret."""
         owner = await self._owner(resource)
         found = await self._tokens.list(owner.name, "", MOST_LISTED)
         return json_answer({"objects": [_shown(one) for one in found], "total": len(found), "urls": {}})
 
     async def create(self, resource: Resource) -> Response:
-        """A token, for who says the password as well."""
+        """Make a token, for who says the password as well."""
         owner = await self._owner(resource)
         body = await read_json(resource, self._idle_seconds)
         password = body.get("password")
@@ -64,7 +64,7 @@ class TokenEndpoints:
         return json_answer({**_shown(token), "token": text})
 
     async def revoke(self, resource: Resource) -> Response:
-        """By its key. Who finds a token that reads must not take others from whom it is of."""
+        """Revoke a token by its key. Who finds a token that reads must not take others from whom it is of."""
         owner = await self._owner(resource)
         token_id = parse_token_id(resource.target.get("key"))
         resource.audit("admin", f"revoke token {token_id}")

@@ -50,8 +50,8 @@ class WebLogin:
         self._key = b""
 
     async def begin(self, resource: Resource) -> Response:
-        """Two addresses. Without authentication there is nobody to log in: npm asks for a password itself
-        then."""
+        """Begin a login on a page: two addresses. Without authentication there is nobody to log in:
+        npm asks for a password itself then."""
         if not self._authenticator.enabled:
             raise NotFound("there is no login in a browser while authentication is off")
         session = secrets.token_hex(16)
@@ -64,7 +64,7 @@ class WebLogin:
         )
 
     async def done(self, resource: Resource) -> Response:
-        """Whether somebody has logged in."""
+        """GET and HEAD of the token, once somebody has logged in."""
         text = await self._token(await self._read(resource.parameter("session")))
         if await self._tokens.verify(text) is None:
             answer = json_answer({}, 202)
@@ -73,12 +73,12 @@ class WebLogin:
         return json_answer({"token": text})
 
     async def page(self, resource: Resource) -> Response:
-        """The form."""
+        """GET and HEAD of the form to log in with."""
         await self._read(resource.parameter("id"))
         return _page(resource.base)
 
     async def submit(self, resource: Resource) -> Response:
-        """Make the token, for who has the password."""
+        """Make the token that a login waits for, for who has the password."""
         hashed = await self._read(resource.parameter("id"))
         form = parse_parameters(await read_body(resource.request, LARGEST_BODY, self._idle_seconds))
         user, password = (next(iter(form.get(name, ())), "") for name in ("username", "password"))

@@ -5,7 +5,10 @@ from packaging.utils import canonicalize_name
 from nora.formats.base import Format
 from nora.formats.pypi.browse import BROWSE
 from nora.formats.pypi.errors import render_error
+from nora.formats.pypi.legacy import LEGACY
+from nora.formats.pypi.mirror import TOOLS
 from nora.formats.pypi.names import version_order
+from nora.formats.pypi.operations import operations, upload
 from nora.formats.pypi.parts import PARTS
 from nora.formats.pypi.releases import RULES
 from nora.formats.pypi.routes import build
@@ -28,5 +31,9 @@ FORMAT = Format(
     fold=canonicalize_name,
     parts=PARTS,
     commands=release_commands(RULES),
+    mirror=TOOLS,
+    legacy=LEGACY,
     browse=BROWSE,
+    operations=operations,
+    upload=upload,
 )

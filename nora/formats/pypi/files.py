@@ -22,6 +22,7 @@ from nora.formats.pypi.names import ProjectName, is_filename, version_of
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.sources import absent
 from nora.http.conditions import etag_of
+from nora.http.pulls import answer_with
 from nora.http.send import blob_response
 from nora.model import Digest, Repository
 from nora.proxy.answers import file_response
@@ -75,6 +76,7 @@ class Files:
             if file is None or resource.mark not in ("", file.blob.digest.encoded[:LENGTH]):
                 return None
             await self._check_offered(hosted, project)
+            answer_with(resource.request, hosted.id, path)
             return await self._stored(resource, file.blob, OCTETS)
 
         async def ask(candidate: Candidate) -> Response | None:

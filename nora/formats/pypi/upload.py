@@ -8,7 +8,7 @@ durable, and visible when the rows are written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
@@ -40,9 +40,11 @@ from nora.formats.pypi.hosted import (
     path_of,
     used_before,
 )
+from nora.formats.pypi.names import parse_filename
 from nora.formats.pypi.resource import Resource
 from nora.formats.pypi.settings import PypiSettings
 from nora.http.body import content_length, stream_body
+from nora.http.context import PackageContext
 from nora.http.multipart import Part, boundary_of, parts
 from nora.model import Repository
 
@@ -84,15 +86,30 @@ class UploadEndpoint:
             if content is None:
                 raise BadRequest("the form has no file: a field `content`")
             release = parse_release(fields, content.filename)
-            resource.audit("write", f"{release.project}/{release.filename}")
-            self._authorizer.require(resource.principal, "write", resource.repository, release.project)
-            await self._claims.require(resource, release.project)
+            await self._require(resource, release)
             if not await self._has(target, release, fields.get("sha256_digest").lower()):
                 await self._take(target, release, fields, content, form)
                 self._cache.forget_absences(release.project)
         resource.count_as("upload")
         hidden = await self._claims.hidden_sources(target, release.project)
         return Response(200, None, Content(TEXT, _done(release.project, hidden)))
+
+    async def take_file(self, context: PackageContext, filename: str, body: AsyncIterable[bytes]) -> str:
+        """Take a wheel or an sdist of which nothing is said but its name; the project. Raises NoraError."""
+        distribution = parse_filename(filename)
+        release = Release(distribution.project, distribution.version, distribution)
+        await self._require(context, release)
+        await self._has(context.writable, release, "")
+        await self._take(context.writable, release, Fields(), body, None)
+        self._cache.forget_absences(release.project)
+        context.count_as("upload")
+        return release.project
+
+    async def _require(self, context: PackageContext, release: Release) -> None:
+        """That somebody may upload it. Raises Denied."""
+        context.audit("write", f"{release.project}/{release.filename}")
+        self._authorizer.require(context.principal, "write", context.repository, release.project)
+        await self._claims.require(context, release.project)
 
     async def _has(self, target: Repository, release: Release, told: str) -> bool:
         """Whether the file is there already, by what the form tells of it: its bytes need not be read then.
@@ -113,11 +130,16 @@ class UploadEndpoint:
         return False
 
     async def _take(
-        self, target: Repository, release: Release, fields: Fields, content: Part, form: AsyncIterator[Part]
+        self,
+        target: Repository,
+        release: Release,
+        fields: Fields,
+        content: AsyncIterable[bytes],
+        form: AsyncIterator[Part] | None,
     ) -> None:
         expect = Expect(max_size=self._settings.max_file_size, also=CHECKED)
         async with self._blobs.ingest(aiter(content), expect) as new:
-            if await read_fields(form, fields) is not None:
+            if form is not None and await read_fields(form, fields) is not None:
                 raise BadRequest("the form has more than one file")
             check_digests(fields, new.blob)
             async with self._blobs.local_copy(new.blob) as path:

@@ -9,9 +9,9 @@ from blacksheep import Response
 from nora.auth.authorizer import Authorizer
 from nora.errors import NotFound
 from nora.formats.base import Services
-from nora.formats.raw.resource import Resource
 from nora.formats.raw.settings import RawSettings
 from nora.formats.resumable import ANY_SIZE
+from nora.http.context import PathContext
 from nora.http.media_types import guess_media_type
 from nora.http.send import Header
 from nora.proxy.base import Address
@@ -35,20 +35,20 @@ class CachedFiles:
         self._policies = DocumentPolicies(services.config.proxy, settings)
         self._max_bytes = settings.max_file_size or ANY_SIZE
 
-    async def answer(self, resource: Resource) -> Response | None:
+    async def answer(self, context: PathContext) -> Response | None:
         """A file, as its source has it; None where none has it. Raises Blocked, UpstreamFailed."""
         resolver = self._services.resolver
 
         async def ask(candidate: Candidate) -> Response | None:
             try:
-                return await self._answer_of(candidate, resource)
+                return await self._answer_of(candidate, context)
             except NotFound:
                 return None
 
-        return await resolver.first(await resolver.resolve(resource.repository, resource.path), ask)
+        return await resolver.first(await resolver.resolve(context.repository, context.name), ask)
 
-    async def _answer_of(self, candidate: Candidate, resource: Resource) -> Response:
-        upstream, path = self._services.upstreams.of(candidate.source), resource.path
+    async def _answer_of(self, candidate: Candidate, context: PathContext) -> Response:
+        upstream, path = self._services.upstreams.of(candidate.source), context.name
         file = UpstreamFile(
             path=path,
             package=path,
@@ -57,12 +57,12 @@ class CachedFiles:
             addresses=(Address(upstream, f"{upstream.url}/{quote(path)}"),),
         )
         return await self._files.response(
-            resource.request,
+            context.request,
             self._services,
             candidate.source.repository,
             file,
             self._policies.of(candidate.source),
             max_bytes=self._max_bytes,
-            public=self._authorizer.is_public(resource.repository),
+            public=self._authorizer.is_public(context.repository),
             headers=self._headers,
         )

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 from unicodedata import normalize
 
-from nora.config.kinds import parse_duration
-from nora.errors import BadRequest, InvalidName, quoted
+from nora.errors import InvalidName, quoted
 
 OWN: Final = "-"
 """The first segment of what is no path of a file: upload sessions."""
@@ -42,21 +41,3 @@ class FilePath(str):
         if any(len(one.encode()) > LONGEST_SEGMENT for one in path.split("/")):
             raise InvalidName(f"a segment of a path has at most {LONGEST_SEGMENT} bytes")
         return cls(path)
-
-    @property
-    def is_directory(self) -> bool:
-        """Whether it is of a directory."""
-        return self.endswith("/")
-
-
-def parse_end(said: str | None, now: float) -> float | None:
-    """Until when a file is kept of which `7d` or `3600` was said; None: for good. Raises BadRequest."""
-    if not said:
-        return None
-    try:
-        seconds = parse_duration(said)
-    except ValueError as error:
-        raise BadRequest(f"how long a file is kept: {error}, not {quoted(said)}") from None
-    if not seconds:
-        raise BadRequest("how long a file is kept: expected a second at least")
-    return now + seconds

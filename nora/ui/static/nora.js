@@ -37,8 +37,9 @@ document.addEventListener("keydown", (event) => {
   wanted.select();
 });
 
-// A form that is live shows what its page would be, and where that is.
-for (const form of document.querySelectorAll("form[data-live]")) {
+// A form that is live shows what its page would be, and where that is; a quick one its results below itself.
+for (const form of document.querySelectorAll("form[data-live], form[data-quick]")) {
+  const place = document.getElementById(form.dataset.live || form.dataset.quick);
   let timer = 0;
   let asked = 0;
   form.addEventListener("input", () => {
@@ -51,10 +52,52 @@ for (const form of document.querySelectorAll("form[data-live]")) {
     const answer = await fetch(address);
     if (number !== asked || !answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const found = page.getElementById(form.dataset.live);
-    if (!found || number !== asked) return;
-    document.getElementById(form.dataset.live).replaceChildren(...found.childNodes);
+    const found = page.getElementById(form.dataset.live || "found");
+    if (!found || !place || number !== asked) return;
+    if (form.dataset.quick) return showQuick(found, answer.url);
+    place.replaceChildren(...found.childNodes);
     document.title = page.title;
     history.replaceState(null, "", address);
   }
+  function showQuick(found, address) {
+    const parts = [...found.querySelectorAll("section, .empty")];
+    for (const link of found.querySelectorAll("a[href]")) link.href = new URL(link.getAttribute("href"), address).href;
+    place.replaceChildren(...parts);
+    place.hidden = !form.querySelector("input[type=search]").value.trim();
+  }
+  form.addEventListener("focusout", (event) => {
+    if (form.dataset.quick && !form.contains(event.relatedTarget)) place.hidden = true;
+  });
+}
+
+// Arrows go from the field of a search through its results and back, Escape closes them.
+document.addEventListener("keydown", (event) => {
+  const field = document.querySelector(".search input[type=search]");
+  const quick = document.querySelector("#quick:not([hidden])");
+  const results = [...(quick || document).querySelectorAll(".results a")];
+  const at = results.indexOf(event.target);
+  if (!field || (event.target !== field && at < 0)) return;
+  if (event.key === "Escape" && quick) {
+    quick.hidden = true;
+    field.focus();
+  } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    const next = at + (event.key === "ArrowDown" ? 1 : -1);
+    if (next >= results.length) return;
+    event.preventDefault();
+    (next < 0 ? field : results[next]).focus();
+  }
+});
+
+// What is under way is shown as it goes on, until it has ended.
+for (const part of document.querySelectorAll("[data-poll]")) {
+  const address = part.dataset.poll;
+  const timer = setInterval(async () => {
+    const answer = await fetch(address).catch(() => null);
+    if (!answer || !answer.ok || answer.redirected) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.getElementById(part.id);
+    if (!found) return;
+    if (!("poll" in found.dataset)) clearInterval(timer);
+    part.replaceChildren(...found.childNodes);
+  }, 2000);
 }

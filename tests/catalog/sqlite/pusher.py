@@ -2,7 +2,7 @@
 
     python -m tests.catalog.sqlite.pusher CATALOG NAME AWAITERS SECONDS
 
-Waits for a line on its standard input; then prints the content of each blob when it is acknowledged, and
+Waits for a line on its standard input; then prints the content of each release when it is acknowledged, and
 whatever goes wrong.
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.errors import NoraError
-from tests.contracts.catalog import HOSTED, LEASE, new_blob
+from tests.contracts.catalog import HOSTED, LEASE, release
 
 
 async def push(path: Path, name: str, awaiters: int, seconds: float) -> None:
@@ -31,7 +31,7 @@ async def push(path: Path, name: str, awaiters: int, seconds: float) -> None:
         while time.monotonic() < deadline:
             content = f"{name}-{next(numbers)}"
             try:
-                await catalog.add_blob(new_blob(content), hosted, name, LEASE)
+                await catalog.publish(release(hosted, name, content), LEASE)
                 print(content, flush=True)
             except NoraError as error:
                 print(f"error {error!r}", flush=True)

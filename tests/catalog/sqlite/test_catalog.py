@@ -8,10 +8,19 @@ from nora.catalog.sqlite import SQLiteCatalog
 from tests.contracts.catalog import CatalogContract
 from tests.contracts.catalog_blocks import BlocksContract
 from tests.contracts.catalog_cached import CachedContract
+from tests.contracts.catalog_collection import CollectionContract
+from tests.contracts.catalog_events import EventsContract
+from tests.contracts.catalog_eviction import EvictionContract
 from tests.contracts.catalog_files import FilesContract
+from tests.contracts.catalog_histories import HistoriesContract
+from tests.contracts.catalog_history import HistoryContract
 from tests.contracts.catalog_overview import OverviewContract
+from tests.contracts.catalog_pulls import PullsContract
 from tests.contracts.catalog_purges import PurgesContract
+from tests.contracts.catalog_quotas import QuotasContract
 from tests.contracts.catalog_releases import ReleasesContract
+from tests.contracts.catalog_search import SearchContract
+from tests.contracts.catalog_verification import VerificationContract
 from tests.support.catalogs import prepare_catalog
 
 
@@ -45,5 +54,41 @@ class TestSQLiteBlocks(_SQLite, BlocksContract):
     pass
 
 
+class TestSQLiteEvents(_SQLite, EventsContract):
+    pass
+
+
 class TestSQLiteOverview(_SQLite, OverviewContract):
+    pass
+
+
+class TestSQLiteHistory(_SQLite, HistoryContract):
+    pass
+
+
+class TestSQLiteSearch(_SQLite, SearchContract):
+    pass
+
+
+class TestSQLitePulls(_SQLite, PullsContract):
+    pass
+
+
+class TestSQLiteCollection(_SQLite, CollectionContract):
+    pass
+
+
+class TestSQLiteHistories(_SQLite, HistoriesContract):
+    pass
+
+
+class TestSQLiteEviction(_SQLite, EvictionContract):
+    pass
+
+
+class TestSQLiteVerification(_SQLite, VerificationContract):
+    pass
+
+
+class TestSQLiteQuotas(_SQLite, QuotasContract):
     pass

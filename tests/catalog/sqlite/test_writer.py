@@ -7,12 +7,13 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nora.catalog.records import Reference
+from nora.catalog.records import Blob, Reference
 from nora.catalog.sqlite import SQLiteCatalog, engine, writer
 from nora.catalog.sqlite.read_cache import Epochs
 from nora.errors import Conflict, MissingReferences, StorageBusy, StorageFailed, StorageFull
@@ -21,6 +22,7 @@ from tests.contracts.catalog import HOSTED, LEASE, TagWrite, layer, new_blob, re
 from tests.contracts.catalog_cached import PROXY, entry
 from tests.support.catalogs import prepare_catalog
 from tests.support.tables import each
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -259,17 +261,19 @@ def test_each_error_of_the_engine_becomes_one_of_ours(code: int | None, expected
     assert type(engine.translate(error)) is expected
 
 
-@pytest.mark.parametrize(
-    ("code", "expected"), [(sqlite3.SQLITE_FULL, StorageFull), (sqlite3.SQLITE_IOERR, StorageFailed)]
-)
-async def test_a_commit_that_fails_fails_its_group_and_no_other(
-    path: Path, monkeypatch: pytest.MonkeyPatch, code: int, expected: type[Exception]
-) -> None:
-    failing = False
+@dataclass
+class Failures:
+    left: int = 0
+
+
+def fail_commits(monkeypatch: pytest.MonkeyPatch, code: int) -> Failures:
+    """As many commits as are left to fail do, in connections that are made from here on."""
+    failures = Failures()
 
     class Failing(sqlite3.Connection):
         def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:  # type: ignore[override]
-            if failing and sql == "COMMIT":
+            if failures.left and sql == "COMMIT":
+                failures.left -= 1
                 error = sqlite3.OperationalError("injected")
                 error.sqlite_errorcode = code
                 raise error
@@ -277,9 +281,19 @@ async def test_a_commit_that_fails_fails_its_group_and_no_other(
 
     connect = sqlite3.connect
     monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **{"factory": Failing, **k}))
+    return failures
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"), [(sqlite3.SQLITE_FULL, StorageFull), (sqlite3.SQLITE_IOERR, StorageFailed)]
+)
+async def test_a_commit_that_fails_fails_its_group_and_no_other(
+    path: Path, monkeypatch: pytest.MonkeyPatch, code: int, expected: type[Exception]
+) -> None:
+    failures = fail_commits(monkeypatch, code)
     catalog = SQLiteCatalog.open(path)
     hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
-    failing = True
+    failures.left = 100
     async with held(path):
         tasks = [
             asyncio.ensure_future(catalog.add_blob(new_blob(f"b{n}"), hosted, "app", LEASE)) for n in range(5)
@@ -287,10 +301,26 @@ async def test_a_commit_that_fails_fails_its_group_and_no_other(
     outcomes = await settled(*tasks)
     assert {type(outcome) for outcome in outcomes} == {expected}
     assert all(outcome.uncertain for outcome in outcomes)  # the log may hold it, whole
-    failing = False
+    failures.left = 0
     assert await catalog.has_package(hosted, "app") is False
     await catalog.add_blob(new_blob("b0"), hosted, "app", LEASE)
     assert await catalog.find_linked_blob(hosted, "app", sha256("b0")) is not None
+    await catalog.close()
+
+
+async def test_what_found_no_room_is_tried_again_when_the_log_is_folded_in(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = fail_commits(monkeypatch, sqlite3.SQLITE_FULL)
+    catalog = SQLiteCatalog.open(path)
+    hosted = (await catalog.sync_repositories([HOSTED]))["hosted"].id
+    failures.left = 1
+    async with held(path):
+        tasks = [
+            asyncio.ensure_future(catalog.add_blob(new_blob(f"b{n}"), hosted, "app", LEASE)) for n in range(5)
+        ]
+    assert {type(outcome) for outcome in await settled(*tasks)} == {Blob}
+    assert failures.left == 0
     await catalog.close()
 
 
@@ -372,10 +402,7 @@ async def test_the_log_is_folded_in_when_it_is_quiet(
 ) -> None:
     for n in range(writer.CHECKPOINT_GROUPS):
         await catalog.save_upload("none", n, {})
-    deadline = time.monotonic() + 10
-    while not any("wal_checkpoint" in statement for statement in statements):
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await until(lambda: any("wal_checkpoint" in one for one in statements), "a checkpoint")
 
 
 async def test_a_release_takes_as_many_statements_however_much_it_refers_to(

@@ -33,7 +33,7 @@ Proxy = Callable[[Path, int, int, Certificates], AbstractContextManager[object]]
 def listens(port: int) -> bool:
     with (
         contextlib.suppress(OSError),
-        contextlib.closing(http.client.HTTPConnection(HOST, port, timeout=5)) as one,
+        contextlib.closing(http.client.HTTPConnection(HOST, port, timeout=60)) as one,
     ):
         one.connect()
         return True
@@ -113,7 +113,7 @@ def traefik(folder: Path, port: int, nora: int, made: Certificates) -> Iterator[
         thread.start()
         yield
         listening.shutdown()
-        thread.join(10)
+        thread.join(60)
 
 
 def forwarded(

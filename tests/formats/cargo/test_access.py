@@ -13,6 +13,7 @@ import pytest
 from nora.model import Role
 from tests.formats.cargo.wire import API, publication_of
 from tests.support.in_process import add_token, application
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 CONFIG = "/cargo/index/config.json"
@@ -115,12 +116,17 @@ async def test_what_is_done_is_counted_and_in_the_audit_log(http: httpx.AsyncCli
     for counted in ("uploads", "downloads"):
         assert f'nora_{counted}_total{{registry="cargo"}} 1.0' in numbers
     await asyncio.sleep(0)
-    for _ in range(200):
+
+    def audited() -> list[dict[str, str]]:
         path = tmp_path / "storage" / "audit.jsonl"
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        if any("1.0.0" in one["object"] and one["action"] == "delete" for one in lines):
-            break
-        await asyncio.sleep(0.01)
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    await until(
+        lambda: any("1.0.0" in one["object"] and one["action"] == "delete" for one in audited()),
+        "the line of the deletion",
+        seen=audited,
+    )
+    lines = audited()
     told = [(one["subject"], one["action"], one["object"]) for one in lines if one["subject"] == "root"]
     for wanted in (
         ("write", "Watched 1.0.0"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nora.errors import InvalidPackageFile
-from nora.formats.cargo.archive import check_crate
+from nora.formats.cargo.archive import LARGEST_README, check_crate
 from nora.formats.cargo.samples import crate
 
 MANIFEST = '[package]\nname = "x"\nversion = "1.0.0"\n'
@@ -81,3 +81,27 @@ def test_a_bomb_is_refused(tmp_path: Path) -> None:
 def test_what_is_damaged_is_refused(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(InvalidPackageFile):
         check(tmp_path, content)
+
+
+README = "# Counts\n"
+READMES: dict[str, tuple[str, str, str, tuple[bytes, bool] | None]] = {
+    "markdown": ("README.md", "README.md", "", (README.encode(), True)),
+    "text": ("readme.txt", "readme.txt", "", (README.encode(), False)),
+    "in a folder": ("docs/README.md", "docs/README.md", "", (README.encode(), True)),
+    "of another name": ("ABOUT.md", "ABOUT.md", "ABOUT.md", (README.encode(), True)),
+    "not named": ("README.md", "", "", None),
+    "not there": ("README.txt", "README.md", "", None),
+    "the metadata names another file": ("src/lib.rs", "README.md", "src/lib.rs", None),
+}
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_the_readme_is_what_the_manifest_names(name: str, tmp_path: Path) -> None:
+    place, named, hint, found = READMES[name]
+    said = f'readme = "{named}"\n' if named else "readme = false\n"
+    path = tmp_path / "x.crate"
+    manifest = file("x-1.0.0/Cargo.toml", MANIFEST + said)
+    path.write_bytes(packed(file(f"x-1.0.0/{place}", README), manifest))
+    assert check_crate(str(path), "x", "1.0.0", 1 << 20, hint) == found
+    path.write_bytes(packed(file(f"x-1.0.0/{place}", "x" * (LARGEST_README + 1)), manifest))
+    assert check_crate(str(path), "x", "1.0.0", 1 << 20, hint) is None, "it is too large to be shown"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.formats.cargo.wire import API, publication_of
 from tests.support.crate_index import CrateIndex
 from tests.support.in_process import application
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 REASON = "it steals tokens"
@@ -46,12 +46,12 @@ async def fetched(http: httpx.AsyncClient, name: str, version: str) -> bytes:
 async def kept(http: httpx.AsyncClient, name: str, version: str) -> None:
     """Fetch a crate, and wait for its row: that comes just after the last byte."""
     await fetched(http, name, version)
-    for _ in range(1000):
+
+    async def is_found() -> bool:
         answer = await http.get(API, params={"q": name})
-        if [one["max_version"] for one in answer.json()["crates"]] == [version]:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{name} is not kept")
+        return [one["max_version"] for one in answer.json()["crates"]] == [version]
+
+    await until(is_found, f"the row of {name} {version}")
 
 
 async def block(http: httpx.AsyncClient, **what: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -13,6 +12,7 @@ from nora.formats.cargo.names import prefix_of
 from tests.formats.cargo.conftest import Place
 from tests.formats.cargo.wire import API, index_path, publish, published, versions
 from tests.support.answers import Answer, document
+from tests.support.waiting import wait_until
 
 
 def upstream_path(name: str) -> str:
@@ -126,9 +126,10 @@ def test_search_finds_what_is_cached(place: Place, name: str) -> None:
     place.index.add(f"{word}-x", "1.2.0")
     for version in ("1.0.0", "1.2.0"):
         assert place.http.get(f"{API}/{word}-x/{version}/download").status_code == 200
-    for _ in range(100):  # the row comes just after the last byte
-        found = place.http.get(API, params={"q": word}).json()["crates"]
-        if [one["max_version"] for one in found] == ["1.2.0"]:
-            break
-        time.sleep(0.05)
-    assert [(one["name"], one["max_version"]) for one in found] == [(f"{word}-x", "1.2.0")]
+
+    def found() -> list[tuple[str, str]]:
+        crates = place.http.get(API, params={"q": word}).json()["crates"]
+        return [(one["name"], one["max_version"]) for one in crates]
+
+    # The row comes just after the last byte.
+    wait_until(lambda: found() == [(f"{word}-x", "1.2.0")], "the newer one to be found", seen=found)

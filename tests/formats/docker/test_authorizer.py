@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,9 @@ from tests.support.access import PASSWORD, USER, Credentials, make_token, write_
 from tests.support.command import run
 from tests.support.oci import Repository, digest
 from tests.support.server import Server, running
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
 
 ON = {"NORA_AUTH_ENABLED": "true", "NORA_RATE_LIMIT_GENERAL_RPS": "0"}
 WORKERS = 4
@@ -81,16 +83,13 @@ def test_a_session_ends_with_its_password(closed: Server, tmp_path: Path) -> Non
     try:
         fresh = write_users(tmp_path / "users", **{USER: "another"})
         fresh.replace(users)
-        deadline = time.monotonic() + 30
-        while statuses(closed, session["token"]) != {401}:
-            assert time.monotonic() < deadline
+        wait_until(lambda: statuses(closed, session["token"]) == {401}, "the session to end")
         form = {"grant_type": "refresh_token", "refresh_token": session["refresh_token"]}
         assert httpx.post(f"{closed.url}/v2/token", data=form, trust_env=False).status_code == 401
     finally:
         users.write_text(before)
 
 
-@pytest.mark.slow
 def test_a_session_outlives_a_restart(tmp_path: Path) -> None:
     with running(tmp_path, env=ON) as server:
         session = session_of(server, make_token(server, "--role", "read"))
@@ -133,7 +132,6 @@ def test_what_not_everybody_may_read_is_not_for_shared_caches(closed: Server) ->
     assert answer.headers["cache-control"] == "private, max-age=31536000, immutable"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("public", ["true", "false"])
 def test_without_a_token_service_to_name_basic_is_asked_for(tmp_path: Path, public: str) -> None:
     """Then the ping lets in who says nothing, if they may read, and still says how to be known: skopeo and
@@ -151,7 +149,6 @@ def test_without_a_token_service_to_name_basic_is_asked_for(tmp_path: Path, publ
         assert (write.status_code, write.headers["www-authenticate"]) == (401, 'Basic realm="NORA"')
 
 
-@pytest.mark.slow
 def test_a_repository_may_be_public_beside_others(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "config.toml").write_text(

@@ -18,6 +18,8 @@ from tests.support.answers import Answer, Asked, absent
 from tests.support.oci import CONFIG, IMAGE, INDEX, Repository, describe, digest, index, render
 from tests.support.oci_upstream import Manifest
 
+pytestmark = pytest.mark.slow
+
 Name = Callable[[str], str]
 FAILED = {502, 503, 504}
 
@@ -309,7 +311,6 @@ def test_images_share_layers(hub: Mirror, repository: Name) -> None:
     assert hub.image(third).get_blob(layer).status_code == 404, "it is not a layer of that one"
 
 
-@pytest.mark.slow
 def test_an_image_without_its_layer_takes_it_from_no_other(tmp_path: Path) -> None:
     """Whoever has an image at the upstream can let it refer to the layers of others."""
     with mirror(tmp_path, env={"NORA_PROXY_ABSENT_TTL": "60"}) as hub:

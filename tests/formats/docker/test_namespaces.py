@@ -17,6 +17,8 @@ from tests.support.oci_upstream import OCIUpstream
 from tests.support.server import running
 from tests.support.upstream import upstream
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [proxy]
 reserved = ["corp/**"]

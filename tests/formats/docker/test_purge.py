@@ -11,7 +11,7 @@ import pytest
 
 from nora.blobs.layout import Layout
 from tests.formats.docker.mirrors import Mirror, mirror
-from tests.http.wire import eventually
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 Name = Callable[[str], str]
@@ -60,7 +60,7 @@ def test_a_purged_manifest_goes_with_its_layers(hub: Mirror, repository: Name) -
     assert image.get_manifest(manifest.digest).status_code == 200
     for layer in layers:
         assert image.get_blob(layer).status_code == 200
-    assert eventually(lambda: held(hub, name) == 1 + len(set(layers)))
+    wait_until(lambda: held(hub, name) == 1 + len(set(layers)), "the rows", seen=lambda: held(hub, name))
     answer = purge(hub, name=name, digest=manifest.digest).json()
     assert (answer["files"], answer["blobs"]) == (1, len(set(layers)))
     for layer in layers:

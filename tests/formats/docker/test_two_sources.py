@@ -18,6 +18,8 @@ from tests.support.oci_upstream import OCIUpstream
 from tests.support.server import running
 from tests.support.upstream import upstream
 
+pytestmark = pytest.mark.slow
+
 CONFIG = """
 [docker]
 upstreams = ["{first}", "{second}"]
@@ -138,7 +140,6 @@ def test_an_image_that_was_there_is_denied_not_absent(two: Two) -> None:
         two.first.tokens = two.first.hides = False
 
 
-@pytest.mark.slow
 def test_a_layer_is_read_through_no_name_whose_upstream_does_not_have_it(tmp_path: Path) -> None:
     """Somebody lets an image at the upstream refer to a layer of another one, which they may not read."""
     with mirror(tmp_path, env={"NORA_AUTH_ENABLED": "true", "NORA_AUTH_ANONYMOUS_READ": "false"}) as hub:

@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.oci import Repository, digest
 
+pytestmark = pytest.mark.slow
+
 
 def code(answer: httpx.Response) -> str:
     (error,) = answer.json()["errors"]

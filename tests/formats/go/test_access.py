@@ -8,9 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nora.app import open_catalog
 from nora.auth.scopes import parse_scope
 from nora.auth.tokens import Tokens
+from nora.commands import open_catalog
 from nora.formats import load_config
 from nora.model import Role
 from tests.formats.go.wire import module_path, path_of

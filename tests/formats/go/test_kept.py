@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from contextlib import suppress
 from pathlib import Path
@@ -27,6 +26,7 @@ from tests.support.answers import Answer
 from tests.support.go_modules import Module, ModuleProxy
 from tests.support.in_process import application
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 OLD, NEW, UNSEEN = (Module("example.com/lib", version) for version in ("v1.0.0", "v1.1.0", "v1.2.0"))
@@ -201,10 +201,12 @@ async def test_a_zip_whose_hash_finds_no_room_comes_again(
 
     monkeypatch.setattr(VersionFiles, "_keep_hash", keep_hash)
     async with application(tmp_path, NORA_GO_PROXY=upstream.url) as http:
-        for _ in range(200):
+
+        async def is_whole() -> bool:
             with suppress(Exception):  # it may have been cut off in the middle
-                if (await http.get(path_of(OLD))).is_success and not failing:
-                    break
-            await asyncio.sleep(0.01)
+                return (await http.get(path_of(OLD))).is_success and not failing
+            return False
+
+        await until(is_whole, "the zip to come again")
         await kept(http, OLD)
         assert await fetched(http, OLD) == OLD.body

@@ -19,6 +19,7 @@ from tests.support.go_modules import Module, ModuleProxy
 from tests.support.guides import Guide
 from tests.support.in_process import add_token, application
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -100,10 +101,11 @@ async def test_a_failure_is_no_absence(upstream: Upstream, proxy: ModuleProxy, t
                 answer = await http.get(path)
                 assert answer.status_code in (502, 503), (status, path)
         upstream.fault = None
-        for _ in range(100):
-            if (await http.get(path_of(module, "info"))).status_code == 200:
-                break
-            await asyncio.sleep(0.05)
+
+        async def is_well() -> bool:
+            return (await http.get(path_of(module, "info"))).status_code == 200
+
+        await until(is_well, "the upstream to be asked again")  # 429: it is left alone for a moment
         assert await fetched(http, module, "info") == module.info
         for status in (404, 410):
             upstream.serve("/example.com/other/@v/list", Answer(status=status))

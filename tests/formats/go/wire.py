@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from urllib.parse import quote
 
 import httpx
 
 from nora.formats.go.names import escape
 from tests.support.go_modules import Module
+from tests.support.waiting import until
 
 REASON = "it steals tokens"
 
@@ -43,19 +43,18 @@ async def fetched(http: httpx.AsyncClient, module: Module, kind: str = "zip") ->
     return answer.content
 
 
+async def _is_here(http: httpx.AsyncClient, path: str) -> bool:
+    return (await http.get(path, headers={"disable-module-fetch": "true"})).status_code == 200
+
+
 async def kept(http: httpx.AsyncClient, *modules: Module) -> None:
     """Fetch all files of versions, and wait for their rows: these come just after the last byte."""
     for module in modules:
         for kind in ("info", "mod", "zip", "ziphash"):
             if kind != "ziphash":
                 await fetched(http, module, kind)
-            for _ in range(1000):
-                headers = {"disable-module-fetch": "true"}
-                if (await http.get(path_of(module, kind), headers=headers)).status_code == 200:
-                    break
-                await asyncio.sleep(0.005)
-            else:
-                raise AssertionError(f"{module} is not kept")
+            path = path_of(module, kind)
+            await until(lambda: _is_here(http, path), f"the row of {path}")  # noqa: B023
 
 
 async def block(http: httpx.AsyncClient, **what: str) -> int:

@@ -17,6 +17,7 @@ from tests.support.answers import Answer, document
 from tests.support.in_process import application
 from tests.support.maven_repository import ALGORITHMS, MavenRepository
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -42,22 +43,24 @@ def asked(upstream: Upstream, method: str = "GET") -> Counter[str]:
 
 async def kept(http: httpx.AsyncClient, where: str) -> httpx.Response:
     """Fetch a file, and wait for its row: that comes just after the last byte."""
-    for _ in range(500):
+
+    async def with_row() -> httpx.Response | None:
         answer = await http.get(where)
         assert answer.status_code == 200, answer.text
-        if "x-checksum-sha1" in answer.headers:
-            return answer
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{where} is not kept")
+        return answer if "x-checksum-sha1" in answer.headers else None
+
+    answer = await until(with_row, f"the row of {where}")
+    assert answer is not None
+    return answer
 
 
 async def kept_row(http: httpx.AsyncClient, where: str) -> None:
     """Wait for the row of a file that may change: only with that its answers have a tag."""
-    for _ in range(500):
-        if "etag" in (await http.get(where)).headers:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{where} is not kept")
+
+    async def has_row() -> bool:
+        return "etag" in (await http.get(where)).headers
+
+    await until(has_row, f"the row of {where}")
 
 
 async def test_a_file_is_fetched_once_for_all(
@@ -149,8 +152,7 @@ async def test_a_checksum_waits_for_its_file(
     async with application(tmp_path, **env(upstream)) as http:
         async with asyncio.TaskGroup() as group:
             first = group.create_task(http.get(f"/maven2/{jar}"))
-            while not upstream.log.paths():
-                await asyncio.sleep(0.01)
+            await until(upstream.log.paths, "the upstream to be asked")
             second = group.create_task(http.get(f"/maven2/{jar}.sha256"))
             await asyncio.sleep(0.05)
             upstream.open("rest")
@@ -185,10 +187,11 @@ async def test_a_failure_is_no_absence(upstream: Upstream, remote: MavenReposito
             for one in paths:
                 assert (await http.get(one)).status_code in (502, 503), (status, one)
         upstream.fault = None
-        for _ in range(200):  # 429: it is left alone for a moment
-            if (await http.get(f"/maven2/{jar}")).status_code == 200:
-                break
-            await asyncio.sleep(0.05)
+
+        async def is_well() -> bool:
+            return (await http.get(f"/maven2/{jar}")).status_code == 200
+
+        await until(is_well, "the upstream to be asked again")  # 429: it is left alone for a moment
         assert (await kept(http, f"/maven2/{jar}")).content == b"jar"
         await metadata(http, folder("lib"))
         upstream.fault = Answer(status=500)
@@ -220,16 +223,12 @@ async def test_files_that_change_are_asked_for_again(
     catalog = remote.add("archetype-catalog.xml", b"<archetype-catalog/>")
     async with application(tmp_path, **env(upstream, NORA_MAVEN_METADATA_TTL="0")) as http:
 
-        async def eventually(body: str) -> None:
-            for _ in range(200):
-                if await text(http, f"/maven2/{jar}") == body:
-                    break
-                await asyncio.sleep(0.01)
-            assert await text(http, f"/maven2/{jar}") == body
+        async def is_served(body: str) -> bool:
+            return await text(http, f"/maven2/{jar}") == body
 
-        await eventually("old")
+        await until(lambda: is_served("old"), "the old one")
         remote.files[jar] = b"new"
-        await eventually("new")
+        await until(lambda: is_served("new"), "the new one")
         assert (await http.get(f"/maven2/{jar}")).headers["cache-control"].endswith("max-age=0")
         assert await text(http, f"/maven2/{jar}.sha1") == digest("sha1", b"new")
         assert await text(http, f"/maven2/{catalog}") == "<archetype-catalog/>"
@@ -320,7 +319,7 @@ async def test_an_artifact_may_have_the_path_of_a_group_of_ours(
     remote.plugins["com.example.lib"] = [Plugin("evil-plugin", "evil")]
     prefix = b"<prefix>p</prefix><artifactId>p</artifactId>"
     async with application(tmp_path, **env(upstream)) as http:
-        await text(http, path("lib", "9.0"))
+        await kept(http, path("lib", "9.0"))
         await put(http, "/maven2/com/example/lib/p/1.0/p-1.0.jar", b"ours")
         body = b"<metadata><plugins><plugin>" + prefix + b"</plugin></plugins></metadata>"
         await put(http, f"{folder('lib')}/maven-metadata.xml", body)

@@ -135,6 +135,22 @@ async def test_only_who_sent_a_file_takes_it_back_by_a_checksum(tmp_path: Path) 
         assert (await http.get(where, auth=mine)).status_code == 404
 
 
+async def test_of_two_builds_at_once_that_replace_a_file_none_takes_that_of_the_other(
+    http: httpx.AsyncClient,
+) -> None:
+    """Both are of one user: the checksums of the first come when the file of the second is there."""
+    where = path("lib", "1.0-SNAPSHOT")
+    await put(http, where, b"first")
+    await put(http, where, b"second", 200)
+    for end in ("sha1", "md5"):
+        await put(http, f"{where}.{end}", digest(end, b"first").encode())
+        await put(http, f"{where}.{end}", digest(end, b"second").encode())
+    assert (await http.get(where)).content == b"second"
+    await put(http, where, b"damaged", 200)
+    await put(http, f"{where}.sha1", digest("sha1", b"second").encode(), 400)  # it was used
+    assert (await http.get(where)).status_code == 404
+
+
 async def test_what_a_header_says_of_a_file_is_compared(http: httpx.AsyncClient) -> None:
     for algorithm in ALGORITHMS:
         field = {f"x-checksum-{algorithm}": digest(algorithm, b"raj")}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from nora.blobs.layout import Layout
 from tests.support.in_process import application
 from tests.support.npm_registry import NpmRegistry
 from tests.support.upstream import Upstream
+from tests.support.waiting import until
 
 Proxy = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -49,3 +52,13 @@ async def proxy(tmp_path: Path, registry: NpmRegistry) -> AsyncIterator[Proxy]:
             return await stack.enter_async_context(application(tmp_path, **settings))
 
         yield start
+
+
+async def kept(folder: Path, path: str) -> None:
+    """Wait for the row of a file: that comes just after the last byte."""
+
+    def is_there() -> bool:
+        with closing(sqlite3.connect(Layout(folder / "storage").catalog, timeout=30)) as catalog:
+            return catalog.execute("SELECT 1 FROM file WHERE path = ?", (path,)).fetchone() is not None
+
+    await until(is_there, f"the row of {path}")

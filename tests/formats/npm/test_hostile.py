@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from nora.blobs.layout import Layout
 from nora.formats.npm import body as publication_body
 from nora.formats.npm.body import PublicationBody
-from tests.formats.npm.conftest import Proxy
+from tests.formats.npm.conftest import Proxy, kept
 from tests.support.access import write_users
 from tests.support.answers import document
 from tests.support.in_process import add_token, application
@@ -43,16 +40,6 @@ async def published(http: httpx.AsyncClient, *all_built: Built, tag: str = "late
 
 def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
-
-
-async def kept(folder: Path, path: str) -> None:
-    """Wait for the row of a file: that comes just after the last byte."""
-    for _ in range(1000):
-        with closing(sqlite3.connect(Layout(folder / "storage").catalog, timeout=30)) as catalog:
-            if catalog.execute("SELECT 1 FROM file WHERE path = ?", (path,)).fetchone():
-                return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{path} is not kept")
 
 
 async def test_only_maintainers_deprecate_and_delete_whichever_way(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import sqlite3
@@ -19,7 +18,7 @@ from nora.formats.npm import search
 from nora.formats.npm.documents import Part
 from nora.formats.npm.tarballs import differ
 from nora.model import Digest
-from tests.formats.npm.conftest import Proxy
+from tests.formats.npm.conftest import Proxy, kept
 from tests.support.answers import Answer, document
 from tests.support.npm_registry import ABBREVIATED, Built, NpmRegistry
 from tests.support.upstream import Upstream
@@ -174,17 +173,14 @@ def _moved(asked):  # type: ignore[no-untyped-def]
 
 
 async def test_what_is_here_is_all_that_is_offered_offline(
-    proxy: Proxy, registry: NpmRegistry, upstream: Upstream
+    proxy: Proxy, registry: NpmRegistry, upstream: Upstream, tmp_path: Path
 ) -> None:
     registry.add(Built("lib", "1.0.0"), Built("lib", "2.0.0"), Built("seen"))
     http = await proxy()
     assert (await http.get("/npm/lib/-/lib-1.0.0.tgz")).status_code == 200
     assert await versions_of(http, "seen") == ["1.0.0"]
-    for _ in range(100):  # a client may have all of a file a moment before it has its row
-        offline = await proxy(NORA_PROXY_MODE="offline")
-        if (await offline.get("/npm/lib")).status_code == 200:
-            break
-        await asyncio.sleep(0.05)
+    await kept(tmp_path, "lib/-/lib-1.0.0.tgz")
+    offline = await proxy(NORA_PROXY_MODE="offline")
     upstream.log.clear()
     assert await versions_of(offline, "lib") == ["1.0.0"]
     for wanted in ("latest", ">=1"):
@@ -201,12 +197,7 @@ async def test_tarballs_are_enough_offline(proxy: Proxy, registry: NpmRegistry, 
     registry.add(Built("@s/lib", "1.0.0", {"dependencies": {"a": "^1"}}), Built("@s/lib", "2.0.0"))
     http = await proxy()
     assert (await http.get("/npm/@s/lib/-/lib-1.0.0.tgz")).status_code == 200
-    for _ in range(100):
-        with closing(sqlite3.connect(Layout(tmp_path / "storage").catalog, timeout=30)) as catalog, catalog:
-            found = {path for (path,) in catalog.execute("SELECT path FROM file")}
-            if "@s/lib/-/lib-1.0.0.tgz" in found:
-                break
-        await asyncio.sleep(0.05)
+    await kept(tmp_path, "@s/lib/-/lib-1.0.0.tgz")
     with closing(sqlite3.connect(Layout(tmp_path / "storage").catalog, timeout=30)) as catalog, catalog:
         catalog.execute("DELETE FROM file WHERE path = '@s/lib/packument'")
     offline = await proxy(NORA_PROXY_MODE="offline")

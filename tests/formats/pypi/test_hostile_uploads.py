@@ -7,7 +7,6 @@ import hashlib
 import http.client
 import io
 import threading
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -22,6 +21,7 @@ from tests.formats.pypi import distributions
 from tests.formats.pypi.wire import filenames, page, upload
 from tests.support.memory import peak
 from tests.support.server import HOST, Server
+from tests.support.waiting import wait_until
 from tests.support.wheels import Built, Release
 
 MIB = 1 << 20
@@ -272,11 +272,7 @@ def chunked(server: Server, pieces: Iterator[bytes]) -> int:
 
 
 def wait_for_tree(server: Server, expected: set[str]) -> None:
-    for _ in range(200):
-        if tree(server) == expected:
-            return
-        time.sleep(0.05)
-    assert tree(server) == expected
+    wait_until(lambda: tree(server) == expected, f"only {expected}", seen=lambda: tree(server) ^ expected)
 
 
 # -- many at once ----------------------------------------------------------------------------------------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -19,7 +18,10 @@ from tests.support.pypi_index import PyPIIndex
 from tests.support.server import Server, running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
+from tests.support.waiting import wait_until
 from tests.support.wheels import Built, Release
+
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,12 @@ def fill(http: httpx.Client, index: PyPIIndex) -> dict[str, Built]:
 
 def wait_for_rows(server: Server, paths: set[str]) -> None:
     """A client may have all of a file a moment before it has its row."""
-    for _ in range(100):
+
+    def missing() -> set[str]:
         with closing(sqlite3.connect(Layout(server.storage).catalog, timeout=30)) as catalog:
-            if paths <= {path for (path,) in catalog.execute("SELECT path FROM file")}:
-                return
-        time.sleep(0.05)
-    raise AssertionError("a file did not arrive")
+            return paths - {path for (path,) in catalog.execute("SELECT path FROM file")}
+
+    wait_until(lambda: not missing(), "the rows of all files", seen=missing)
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -20,6 +18,7 @@ from tests.support.pypi_index import PyPIIndex
 from tests.support.server import Server
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
+from tests.support.waiting import wait_until
 from tests.support.wheels import Release
 
 
@@ -63,7 +62,7 @@ def test_old_upstreams(proxy: Proxy, index: PyPIIndex) -> None:
     assert page(http, "old")["files"][0]["core-metadata"] is False
     assert http.get(f"/simple/old/{built.filename}.metadata").status_code == 404
     assert http.get(f"/simple/old/{built.filename}").content == built.body
-    wait_for(lambda: page(http, "old")["files"][0]["core-metadata"] is not False)
+    wait_until(lambda: page(http, "old")["files"][0]["core-metadata"] is not False, "the core metadata")
     sha256 = hashlib.sha256(built.metadata).hexdigest()
     assert page(http, "old")["files"][0]["core-metadata"] == {"sha256": sha256}
     assert http.get(f"/simple/old/{built.filename}.metadata").content == built.metadata
@@ -73,14 +72,6 @@ def is_stored(server: Server, path: str) -> bool:
     """Whether a file has its row: a client may have all of it a moment before."""
     with sqlite3.connect(Layout(server.storage).catalog, timeout=30) as catalog:
         return bool(catalog.execute("SELECT count(*) FROM file WHERE path = ?", [path]).fetchone()[0])
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come true")
 
 
 @pytest.mark.parametrize("lie", [absent(), document(b"Metadata-Version: 2.1\nName: other\n")])
@@ -128,7 +119,7 @@ def test_what_is_quarantined_later_is_not_offered_any_more(proxy: Proxy, index: 
     assert http.get(path).content == built.body
     assert http.get(f"{path}.metadata").content == built.metadata
     server: Server = http.nora  # type: ignore[attr-defined]
-    wait_for(lambda: is_stored(server, f"turned/{built.filename}"))
+    wait_until(lambda: is_stored(server, f"turned/{built.filename}"), "the row of the file")
     index.projects["turned"].status = "quarantined"
     assert page(http, "turned")["files"] == []
     for method in ("GET", "HEAD"):
@@ -157,7 +148,7 @@ def test_an_upstream_that_is_gone(proxy: Proxy, upstream: Upstream, index: PyPII
         assert answer.status_code == 503, path
         assert int(answer.headers["retry-after"]) >= 1
     upstream.start()
-    wait_for(lambda: http.get("/simple/there/").status_code == 200)
+    wait_until(lambda: http.get("/simple/there/").status_code == 200, "the page")
 
 
 @pytest.mark.parametrize(("status", "expected"), [(500, 503), (429, 503), (403, 502), (404, 404), (410, 404)])
@@ -264,7 +255,7 @@ def test_offline(proxy: Proxy, upstream: Upstream, index: PyPIIndex) -> None:
     filenames(http, "offline")
     http.get(f"/simple/offline/{built.filename}")
     server: Server = http.nora  # type: ignore[attr-defined]
-    wait_for(lambda: is_stored(server, f"offline/{built.filename}"))
+    wait_until(lambda: is_stored(server, f"offline/{built.filename}"), "the row of the file")
     server.env = {**server.env, "NORA_PROXY_MODE": "offline"}
     server.restart()
     upstream.log.clear()

@@ -17,6 +17,7 @@ from tests.support.answers import Answer
 from tests.support.in_process import application
 from tests.support.pypi_index import PyPIIndex
 from tests.support.upstream import Upstream, upstream
+from tests.support.waiting import until
 from tests.support.wheels import Release
 
 FIRST, SECOND = (Release(project="demo", version=version).wheel() for version in ("1.0", "2.0"))
@@ -58,12 +59,11 @@ async def fetch(http: httpx.AsyncClient, folder: Path) -> None:
     for path, body in zip(BOTH, (FIRST.body, FIRST.metadata), strict=True):
         assert (await http.get(path)).content == body
     with closing(connect_writer(catalog_in(folder))) as db:
-        for _ in range(500):  # the rows come a moment after the bytes
-            (count,) = db.execute("SELECT count(*) FROM file WHERE path LIKE 'demo/demo-1.0%'").fetchone()
-            if count == len(BOTH):
-                return
-            await asyncio.sleep(0.01)
-    raise AssertionError("the files did not come")
+
+        def paths() -> list[str]:
+            return [path for (path,) in db.execute("SELECT path FROM file WHERE path LIKE 'demo/demo-1.0%'")]
+
+        await until(lambda: len(paths()) == len(BOTH), "the rows of both", seen=paths)
 
 
 def catalog_in(folder: Path) -> Path:

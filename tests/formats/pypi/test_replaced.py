@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,10 @@ from tests.support.pypi_index import PyPIIndex
 from tests.support.server import running
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as running_upstream
+from tests.support.waiting import wait_until
 from tests.support.wheels import Built, Release
+
+pytestmark = pytest.mark.slow
 
 CONFIG = """
 [repositories.volatile]
@@ -163,12 +165,12 @@ def test_core_metadata_goes_with_the_wheel_that_it_was_taken_from(
         address, file = place.listed(built.project, prefix)
         assert file["core-metadata"] is False, "of this wheel nothing is known yet"
         assert place.http.get(address).content == built.body
-        for _ in range(100):  # a client may have all of a file a moment before it is looked into
-            _, file = place.listed(built.project, prefix)
-            if file["core-metadata"]:
-                break
-            time.sleep(0.05)
-        assert file["core-metadata"] == {"sha256": hashlib.sha256(built.metadata).hexdigest()}
+        # A client may have all of a file a moment before it is looked into.
+        told = wait_until(
+            lambda: place.listed(built.project, prefix)[1]["core-metadata"],  # noqa: B023
+            f"the core metadata of {built.filename}",
+        )
+        assert told == {"sha256": hashlib.sha256(built.metadata).hexdigest()}
         assert place.http.get(f"{address}.metadata").content == built.metadata
 
 

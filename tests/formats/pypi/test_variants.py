@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import itertools
 import re
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
@@ -18,6 +17,7 @@ import zstandard
 
 from tests.formats.pypi.conftest import Place
 from tests.formats.pypi.wire import HTML, JSON, page, put_release, raw, upload
+from tests.support.waiting import wait_until
 from tests.support.wheels import Built, Release
 
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
@@ -249,6 +249,7 @@ def test_one_project_however_it_is_spelled(place: Place, project: str) -> None:
     assert pages == {f"/simple/{project}/"}
 
 
+@pytest.mark.slow
 def test_all_core_metadata_is_what_is_announced(place: Place, project: str) -> None:
     """Two hundred files: hosted; of an upstream that has their core metadata; of one that only says so."""
     kinds = {"hosted": 70, "proxied": 70, "promised": 60}
@@ -277,11 +278,13 @@ def test_all_core_metadata_of_what_came_in_at_once_is_announced(place: Place, pr
     with ThreadPoolExecutor(20) as pool:
         paths = [f"/simple/{project}/{wheel.filename}" for wheel in wheels]
         assert [answer.content for answer in pool.map(place.http.get, paths)] == [one.body for one in wheels]
-    for _ in range(100):  # a client may have all of a file a moment before it is looked into
-        found = page(place.http, project)["files"]
-        if all(file["core-metadata"] for file in found):
-            break
-        time.sleep(0.1)
+
+    def unknown() -> list[str]:
+        return [one["filename"] for one in page(place.http, project)["files"] if not one["core-metadata"]]
+
+    # A client may have all of a file a moment before it is looked into.
+    wait_until(lambda: not unknown(), "the core metadata of all", seen=unknown)
+    found = page(place.http, project)["files"]
     told = {file["filename"]: file["core-metadata"] for file in found}
     expected = {one.filename: {"sha256": hashlib.sha256(one.metadata).hexdigest()} for one in wheels}
     assert told == expected

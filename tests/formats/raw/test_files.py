@@ -322,6 +322,10 @@ async def test_what_is_blocked_is_neither_served_nor_put(http: httpx.AsyncClient
         assert (await http.get("/raw/x/good")).status_code == 200
         if "digest" in what:
             assert (await http.put("/raw/copy", content=b"x/bad")).status_code == 403
+            mended = await http.put("/raw/x/bad", content=b"well", headers={"if-match": "*"})
+            assert (mended.status_code, (await http.get("/raw/x/bad")).content) == (200, b"well")
+            with_old = {"if-match": mended.headers["etag"]}
+            assert (await http.put("/raw/x/bad", content=b"x/bad", headers=with_old)).status_code == 403
         await lift(number)
         assert (await http.get("/raw/x/bad")).status_code == 200
     await block(repository="raw", name="x/bad")

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from nora.app import open_catalog
 from nora.auth.scopes import parse_scope
 from nora.auth.tokens import Tokens
+from nora.commands import open_catalog
 from nora.formats import directories, load_config
 from tests.support.in_process import application
 

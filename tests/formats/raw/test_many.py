@@ -14,7 +14,7 @@ from nora.blobs.layout import Layout
 from nora.catalog.records import Blob, NewBlob, NewFile
 from nora.catalog.sqlite import SQLiteCatalog
 from nora.catalog.sqlite import queries as sql
-from nora.catalog.sqlite.files import put_file
+from nora.catalog.sqlite.files import put_files
 from nora.model import Digest
 from tests.support.in_process import application
 
@@ -80,8 +80,8 @@ WORK: dict[str, Callable[[DATABASE, int], object]] = {
     "later page": page("flat", "flat/000300"),
     "small directory": page("tree/0002"),
     "no directory": page("nothing"),
-    "upload": lambda db, number: put_file(db, set(), number, file("flat/new"), False, None),
-    "replacement": lambda db, number: put_file(db, set(), number, file("flat/000002"), True, None),
+    "upload": lambda db, number: put_files(db, set(), number, [file("flat/new")], False),
+    "replacement": lambda db, number: put_files(db, set(), number, [file("flat/000002")], True),
 }
 
 

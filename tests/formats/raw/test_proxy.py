@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from tests.support.answers import Answer
 from tests.support.in_process import application
 from tests.support.upstream import Upstream
 from tests.support.upstream import upstream as upstream_beside
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 BODY, OTHER = b"a distribution" * 100, b"another one"
@@ -30,12 +30,13 @@ async def fetched(http: httpx.AsyncClient, path: str, directory: str = "") -> by
     """Fetch a file, and wait for its row: that comes just after the last byte."""
     answer = await http.get(f"/raw/{directory}{path}")
     assert answer.status_code == 200, answer.text
-    for _ in range(1000):
+
+    async def is_listed() -> bool:
         listed = await http.get(f"/raw/{directory}?list")
-        if listed.is_success and path in [one["name"] for one in listed.json()["entries"]]:
-            return answer.content
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{path} is not kept")
+        return listed.is_success and path in [one["name"] for one in listed.json()["entries"]]
+
+    await until(is_listed, f"the row of {path}")
+    return answer.content
 
 
 async def test_a_file_is_fetched_once(tmp_path: Path, upstream: Upstream) -> None:

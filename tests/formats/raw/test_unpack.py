@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from nora.app import open_catalog
 from nora.auth.scopes import parse_scope
 from nora.auth.tokens import Tokens
+from nora.commands import open_catalog
 from nora.formats import load_config
 from tests.support.answers import Answer
 from tests.support.in_process import application

@@ -15,6 +15,7 @@ import pytest
 
 from tests.faults.wire import Wire, read_answer
 from tests.support.server import Server, running
+from tests.support.waiting import until
 
 LARGE = os.urandom(3_000_000)
 UNIQUE = {"date", "x-request-id"}
@@ -37,14 +38,6 @@ def partials(server: Server) -> list[Path]:
     """What is on its way."""
     folders = (server.storage / name for name in ("tmp", "uploads"))
     return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-
-
-async def eventually_none(server: Server) -> None:
-    for _ in range(500):
-        if not partials(server):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(partials(server))
 
 
 def test_a_head_is_the_head_of_get(client: httpx.Client) -> None:
@@ -115,10 +108,9 @@ def test_nothing_is_left_of_a_client_that_leaves(server: Server, client: httpx.C
         _, writer = await wire.connect()
         writer.write(wire.head("PUT", "/raw/left", {"content-length": str(len(LARGE))}) + LARGE[:1_500_000])
         await writer.drain()
-        while not partials(server):
-            await asyncio.sleep(0.005)
+        await until(lambda: partials(server), "the file to come in")
         writer.transport.abort()
-        await eventually_none(server)
+        await until(lambda: not partials(server), "nothing to be left", seen=lambda: partials(server))
 
     asyncio.run(run())
     assert client.get("/raw/left").status_code == 404

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import httpx
 
 from tests.support.answers import Answer, Asked
 from tests.support.upstream import Upstream
+from tests.support.waiting import wait_until
 from tests.trust.table import OURS, Case, Role, Table, What
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ def publish(case: Case) -> bytes:
 def kept(case: Case) -> str:
     """The path again, when the row of the file is there: that comes just after the last byte."""
     near = f"/?list&limit=20&after={case.name[:-1]}"
-    for _ in range(1000):
-        entries = case.http.get(case.at(near)).json()["entries"]
-        if case.name in [one["name"] for one in entries]:
-            return "/{name}"
-        time.sleep(0.01)
-    raise AssertionError(f"{case.name} is not kept")
+
+    def names() -> list[str]:
+        return [one["name"] for one in case.http.get(case.at(near)).json()["entries"]]
+
+    wait_until(lambda: case.name in names(), f"the row of {case.name}", seen=names)
+    return "/{name}"
 
 
 def is_file(body: bytes, answer: httpx.Response) -> bool:

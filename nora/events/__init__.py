@@ -1,0 +1,1 @@
+"""What happened, for others: the feed that people and programs read."""
