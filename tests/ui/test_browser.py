@@ -237,8 +237,9 @@ def test_arrows_go_through_the_results_below_the_field(browser: Any, places: Pla
         page, field = watched.page, watched.page.locator("header input[name=q]")
         watched.open(PAGES["image"])
         page.keyboard.press("/")
+        first = page.locator("#quick a").first.filter(has_text="acme-tools")
         field.press_sequentially("acme-to", delay=20)
-        page.wait_for_selector("#quick a")
+        first.wait_for()
         field.press("ArrowDown")
         assert page.evaluate("document.activeElement.textContent") == "acme-tools"
         page.keyboard.press("ArrowUp")
@@ -247,10 +248,37 @@ def test_arrows_go_through_the_results_below_the_field(browser: Any, places: Pla
         assert page.locator("#quick").is_hidden()
         field.fill("")  # which Escape does by itself in some browsers
         field.press_sequentially("acme-too", delay=20)
-        page.wait_for_selector("#quick a")
+        first.wait_for()
         page.keyboard.press("ArrowDown")
         page.keyboard.press("Enter")
         page.wait_for_url("**/ui/packages/pypi/acme-tools")
+        assert watched.wrong == []
+
+
+def test_results_that_come_late_change_nothing(browser: Any, places: Places) -> None:
+    with Watched(browser, places.full) as watched:
+        page, field = watched.page, watched.page.locator("header input[name=q]")
+        watched.open(PAGES["image"])
+        late: list[Any] = []
+
+        def hold(route: Any) -> None:
+            late.append(route)
+
+        page.route(re.compile(r"q=acme-tool$"), hold)
+        for key, goes_on in (("ArrowDown", "ArrowUp"), ("Escape", "")):
+            field.fill("acme-to")
+            page.locator("#quick a").first.filter(has_text="acme-tools").wait_for()
+            with page.expect_request(re.compile(r"q=acme-tool$")):
+                field.press_sequentially("ol", delay=0)
+            field.press(key)
+            with page.expect_response(re.compile(r"q=acme-tool$")):
+                late.pop().continue_()
+            page.wait_for_timeout(100)  # in which the script reads it
+            if goes_on:
+                assert page.evaluate("document.activeElement.textContent") == "acme-tools"
+                page.keyboard.press(goes_on)
+            else:
+                assert page.locator("#quick").is_hidden()
         assert watched.wrong == []
 
 

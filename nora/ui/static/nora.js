@@ -46,24 +46,34 @@ for (const form of document.querySelectorAll("form[data-live], form[data-quick]"
     clearTimeout(timer);
     timer = setTimeout(update, 150);
   });
+  // Whoever goes through the results keeps them, and what was closed stays so: answers that come later are dropped.
+  function settle() {
+    clearTimeout(timer);
+    asked += 1;
+  }
+  place?.addEventListener("focusin", settle);
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") settle();
+  });
   async function update() {
     const number = ++asked;
-    const address = `${form.getAttribute("action")}?${new URLSearchParams(new FormData(form))}`;
+    const fields = new URLSearchParams(new FormData(form));
+    const address = `${form.getAttribute("action")}?${fields}`;
     const answer = await fetch(address);
     if (number !== asked || !answer.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     const found = page.getElementById(form.dataset.live || "found");
     if (!found || !place || number !== asked) return;
-    if (form.dataset.quick) return showQuick(found, answer.url);
+    if (form.dataset.quick) return showQuick(found, answer.url, fields.get("q"));
     place.replaceChildren(...found.childNodes);
     document.title = page.title;
     history.replaceState(null, "", address);
   }
-  function showQuick(found, address) {
+  function showQuick(found, address, text) {
     const parts = [...found.querySelectorAll("section, .empty")];
     for (const link of found.querySelectorAll("a[href]")) link.href = new URL(link.getAttribute("href"), address).href;
     place.replaceChildren(...parts);
-    place.hidden = !form.querySelector("input[type=search]").value.trim();
+    place.hidden = !text.trim();
   }
   form.addEventListener("focusout", (event) => {
     if (form.dataset.quick && !form.contains(event.relatedTarget)) place.hidden = true;
