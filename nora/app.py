@@ -188,6 +188,7 @@ class Worker:
         repositories = await self._catalog.sync_repositories(repository_specs(self._config))
         self._upkeep = Upkeep.build(self._config, self._catalog, repositories, self._exclusive.jobs)
         authenticator = await self._authentication()
+        app.recognize = authenticator.recognize if authenticator.enabled else None
         authorizer = Authorizer(authenticator, self._access)
         self._services = services = self._make_services(authenticator, repositories)
         ownership = Ownership(self._catalog, repositories, services.resolver, name_folds())

@@ -125,7 +125,7 @@ class Authenticator:
             header = find_header(request.scope["headers"])
             if header is None:
                 return ANONYMOUS
-            key = blake2b(header, key=self._key, digest_size=16).digest()
+            key = self._key_of(header)
             principal = await self._cached(request, key) or await self._read(request, header, key)
             _scope(request)["nora.principal"] = principal
             return principal
@@ -135,8 +135,42 @@ class Authenticator:
                 return ANONYMOUS
             raise
 
+    async def recognize(self, header: bytes, address: str) -> Principal | None:
+        """Who showed the same credentials before, if they still hold, and need not wait: others have tried
+        no passwords of theirs. It is asked in front of `identify`, for answers that are kept. Raises
+        TooManyRequests, StorageFailed."""
+        if not self.enabled:
+            return None
+        key = self._key_of(header)
+        principal = await self._by_token(key)
+        if principal is None:
+            proven = self._in_password.get(key)
+            if proven is None or not self._passwords.holds(proven[0]):
+                return None
+            principal = proven[1]
+            if self._attempts is not None and self._attempts.check(address, principal.name):
+                return None
+        return principal
+
+    def _key_of(self, header: bytes) -> bytes:
+        return blake2b(header, key=self._key, digest_size=16).digest()
+
     async def _cached(self, request: Request, key: bytes) -> Principal | None:
         """Who sent the same header before, if that still holds."""
+        principal = await self._by_token(key)
+        if principal is not None:
+            return principal
+        proven = self._in_password.get(key)
+        if proven is not None:
+            proof, principal = proven
+            if self._passwords.holds(proof):
+                await self._admit_attempt(request, principal.name)
+                return principal
+            self._in_password.pop(key, None)  # and is admitted where it is looked at
+        return None
+
+    async def _by_token(self, key: bytes) -> Principal | None:
+        """Of a token or a session, if that still holds."""
         known = self._known.get(key)
         if known is not None:
             hashed, principal = known
@@ -148,13 +182,6 @@ class Authenticator:
             if session.expires_at > time.time() and await self._holds(session):
                 return session.principal
             self._in_session.pop(key, None)
-        proven = self._in_password.get(key)
-        if proven is not None:
-            proof, principal = proven
-            if self._passwords.holds(proof):
-                await self._admit_attempt(request, principal.name)
-                return principal
-            self._in_password.pop(key, None)  # and is admitted where it is looked at
         return None
 
     async def verify(self, request: Request, user: str, password: str) -> Principal:

@@ -32,7 +32,7 @@ from nora.http.body import SCOPE_KEY, RequestBody, drain
 from nora.http.clients import CLIENTS_KEY, Clients
 from nora.http.clients import SCOPE_KEY as CLIENT_KEY
 from nora.http.connections import ConnectionLimits, ConnectionWatch
-from nora.http.kept_answers import Again, KeptAnswers, Question, question_of
+from nora.http.kept_answers import Again, KeptAnswers, Question, question_of, rights_of
 from nora.http.limits import RateLimits
 from nora.http.openapi import Mounted
 from nora.http.router import ROUTE_KEY, Endpoint
@@ -49,6 +49,8 @@ from nora.observability.traces import Span, Tracer
 _log = logging.getLogger("nora.access")
 
 Handler = Callable[[Request], Awaitable[Response]]
+Recognize = Callable[[bytes, str], Awaitable[Principal | None]]
+"""Who showed these credentials before, at no cost: see nora.auth.authenticator."""
 
 SECURITY_HEADERS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -154,8 +156,12 @@ class NoraApplication(Application):
         self._kept = KeptAnswers[Mount](kept_bytes)
         self._access_log = access_log
         self._tracer = tracer
-        self._is_plain = limits is None and (audit is None or not audit.reads) and not access_log
+        is_untold = (audit is None or not audit.reads) and not access_log
+        self._is_plain = limits is None and is_untold
         """Whether nothing is done for an answer that is given again but to count it."""
+        self._is_plain_for_known = (limits is None or limits.spare_known) and is_untold
+        self.recognize: Recognize | None = None
+        """Set where somebody is asked who they are."""
         self._in_flight: dict[int, tuple[str, str] | None] = {}
         self._files_sent: dict[str, float] = {}
         self._mounts: dict[str, Mount] = {}
@@ -209,7 +215,12 @@ class NoraApplication(Application):
             return super().__call__(scope, receive, send)  # type: ignore[no-untyped-call]
         began = perf_counter()
         question = question_of(scope["headers"])
-        if self._is_plain and question.host in self._good_hosts and not _log.isEnabledFor(logging.DEBUG):
+        if question.host not in self._good_hosts or _log.isEnabledFor(logging.DEBUG):
+            pass
+        elif question.credentials is not None:
+            if self._is_plain_for_known and self._kept.has_for_known(scope):
+                return self._handle_known(scope, question, receive, send, began)
+        elif self._is_plain:
             try:
                 again = self._kept.recall(scope, question, self._clients)
             except Exception:  # noqa: BLE001 - it is met again, and told, on the long way
@@ -217,6 +228,23 @@ class NoraApplication(Application):
             if again is not None:
                 return self._give_again(scope, question, again, send, began)
         return self._handle(scope, question, receive, send, began)
+
+    async def _handle_known(
+        self, scope: Scope, question: Question, receive: Receive, send: Send, began: float
+    ) -> None:
+        """As `_handle`, where the answer may be kept for who has the rights of these credentials."""
+        again = None
+        try:
+            if self.recognize is not None and question.credentials is not None:
+                principal = await self.recognize(question.credentials, self._clients.address(scope))
+                if principal is not None:
+                    again = self._kept.recall(scope, question, self._clients, rights_of(principal))
+        except Exception:  # noqa: BLE001 - as above
+            again = None
+        if again is None:
+            await self._handle(scope, question, receive, send, began)
+        else:
+            await self._give_again(scope, question, again, send, began)
 
     async def _give_again(
         self, scope: Scope, question: Question, again: Again[Mount], send: Send, began: float

@@ -96,14 +96,14 @@ class RequestContext:
     @property
     def may_be_kept(self) -> bool:
         """Whether the request says nothing beside its method and its path that an answer may depend on, but
-        what it accepts: see `keep_while`."""
+        what it accepts and who sends it: see `keep_while`."""
         return STAMP_KEY in self.scope
 
     def keep_while(self, stamp: Stamp | None) -> None:
-        """Let the answer be given again to whoever asks for the same path without credentials, conditions and
-        parameters. It depends on nothing else that a request says but what its `Vary` names and `base_url`,
-        and on rows that have not changed as long as the stamp holds, which was taken before they were
-        read."""
+        """Let the answer be given again to whoever asks for the same path with the same rights, without
+        conditions and parameters. It depends on nothing else that a request says but what its `Vary` names
+        and `base_url`, not on who asks but by their rights, and on rows that have not changed as long as the
+        stamp holds, which was taken before they were read."""
         if stamp is not None and STAMP_KEY in self.scope:
             self.scope[STAMP_KEY] = stamp
 

@@ -1,11 +1,12 @@
 """Whole answers that are given again to the same question.
 
-Most of what a busy registry is asked for without credentials is what it was asked for a moment ago: a
+Most of what a busy registry is asked for is what it was asked for a moment ago: a
 manifest by its tag. Who answers such a request can say that its answer depends on the method and the path
 alone, and on rows that have not changed for as long as a stamp holds; the next one who asks gets the same
 bytes. What is done for each request - its id, limits, the check of its `Host`, metrics, logs - is done all
 the same. An answer that varies by `Accept` and `Accept-Encoding` is for who sends the same texts there, and
-one that has the address of this server in it is for who used that.
+one that has the address of this server in it is for who used that. An answer to somebody who showed
+credentials is for all who have the same rights, and whether those hold is found out each time.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ from nora.catalog.pulls import FileKey
 from nora.http.clients import Clients
 from nora.http.pulls import pulled_file
 from nora.http.send import Header, head_of
+from nora.model import ANONYMOUS, Principal, Scope
 
 OVERHEAD: Final = 2000
 """Bytes that an answer takes beside its body: its key, its head, its stamp."""
 LARGEST_BODY: Final = 64 * 1024
-MOST_VARIANTS: Final = 8
-"""Of one path: the forms and encodings that clients ask for."""
+MOST_VARIANTS: Final = 16
+"""Of one path: the forms and encodings that clients ask for, and the rights that they have."""
 STAMP_KEY: Final = "nora.stamp"
 """Where a request whose answer may be kept has the stamp of that; None as long as nobody has said so."""
 BASE_KEY: Final = "nora.base"
@@ -40,12 +42,20 @@ INDIFFERENT: Final = frozenset(
     b" x-forwarded-proto x-real-ip".split()
 )
 """Header fields of which an answer that is kept knows nothing, beside those that a Question has. A request
-with any other is answered anew: credentials, ranges, and whatever clients may come to send; of conditions one
-is known, that the client has not the whole answer already."""
+with any other is answered anew: ranges, and whatever clients may come to send; of conditions one is known,
+that the client has not the whole answer already."""
 _VARYING: Final = frozenset({b"accept", b"accept-encoding"})
 _OF_A_BODY: Final = frozenset({b"content-type", b"content-length"})
 
 M = TypeVar("M")
+
+Rights = tuple[str, str, tuple[Scope, ...]]
+"""What an answer may depend on of who asks: how they said who they are, their role and their scopes."""
+
+
+def rights_of(principal: Principal) -> Rights:
+    """The rights of somebody who showed credentials."""
+    return principal.method, principal.role, principal.scopes
 
 
 class Question(NamedTuple):
@@ -56,6 +66,8 @@ class Question(NamedTuple):
     """As the client wants it."""
     accept: bytes | None
     encoding: bytes | None
+    credentials: bytes | None
+    """Its `Authorization`."""
     condition: bytes | None
     """Its `If-None-Match`, empty where it has none. None where it has any header field that an answer may
     depend on and that is not one of these."""
@@ -63,7 +75,7 @@ class Question(NamedTuple):
 
 def question_of(headers: Sequence[Header]) -> Question:
     """What the header of a request asks. This is for each request."""
-    host = request_id = accept = encoding = since = None
+    host = request_id = accept = encoding = credentials = since = None
     condition: bytes | None = b""
     for name, value in headers:
         if name in INDIFFERENT:
@@ -76,13 +88,15 @@ def question_of(headers: Sequence[Header]) -> Question:
             encoding = value
         elif name == b"x-request-id":
             request_id = value
+        elif name == b"authorization" and credentials is None:
+            credentials = value
         elif name == b"if-modified-since":
             since = value
         else:
             condition = value if name == b"if-none-match" and condition == b"" else None
     if since is not None and condition == b"":  # beside an If-None-Match it does not count (RFC 9110, 13.1.3)
         condition = None
-    return Question(host, request_id, accept, encoding, condition)
+    return Question(host, request_id, accept, encoding, credentials, condition)
 
 
 class Stamp(Protocol):
@@ -139,13 +153,18 @@ class KeptAnswer(Generic[M]):
     encoding: bytes | None
     base: str | None
     """The address of this server, if it is in it."""
+    rights: Rights | None
+    """Of who got it; None where that showed no credentials."""
     cost: int
 
-    def suits(self, question: Question, scope: dict[str, Any], clients: Clients) -> bool:
+    def suits(
+        self, question: Question, scope: dict[str, Any], clients: Clients, rights: Rights | None
+    ) -> bool:
         """Whether it is for who asks so."""
         by_accept, by_encoding = self.varies
         return (
-            (not by_encoding or self.encoding == question.encoding)
+            self.rights == rights
+            and (not by_encoding or self.encoding == question.encoding)
             and (not by_accept or self.accept == question.accept)
             and (self.base is None or self.base == (clients.base_url(scope) or ""))
         )
@@ -155,7 +174,7 @@ class KeptAnswer(Generic[M]):
         return (
             self.varies == other.varies
             and (self.accept, self.encoding) == (other.accept, other.encoding)
-            and self.base == other.base
+            and (self.base, self.rights) == (other.base, other.rights)
         )
 
 
@@ -185,15 +204,24 @@ class KeptAnswers(Generic[M]):
         """Bytes in use."""
         return self._max_bytes - self._free
 
-    def recall(self, scope: dict[str, Any], question: Question, clients: Clients) -> Again[M] | None:
-        """What is sent to a request whose answer is known and still true. Raises what its stamp does."""
+    def has_for_known(self, scope: dict[str, Any]) -> bool:
+        """Whether somebody who showed credentials got an answer to such a request that is kept."""
+        return any(one.rights for one in self._answers.get((scope["method"], scope["raw_path"]), ()))
+
+    def recall(
+        self, scope: dict[str, Any], question: Question, clients: Clients, rights: Rights | None = None
+    ) -> Again[M] | None:
+        """What is sent to a request whose answer is known and still true; to one with credentials if their
+        `rights` are given, which hold. Raises what its stamp does."""
         key = scope["method"], scope["raw_path"]
         variants = self._answers.get(key)
         condition = question.condition
         if variants is None or condition is None or scope["query_string"]:
             return None
+        if rights is None and question.credentials is not None:
+            return None
         for one in variants:
-            if one.suits(question, scope, clients):
+            if one.suits(question, scope, clients, rights):
                 if not one.stamp.holds():
                     self._drop(key, one)
                     return None
@@ -217,10 +245,13 @@ class KeptAnswers(Generic[M]):
         mount: M,
     ) -> None:
         """Keep the answer to a request with `extra` header fields, if whoever made it says so: see
-        `RequestContext.keep_while`."""
+        `RequestContext.keep_while`. Credentials that count for nothing are not worth it."""
         stamp: Stamp | None = scope.get(STAMP_KEY)
         content = response.content
         if stamp is None or response.status != 200 or content is None:
+            return
+        principal: Principal = scope.get("nora.principal", ANONYMOUS)
+        if principal.is_anonymous != (question.credentials is None):
             return
         is_head = scope["method"] == "HEAD"
         if not is_head and (isinstance(content, StreamedContent) or content.length > LARGEST_BODY):
@@ -248,6 +279,7 @@ class KeptAnswers(Generic[M]):
                 accept=question.accept if b"accept" in varied else None,
                 encoding=question.encoding if b"accept-encoding" in varied else None,
                 base=scope.get(BASE_KEY),
+                rights=None if principal.is_anonymous else rights_of(principal),
                 cost=cost,
             ),
         )

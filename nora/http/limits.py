@@ -123,6 +123,11 @@ class RateLimits:
             credentials_count=config.auth.enabled and not settings.authenticated,
         )
 
+    @property
+    def spare_known(self) -> bool:
+        """Whether who is known asks for as much as they want."""
+        return self._credentials_count
+
     def admit(self, scope: dict[str, Any]) -> None:
         """Before a request is handled. Raises TooManyRequests."""
         if self._shows_credentials(scope):
