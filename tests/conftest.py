@@ -145,7 +145,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """No quick test starts a server: that is for fixtures that many share."""
     before = len(STARTS)
     yield
-    if len(STARTS) > before and not any(map(item.get_closest_marker, ("slow", "client", "live"))):
+    if len(STARTS) > before and not any(map(item.get_closest_marker, ("slow", "full", "client", "live"))):
         pytest.fail("it started a server of its own: mark it slow, or share one in the module", pytrace=False)
 
 
