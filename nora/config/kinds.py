@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from ipaddress import ip_network
 from math import inf
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from nora.errors import quoted
 from nora.model import ROLES, Role
 
 TtlSeconds = float
@@ -364,3 +367,20 @@ def read_tables(raw: object, noun: str, setting: str, most: int) -> list[object]
     if len(raw) > most:
         raise ValueError(f"expected at most {most} {noun}")
     return raw
+
+
+def read_fields(label: str, table: object, readers: Mapping[str, Callable[[Any], object]]) -> dict[str, Any]:
+    """The fields of one of such tables, each by its reader. Raises ValueError, which says where."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{label}: expected a table")
+    found: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in readers:
+            near = get_close_matches(str(name), readers, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(readers)}"
+            raise ValueError(f"{label}.{quoted(name)}: there is no such field; {hint}")
+        try:
+            found[name] = readers[name](value)
+        except ValueError as error:
+            raise ValueError(f"{label}.{name}: {error}") from None
+    return found

@@ -65,18 +65,7 @@ def _read_rules(raw: object) -> tuple[RetentionRule, ...]:
 
 
 def _read_rule(label: str, table: object) -> RetentionRule:
-    if not isinstance(table, dict):
-        raise ValueError(f"{label}: expected a table")
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        if name not in _READERS:
-            near = get_close_matches(str(name), _READERS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(_READERS)}"
-            raise ValueError(f"{label}.{quoted(name)}: there is no such field; {hint}")
-        try:
-            found[name] = _READERS[name](value)
-        except ValueError as error:
-            raise ValueError(f"{label}.{name}: {error}") from None
+    found = kinds.read_fields(label, table, _READERS)
     if "registry" not in found:
         raise ValueError(f'{label}.registry is missing; expected a format, a repository, or "*"')
     if not any(name in found for name in _CONDITIONS):

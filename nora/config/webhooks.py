@@ -73,18 +73,7 @@ def _read_webhooks(raw: object) -> tuple[Webhook, ...]:
 
 
 def _read_webhook(label: str, table: object) -> Webhook:
-    if not isinstance(table, dict):
-        raise ValueError(f"{label}: expected a table")
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        if name not in _READERS:
-            near = get_close_matches(str(name), _READERS, n=1)
-            hint = f"expected {near[0]}?" if near else f"expected one of {', '.join(_READERS)}"
-            raise ValueError(f"{label}.{quoted(name)}: there is no such field; {hint}")
-        try:
-            found[name] = _READERS[name](value)
-        except ValueError as error:
-            raise ValueError(f"{label}.{name}: {error}") from None
+    found = kinds.read_fields(label, table, _READERS)
     for name in ("name", "url"):
         if name not in found:
             raise ValueError(f"{label}.{name} is missing; expected name, url, and secret_file or secret")

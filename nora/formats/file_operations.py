@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from nora.formats.directories import is_directory, paths_beneath
-from nora.formats.operations import Extent, Operation, Subject, always
+from nora.formats.operations import Extent, Operation, Subject, deletion
 from nora.http.context import PackageContext, PathContext
 from nora.http.paths import Target
 
@@ -34,21 +34,11 @@ def file_operations(
     async def measure(subject: Subject) -> Extent:
         return await _measure(services.catalog, subject)
 
-    deletion = Operation(
-        name="delete",
-        about="file",
-        place="published",
-        title="Delete",
-        effect="It is removed; a directory with all files in it. Where files are never replaced their paths "
-        "are not used again.",
-        done="{what} is deleted.",
-        right=always("delete"),
-        is_final=True,
-        applies=lambda _, standing: standing.is_published,
-        run=delete,
-        measure=measure,
+    effect = (
+        "It is removed; a directory with all files in it. Where files are never replaced their paths "
+        "are not used again."
     )
-    return (deletion,)
+    return (deletion("file", effect, delete, measure=measure),)
 
 
 async def _measure(catalog: Catalog, subject: Subject) -> Extent:

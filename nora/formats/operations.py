@@ -92,6 +92,8 @@ class Extent:
 
 
 Run = Callable[[PackageContext, Subject, str], Awaitable[None]]
+Guard = Callable[[PackageContext], Awaitable[None]]
+"""Raises Denied where who may write or delete may not change a package all the same: it is another one's."""
 Measure = Callable[[Subject], Awaitable[Extent]]
 
 
@@ -121,7 +123,7 @@ class Operation:
     """Whether there is anything to do."""
     run: Run
     """Does it: with who is asking, for what and why. Raises NoraError."""
-    guard: Callable[[PackageContext], Awaitable[None]] | None = None
+    guard: Guard | None = None
     """Raises Denied where more than the right decides, as `run` does then: the package is somebody else's."""
     measure: Measure | None = None
     """How much it concerns, where rows of the package do not tell."""
@@ -130,6 +132,26 @@ class Operation:
 def always(right: Action) -> Callable[[Subject], Action]:
     """The same right for all subjects."""
     return lambda _: right
+
+
+def deletion(
+    about: About, effect: str, run: Run, *, guard: Guard | None = None, measure: Measure | None = None
+) -> Operation:
+    """What was published is deleted, for good."""
+    return Operation(
+        name="delete",
+        about=about,
+        place="published",
+        title="Delete",
+        effect=effect,
+        done="{what} is deleted.",
+        right=always("delete"),
+        is_final=True,
+        applies=lambda _, standing: standing.is_published,
+        run=run,
+        guard=guard,
+        measure=measure,
+    )
 
 
 class Operations:

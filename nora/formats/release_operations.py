@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from nora.auth.authorizer import Authorizer
-from nora.formats.operations import About, Operation, Run, Standing, Subject, always
-from nora.formats.releases import QUARANTINED, Guard, Mark, ReleaseChanges, ReleaseRules, Words
+from nora.formats.operations import Guard, Operation, Run, Standing, Subject, always, deletion
+from nora.formats.releases import QUARANTINED, Mark, ReleaseChanges, ReleaseRules, Words
 
 if TYPE_CHECKING:
     from nora.formats.base import Services
@@ -134,25 +134,10 @@ class _Operations:
             self._name(context, subject)
             await self._changes.delete(context, subject.version, subject.file)
 
-        def deletion(about: About, effect: str) -> Operation:
-            return Operation(
-                name="delete",
-                about=about,
-                place="published",
-                title="Delete",
-                effect=effect,
-                done="{what} is deleted.",
-                right=always("delete"),
-                is_final=True,
-                applies=lambda _, standing: standing.is_published,
-                run=run,
-                guard=self._guard,
-            )
-
-        yield deletion("version", VERSION)
+        yield deletion("version", VERSION, run, guard=self._guard)
         if self._rules.has_files:
-            yield deletion("file", FILE)
-        yield deletion("package", PACKAGE)
+            yield deletion("file", FILE, run, guard=self._guard)
+        yield deletion("package", PACKAGE, run, guard=self._guard)
 
 
 VERSION: Final = "The version and its files are removed for good: their names are never used again."

@@ -15,7 +15,7 @@ in the document of the package.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Required, TypedDict
 
@@ -27,6 +27,7 @@ from nora.catalog.base import Catalog
 from nora.catalog.records import Package, Version
 from nora.errors import BadRequest, NotFound, PackageNotFound, VersionNotFound, quoted
 from nora.formats.base import Services
+from nora.formats.operations import Guard
 from nora.http.context import PackageContext, PathContext
 from nora.http.fields import Fields, json_answer, read_fields, text_of
 from nora.http.operations import Operation
@@ -178,10 +179,6 @@ class Releases:
             if await self._catalog.update_package(hosted.id, package, document, before=found.document):
                 return
         raise PackageNotFound(f"{hosted.name} has no {self._rules.package} {package}")
-
-
-Guard = Callable[[PackageContext], Awaitable[None]]
-"""Raises Denied where who may write or delete may not change a package all the same: it is another one's."""
 
 
 class ReleaseChanges:

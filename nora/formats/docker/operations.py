@@ -9,7 +9,7 @@ from nora.formats.docker.pull_through import PullThrough
 from nora.formats.docker.resource import Resource
 from nora.formats.docker.settings import DockerSettings
 from nora.formats.docker.upstream import Remotes
-from nora.formats.operations import Extent, Operation, Standing, Subject, always
+from nora.formats.operations import Extent, Operation, Standing, Subject, deletion
 from nora.http.context import PackageContext
 
 
@@ -43,21 +43,14 @@ def operations(services: Services) -> tuple[Operation, ...]:
         run=delete,
         measure=measure,
     )
-    deletion = Operation(
-        name="delete",
-        about="version",
-        place="published",
-        title="Delete",
-        effect="This manifest is removed, and every tag that means it. Images that only an index lists stay, "
+    removal = deletion(
+        "version",
+        "This manifest is removed, and every tag that means it. Images that only an index lists stay, "
         "and so do layers that another image needs.",
-        done="{what} is deleted.",
-        right=always("delete"),
-        is_final=True,
-        applies=lambda _, standing: standing.is_published,
-        run=delete,
+        delete,
         measure=measure,
     )
-    return untag, deletion
+    return untag, removal
 
 
 def _full_name(subject: Subject) -> str:

@@ -1,16 +1,13 @@
-"""The elements of `maven-metadata.xml`, out of documents that nobody has vouched for.
-
-Straight from expat: no document type, hence no entities that grow or reach elsewhere, no tree in memory, and
-limits that hold while the document is read.
-"""
+"""The elements of `maven-metadata.xml`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
-from xml.parsers import expat
+from xml.parsers.expat import ExpatError
 
 from nora.errors import quoted
+from nora.formats.maven.xml import read_xml
 
 LARGEST: Final = 10 * 2**20
 """Bytes of a document. One with 100,000 versions has 4 MiB."""
@@ -51,16 +48,9 @@ def read_metadata(body: bytes) -> Elements:
     if len(body) > LARGEST:
         raise MetadataUnreadable(f"it has {len(body)} bytes: {LARGEST} at most")
     reader = _Reader()
-    # UTF-8 whatever it says: no other encoding is needed for what is in it, and none is looked up.
-    parser = expat.ParserCreate("utf-8")
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = reader.doctype
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
     try:
-        parser.Parse(body, True)
-    except expat.ExpatError as error:
+        read_xml(body, reader)
+    except ExpatError as error:
         raise MetadataUnreadable(f"it is no XML: {error}") from None
     return reader.found
 

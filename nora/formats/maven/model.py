@@ -10,9 +10,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
-from xml.parsers import expat
+from xml.parsers.expat import ExpatError
 
 from nora.errors import InvalidPackageFile, quoted
+from nora.formats.maven.xml import read_xml
 
 LARGEST: Final = 4 << 20
 """Bytes."""
@@ -107,15 +108,9 @@ def read_model(body: bytes) -> Model:
         body = body.decode("latin-1").encode()
     body = _unknown_entity.sub(b"?", body)
     reader = _Reader()
-    parser = expat.ParserCreate("utf-8")
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = reader.doctype
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
     try:
-        parser.Parse(body, True)
-    except expat.ExpatError as error:
+        read_xml(body, reader)
+    except ExpatError as error:
         raise InvalidPackageFile(f"the POM is no XML: {error}") from None
     return reader.found
 

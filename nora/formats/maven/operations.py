@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from nora.formats.base import Services
 from nora.formats.maven.delete import DeleteEndpoint
 from nora.formats.maven.names import PackageName
 from nora.formats.maven.resource import MavenAuthorizer, Resource
-from nora.formats.operations import About, Operation, Subject, always
+from nora.formats.operations import About, Operation, Subject, deletion
 from nora.http.context import PackageContext
 from nora.http.paths import Target
 
@@ -25,22 +23,7 @@ def operations(services: Services) -> tuple[Operation, ...]:
         resource.principal = context.principal
         await endpoint.delete(resource)
 
-    def deletions() -> Iterator[Operation]:
-        for about, effect in EFFECTS.items():
-            yield Operation(
-                name="delete",
-                about=about,
-                place="published",
-                title="Delete",
-                effect=effect,
-                done="{what} is deleted.",
-                right=always("delete"),
-                is_final=True,
-                applies=lambda _, standing: standing.is_published,
-                run=delete,
-            )
-
-    return tuple(deletions())
+    return tuple(deletion(about, effect, delete) for about, effect in EFFECTS.items())
 
 
 EFFECTS: dict[About, str] = {

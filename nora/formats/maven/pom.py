@@ -1,12 +1,13 @@
-"""What a POM says of its artifact to people: out of documents that nobody has vouched for, as
-`maven-metadata.xml` is read (see nora.formats.maven.metadata_xml)."""
+"""What a POM says of its artifact to people."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
-from xml.parsers import expat
+from xml.parsers.expat import ExpatError
+
+from nora.formats.maven.xml import read_xml
 
 LARGEST: Final = 1 << 20
 """Bytes."""
@@ -36,14 +37,8 @@ class Pom:
 def read_pom(body: bytes) -> Pom:
     """As far as it can be read: what comes after a mistake is not there."""
     reader = _Reader()
-    parser = expat.ParserCreate("utf-8")  # whatever it says, as for metadata
-    parser.buffer_text = True
-    parser.StartDoctypeDeclHandler = reader.doctype
-    parser.StartElementHandler = reader.start
-    parser.EndElementHandler = reader.end
-    parser.CharacterDataHandler = reader.text
-    with suppress(expat.ExpatError, _EndOfReading):
-        parser.Parse(body[:LARGEST], True)
+    with suppress(ExpatError, _EndOfReading):
+        read_xml(body[:LARGEST], reader)
     return reader.found
 
 
