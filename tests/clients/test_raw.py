@@ -13,6 +13,7 @@ import pytest
 from tests.clients.conftest import Closed
 from tests.support.command import run
 from tests.support.server import Server
+from tests.support.waiting import wait_until
 
 Names = Callable[[str], str]
 DATA = os.urandom(3_000_000)
@@ -80,11 +81,17 @@ def test_uploads_go_on_where_they_ended(url: str, file: Path, tmp_path: Path) ->
     opened = ("-X", "POST", "-o", tmp_path / "nothing", "-w", "%header{location}")
     upload = curl(*opened, f"{url}/big.iso")
     assert upload.startswith("http://")
-    curl("-T", file, "--limit-rate", "1M", "--max-time", "1.5", upload, fails=True)
-    offset = curl("-I", "-o", tmp_path / "nothing", "-w", "%header{upload-offset}", upload)
-    assert 0 < int(offset) < len(DATA)
+
+    def cut_off() -> int:
+        """How many bytes are there, soon after the client has gone."""
+        curl("-T", file, "--limit-rate", "500k", "--max-time", "3", upload, fails=True)
+        return int(curl("-I", "-o", tmp_path / "nothing", "-w", "%header{upload-offset}", upload))
+
+    offset = wait_until(cut_off, "a part of the file")
+    assert offset < len(DATA)
     right = f"X-Checksum-Sha256: {SHA256}"
-    assert curl("-C", offset, "-T", file, "-H", right, "-w", "%{http_code}", upload) == "201"
+    again = ("--retry", "20", "--retry-delay", "1", "--retry-all-errors")  # while the first part is written
+    assert curl("-C", f"{offset}", "-T", file, "-H", right, "-w", "%{http_code}", *again, upload) == "201"
     assert curl("-I", "-o", tmp_path / "nothing", "-w", "%header{etag}", f"{url}/big.iso") == f'"{SHA256}"'
     upload = curl(*opened, f"{url}/other.iso")
     curl("-X", "DELETE", upload)
