@@ -1,5 +1,5 @@
 """What NORA promises beside the tables: memory, chunks, a large store, access, installations, refreshes,
-crates, files small and large, Maven artifacts, Go modules, a bucket."""
+crates, files small and large, Maven artifacts, Go modules, a bucket, web pages."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from benches.registries import (
     module_downloads,
     modules,
     npm_installs,
+    pages,
     refreshes,
     scale,
 )
@@ -50,6 +51,7 @@ PARTS: dict[str, Part] = {
     "modules": modules.run,
     "go-mod-download": module_downloads.run,
     "s3": bucket.run,
+    "pages": pages.run,
 }
 
 
